@@ -1,0 +1,152 @@
+/**
+ * What an eviction policy is: the only file that a policy needs to import.
+ *
+ * @module
+ */
+
+/** A value, or a promise of it. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** Trained (or untrained) embeddings that are appended to a prompt to probe it. */
+export interface SoftTokens {
+  /** Number of soft tokens. */
+  readonly count: number;
+  /** Embedding size of the model that they belong to. */
+  readonly hidden: number;
+  /** The embeddings, `[count, hidden]`, row-major. */
+  readonly embeddings: Float32Array;
+  /** Fingerprint of the model they were trained for; absent means "any model of this hidden size". */
+  readonly fingerprint?: string;
+  /** Whether the embeddings come from training. */
+  readonly trained: boolean;
+  /** Facts about the training, as they stand in the file's metadata. */
+  readonly card?: Readonly<Record<string, string>>;
+}
+
+/** What the {@linkcode SoftTokens} factory of a policy is told about the model. */
+export interface ModelFacts {
+  /** Embedding size. */
+  readonly hidden: number;
+  /** Layers of the model. */
+  readonly layers: number;
+  /** Fingerprint of the checkpoint. */
+  readonly fingerprint: string;
+  /** Root mean square of the model's token embeddings, to scale untrained soft tokens. */
+  readonly embeddingRms: number;
+}
+
+/** The queries of the answer itself, for oracle experiments. */
+export type QuerySource =
+  /** Token ids of a known answer, appended to the prompt and rolled back. */
+  | { readonly kind: "tokens"; readonly ids: readonly number[] }
+  /** The model's own greedy answer with the full cache: that many steps, rolled back. */
+  | { readonly kind: "greedy"; readonly steps: number };
+
+/** What the runtime must gather before a policy can score. */
+export type Evidence =
+  /** Keys, values and positions only. */
+  | { readonly kind: "none" }
+  /** The last `size` prompt queries. */
+  | { readonly kind: "window"; readonly size: number }
+  /** Queries of soft tokens, appended after the prompt and rolled back. */
+  | {
+    readonly kind: "soft";
+    readonly tokens: (model: ModelFacts) => MaybePromise<SoftTokens>;
+  }
+  /** Attention received from every prompt query, summed over the whole prefill. */
+  | { readonly kind: "accumulated" }
+  /** Queries that a {@linkcode QuerySource} supplies. */
+  | { readonly kind: "given"; readonly queries: QuerySource };
+
+/**
+ * One layer of the KV cache, as a policy sees it. All shapes are row-major.
+ *
+ * A query attends to every key that it can see; `attention()` then keeps the prompt's columns.
+ * Arrays are the policy's own: writing into them changes nothing but the copy.
+ */
+export interface LayerView {
+  /** Index of this layer, from 0. */
+  readonly layer: number;
+  /** Layers of the model. */
+  readonly layers: number;
+  /** Query heads. */
+  readonly heads: number;
+  /** KV heads; `heads / kvHeads` query heads share one (GQA). */
+  readonly kvHeads: number;
+  /** Head size. */
+  readonly headDim: number;
+  /** Cached tokens per KV head. */
+  readonly length: number;
+  /** True token positions, `[kvHeads × length]`. */
+  readonly positions: Int32Array;
+  /** Keys, rotated at their true positions, `[length, kvHeads, headDim]`. */
+  keys(): Promise<Float32Array>;
+  /** Values, `[length, kvHeads, headDim]`. */
+  values(): Promise<Float32Array>;
+  /**
+   * Attention paid to each cached token, `[heads × length]`: the mean over the evidence queries, or
+   * the sum over all prompt queries when the evidence is `accumulated`.
+   *
+   * @throws {EvidenceError} If the policy declared no evidence that has queries.
+   */
+  attention(): Promise<Float32Array>;
+  /** {@linkcode LayerView.attention} averaged over the query heads of each group, `[kvHeads × length]`. */
+  groupAttention(): Promise<Float32Array>;
+}
+
+/** Tokens that are always kept. They count towards the budget. */
+export interface Protection {
+  /** Leading tokens (attention sinks). @default {0} */
+  readonly sinks?: number;
+  /** Last tokens. @default {0} */
+  readonly recent?: number;
+}
+
+/** What an allocator knows when it divides a budget among the layers. */
+export interface AllocationRequest {
+  /** Layers of the model. */
+  readonly layers: number;
+  /** Cached tokens per KV head before eviction. */
+  readonly length: number;
+  /** Budget: tokens per KV head and layer, on average. */
+  readonly budget: number;
+}
+
+/** Divides a budget among the layers: tokens per KV head, one number per layer. */
+export type BudgetAllocator = (request: AllocationRequest) => readonly number[];
+
+interface PolicyBase {
+  /** Name as in the registry, snake_case. */
+  readonly name: string;
+  /** Address of the paper. */
+  readonly paper?: string;
+  /** What the runtime must gather. */
+  readonly evidence: Evidence;
+  /** The options in force, for records. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** How the budget is divided among layers. Absent: the same for each. */
+  readonly allocate?: BudgetAllocator;
+}
+
+/** Ranks cached tokens. Higher scores are kept. */
+export interface ScorerPolicy extends PolicyBase {
+  /** Tokens that are always kept, given the tokens to keep and the tokens cached. */
+  readonly protect?: Protection | ((keep: number, length: number) => Protection);
+  /** Scores of a layer's tokens, `[kvHeads × length]`. */
+  score(layer: LayerView): MaybePromise<Float32Array>;
+}
+
+/** Full power: chooses the kept tokens itself. A {@linkcode ScorerPolicy} is lifted to one. */
+export interface EvictionPolicy extends PolicyBase {
+  /** Kept indices of a layer, one ascending array per KV head, `keep` entries each. */
+  select(layer: LayerView, keep: number): MaybePromise<readonly Int32Array[]>;
+}
+
+/** A policy of either kind. */
+export type Policy = ScorerPolicy | EvictionPolicy;
+
+/** A policy's option is out of range or of the wrong type. */
+export class OptionError extends RangeError {
+  /** Always `"OptionError"`. */
+  override readonly name = "OptionError";
+}

@@ -1,0 +1,87 @@
+/** Number formats of stored weights. */
+export type TensorType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1";
+
+/** Where a tensor lies on disk, in Hugging Face naming and layout (`[out, in]`). */
+export interface TensorLocation {
+  /** Hugging Face name, such as `model.layers.0.self_attn.q_proj.weight`. */
+  readonly name: string;
+  readonly type: TensorType;
+  /** Outermost dimension first. */
+  readonly shape: readonly number[];
+  /** Real path of the file: symbolic links are resolved. */
+  readonly file: string;
+  /** First byte. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly bytes: number;
+  /**
+   * Heads whose rows GGUF stores interleaved (`[headDim / 2, 2]`) for its own RoPE; undone on reading
+   * to `[2, headDim / 2]`. Absent: rows lie as in Hugging Face checkpoints.
+   */
+  readonly interleavedHeads?: number;
+}
+
+/** How positions scale the rotary frequencies. */
+export type RopeScaling =
+  | { readonly kind: "none" }
+  | { readonly kind: "linear"; readonly factor: number }
+  | {
+    readonly kind: "dynamic";
+    readonly factor: number;
+    readonly originalContext: number;
+  }
+  | {
+    readonly kind: "llama3";
+    readonly factor: number;
+    readonly lowFrequencyFactor: number;
+    readonly highFrequencyFactor: number;
+    readonly originalContext: number;
+  }
+  /** Per-frequency divisors, `[headDim / 2]`, as GGUF stores them (`rope_freqs.weight`). */
+  | { readonly kind: "factors"; readonly factors: readonly number[] };
+
+/** What the step graph needs to know of a model. */
+export interface ModelConfig {
+  readonly family: "llama" | "mistral" | "qwen2" | "qwen3";
+  readonly layers: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediate: number;
+  readonly vocabulary: number;
+  /** Tokens that the model was made for. */
+  readonly context: number;
+  readonly rmsEpsilon: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling;
+  /** The output matrix is the embedding matrix. */
+  readonly tied: boolean;
+  /** Token ids that end a generation, from the checkpoint's settings. */
+  readonly eosIds: readonly number[];
+  readonly bosId?: number;
+}
+
+/** Where the tokenizer and the chat template come from. */
+export type TokenizerSource =
+  /** Contents of `tokenizer.json` and `tokenizer_config.json` (with the template merged in). */
+  | { readonly kind: "json"; readonly tokenizer: unknown; readonly config: unknown }
+  /** Metadata of a GGUF file. */
+  | { readonly kind: "gguf"; readonly metadata: Readonly<Record<string, unknown>> }
+  /** The checkpoint has none: only token ids can be given. */
+  | { readonly kind: "absent"; readonly reason: string };
+
+/** An opened checkpoint: settings and places, no weights in memory. */
+export interface Checkpoint {
+  /** Folder or file, as given. */
+  readonly path: string;
+  readonly config: ModelConfig;
+  /** By Hugging Face name. */
+  readonly tensors: ReadonlyMap<string, TensorLocation>;
+  readonly tokenizer: TokenizerSource;
+  /**
+   * SHA-256 in hexadecimal over the settings and the weights' bytes. The same file gives the same
+   * fingerprint wherever it lies; it is computed once and remembered beside the cache.
+   */
+  fingerprint(): Promise<string>;
+}
