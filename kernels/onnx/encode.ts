@@ -1,4 +1,4 @@
-import { BinaryWriter, WireType } from "npm:@bufbuild/protobuf@2.17.5/wire";
+import { BinaryWriter, WireType } from "npm:@bufbuild/protobuf@2.17.0/wire";
 import { type Attribute, ELEMENT_TYPE, type Graph, type Initializer, type Port } from "./graph.ts";
 
 // Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx), IR version 10.
