@@ -1,20 +1,6 @@
-const FLOAT16_VALUES = 65536;
-
 /** Widens float16 numbers, given as their bits. */
 export function float16ToFloat32(bits: Uint16Array, into: Float32Array): void {
-  // A table pays off only for arrays that are longer than it: built by the engine's own float16.
-  if (bits.length < FLOAT16_VALUES) {
-    into.set(new Float16Array(bits.buffer, bits.byteOffset, bits.length));
-    return;
-  }
-  const table = float16Table();
-  for (let index = 0; index < bits.length; index++) into[index] = table[bits[index] ?? 0] ?? 0;
-}
-
-/** Value of each float16 bit pattern, `[65536]`. */
-export function float16Table(): Float32Array {
-  const bits = Uint16Array.from({ length: FLOAT16_VALUES }, (_, index) => index);
-  return new Float32Array(new Float16Array(bits.buffer));
+  into.set(new Float16Array(bits.buffer, bits.byteOffset, bits.length));
 }
 
 /** Widens bfloat16 numbers, given as their bits. */

@@ -1,0 +1,131 @@
+import { CheckpointError } from "../errors.ts";
+import type { Checkpoint, TensorType } from "./checkpoint.ts";
+import { parseConfig } from "./config.ts";
+import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
+import { selectTensors } from "./model_tensors.ts";
+import { fileExists, isRecord, readJson } from "./read_json.ts";
+import { readSafetensors, type SafetensorsEntry } from "./safetensors_header.ts";
+import { readTokenizerSource } from "./tokenizer_source.ts";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+const CONFIG = "config.json";
+
+/** How to open a Hugging Face folder. */
+export interface SafetensorsOptions extends FingerprintOptions {
+  /** Weights file in the folder. @default {`model.safetensors`, or the shards of its index} */
+  readonly weights?: string;
+}
+
+type FoundTensor = SafetensorsEntry & { readonly file: string };
+
+/**
+ * Opens a Hugging Face folder: `config.json` with `model.safetensors`, or with shards and their
+ * index. Files may be symbolic links, as in the Hugging Face cache. Weights are not read.
+ *
+ * @throws {CheckpointError} If a file is missing or damaged, the model is not supported, or a tensor
+ * is missing or has the wrong shape or type.
+ */
+export function openSafetensors(folder: string, options: SafetensorsOptions = {}): Checkpoint {
+  const configPath = `${folder}/${CONFIG}`;
+  if (!fileExists(configPath)) {
+    throw new CheckpointError(
+      `Cannot open ${folder}: it has no ${CONFIG}; give the folder of a Hugging Face checkpoint, ` +
+        "or the path of a .gguf file.",
+    );
+  }
+  const settings = readJson(configPath);
+  const generationPath = `${folder}/generation_config.json`;
+  const found = new Map<string, FoundTensor>();
+  const files = options.weights === undefined
+    ? collectTensors(folder, found)
+    : [addTensors(`${folder}/${options.weights}`, found)];
+  const config = parseConfig(settings, {
+    path: configPath,
+    hasOutput: found.has("lm_head.weight"),
+    ...(fileExists(generationPath) ? { generation: readJson(generationPath) } : {}),
+  });
+  const tensors = selectTensors(folder, config, found, (name, tensor) => ({
+    name,
+    type: weightType(folder, name, tensor.dtype),
+    shape: tensor.shape,
+    file: tensor.file,
+    offset: tensor.offset,
+    bytes: tensor.bytes,
+  }));
+  return {
+    path: folder,
+    config,
+    tensors,
+    tokenizer: readTokenizerSource(folder),
+    fingerprint: fingerprintOf([configPath, ...files], options),
+  };
+}
+
+/** Fills `into` and returns the real paths of the weight files, in order. */
+function collectTensors(folder: string, into: Map<string, FoundTensor>): readonly string[] {
+  if (fileExists(`${folder}/${SINGLE}`)) return [addTensors(`${folder}/${SINGLE}`, into)];
+  const indexPath = `${folder}/${INDEX}`;
+  if (!fileExists(indexPath)) {
+    throw new CheckpointError(
+      `Cannot open ${folder}: it has neither ${SINGLE} nor ${INDEX}; only safetensors weights ` +
+        "are read, not pickled ones (.bin).",
+    );
+  }
+  const shards = shardNames(indexPath);
+  const files = [...new Set(shards.values())].sort().map((shard) => {
+    if (fileExists(`${folder}/${shard}`)) return addTensors(`${folder}/${shard}`, into);
+    throw new CheckpointError(
+      `Cannot open ${folder}: shard ${shard} of ${INDEX} is missing; fetch the checkpoint again.`,
+    );
+  });
+  for (const [name, shard] of shards) {
+    if (into.has(name)) continue;
+    throw new CheckpointError(
+      `Cannot open ${folder}: ${INDEX} says that ${shard} holds tensor "${name}", but it does not.`,
+    );
+  }
+  return files;
+}
+
+/** Shard of each tensor. */
+function shardNames(indexPath: string): ReadonlyMap<string, string> {
+  const { weight_map: weightMap } = readJson(indexPath);
+  if (!isRecord(weightMap)) {
+    throw new CheckpointError(`Cannot read ${indexPath}: it has no "weight_map" object.`);
+  }
+  const shards = new Map<string, string>();
+  for (const [name, shard] of Object.entries(weightMap)) {
+    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+      throw new CheckpointError(
+        `Cannot read ${indexPath}: the shard of "${name}" is ${JSON.stringify(shard)}, ` +
+          "not the name of a .safetensors file in the same folder.",
+      );
+    }
+    shards.set(name, shard);
+  }
+  return shards;
+}
+
+function addTensors(path: string, into: Map<string, FoundTensor>): string {
+  const { tensors } = readSafetensors(path);
+  const file = Deno.realPathSync(path);
+  for (const [name, tensor] of tensors) {
+    const other = into.get(name);
+    if (other) {
+      throw new CheckpointError(
+        `Cannot open ${path}: tensor "${name}" is also in ${other.file}.`,
+      );
+    }
+    into.set(name, { ...tensor, file });
+  }
+  return file;
+}
+
+function weightType(folder: string, name: string, dtype: string): TensorType {
+  if (dtype === "F32" || dtype === "F16" || dtype === "BF16") return dtype;
+  throw new CheckpointError(
+    `Cannot open ${folder}: tensor "${name}" has type ${dtype}, ` +
+      "and safetensors weights must be F32, F16 or BF16.",
+  );
+}
