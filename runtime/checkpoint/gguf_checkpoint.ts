@@ -1,0 +1,102 @@
+import { CheckpointError } from "../errors.ts";
+import type { Checkpoint, ModelConfig, TensorLocation, TensorType } from "./checkpoint.ts";
+import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
+import { fileError } from "./file_range.ts";
+import { parseGgufConfig } from "./gguf_config.ts";
+import { type GgufTensor, readGgufHeader } from "./gguf_header.ts";
+import { ggmlTypeName, huggingFaceName } from "./gguf_names.ts";
+import { selectTensors } from "./model_tensors.ts";
+import { readRows } from "./read_rows.ts";
+import { BLOCK_LAYOUTS, bytesOf } from "./tensor_types.ts";
+
+const EMBEDDING = "model.embed_tokens.weight";
+const ROPE_FACTORS = "rope_freqs.weight";
+
+/**
+ * Opens a GGUF file of a Llama (or Mistral), Qwen2 or Qwen3 model. Weights are not read.
+ *
+ * Tensors appear under their Hugging Face names and shapes; for Llama, whose query and key rows are
+ * stored interleaved, they say so in {@linkcode TensorLocation.interleavedHeads}.
+ *
+ * @throws {CheckpointError} If the file is missing, damaged or truncated, the model is not supported,
+ * or a tensor is missing or has the wrong shape or type.
+ */
+export function openGguf(path: string, options: FingerprintOptions = {}): Checkpoint {
+  const { metadata, tensors: listed, fileSize } = readGgufHeader(path);
+  const file = realPath(path);
+  const found = new Map(listed.map((tensor) => [huggingFaceName(tensor.name), tensor]));
+  const locate = (name: string, tensor: GgufTensor) => place(path, file, fileSize, name, tensor);
+  const factors = found.get(ROPE_FACTORS);
+  const config = parseGgufConfig(path, metadata, {
+    // A file without embeddings fails below with the tensor's name.
+    vocabulary: found.get(EMBEDDING)?.shape[0] ?? 0,
+    hasOutput: found.has("lm_head.weight"),
+    ...(factors ? { ropeFactors: [...readRows(locate(ROPE_FACTORS, factors))] } : {}),
+  });
+  const tensors = selectTensors(path, config, found, (name, tensor) => {
+    const heads = interleavedHeads(config, name);
+    const location = locate(name, tensor);
+    return heads === undefined ? location : { ...location, interleavedHeads: heads };
+  });
+  return {
+    path,
+    config,
+    tensors,
+    tokenizer: { kind: "gguf", metadata },
+    fingerprint: fingerprintOf([file], options),
+  };
+}
+
+function place(
+  path: string,
+  file: string,
+  fileSize: number,
+  name: string,
+  { name: ggufName, shape, type: typeNumber, offset }: GgufTensor,
+): TensorLocation {
+  const typeName = ggmlTypeName(typeNumber);
+  if (!isTensorType(typeName)) {
+    throw new CheckpointError(
+      `Cannot open ${path}: tensor "${ggufName}" has type ${typeName}, and only ` +
+        `${Object.keys(BLOCK_LAYOUTS).join(", ")} are supported; use a file quantised to Q8_0, ` +
+        "Q4_0 or Q4_1.",
+    );
+  }
+  const bytes = bytesOf(typeName, shape);
+  if (bytes === undefined) {
+    throw new CheckpointError(
+      `Cannot open ${path}: the rows of tensor "${ggufName}" ([${shape.join(", ")}]) do not ` +
+        `divide into whole blocks of ${typeName}.`,
+    );
+  }
+  if (offset + bytes > fileSize) {
+    throw new CheckpointError(
+      `Cannot open ${path}: tensor "${ggufName}" ends at byte ${
+        offset + bytes
+      }, but the file has ` +
+        `${fileSize} bytes; it is truncated, fetch it again.`,
+    );
+  }
+  return { name, type: typeName, shape, file, offset, bytes };
+}
+
+function isTensorType(name: string): name is TensorType {
+  return Object.hasOwn(BLOCK_LAYOUTS, name);
+}
+
+function interleavedHeads(
+  { family, heads, kvHeads }: ModelConfig,
+  name: string,
+): number | undefined {
+  if (family !== "llama") return undefined;
+  if (/\.q_proj\.(weight|bias)$/.test(name)) return heads;
+  return /\.k_proj\.(weight|bias)$/.test(name) ? kvHeads : undefined;
+}
+
+function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
