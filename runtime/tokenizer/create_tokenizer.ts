@@ -1,0 +1,136 @@
+import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
+import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
+import { CheckpointError, PromptError } from "../errors.ts";
+import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
+import { readGgufTokenizer } from "./gguf_tokenizer.ts";
+import { readJsonTokenizer } from "./json_tokenizer.ts";
+import { createTextStream, type Vocabulary } from "./text_stream.ts";
+import { readDecoder } from "./token_bytes.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import type { TokenizerFiles, TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
+
+/** Options of {@linkcode createTokenizer}. */
+export interface TokenizerOptions {
+  /** The time that chat templates print. @default {() => new Date()} */
+  readonly now?: () => Date;
+}
+
+/**
+ * Makes the tokenizer of a checkpoint.
+ *
+ * @throws {CheckpointError} If the checkpoint has no tokenizer, or one that is unsupported or
+ * damaged.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * const tokenizer = createTokenizer({
+ *   kind: "json",
+ *   tokenizer: {
+ *     model: { type: "BPE", vocab: { h: 0, i: 1, hi: 2 }, merges: ["h i"] },
+ *     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },
+ *     decoder: { type: "ByteLevel" },
+ *   },
+ *   config: {},
+ * });
+ * assertEquals(tokenizer.encode("hihi"), [2, 2]);
+ * assertEquals(tokenizer.decode([2, 1]), "hii");
+ * ```
+ */
+export function createTokenizer(
+  source: TokenizerSource,
+  { now = () => new Date() }: TokenizerOptions = {},
+): Tokenizer {
+  const { tokenizer, settings } = readFiles(source);
+  const library = openLibrary(tokenizer);
+  const vocabulary = readVocabulary(library, tokenizer);
+  const { bosId } = settings;
+  const size = library.model?.vocab.length ?? 0;
+
+  let template: ChatTemplate | undefined;
+  const render: ChatTemplate = (messages, options) => {
+    if (settings.chatTemplate === undefined) {
+      throw new PromptError(
+        "Cannot format messages: the checkpoint has no chat template; give the prompt as raw text",
+      );
+    }
+    template ??= compileChatTemplate(settings.chatTemplate, settings.tokens, now);
+    return template(messages, options);
+  };
+  const ids = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+
+  return {
+    vocabulary: size,
+    ...(bosId === undefined ? {} : { bosId }),
+    eosIds: endIds(library, settings),
+    hasChatTemplate: settings.chatTemplate !== undefined,
+    encode(text, { special = true, bos = settings.addBos } = {}) {
+      const encoded = special ? ids(text) : plainIds(library, text);
+      return bos && bosId !== undefined && encoded[0] !== bosId ? [bosId, ...encoded] : encoded;
+    },
+    decode(tokens, { skipSpecial = false } = {}) {
+      const stream = createTextStream(vocabulary, skipSpecial);
+      let text = "";
+      for (const id of tokens) text += stream.push(id);
+      return text + stream.close();
+    },
+    stream: ({ skipSpecial = false } = {}) => createTextStream(vocabulary, skipSpecial),
+    applyChatTemplate: render,
+    encodeChat: (messages, options) => ids(render(messages, options)),
+  };
+}
+
+function readFiles(source: TokenizerSource): TokenizerFiles {
+  if (source.kind === "json") return readJsonTokenizer(source.tokenizer, source.config);
+  if (source.kind === "gguf") return readGgufTokenizer(source.metadata);
+  throw new CheckpointError(
+    `Cannot read text: the checkpoint has no tokenizer (${source.reason}); ` +
+      "give the prompt as token ids",
+  );
+}
+
+function openLibrary(tokenizer: TokenizerJson): Library {
+  try {
+    // BOS is added here by one rule, so the library's post-processor is left out.
+    return new Library({ ...tokenizer, post_processor: null }, {});
+  } catch (error) {
+    throw new CheckpointError(
+      `Cannot read the tokenizer: ${error instanceof Error ? error.message : error}; ` +
+        "fetch the checkpoint again or give the prompt as token ids",
+      { cause: error },
+    );
+  }
+}
+
+function readVocabulary(library: Library, tokenizer: TokenizerJson): Vocabulary {
+  const added = tokenizer.added_tokens;
+  return {
+    ...readDecoder(tokenizer.decoder),
+    token: (id) => library.id_to_token(id),
+    added: new Set(added.map(({ content }) => content)),
+    special: new Set(added.filter(({ special }) => special).map(({ id }) => id)),
+  };
+}
+
+/** Control tokens that close a turn. They end a generation if the template writes them. */
+const TURN_ENDS = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>"];
+
+function endIds(library: Library, { endIds, chatTemplate = "" }: TokenizerSettings): number[] {
+  const turns = TURN_ENDS
+    .filter((text) => chatTemplate.includes(text))
+    .map((text) => library.token_to_id(text))
+    .filter((id) => id !== undefined);
+  return [...new Set([...endIds, ...turns])];
+}
+
+/** Encodes without looking for added tokens in the text. */
+function plainIds(library: Library, text: string): number[] {
+  if (text === "" || library.model === null) return [];
+  const normalized = library.normalizer?.normalize(text) ?? text;
+  const pieces = library.pre_tokenizer?.pre_tokenize(normalized, { section_index: 0 }) ??
+    [normalized];
+  return library.model._call(pieces)
+    .map((token) => library.token_to_id(token) ?? library.model?.unk_token_id)
+    .filter((id) => id !== undefined);
+}

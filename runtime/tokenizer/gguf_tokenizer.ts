@@ -1,0 +1,180 @@
+import { CheckpointError } from "../errors.ts";
+import { type MetadataReader, readMetadata } from "./gguf_metadata.ts";
+import { PRE_TOKENIZERS, type PreTokenizer } from "./pre_tokenizers.ts";
+import { sentencePieceMerges } from "./sentencepiece_merges.ts";
+import type {
+  AddedToken,
+  TokenizerFiles,
+  TokenizerJson,
+  TokenizerSettings,
+} from "./tokenizer_files.ts";
+
+/**
+ * Builds a `tokenizer.json` from GGUF metadata: byte-level BPE (`gpt2`) and SentencePiece BPE with
+ * scores and byte fallback (`llama`).
+ *
+ * @throws {CheckpointError} If the vocabulary is of another kind, incomplete or damaged.
+ */
+export function readGgufTokenizer(metadata: Readonly<Record<string, unknown>>): TokenizerFiles {
+  const reader = readMetadata(metadata);
+  const model = reader.text("tokenizer.ggml.model");
+  if (model === "gpt2") return readByteLevel(reader);
+  if (model === "llama") return readSentencePiece(reader);
+  throw new CheckpointError(
+    `Cannot read the tokenizer: GGUF vocabulary ${model ?? "(none)"} is not supported ` +
+      "(supported: gpt2, llama); give the prompt as token ids",
+  );
+}
+
+/** Values of `tokenizer.ggml.token_type`. */
+const NORMAL = 1;
+const UNKNOWN = 2;
+const CONTROL = 3;
+const USER_DEFINED = 4;
+
+function readByteLevel(reader: MetadataReader): TokenizerFiles {
+  const tokens = require(reader.texts("tokenizer.ggml.tokens"), "tokens");
+  const merges = require(reader.texts("tokenizer.ggml.merges"), "merges");
+  const pre = requirePreTokenizer(reader.text("tokenizer.ggml.pre"));
+  const splits = pre.patterns.map((Regex) => ({
+    type: "Split",
+    pattern: { Regex },
+    behavior: "Isolated",
+    invert: false,
+  }));
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+  const tokenizer: TokenizerJson = {
+    model: {
+      type: "BPE",
+      vocab: vocabulary(tokens),
+      merges: merges.map(splitMerge),
+      ignore_merges: pre.ignoreMerges ?? false,
+    },
+    added_tokens: addedTokens(reader, tokens),
+    normalizer: pre.nfc ? { type: "NFC" } : null,
+    pre_tokenizer: { type: "Sequence", pretokenizers: [...splits, { ...bytes, use_regex: false }] },
+    post_processor: null,
+    decoder: { ...bytes, use_regex: true },
+  };
+  return { tokenizer, settings: readSettings(reader, tokens, pre.addBos ?? false) };
+}
+
+function readSentencePiece(reader: MetadataReader): TokenizerFiles {
+  const tokens = require(reader.texts("tokenizer.ggml.tokens"), "tokens");
+  const scores = require(reader.numbers("tokenizer.ggml.scores"), "scores");
+  requireLength(scores, tokens, "scores");
+  const added = addedTokens(reader, tokens);
+  const unknown = reader.integer("tokenizer.ggml.unknown_token_id");
+  const types = reader.numbers("tokenizer.ggml.token_type");
+  const mergeable = tokens.map((token, id) => (types?.[id] ?? NORMAL) === NORMAL ? token : "");
+  const prefix = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
+  const spaces = { type: "Replace", pattern: { String: " " }, content: "▁" };
+  const text = [
+    { type: "Replace", pattern: { String: "▁" }, content: " " },
+    { type: "ByteFallback" },
+    { type: "Fuse" },
+  ];
+  const tokenizer: TokenizerJson = {
+    model: {
+      type: "BPE",
+      vocab: vocabulary(tokens),
+      merges: sentencePieceMerges(mergeable, scores),
+      unk_token: unknown === undefined ? undefined : tokens[unknown],
+      fuse_unk: true,
+      byte_fallback: true,
+    },
+    added_tokens: added,
+    normalizer: {
+      type: "Sequence",
+      normalizers: prefix ? [{ type: "Prepend", prepend: "▁" }, spaces] : [spaces],
+    },
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: {
+      type: "Sequence",
+      decoders: prefix ? [...text, { type: "Strip", content: " ", start: 1, stop: 0 }] : text,
+    },
+  };
+  return { tokenizer, settings: readSettings(reader, tokens, true) };
+}
+
+function readSettings(
+  reader: MetadataReader,
+  tokens: readonly string[],
+  addBos: boolean,
+): TokenizerSettings {
+  const id = (name: string) => {
+    const value = reader.integer(`tokenizer.ggml.${name}_token_id`);
+    if (value === undefined || tokens[value] !== undefined) return value;
+    throw new CheckpointError(
+      `Cannot read the tokenizer: ${name} token id ${value} is not below the ` +
+        `${tokens.length} tokens; the file may be damaged`,
+    );
+  };
+  const names = [["bos", "bos"], ["eos", "eos"], ["unk", "unknown"], ["pad", "padding"]] as const;
+  const texts = names.flatMap(([name, key]): [string, string][] => {
+    const text = tokens[id(key) ?? -1];
+    return text === undefined ? [] : [[`${name}_token`, text]];
+  });
+  const bosId = id("bos");
+  const chatTemplate = reader.text("tokenizer.chat_template");
+  return {
+    tokens: Object.fromEntries(texts),
+    ...(bosId === undefined ? {} : { bosId }),
+    endIds: ["eos", "eot", "eom"].map(id).filter((value) => value !== undefined),
+    addBos: reader.flag("tokenizer.ggml.add_bos_token") ?? addBos,
+    ...(chatTemplate === undefined ? {} : { chatTemplate }),
+  };
+}
+
+function addedTokens(reader: MetadataReader, tokens: readonly string[]): AddedToken[] {
+  const types = reader.numbers("tokenizer.ggml.token_type");
+  if (types === undefined) return [];
+  requireLength(types, tokens, "token_type");
+  return tokens.flatMap((content, id) => {
+    const special = types[id] === CONTROL || types[id] === UNKNOWN;
+    if ((!special && types[id] !== USER_DEFINED) || content === "") return [];
+    return [{ id, content, special, normalized: false }];
+  });
+}
+
+/** A prototype-free object, since tokens such as `__proto__` are ordinary text. */
+function vocabulary(tokens: readonly string[]): Record<string, number> {
+  const ids: Record<string, number> = Object.create(null);
+  tokens.forEach((token, id) => ids[token] = id);
+  return ids;
+}
+
+function splitMerge(merge: string): [string, string] {
+  const space = merge.indexOf(" ", 1);
+  if (space > 0 && space < merge.length - 1) return [merge.slice(0, space), merge.slice(space + 1)];
+  throw new CheckpointError(
+    `Cannot read the tokenizer: merge ${JSON.stringify(merge)} is not two tokens with a space ` +
+      "between; the file may be damaged",
+  );
+}
+
+function requirePreTokenizer(name = "default"): PreTokenizer {
+  const found = PRE_TOKENIZERS.get(name);
+  if (found !== undefined) return found;
+  throw new CheckpointError(
+    `Cannot read the tokenizer: pre-tokenizer ${name} is not supported ` +
+      `(supported: ${[...PRE_TOKENIZERS.keys()].join(", ")}); give the prompt as token ids`,
+  );
+}
+
+function require<T>(value: T | undefined, name: string): T {
+  if (value !== undefined) return value;
+  throw new CheckpointError(
+    `Cannot read the tokenizer: GGUF metadata tokenizer.ggml.${name} is missing; ` +
+      "the file may be damaged, or give the prompt as token ids",
+  );
+}
+
+function requireLength(list: ArrayLike<number>, tokens: readonly string[], name: string): void {
+  if (list.length === tokens.length) return;
+  throw new CheckpointError(
+    `Cannot read the tokenizer: tokenizer.ggml.${name} has ${list.length} entries for ` +
+      `${tokens.length} tokens; the file may be damaged`,
+  );
+}

@@ -1,0 +1,54 @@
+import { PromptError } from "../errors.ts";
+import type { TokenBytes } from "./token_bytes.ts";
+import type { TextStream } from "./tokenizer.ts";
+
+/** What a stream must know of the vocabulary. */
+export interface Vocabulary extends TokenBytes {
+  /** The token of an id, if it has one. */
+  token(id: number): string | undefined;
+  /** Texts of added tokens, which are never encoded as bytes. */
+  readonly added: ReadonlySet<string>;
+  /** Ids of control tokens. */
+  readonly special: ReadonlySet<number>;
+}
+
+/** A {@linkcode TextStream} that can also end with the bytes of an incomplete character. */
+export interface ByteStream extends TextStream {
+  /** Ends the text like a plain decoder: an incomplete character becomes U+FFFD. */
+  close(): string;
+}
+
+/** Decodes tokens one by one, keeping the bytes of a character until it is complete. */
+export function createTextStream(vocabulary: Vocabulary, skipSpecial: boolean): ByteStream {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let started = !vocabulary.dropsFirstSpace;
+
+  const trimmed = (text: string): string => {
+    if (started || text === "") return text;
+    started = true;
+    return text.startsWith(" ") ? text.slice(1) : text;
+  };
+
+  return {
+    push(id) {
+      requireId(id);
+      const token = vocabulary.token(id);
+      if (token === undefined || (skipSpecial && vocabulary.special.has(id))) return "";
+      const bytes = vocabulary.added.has(token) ? encoder.encode(token) : vocabulary.bytes(token);
+      return trimmed(decoder.decode(bytes, { stream: true }));
+    },
+    flush: () => {
+      decoder.decode();
+      return "";
+    },
+    close: () => trimmed(decoder.decode()),
+  };
+}
+
+const encoder = new TextEncoder();
+
+function requireId(id: number): void {
+  if (!Number.isInteger(id) || id < 0) {
+    throw new PromptError(`Cannot decode token id ${id}: ids are non-negative integers`);
+  }
+}

@@ -1,0 +1,79 @@
+/** One turn of a conversation. */
+export interface ChatMessage {
+  /** Usually `system`, `user` or `assistant`; the checkpoint's template decides. */
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Options of {@linkcode Tokenizer.encode}. */
+export interface EncodeOptions {
+  /**
+   * Control tokens written in the text, such as `<|im_end|>`, become their ids. With `false` they
+   * are read as plain text.
+   *
+   * @default {true}
+   */
+  readonly special?: boolean;
+  /** Open with the BOS token. Default: as the checkpoint says. It is never doubled. */
+  readonly bos?: boolean;
+}
+
+/** Options of {@linkcode Tokenizer.applyChatTemplate}. */
+export interface ChatTemplateOptions {
+  /** End with the opening of the assistant's turn. @default {true} */
+  readonly addGenerationPrompt?: boolean;
+  /** Further variables that the template reads, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+/** Options of {@linkcode Tokenizer.decode} and {@linkcode Tokenizer.stream}. */
+export interface DecodeOptions {
+  /** Leave control tokens out of the text. @default {false} */
+  readonly skipSpecial?: boolean;
+}
+
+/** Text that grows token by token. */
+export interface TextStream {
+  /**
+   * Takes the next token and returns the text that has become final: never half a character, so the
+   * result is empty while a character is still split over tokens.
+   */
+  push(id: number): string;
+  /** Ends the text. A character whose bytes never became complete is dropped. */
+  flush(): string;
+}
+
+/** Turns text into token ids and back, and messages into a prompt. */
+export interface Tokenizer {
+  /** Number of tokens: every id is below it. */
+  readonly vocabulary: number;
+  readonly bosId?: number;
+  /** Ids that end a generation. */
+  readonly eosIds: readonly number[];
+  readonly hasChatTemplate: boolean;
+  /** Text to ids, with the BOS token where the checkpoint wants one and the text has none. */
+  encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * Ids to text. Ids without a token (padding of the output matrix) give no text.
+   *
+   * @throws {PromptError} If an id is not a non-negative integer.
+   */
+  decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  /**
+   * Decodes token by token. The pieces add up to what {@linkcode decode} returns, less a character
+   * that is incomplete at the end.
+   */
+  stream(options?: DecodeOptions): TextStream;
+  /**
+   * Renders messages with the checkpoint's chat template.
+   *
+   * @throws {PromptError} If there is no template, no message, or the template refuses them.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
+  /**
+   * The ids of the rendered messages. The template alone decides about the BOS token.
+   *
+   * @throws {PromptError} As {@linkcode applyChatTemplate}.
+   */
+  encodeChat(messages: readonly ChatMessage[], options?: ChatTemplateOptions): number[];
+}

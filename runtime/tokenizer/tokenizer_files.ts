@@ -1,0 +1,35 @@
+/** The part of `tokenizer.json` that is read or made here; the rest is the library's. */
+export interface TokenizerJson {
+  readonly model: Readonly<Record<string, unknown>>;
+  readonly added_tokens: readonly AddedToken[];
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly post_processor: unknown;
+  readonly decoder: unknown;
+}
+
+/** An entry of `added_tokens`. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+  readonly normalized: boolean;
+}
+
+/** What `tokenizer_config.json` or GGUF metadata say besides the vocabulary. */
+export interface TokenizerSettings {
+  /** Texts of control tokens by the name that templates use: `bos_token`, `eos_token`, … */
+  readonly tokens: Readonly<Record<string, string>>;
+  readonly bosId?: number;
+  /** Ids that are named as the end of a text or a turn. */
+  readonly endIds: readonly number[];
+  /** Raw text opens with BOS. */
+  readonly addBos: boolean;
+  readonly chatTemplate?: string;
+}
+
+/** Everything that makes a tokenizer. */
+export interface TokenizerFiles {
+  readonly tokenizer: TokenizerJson;
+  readonly settings: TokenizerSettings;
+}

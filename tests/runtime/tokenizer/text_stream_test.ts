@@ -1,0 +1,62 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { PromptError } from "../../../runtime/errors.ts";
+import { createTextStream, type Vocabulary } from "../../../runtime/tokenizer/text_stream.ts";
+
+/** Token id = byte; 256 is a control token. */
+const bytes: Vocabulary = {
+  token: (id) => id < 256 ? `#${id}` : id === 256 ? "<end>" : undefined,
+  bytes: (token) => Uint8Array.of(Number(token.slice(1))),
+  added: new Set(["<end>"]),
+  special: new Set([256]),
+  dropsFirstSpace: false,
+};
+
+function pieces(ids: Iterable<number>, vocabulary = bytes, skipSpecial = false): string[] {
+  const stream = createTextStream(vocabulary, skipSpecial);
+  return [...[...ids].map((id) => stream.push(id)), stream.flush()];
+}
+
+Deno.test("createTextStream() gives a character only once all of its bytes are there", () => {
+  assertEquals(pieces(new TextEncoder().encode("é🙂!")), ["", "é", "", "", "", "🙂", "!", ""]);
+});
+
+Deno.test("createTextStream() drops a character that stays incomplete", () => {
+  assertEquals(pieces([0x61, 0xf0, 0x9f]), ["a", "", "", ""]);
+});
+
+Deno.test("createTextStream() shows bytes that can never be text as U+FFFD", () => {
+  assertEquals(pieces([0xff, 0x61, 0xc3, 0x61]), ["\ufffd", "a", "", "\ufffda", ""]);
+});
+
+Deno.test("createTextStream() keeps a U+FFFD and a byte order mark that the text really has", () => {
+  assertEquals(pieces(new TextEncoder().encode("\ufeff\ufffd")).join(""), "\ufeff\ufffd");
+});
+
+Deno.test("createTextStream() writes control tokens or skips them", () => {
+  assertEquals(pieces([0x61, 256, 0x62]).join(""), "a<end>b");
+  assertEquals(pieces([0x61, 256, 0x62], bytes, true).join(""), "ab");
+});
+
+Deno.test("createTextStream() gives no text for an id without a token", () => {
+  assertEquals(pieces([0x61, 9999]).join(""), "a");
+});
+
+Deno.test("createTextStream() drops one space at the start where the vocabulary says so", () => {
+  const vocabulary = { ...bytes, dropsFirstSpace: true };
+  assertEquals(pieces([0x20, 0x20, 0x61, 0x20], vocabulary).join(""), " a ");
+  assertEquals(pieces([0x61, 0x20], vocabulary).join(""), "a ");
+  assertEquals(pieces([256, 0x20, 0x61], vocabulary, true).join(""), "a");
+});
+
+Deno.test("createTextStream() close() ends an incomplete character like a plain decoder", () => {
+  const stream = createTextStream(bytes, false);
+  stream.push(0xe2);
+  assertEquals(stream.close(), "\ufffd");
+});
+
+Deno.test("createTextStream() refuses what is not a token id", () => {
+  const stream = createTextStream(bytes, false);
+  for (const id of [-1, 1.5, NaN]) {
+    assertThrows(() => stream.push(id), PromptError, `Cannot decode token id ${id}`);
+  }
+});
