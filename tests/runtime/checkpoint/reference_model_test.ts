@@ -1,0 +1,107 @@
+import { assert, assertEquals } from "@std/assert";
+import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
+import { readFloats, readTensor } from "../../../runtime/checkpoint/safetensors.ts";
+import { referenceModel } from "../../_reference_model.ts";
+
+const FIXTURES = new URL("../../fixtures/", import.meta.url).pathname;
+const MODELS = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];
+
+/**
+ * Of the largest value. Transformers worked in single precision, the reference in double; most of the
+ * difference comes from the rotary frequencies.
+ */
+const TOLERANCE = 2e-5;
+
+function assertClose(actual: Float32Array, expected: Float32Array, what: string): void {
+  assertEquals(actual.length, expected.length, what);
+  let [worst, largest] = [0, 0];
+  for (let i = 0; i < actual.length; i++) {
+    const difference = Math.abs((actual[i] ?? NaN) - (expected[i] ?? NaN));
+    worst = difference > worst || Number.isNaN(difference) ? difference : worst;
+    largest = Math.max(largest, Math.abs(expected[i] ?? NaN));
+  }
+  assert(worst <= TOLERANCE * largest, `${what} differs by ${worst}, largest value ${largest}`);
+}
+
+function integers(golden: string, name: string): Int32Array {
+  const { data } = readTensor(golden, name);
+  assert(data instanceof Int32Array);
+  return data;
+}
+
+for (const name of MODELS) {
+  const golden = `${FIXTURES}${name}/golden.safetensors`;
+  const floats = (tensor: string) => readFloats(golden, tensor).data;
+
+  Deno.test(`referenceModel() gives the golden logits, Q, K, V and attention of ${name}`, async () => {
+    const model = referenceModel(await openCheckpoint(FIXTURES + name));
+    const { heads } = model.config;
+    const ids = integers(golden, "input_ids");
+    const { logits, layers } = model.run(ids);
+    assertClose(logits, floats("logits"), "logits");
+    assertEquals(layers.length, 3);
+    layers.forEach(({ q, k, v, attention }, layer) => {
+      assertClose(q, floats(`q.${layer}`), `q.${layer}`);
+      assertClose(k, floats(`k.${layer}`), `k.${layer}`);
+      assertClose(v, floats(`v.${layer}`), `v.${layer}`);
+      const n = ids.length;
+      const received = new Float32Array(heads * n);
+      attention.forEach((share, i) => {
+        const at = Math.floor(i / (n * n)) * n + i % n;
+        received[at] = (received[at] ?? 0) + share;
+      });
+      assertClose(received, floats(`attention_sum.${layer}`), `attention_sum.${layer}`);
+    });
+  });
+
+  Deno.test(`referenceModel() continues ${name} with the golden greedy tokens`, async () => {
+    const model = referenceModel(await openCheckpoint(FIXTURES + name));
+    const ids = integers(golden, "input_ids");
+    assertEquals(model.greedy(ids, 16), [...integers(golden, "greedy")]);
+  });
+
+  Deno.test(`referenceModel() decodes ${name} with hidden tokens as the golden cache does`, async () => {
+    const model = referenceModel(await openCheckpoint(FIXTURES + name));
+    const { kvHeads, vocabulary } = model.config;
+    const ids = integers(golden, "input_ids");
+    const kept = [0, 1, 2].map((layer) => {
+      const indices = integers(golden, `snapkv.kept.${layer}`);
+      const perHead = indices.length / kvHeads;
+      return Array.from(
+        { length: kvHeads },
+        (_, head) => new Set(indices.subarray(head * perHead, (head + 1) * perHead)),
+      );
+    });
+    let { cache } = model.run(ids);
+    const decoded = new Float32Array(4 * vocabulary);
+    integers(golden, "greedy").subarray(0, 4).forEach((id, step) => {
+      const output = model.run([id], {
+        cache,
+        visible: (layer, head, index) =>
+          index >= ids.length || kept[layer]?.[head]?.has(index) === true,
+      });
+      decoded.set(output.logits, step * vocabulary);
+      cache = output.cache;
+    });
+    assertClose(decoded, floats("snapkv.decode_logits"), "snapkv.decode_logits");
+  });
+}
+
+Deno.test("referenceModel() attends to embeddings as the golden soft tokens do", async () => {
+  const golden = `${FIXTURES}tiny-llama/golden.safetensors`;
+  const model = referenceModel(await openCheckpoint(`${FIXTURES}tiny-llama`));
+  const ids = integers(golden, "input_ids");
+  const { cache } = model.run(ids);
+  const soft = model.run(readFloats(golden, "judge_q.soft").data, { cache });
+  const [n, total, count] = [ids.length, ids.length + 8, 8];
+  const mean = new Float32Array(3 * 4 * n);
+  soft.layers.forEach(({ attention }, layer) => {
+    attention.forEach((share, i) => {
+      const index = i % total;
+      const head = Math.floor(i / (total * count));
+      const at = (layer * 4 + head) * n + index;
+      if (index < n) mean[at] = (mean[at] ?? 0) + share / count;
+    });
+  });
+  assertClose(mean, readFloats(golden, "judge_q.attention_soft").data, "attention_soft");
+});
