@@ -23,7 +23,7 @@ export interface SoftTokens {
   readonly card?: Readonly<Record<string, string>>;
 }
 
-/** What the {@linkcode SoftTokens} factory of a policy is told about the model. */
+/** What the {@linkcode SoftTokens} factory of a policy is told about the model, and lent by it. */
 export interface ModelFacts {
   /** Embedding size. */
   readonly hidden: number;
@@ -33,6 +33,12 @@ export interface ModelFacts {
   readonly fingerprint: string;
   /** Root mean square of the model's token embeddings, to scale untrained soft tokens. */
   readonly embeddingRms: number;
+  /**
+   * Reads soft tokens from a safetensors file.
+   *
+   * @param source Path, or `file:`, `http:` or `https:` URL.
+   */
+  readonly readSoftTokens: (source: string | URL) => Promise<SoftTokens>;
 }
 
 /** The queries of the answer itself, for oracle experiments. */
@@ -115,7 +121,8 @@ export interface AllocationRequest {
 /** Divides a budget among the layers: tokens per KV head, one number per layer. */
 export type BudgetAllocator = (request: AllocationRequest) => readonly number[];
 
-interface PolicyBase {
+/** What both kinds of policy have. */
+export interface PolicyBase {
   /** Name as in the registry, snake_case. */
   readonly name: string;
   /** Address of the paper. */
@@ -126,6 +133,8 @@ interface PolicyBase {
   readonly options?: Readonly<Record<string, unknown>>;
   /** How the budget is divided among layers. Absent: the same for each. */
   readonly allocate?: BudgetAllocator;
+  /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
+  readonly evicts?: boolean;
 }
 
 /** Ranks cached tokens. Higher scores are kept. */

@@ -1,0 +1,85 @@
+import { type LayerView, OptionError, type Policy } from "../../policies/policy.ts";
+import { KvjudgeError, PolicyError } from "../errors.ts";
+import { lift } from "./lift.ts";
+
+/**
+ * Asks a policy which tokens of a layer stay, and checks its answer.
+ *
+ * Where everything fits, or the policy evicts nothing, everything is kept and it is not asked.
+ *
+ * @param keep Tokens to keep per KV head, at least 1.
+ * @returns Ascending indices per KV head, `min(keep, length)` each.
+ * @throws {PolicyError} If the policy fails or its answer breaks the contract.
+ * @throws {BudgetError} If the policy protects more tokens than may be kept.
+ *
+ * @example
+ * ```ts
+ * import type { LayerView } from "../../policies/policy.ts";
+ * import { evictLayer } from "./evict_layer.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy = {
+ *   name: "first",
+ *   evidence: { kind: "none" },
+ *   score: () => new Float32Array([9, 8, 7, 6]),
+ * } as const;
+ * const layer = { layer: 0, kvHeads: 1, length: 4 } as LayerView;
+ * assertEquals(await evictLayer(policy, layer, 2), [new Int32Array([0, 1])]);
+ * ```
+ */
+export async function evictLayer(
+  policy: Policy,
+  layer: LayerView,
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const { kvHeads, length } = layer;
+  if (keep >= length || policy.evicts === false) {
+    return Array.from({ length: kvHeads }, () => Int32Array.from({ length }, (_, index) => index));
+  }
+  const kept = await ask(policy, layer, keep);
+  const problem = findProblem(kept, layer, keep);
+  if (problem !== undefined) {
+    throw new PolicyError(
+      `Policy '${policy.name}' broke its contract in layer ${layer.layer}: ${problem}`,
+    );
+  }
+  return kept;
+}
+
+async function ask(policy: Policy, layer: LayerView, keep: number): Promise<readonly Int32Array[]> {
+  try {
+    return await lift(policy).select(layer, keep);
+  } catch (cause) {
+    if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new PolicyError(`Policy '${policy.name}' failed in layer ${layer.layer}: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+function findProblem(
+  kept: readonly Int32Array[],
+  { kvHeads, length }: LayerView,
+  keep: number,
+): string | undefined {
+  if (!Array.isArray(kept) || kept.length !== kvHeads) {
+    const got = Array.isArray(kept) ? kept.length : typeof kept;
+    return `'select' must give one array for each of ${kvHeads} KV heads, got ${got}`;
+  }
+  for (const [head, indices] of kept.entries()) {
+    if (!(indices instanceof Int32Array) || indices.length !== keep) {
+      const got = indices instanceof Int32Array ? `${indices.length} indices` : typeof indices;
+      return `KV head ${head} must keep an Int32Array of ${keep} indices, got ${got}`;
+    }
+    for (const [entry, index] of indices.entries()) {
+      if (index < 0 || index >= length) {
+        return `KV head ${head} keeps token ${index}, there are 0 to ${length - 1}`;
+      }
+      const last = indices[entry - 1];
+      if (last !== undefined && index <= last) {
+        return `indices of KV head ${head} must ascend and not repeat, got ${index} after ${last}`;
+      }
+    }
+  }
+}
