@@ -1,0 +1,81 @@
+import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
+import type { LayerView, ScorerPolicy } from "./policy.ts";
+
+/** Options of {@linkcode h2o}. */
+export interface H2oOptions {
+  /**
+   * Last tokens that are always kept.
+   *
+   * @default {half of the budget}
+   */
+  readonly recent?: number | undefined;
+  /**
+   * `"visible"` divides the attention that a token received by the number of queries that could see
+   * it, so that early tokens have no advantage.
+   *
+   * @default {"none"}
+   */
+  readonly normalize?: "none" | "visible";
+}
+
+/** What the registry says about {@linkcode h2o}. */
+export const about: PolicyAbout<H2oOptions> = {
+  name: "h2o",
+  summary: "Keeps the last tokens and those that received most attention from the whole prompt.",
+  paper: "https://arxiv.org/abs/2306.14048",
+  options: {
+    recent: integer({
+      least: 0,
+      default: undefined,
+      about: "last tokens that are always kept; half of the budget when absent",
+    }),
+    normalize: choice({
+      words: ["none", "visible"],
+      default: "none",
+      about: "visible: divide by the number of queries that could see the token",
+    }),
+  },
+};
+
+/**
+ * H2O, heavy hitters: the score is the attention received, summed over every prompt query and
+ * averaged over the query heads of the group; half of the budget goes to the last tokens.
+ *
+ * Paper: https://arxiv.org/abs/2306.14048
+ *
+ * Differs from the paper: the prompt is evicted once, after prefill, where the paper evicts at every
+ * step; query heads that share a KV head vote together.
+ *
+ * @throws {OptionError} If an option is unknown or out of range.
+ *
+ * @example
+ * ```ts
+ * import { h2o } from "./h2o.ts";
+ * import { assertEquals, assertThrows } from "@std/assert";
+ *
+ * assertEquals(h2o({ recent: 8 }).options, { recent: 8, normalize: "none" });
+ * assertThrows(() => h2o({ recent: -1 }), RangeError, "'recent' must be an integer of at least 0");
+ * ```
+ */
+export function h2o(options: H2oOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  return Object.freeze<ScorerPolicy>({
+    name: about.name,
+    paper: "https://arxiv.org/abs/2306.14048",
+    options: settings,
+    evidence: { kind: "accumulated" },
+    protect: (keep) => ({ recent: settings.recent ?? Math.floor(keep / 2) }),
+    async score(layer) {
+      const received = await layer.groupAttention();
+      return settings.normalize === "visible" ? perVisibleQuery(received, layer) : received;
+    },
+  });
+}
+
+/** A token at position `p` of `n` is visible to itself and to the `n - p - 1` after it. */
+function perVisibleQuery(received: Float32Array, { positions }: LayerView): Float32Array {
+  const end = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
+  return received.map((sum, index) => sum / (end - (positions[index] ?? 0)));
+}
+
+export default h2o;

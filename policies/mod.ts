@@ -1,0 +1,33 @@
+/**
+ * The eviction policies, and what it takes to write one.
+ *
+ * @example
+ * ```ts
+ * import { createPolicy, snapKv } from "./mod.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals((await createPolicy("snapkv")).options, snapKv().options);
+ * ```
+ *
+ * @module
+ */
+export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
+export type { Pooling } from "./_pool.ts";
+export type { SoftTokenSource } from "./_soft_tokens.ts";
+export {
+  createPolicy,
+  findPolicy,
+  type OptionEntry,
+  type PolicyEntry,
+  type PolicyModule,
+} from "./create.ts";
+export { full, type FullOptions } from "./full.ts";
+export { h2o, type H2oOptions } from "./h2o.ts";
+export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
+export { knorm, type KnormOptions } from "./knorm.ts";
+export { oracle, type OracleOptions } from "./oracle.ts";
+export * from "./policy.ts";
+export { random, type RandomOptions } from "./random.ts";
+export { type PolicyName, registry } from "./registry.ts";
+export { snapKv, type SnapKvOptions } from "./snapkv.ts";
+export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";

@@ -1,0 +1,56 @@
+import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { createPrng } from "./_random.ts";
+import type { ScorerPolicy } from "./policy.ts";
+
+/** Options of {@linkcode random}. */
+export interface RandomOptions {
+  /**
+   * Same seed, same tokens, on every machine.
+   *
+   * @default {0}
+   */
+  readonly seed?: number;
+}
+
+/** What the registry says about {@linkcode random}. */
+export const about: PolicyAbout<RandomOptions> = {
+  name: "random",
+  summary: "Keeps random tokens: the baseline that every method must beat.",
+  options: {
+    seed: integer({ least: 0, default: 0, about: "same seed, same tokens, on every machine" }),
+  },
+};
+
+/**
+ * Random scores, the baseline that every method must beat. Each layer and KV head keeps other tokens.
+ *
+ * @throws {OptionError} If an option is unknown or out of range.
+ *
+ * @example
+ * ```ts
+ * import type { LayerView } from "./policy.ts";
+ * import { random } from "./random.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const layer = { layer: 3, kvHeads: 2, length: 5 } as LayerView;
+ * assertEquals(random({ seed: 7 }).score(layer), random({ seed: 7 }).score(layer));
+ * ```
+ */
+export function random(options: RandomOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  return Object.freeze<ScorerPolicy>({
+    name: about.name,
+    options: settings,
+    evidence: { kind: "none" },
+    score({ layer, kvHeads, length }) {
+      const scores = new Float32Array(kvHeads * length);
+      for (let head = 0; head < kvHeads; head++) {
+        const next = createPrng(settings.seed, layer, head);
+        for (let token = 0; token < length; token++) scores[head * length + token] = next();
+      }
+      return scores;
+    },
+  });
+}
+
+export default random;
