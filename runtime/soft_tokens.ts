@@ -1,0 +1,140 @@
+import { fileURLToPath } from "node:url";
+import type { MaybePromise, ModelFacts, SoftTokens } from "../policies/policy.ts";
+import { readFloats, readSafetensors } from "./checkpoint/safetensors.ts";
+import { CheckpointError, FetchError } from "./errors.ts";
+
+/** Name of the tensor in a file of soft tokens, `[count, hidden]`. */
+export const SOFT_TOKENS_TENSOR = "soft_tokens";
+
+/** Metadata key of the fingerprint of the model that the soft tokens were trained for. */
+export const MODEL_FINGERPRINT_KEY = "model_fingerprint";
+
+/**
+ * Reads trained soft tokens from a safetensors file; metadata other than the fingerprint becomes
+ * their card.
+ *
+ * @param source Path, or `file:`, `http:` or `https:` URL.
+ * @throws {CheckpointError} If the file is missing, damaged or holds no soft tokens.
+ * @throws {FetchError} If the URL cannot be fetched.
+ *
+ * @example
+ * ```ts
+ * import { writeSafetensors } from "./checkpoint/safetensors.ts";
+ * import { readSoftTokens } from "./soft_tokens.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = await Deno.makeTempFile();
+ * const soft_tokens = { shape: [2, 4], data: new Float32Array(8) };
+ * await writeSafetensors(path, { soft_tokens }, { model_fingerprint: "abc", steps: "100" });
+ * const { count, hidden, fingerprint, card } = await readSoftTokens(path);
+ * assertEquals({ count, hidden, fingerprint }, { count: 2, hidden: 4, fingerprint: "abc" });
+ * assertEquals(card, { steps: "100" });
+ * await Deno.remove(path);
+ * ```
+ */
+export async function readSoftTokens(source: string | URL): Promise<SoftTokens> {
+  const url = asUrl(source);
+  if (url === undefined) return readFile(String(source), String(source));
+  if (url.protocol === "file:") return readFile(fileURLToPath(url), url.href);
+  const bytes = await download(url);
+  const path = await Deno.makeTempFile({ suffix: ".safetensors" });
+  try {
+    await Deno.writeFile(path, bytes);
+    return readFile(path, url.href);
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/**
+ * Asks a policy for its soft tokens and checks that they fit the model.
+ *
+ * @throws {CheckpointError} If they were made for another model or have another shape.
+ *
+ * @example
+ * ```ts
+ * import { resolveSoftTokens } from "./soft_tokens.ts";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const readSoftTokens = () => Promise.reject();
+ * const model = { hidden: 4, layers: 1, fingerprint: "abc", embeddingRms: 1, readSoftTokens };
+ * const tokens = () => ({ count: 1, hidden: 8, embeddings: new Float32Array(8), trained: true });
+ * await assertRejects(() => resolveSoftTokens(tokens, model), Error, "size 8");
+ * ```
+ */
+export async function resolveSoftTokens(
+  tokens: (model: ModelFacts) => MaybePromise<SoftTokens>,
+  model: ModelFacts,
+): Promise<SoftTokens> {
+  const resolved = await tokens(model);
+  const { count, hidden, embeddings, fingerprint } = resolved;
+  if (hidden !== model.hidden) {
+    throw new CheckpointError(
+      `Cannot use soft tokens of size ${hidden}: the model's embeddings have size ${model.hidden}; ` +
+        "use soft tokens that were trained for this model",
+    );
+  }
+  if (fingerprint !== undefined && fingerprint !== model.fingerprint) {
+    throw new CheckpointError(
+      `Cannot use soft tokens of the model with fingerprint ${fingerprint}: this model has ` +
+        `${model.fingerprint}; use soft tokens that were trained for this model`,
+    );
+  }
+  if (!Number.isInteger(count) || count < 1 || embeddings.length !== count * hidden) {
+    throw new CheckpointError(
+      `Cannot use soft tokens: ${count} tokens of size ${hidden} take ${count * hidden} numbers, ` +
+        `there are ${embeddings.length}`,
+    );
+  }
+  if (!embeddings.every(Number.isFinite)) {
+    throw new CheckpointError(
+      "Cannot use soft tokens: some of their numbers are not finite; train or fetch them again",
+    );
+  }
+  return resolved;
+}
+
+function readFile(path: string, source: string): SoftTokens {
+  try {
+    const { metadata } = readSafetensors(path);
+    const { shape, data } = readFloats(path, SOFT_TOKENS_TENSOR);
+    const [count = 0, hidden = 0] = shape;
+    if (shape.length !== 2 || count < 1 || hidden < 1) {
+      throw new CheckpointError(
+        `Cannot use ${path}: its tensor "${SOFT_TOKENS_TENSOR}" must be [tokens, hidden], it is ` +
+          `[${shape.join(", ")}]`,
+      );
+    }
+    const { [MODEL_FINGERPRINT_KEY]: fingerprint, ...card } = metadata;
+    return {
+      count,
+      hidden,
+      embeddings: data,
+      ...(fingerprint === undefined ? {} : { fingerprint }),
+      trained: true,
+      card,
+    };
+  } catch (error) {
+    if (!(error instanceof CheckpointError) || path === source) throw error;
+    // A download lies in a temporary file, whose name would tell the user nothing.
+    throw new CheckpointError(error.message.replaceAll(path, source), { cause: error });
+  }
+}
+
+async function download(url: URL): Promise<Uint8Array> {
+  try {
+    const response = await fetch(url);
+    if (response.ok) return await response.bytes();
+    await response.body?.cancel();
+    throw new Error(`the server answers ${response.status} ${response.statusText}`.trim());
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new FetchError(`Cannot fetch soft tokens from ${url.href}: ${reason}`, { cause });
+  }
+}
+
+/** A URL if the source is one; a drive letter such as `C:` is part of a path. */
+function asUrl(source: string | URL): URL | undefined {
+  if (source instanceof URL) return source;
+  return /^(https?|file):/i.test(source) && URL.canParse(source) ? new URL(source) : undefined;
+}
