@@ -87,6 +87,8 @@ export interface GraphBuilder {
   op(operator: string, inputs: readonly Value[], options?: NodeOptions): Value;
   /** Like {@linkcode GraphBuilder.op}, for operators with several outputs. */
   ops(operator: string, inputs: readonly Value[], count: number, options?: NodeOptions): Value[];
+  /** A name that no other value has. */
+  name(stem: string): Value;
   /** A builder for a branch of `If`; it sees the values of this one by name. */
   branch(name: string): GraphBuilder;
   build(): Graph;
@@ -152,6 +154,7 @@ function createBuilder(name: string, counter: { next: number }): GraphBuilder {
       nodes.push({ operator, domain, inputs, outputs, attributes });
       return outputs;
     },
+    name: fresh,
     branch: (name) => createBuilder(name, counter),
     build: () => ({ name, nodes, initializers, inputs, outputs }),
   };

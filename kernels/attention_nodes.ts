@@ -1,0 +1,171 @@
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { MICROSOFT } from "./onnx/graph.ts";
+
+/** Head counts and head size of an attention layer. */
+export interface HeadShape {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** Tensors of one layer's attention. All are token-major, `[tokens, heads · headDim]`. */
+export interface AttentionInputs {
+  readonly queries: Value;
+  readonly keys: Value;
+  readonly values: Value;
+  readonly pastKeys: Value;
+  readonly pastValues: Value;
+}
+
+/** Lengths that the prefill attention wants, made once per graph. */
+export interface SequenceLengths {
+  /** Cached and new tokens, less one, int32 `[1]`. */
+  readonly last: Value;
+  /** Cached and new tokens, int32 scalar. */
+  readonly total: Value;
+}
+
+/** What the prefill attention gives. */
+export interface PrefillAttention {
+  /** `[S, heads · headDim]`. */
+  readonly mixed: Value;
+  /** Attention that each key received, summed over the new tokens, `[heads, P + S]`. */
+  readonly received: Value;
+}
+
+/**
+ * Causal attention of many new tokens over the past, which may be empty, and themselves.
+ *
+ * @param observe A boolean scalar. Where it is false, `received` is empty and costs nothing.
+ */
+export function prefillAttention(
+  builder: GraphBuilder,
+  shape: HeadShape,
+  inputs: AttentionInputs,
+  lengths: SequenceLengths,
+  observe: Value,
+): PrefillAttention {
+  const observed = builder.branch("observed");
+  const { mixed, weights } = groupQueryAttention(observed, shape, inputs, lengths, true);
+  observed.output(mixed, observed.name("mixed"), "float32", ["S", "W"]);
+  observed.output(received(observed, weights), observed.name("received"), "float32", ["H", "N"]);
+  const unobserved = builder.branch("unobserved");
+  const plain = groupQueryAttention(unobserved, shape, inputs, lengths, false);
+  unobserved.output(plain.mixed, unobserved.name("mixed"), "float32", ["S", "W"]);
+  const nothing = unobserved.constant(new Float32Array(0), [shape.heads, 0]);
+  unobserved.output(nothing, unobserved.name("received"), "float32", ["H", "N"]);
+  const [output = "", sums = ""] = builder.ops("If", [observe], 2, {
+    attributes: {
+      then_branch: { graph: observed.build() },
+      else_branch: { graph: unobserved.build() },
+    },
+  });
+  return { mixed: output, received: sums };
+}
+
+function groupQueryAttention(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim }: HeadShape,
+  inputs: AttentionInputs,
+  lengths: SequenceLengths,
+  withWeights: boolean,
+): { mixed: Value; weights: Value } {
+  const batched = (value: Value, count: number) =>
+    builder.op("Reshape", [value, builder.integers([1, -1, count * headDim])]);
+  const headMajor = (value: Value) =>
+    builder.op("Transpose", [
+      builder.op("Reshape", [value, builder.integers([1, -1, kvHeads, headDim])]),
+    ], { attributes: { perm: { ints: [0, 2, 1, 3] } } });
+  const [output = "", , , weights = ""] = builder.ops("GroupQueryAttention", [
+    batched(inputs.queries, heads),
+    batched(inputs.keys, kvHeads),
+    batched(inputs.values, kvHeads),
+    headMajor(inputs.pastKeys),
+    headMajor(inputs.pastValues),
+    lengths.last,
+    lengths.total,
+  ], withWeights ? 4 : 3, {
+    domain: MICROSOFT,
+    attributes: {
+      num_heads: { int: heads },
+      kv_num_heads: { int: kvHeads },
+      // 2: the weights after the softmax.
+      qk_output: { int: withWeights ? 2 : 0 },
+    },
+  });
+  const mixed = builder.op("Reshape", [output, builder.integers([-1, heads * headDim])]);
+  return { mixed, weights };
+}
+
+// [1, heads, S, N] → [heads, N]
+function received(builder: GraphBuilder, weights: Value): Value {
+  return builder.op("ReduceSum", [weights, builder.integers([0, 2])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+}
+
+/**
+ * Attention of one new token over a past that is not empty, `[1, heads · headDim]`.
+ *
+ * The query heads stand in a block-diagonal matrix, so that one product reads the keys of all KV
+ * heads as they lie, and another the values; past and new are never concatenated.
+ */
+export function decodeAttention(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim }: HeadShape,
+  inputs: AttentionInputs,
+  diagonal: Value,
+): Value {
+  const width = kvHeads * headDim;
+  const spread = builder.op("Reshape", [
+    builder.op("Mul", [
+      builder.op("Reshape", [inputs.queries, builder.integers([heads, 1, headDim])]),
+      diagonal,
+    ]),
+    builder.integers([heads, width]),
+  ]);
+  const scores = (keys: Value) =>
+    builder.op("FusedMatMul", [keys, spread], {
+      domain: MICROSOFT,
+      attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
+    });
+  const all = builder.op("Concat", [scores(inputs.pastKeys), scores(inputs.keys)], {
+    attributes: { axis: { int: 0 } },
+  });
+  const weights = builder.op("Softmax", [builder.op("Transpose", [all])], {
+    attributes: { axis: { int: 1 } },
+  });
+  const past = builder.op("Slice", [
+    weights,
+    builder.integers([0]),
+    builder.integers([-1]),
+    builder.integers([1]),
+  ]);
+  const own = builder.op("Slice", [
+    weights,
+    builder.integers([-1]),
+    builder.integers([Number.MAX_SAFE_INTEGER]),
+    builder.integers([1]),
+  ]);
+  const mixed = builder.op("Add", [
+    builder.op("MatMul", [past, inputs.pastValues]),
+    builder.op("Mul", [own, inputs.values]),
+  ]);
+  const picked = builder.op("ReduceSum", [
+    builder.op("Mul", [
+      builder.op("Reshape", [mixed, builder.integers([heads, kvHeads, headDim])]),
+      diagonal,
+    ]),
+    builder.integers([1]),
+  ], { attributes: { keepdims: { int: 0 } } });
+  return builder.op("Reshape", [picked, builder.integers([1, heads * headDim])]);
+}
+
+/** `[heads, kvHeads, 1]`: one where the query head belongs to the KV head. */
+export function groupDiagonal(builder: GraphBuilder, { heads, kvHeads }: HeadShape): Value {
+  const diagonal = new Float32Array(heads * kvHeads);
+  for (let head = 0; head < heads; head++) {
+    diagonal[head * kvHeads + Math.floor((head * kvHeads) / heads)] = 1;
+  }
+  return builder.constant(diagonal, [heads, kvHeads, 1]);
+}

@@ -1,0 +1,32 @@
+/** Rotary frequencies of a model, `[headDim / 2]`, and the factor its tables are multiplied by. */
+export type RotaryFrequencies = Float32Array;
+
+/** Cosines and sines of a run of positions, each `[tokens, headDim / 2]`. */
+export interface RotaryRows {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+/**
+ * Cosines and sines for consecutive positions.
+ *
+ * Angles are rounded to 32 bits before the cosine, as the reference implementations do: at position
+ * 100,000 the rounding is worth more than a hundredth of a radian.
+ */
+export function rotaryRows(
+  frequencies: RotaryFrequencies,
+  start: number,
+  tokens: number,
+): RotaryRows {
+  const half = frequencies.length;
+  const cos = new Float32Array(tokens * half);
+  const sin = new Float32Array(tokens * half);
+  for (let token = 0; token < tokens; token++) {
+    for (let i = 0; i < half; i++) {
+      const angle = Math.fround((start + token) * (frequencies[i] ?? 0));
+      cos[token * half + i] = Math.cos(angle);
+      sin[token * half + i] = Math.sin(angle);
+    }
+  }
+  return { cos, sin };
+}

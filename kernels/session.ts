@@ -1,0 +1,108 @@
+import { dirname, relative, resolve, sep } from "node:path";
+import * as ort from "npm:onnxruntime-node@1.30.0";
+import { encodeModel } from "./onnx/encode.ts";
+import type { Graph } from "./onnx/graph.ts";
+
+/** A tensor going into or coming out of a kernel. */
+export type Tensor = ort.Tensor;
+
+/** Threads and scheduling of a kernel. */
+export interface KernelOptions {
+  /** Threads within an operation. @default {1} */
+  readonly threads?: number;
+  /**
+   * Whether idle threads keep spinning. Right for the one large graph; small graphs that run beside
+   * it must not, or each disturbs the other. @default {false}
+   */
+  readonly spinning?: boolean;
+}
+
+/** A graph that is ready to run. */
+export interface Kernel extends AsyncDisposable {
+  /**
+   * Runs the graph.
+   *
+   * @param feeds Inputs by name. Arrays are used as they lie, without a copy.
+   * @param fetches Outputs that are wanted; all of them if left out.
+   */
+  run(
+    feeds: Readonly<Record<string, Tensor>>,
+    fetches?: readonly string[],
+  ): Promise<Readonly<Record<string, Tensor>>>;
+}
+
+/** Loads a graph on the CPU. Weights in files are read by the runtime, not by JavaScript. */
+export async function createKernel(
+  graph: Graph,
+  { threads = 1, spinning = false }: KernelOptions = {},
+): Promise<Kernel> {
+  const folder = commonFolder(filesOf(graph));
+  const session = await ort.InferenceSession.create(encodeModel(withRelativeFiles(graph, folder)), {
+    executionProviders: ["cpu"],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    logSeverityLevel: 3,
+    extra: {
+      session: {
+        model_external_initializers_file_folder_path: folder,
+        "intra_op.allow_spinning": spinning ? "1" : "0",
+      },
+    },
+  });
+  return {
+    run: (feeds, fetches) =>
+      fetches ? session.run(feeds, [...fetches]) : session.run(feeds),
+    [Symbol.asyncDispose]: () => session.release(),
+  };
+}
+
+/** Wraps 32-bit floats as a tensor, without a copy. */
+export function floats(data: Float32Array, shape: readonly number[]): Tensor {
+  return new ort.Tensor("float32", data, shape);
+}
+
+/** Token ids, indices and the like as a tensor. */
+export function integers(values: Iterable<number>, shape?: readonly number[]): Tensor {
+  const data = BigInt64Array.from(values, BigInt);
+  return new ort.Tensor("int64", data, shape ?? [data.length]);
+}
+
+/** A boolean as a tensor of one element. */
+export function flag(value: boolean): Tensor {
+  return new ort.Tensor("bool", Uint8Array.of(value ? 1 : 0), [1]);
+}
+
+/** The numbers of a float tensor. */
+export function floatsOf(tensor: Tensor | undefined): Float32Array {
+  if (!(tensor?.data instanceof Float32Array)) {
+    throw new TypeError(`Cannot read a ${tensor?.type ?? "missing"} tensor as float32`);
+  }
+  return tensor.data;
+}
+
+function filesOf(graph: Graph): string[] {
+  return graph.initializers.flatMap(({ data }) => "file" in data ? [data.file] : []);
+}
+
+// The runtime refuses absolute paths and "..": every file is named from the folder all have in common.
+function commonFolder(files: readonly string[]): string {
+  const [first, ...rest] = new Set(files);
+  if (first === undefined) return resolve(".");
+  let folder = dirname(first);
+  for (const file of rest) {
+    while (!file.startsWith(folder.endsWith(sep) ? folder : folder + sep)) folder = dirname(folder);
+  }
+  return folder;
+}
+
+function withRelativeFiles(graph: Graph, folder: string): Graph {
+  const initializers = graph.initializers.map((initializer) =>
+    "file" in initializer.data
+      ? {
+        ...initializer,
+        data: { ...initializer.data, file: relative(folder, initializer.data.file) },
+      }
+      : initializer
+  );
+  return { ...graph, initializers };
+}

@@ -1,0 +1,103 @@
+import { createKernel, flag, floats, floatsOf, integers, type Kernel, type Tensor } from "./session.ts";
+import { type RotaryRows } from "./rope.ts";
+import { buildStepGraph, type StepModel } from "./step_graph.ts";
+
+/** What one step reads. */
+export interface StepInputs {
+  /** Token ids, `[S]`. */
+  readonly ids: readonly number[];
+  /** Rows that follow the ids, `[E, hidden]`: soft tokens. */
+  readonly embeddings?: Float32Array;
+  /** Rotary tables of the new tokens. */
+  readonly rotary: RotaryRows;
+  /** New tokens whose logits are wanted, from 0; at least one. */
+  readonly rows: readonly number[];
+  /** Cached keys and values of each layer, `[P, kvHeads · headDim]`. */
+  readonly past: readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
+  /** Whether the queries are wanted. @default {false} */
+  readonly queries?: boolean;
+  /** Whether the attention that each key receives is wanted. @default {false} */
+  readonly observe?: boolean;
+}
+
+/** What one step gives. */
+export interface StepOutputs {
+  /** `[rows, vocabulary]`. */
+  readonly logits: Float32Array;
+  /** New entries of a layer, views into one array: `[tokens, kvHeads · headDim]` each. */
+  readonly entries: readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
+  /** Rotated queries of each layer, `[tokens, heads · headDim]`; empty unless asked for. */
+  readonly queries: readonly Float32Array[];
+  /**
+   * Attention that each key, cached or new, received from the new tokens, summed over them,
+   * `[heads, P + tokens]` for each layer; empty unless asked for.
+   */
+  readonly received: readonly Float32Array[];
+}
+
+/** The step graph, loaded. */
+export interface StepKernel extends AsyncDisposable {
+  run(inputs: StepInputs): Promise<StepOutputs>;
+}
+
+/** Loads the step graph of a model. */
+export async function createStepKernel(model: StepModel, threads: number): Promise<StepKernel> {
+  const kernel = await createKernel(buildStepGraph(model), { threads, spinning: true });
+  const layers = model.layers.length;
+  const names = Array.from({ length: layers }, (_, layer) => ({
+    keys: `past_keys.${layer}`,
+    values: `past_values.${layer}`,
+    queries: `queries.${layer}`,
+    received: `received.${layer}`,
+  }));
+  return {
+    async run(inputs) {
+      const { queries = false, observe = false } = inputs;
+      const outputs = await kernel.run(feedsOf(model, names, inputs), [
+        "logits",
+        "entries",
+        ...(queries ? names.map((name) => name.queries) : []),
+        ...(observe ? names.map((name) => name.received) : []),
+      ]);
+      return {
+        logits: floatsOf(outputs.logits),
+        entries: splitEntries(floatsOf(outputs.entries), layers),
+        queries: queries ? names.map((name) => floatsOf(outputs[name.queries])) : [],
+        received: observe ? names.map((name) => floatsOf(outputs[name.received])) : [],
+      };
+    },
+    [Symbol.asyncDispose]: () => (kernel satisfies Kernel)[Symbol.asyncDispose](),
+  };
+}
+
+function feedsOf(
+  { hidden, headDim, kvHeads }: StepModel,
+  names: readonly { readonly keys: string; readonly values: string }[],
+  { ids, embeddings = new Float32Array(0), rotary, rows, past, observe = false }: StepInputs,
+): Record<string, Tensor> {
+  const soft = embeddings.length / hidden;
+  const tokens = ids.length + soft;
+  const width = kvHeads * headDim;
+  const feeds: Record<string, Tensor> = {
+    ids: integers(ids),
+    embeddings: floats(embeddings, [soft, hidden]),
+    cos: floats(rotary.cos, [tokens, headDim / 2]),
+    sin: floats(rotary.sin, [tokens, headDim / 2]),
+    rows: integers(rows),
+    observe: flag(observe),
+  };
+  names.forEach((name, layer) => {
+    const { keys, values } = past[layer] ?? { keys: embeddings, values: embeddings };
+    feeds[name.keys] = floats(keys, [keys.length / width, width]);
+    feeds[name.values] = floats(values, [values.length / width, width]);
+  });
+  return feeds;
+}
+
+function splitEntries(entries: Float32Array, layers: number): StepOutputs["entries"] {
+  const plane = entries.length / layers / 2;
+  return Array.from({ length: layers }, (_, layer) => ({
+    keys: entries.subarray(2 * layer * plane, (2 * layer + 1) * plane),
+    values: entries.subarray((2 * layer + 1) * plane, (2 * layer + 2) * plane),
+  }));
+}

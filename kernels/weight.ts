@@ -1,0 +1,150 @@
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { MICROSOFT } from "./onnx/graph.ts";
+
+/** Where bytes lie: a file, relative to the folder that the session is told. */
+export interface Place {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A matrix in a floating-point type, `[rows, columns]` as checkpoints store it. */
+export interface FloatWeight {
+  readonly kind: "float";
+  readonly type: "float32" | "float16" | "bfloat16";
+  readonly rows: number;
+  readonly columns: number;
+  readonly place: Place;
+  /** Heads whose rows lie interleaved, `[headDim / 2, 2]`; undone when the graph is loaded. */
+  readonly interleavedHeads?: number;
+}
+
+/**
+ * A matrix in blocks of 32 whole numbers along its columns, each block with its own scale:
+ * `scale · (value − zero)`, plus the block's `offset` where there is one.
+ */
+export interface BlockWeight {
+  readonly kind: "blocks";
+  readonly bits: 4 | 8;
+  readonly rows: number;
+  readonly columns: number;
+  /** Unsigned values, `[rows, blocks, 4 · bits]` bytes. */
+  readonly values: Place;
+  /** `[rows, blocks]` float32. */
+  readonly scales: Place;
+  /** `[rows, blocks]` bytes (8 bits only). Absent: the middle of the range. */
+  readonly zeroPoints?: Place;
+  /** `[blocks, rows]` float32: added once for every value of the block (Q4_1 kept exact). */
+  readonly offsets?: Place;
+}
+
+/** A matrix that the graph multiplies with. */
+export type Weight = FloatWeight | BlockWeight;
+
+/** Columns that share a scale. */
+export const BLOCK = 32;
+
+/**
+ * Arithmetic of a product with a {@linkcode BlockWeight}.
+ *
+ * `integer` rounds the activations to 8 bits per block: best for one row, and for many where the
+ * processor multiplies bytes natively. `float` unpacks the weights and leaves the activations alone.
+ */
+export type Arithmetic = "integer" | "float";
+
+const ACCURACY_LEVEL = { float: 0, integer: 4 } as const;
+
+/** Multiplies rows with a declared weight, `[S, columns] → [S, rows]`. Usable in every branch. */
+export type Product = (builder: GraphBuilder, rows: Value, arithmetic: Arithmetic) => Value;
+
+/** Declares a weight once in the outermost graph and returns the product with it. */
+export function declareWeight(builder: GraphBuilder, weight: Weight): Product {
+  return weight.kind === "float" ? floatProduct(builder, weight) : blockProduct(builder, weight);
+}
+
+function floatProduct(outer: GraphBuilder, weight: FloatWeight): Product {
+  const matrix = declareFloat(outer, weight);
+  return (builder, rows) =>
+    builder.op("FusedMatMul", [rows, matrix], {
+      domain: MICROSOFT,
+      attributes: { transB: { int: 1 } },
+    });
+}
+
+/** Declares a float matrix as float32 `[rows, columns]`; the conversion is folded at load. */
+export function declareFloat(builder: GraphBuilder, weight: FloatWeight): Value {
+  const { type, rows, columns, place, interleavedHeads } = weight;
+  let matrix = builder.external(type, [rows, columns], place);
+  if (type !== "float32") {
+    matrix = builder.op("Cast", [matrix], { attributes: { to: { int: 1 } } });
+  }
+  if (interleavedHeads === undefined) return matrix;
+  const half = rows / interleavedHeads / 2;
+  const pairs = builder.op("Reshape", [
+    matrix,
+    builder.integers([interleavedHeads, half, 2, columns]),
+  ]);
+  const halves = builder.op("Transpose", [pairs], {
+    attributes: { perm: { ints: [0, 2, 1, 3] } },
+  });
+  return builder.op("Reshape", [halves, builder.integers([rows, columns])]);
+}
+
+/** The tensors of a {@linkcode BlockWeight}, declared. */
+export interface DeclaredBlocks {
+  readonly values: Value;
+  readonly scales: Value;
+  /** Empty where the zero is the middle of the range. */
+  readonly zeroPoints: Value;
+  readonly offsets: Value;
+}
+
+/** Declares the tensors of a block weight, for products and for row look-ups alike. */
+export function declareBlocks(builder: GraphBuilder, weight: BlockWeight): DeclaredBlocks {
+  const { bits, rows, columns, values, scales, zeroPoints, offsets } = weight;
+  const blocks = Math.ceil(columns / BLOCK);
+  return {
+    values: builder.external("uint8", [rows, blocks, (BLOCK * bits) / 8], values),
+    scales: builder.external("float32", [rows * blocks], scales),
+    zeroPoints: zeroPoints ? builder.external("uint8", [rows * blocks], zeroPoints) : "",
+    offsets: offsets ? builder.external("float32", [blocks, rows], offsets) : "",
+  };
+}
+
+function blockProduct(outer: GraphBuilder, weight: BlockWeight): Product {
+  const declared = declareBlocks(outer, weight);
+  return (builder, rows, arithmetic) => multiplyBlocks(builder, rows, weight, declared, arithmetic);
+}
+
+/** The product with declared blocks. */
+export function multiplyBlocks(
+  builder: GraphBuilder,
+  rows: Value,
+  weight: BlockWeight,
+  declared: DeclaredBlocks,
+  arithmetic: Arithmetic,
+): Value {
+  const { values, scales, zeroPoints, offsets } = declared;
+  const inputs = [rows, values, scales];
+  if (zeroPoints !== "") inputs.push(zeroPoints);
+  const product = builder.op("MatMulNBits", inputs, {
+    domain: MICROSOFT,
+    attributes: {
+      K: { int: weight.columns },
+      N: { int: weight.rows },
+      bits: { int: weight.bits },
+      block_size: { int: BLOCK },
+      accuracy_level: { int: ACCURACY_LEVEL[arithmetic] },
+    },
+  });
+  if (offsets === "") return product;
+  // Σ over a block of x·(value + offset) = Σ x·value + offset·Σ x.
+  const blocked = builder.op("Reshape", [
+    rows,
+    builder.integers([-1, weight.columns / BLOCK, BLOCK]),
+  ]);
+  const sums = builder.op("ReduceSum", [blocked, builder.integers([2])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  return builder.op("Gemm", [sums, offsets, product]);
+}

@@ -1,0 +1,36 @@
+import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
+import { CheckpointError } from "../errors.ts";
+
+/**
+ * How weights are held while the model runs.
+ *
+ * - `fp32`: as stored, widened to 32 bits.
+ * - `int8`: every matrix in 8 bits, a scale for each 32 columns. Q8_0 is taken over unchanged.
+ * - `int4`: the 4-bit blocks of Q4_0 and Q4_1 files, taken over unchanged; the rest as `int8`.
+ */
+export type Precision = "fp32" | "int8" | "int4";
+
+/** The precisions a user can ask for. */
+export const PRECISIONS = ["auto", "fp32", "int8", "int4"] as const;
+
+/** A precision, or `auto`: the fastest that adds no rounding worth speaking of. */
+export type PrecisionChoice = (typeof PRECISIONS)[number];
+
+const isFourBit = ({ type }: TensorLocation) => type === "Q4_0" || type === "Q4_1";
+
+/**
+ * Settles `auto`: `int4` for files whose matrices have 4 bits already, else `int8`.
+ *
+ * @throws {CheckpointError} If `int4` is asked for and the checkpoint has no 4-bit matrices.
+ */
+export function settlePrecision(checkpoint: Checkpoint, choice: PrecisionChoice): Precision {
+  const fourBit = [...checkpoint.tensors.values()].some(isFourBit);
+  if (choice === "auto") return fourBit ? "int4" : "int8";
+  if (choice === "int4" && !fourBit) {
+    throw new CheckpointError(
+      `Cannot run ${checkpoint.path} in int4: int4 takes over Q4_0 and Q4_1 weights unchanged, and ` +
+        "this checkpoint has none. Use --precision int8.",
+    );
+  }
+  return choice;
+}
