@@ -75,7 +75,9 @@ export function oracle(options: OracleOptions = {}): ScorerPolicy {
   return Object.freeze<ScorerPolicy>({
     name: about.name,
     paper: "https://arxiv.org/abs/2509.10798",
-    options: queries.kind === "greedy" ? { tokens: queries.steps } : { ids: queries.ids },
+    options: Object.freeze(
+      queries.kind === "greedy" ? { tokens: queries.steps } : { ids: queries.ids },
+    ),
     evidence: { kind: "given", queries },
     score: (layer) => layer.groupAttention(),
   });

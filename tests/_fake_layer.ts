@@ -1,0 +1,84 @@
+import type { LayerView } from "../policies/policy.ts";
+import { EvidenceError } from "../runtime/errors.ts";
+
+/** What a fake layer is made of. */
+export interface FakeLayer {
+  readonly layer?: number;
+  readonly layers?: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly length: number;
+  readonly keys?: Float32Array;
+  readonly values?: Float32Array;
+  /** `[heads × length]`; absent: the policy declared no evidence. */
+  readonly attention?: Float32Array;
+  /** `[kvHeads × length]`. @default {0, 1, 2 … for each head} */
+  readonly positions?: Int32Array;
+}
+
+/**
+ * A layer in plain arrays. It hands out the arrays themselves, so that a test sees when a policy
+ * writes into them.
+ */
+export function fakeLayer(fake: FakeLayer): LayerView {
+  const { heads, kvHeads, headDim, length, attention } = fake;
+  const size = length * kvHeads * headDim;
+  const { keys = new Float32Array(size), values = new Float32Array(size) } = fake;
+  const positions = fake.positions ??
+    Int32Array.from({ length: kvHeads * length }, (_, index) => index % length);
+  const received = () =>
+    attention === undefined
+      ? Promise.reject(new EvidenceError("The fake layer has no attention"))
+      : Promise.resolve(attention);
+  return {
+    layer: fake.layer ?? 0,
+    layers: fake.layers ?? 1,
+    heads,
+    kvHeads,
+    headDim,
+    length,
+    positions,
+    keys: () => Promise.resolve(keys),
+    values: () => Promise.resolve(values),
+    attention: received,
+    groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
+  };
+}
+
+/** Mean of `[heads × length]` over the query heads of each group: `[kvHeads × length]`. */
+export function meanOfGroups(
+  attention: Float32Array,
+  heads: number,
+  kvHeads: number,
+): Float32Array {
+  const length = attention.length / heads;
+  const size = heads / kvHeads;
+  return Float32Array.from({ length: kvHeads * length }, (_, index) => {
+    const group = Math.floor(index / length);
+    let sum = 0;
+    for (let head = group * size; head < (group + 1) * size; head++) {
+      sum += attention[head * length + index % length] ?? NaN;
+    }
+    return sum / size;
+  });
+}
+
+/** A layer of noise: rows of attention sum to 1, the same seed gives the same layer. */
+export function noiseLayer(
+  fake: Omit<FakeLayer, "keys" | "values" | "attention"> & { seed: number },
+): LayerView {
+  const { heads, kvHeads, headDim, length, seed } = fake;
+  let state = seed >>> 0;
+  const noise = (count: number) =>
+    Float32Array.from({ length: count }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 32;
+    });
+  const attention = noise(heads * length).map((value, index, all) => {
+    const start = index - index % length;
+    return value / all.subarray(start, start + length).reduce((sum, one) => sum + one, 0);
+  });
+  const size = length * kvHeads * headDim;
+  return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention });
+}
