@@ -76,23 +76,28 @@ function groupQueryAttention(
     builder.op("Transpose", [
       builder.op("Reshape", [value, builder.integers([1, -1, kvHeads, headDim])]),
     ], { attributes: { perm: { ints: [0, 2, 1, 3] } } });
-  const [output = "", , , weights = ""] = builder.ops("GroupQueryAttention", [
-    batched(inputs.queries, heads),
-    batched(inputs.keys, kvHeads),
-    batched(inputs.values, kvHeads),
-    headMajor(inputs.pastKeys),
-    headMajor(inputs.pastValues),
-    lengths.last,
-    lengths.total,
-  ], withWeights ? 4 : 3, {
-    domain: MICROSOFT,
-    attributes: {
-      num_heads: { int: heads },
-      kv_num_heads: { int: kvHeads },
-      // 2: the weights after the softmax.
-      qk_output: { int: withWeights ? 2 : 0 },
+  const [output = "", , , weights = ""] = builder.ops(
+    "GroupQueryAttention",
+    [
+      batched(inputs.queries, heads),
+      batched(inputs.keys, kvHeads),
+      batched(inputs.values, kvHeads),
+      headMajor(inputs.pastKeys),
+      headMajor(inputs.pastValues),
+      lengths.last,
+      lengths.total,
+    ],
+    withWeights ? 4 : 3,
+    {
+      domain: MICROSOFT,
+      attributes: {
+        num_heads: { int: heads },
+        kv_num_heads: { int: kvHeads },
+        // 2: the weights after the softmax.
+        qk_output: { int: withWeights ? 2 : 0 },
+      },
     },
-  });
+  );
   const mixed = builder.op("Reshape", [output, builder.integers([-1, heads * headDim])]);
   return { mixed, weights };
 }

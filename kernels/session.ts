@@ -50,8 +50,7 @@ export async function createKernel(
     },
   });
   return {
-    run: (feeds, fetches) =>
-      fetches ? session.run(feeds, [...fetches]) : session.run(feeds),
+    run: (feeds, fetches) => fetches ? session.run(feeds, [...fetches]) : session.run(feeds),
     [Symbol.asyncDispose]: () => session.release(),
   };
 }

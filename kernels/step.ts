@@ -1,4 +1,12 @@
-import { createKernel, flag, floats, floatsOf, integers, type Kernel, type Tensor } from "./session.ts";
+import {
+  createKernel,
+  flag,
+  floats,
+  floatsOf,
+  integers,
+  type Kernel,
+  type Tensor,
+} from "./session.ts";
 import { type RotaryRows } from "./rope.ts";
 import { buildStepGraph, type StepModel } from "./step_graph.ts";
 

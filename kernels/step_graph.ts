@@ -45,7 +45,8 @@ export interface StepModel extends HeadShape {
   readonly prefillArithmetic: Arithmetic;
 }
 
-interface DeclaredLayer extends Omit<LayerWeights, "qkv" | "attentionOutput" | "gate" | "up" | "down"> {
+interface DeclaredLayer
+  extends Omit<LayerWeights, "qkv" | "attentionOutput" | "gate" | "up" | "down"> {
   readonly qkv: Apply;
   readonly attentionOutput: Apply;
   readonly gate: Apply;
@@ -235,11 +236,16 @@ function residualNorm(
   if (update === undefined) {
     return { stream, normalised: rmsNorm(builder, stream, norm, epsilon) };
   }
-  const [normalised = "", , , sum = ""] = builder.ops("SkipSimplifiedLayerNormalization", [
-    stream,
-    update,
-    scale,
-  ], 4, { domain: MICROSOFT, attributes });
+  const [normalised = "", , , sum = ""] = builder.ops(
+    "SkipSimplifiedLayerNormalization",
+    [
+      stream,
+      update,
+      scale,
+    ],
+    4,
+    { domain: MICROSOFT, attributes },
+  );
   return { stream: sum, normalised };
 }
 

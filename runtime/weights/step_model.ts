@@ -39,7 +39,7 @@ export async function stepModel(
   const { config } = checkpoint;
   const layers = Array.from(
     { length: config.layers },
-    (_, layer) => layerNames(checkpoint, layer, precision)
+    (_, layer) => layerNames(checkpoint, layer, precision),
   );
   const groups = [
     ["model.embed_tokens.weight"],

@@ -1,0 +1,65 @@
+import { rotaryRows } from "../../kernels/rope.ts";
+import type { StepKernel, StepOutputs } from "../../kernels/step.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { rotaryFrequencies } from "../rotary.ts";
+
+/** A cache and where its text goes on. */
+export interface Sequence {
+  readonly cache: KvCache;
+  /** True position of the next token: eviction never changes it. */
+  position: number;
+  /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
+  planned: number;
+}
+
+/** Tokens, or rows of embeddings, that one step reads. */
+export interface StepInput {
+  readonly ids?: readonly number[];
+  /** `[tokens, hidden]`. */
+  readonly embeddings?: Float32Array;
+  readonly observe?: boolean;
+  readonly queries?: boolean;
+  /** New tokens whose logits are wanted. @default {the last one} */
+  readonly rows?: readonly number[];
+}
+
+/** Runs the step graph on sequences. */
+export interface Engine {
+  readonly config: ModelConfig;
+  /** Reads tokens and appends their keys and values to the cache. */
+  advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
+  /** Reads tokens after the sequence without leaving a trace in it. */
+  probe(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
+}
+
+/** Joins a loaded step graph and the settings of its model. */
+export function createEngine(kernel: StepKernel, config: ModelConfig): Engine {
+  const step = ({ cache, position, planned }: Sequence, input: StepInput) => {
+    const { ids = [], embeddings } = input;
+    const tokens = ids.length + (embeddings?.length ?? 0) / config.hidden;
+    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
+    return kernel.run({
+      ...input,
+      ids,
+      rotary: rotaryRows(frequencies, position, tokens),
+      rows: input.rows ?? [tokens - 1],
+      past: Array.from({ length: config.layers }, (_, layer) => ({
+        keys: cache.keys(layer),
+        values: cache.values(layer),
+      })),
+    });
+  };
+  return {
+    config,
+    probe: step,
+    async advance(sequence, input) {
+      const outputs = await step(sequence, input);
+      outputs.entries.forEach(({ keys, values }, layer) => {
+        sequence.cache.append(layer, keys, values, sequence.position);
+      });
+      sequence.position += input.ids?.length ?? 0;
+      return outputs;
+    },
+  };
+}

@@ -1,0 +1,112 @@
+import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts";
+import { PromptError } from "../errors.ts";
+import { resolveSoftTokens } from "../soft_tokens.ts";
+import type { Engine, Sequence } from "./engine.ts";
+import { pause } from "./pause.ts";
+import type { Observation, Prefilled } from "./prefill.ts";
+import { greedyToken } from "../sampling/greedy.ts";
+
+/** Attention to each cached token, `[heads × length]` per layer; absent where there are no queries. */
+export type GatheredAttention = readonly Float32Array[] | undefined;
+
+/** What must be observed while the prompt is read. */
+export function observationFor(evidence: Evidence): Observation {
+  switch (evidence.kind) {
+    case "window":
+      return { last: evidence.size };
+    case "accumulated":
+      return "all";
+    case "none":
+    case "soft":
+    case "given":
+      return "none";
+  }
+}
+
+/** What {@linkcode gatherEvidence} works on. */
+export interface EvidenceRequest {
+  readonly engine: Engine;
+  readonly sequence: Sequence;
+  readonly facts: ModelFacts;
+  readonly prefilled: Prefilled;
+  readonly signal?: AbortSignal;
+}
+
+/** Gathers the attention that a policy asked for. The sequence is left as it was. */
+export async function gatherEvidence(
+  evidence: Evidence,
+  request: EvidenceRequest,
+): Promise<GatheredAttention> {
+  const { engine, sequence, facts, prefilled } = request;
+  switch (evidence.kind) {
+    case "none":
+      return undefined;
+    case "accumulated":
+      return prefilled.received;
+    case "window":
+      return prefilled.received.map((sums) => scaled(sums, 1 / prefilled.observed));
+    case "soft": {
+      const { embeddings, count } = await resolveSoftTokens(evidence.tokens, facts);
+      const { received } = await engine.probe(sequence, { embeddings, observe: true });
+      return meanOverPrompt(received, sequence, count);
+    }
+    case "given": {
+      const ids = await answerIds(evidence.queries, request);
+      const { received } = await engine.probe(sequence, { ids, observe: true });
+      return meanOverPrompt(received, sequence, ids.length);
+    }
+  }
+}
+
+async function answerIds(
+  queries: QuerySource,
+  { engine, sequence, prefilled, signal }: EvidenceRequest,
+): Promise<readonly number[]> {
+  const { vocabulary, eosIds } = engine.config;
+  if (queries.kind === "tokens") {
+    const unknown = queries.ids.find((id) => id >= vocabulary);
+    if (unknown === undefined) return queries.ids;
+    throw new PromptError(
+      `Cannot use ${unknown} as a token of the answer: ids must be below ${vocabulary}`,
+    );
+  }
+  const { cache, position, planned } = sequence;
+  const mark = cache.mark();
+  const ids: number[] = [];
+  let { logits } = prefilled;
+  try {
+    for (let step = 0; step < queries.steps; step++) {
+      const id = greedyToken(logits);
+      ids.push(id);
+      if (eosIds.includes(id)) break;
+      await pause(signal);
+      ({ logits } = await engine.advance(sequence, { ids: [id] }));
+    }
+  } finally {
+    cache.rollback(mark);
+    Object.assign(sequence, { position, planned });
+  }
+  return ids;
+}
+
+/** The prompt's columns of `[heads, length + queries]`, divided by the number of queries. */
+function meanOverPrompt(
+  received: readonly Float32Array[],
+  { cache }: Sequence,
+  queries: number,
+): Float32Array[] {
+  return received.map((sums, layer) => {
+    const length = cache.length(layer);
+    const columns = length + queries;
+    const heads = sums.length / columns;
+    const mean = new Float32Array(heads * length);
+    for (let head = 0; head < heads; head++) {
+      mean.set(sums.subarray(head * columns, head * columns + length), head * length);
+    }
+    return scaled(mean, 1 / queries);
+  });
+}
+
+function scaled(values: Float32Array, factor: number): Float32Array {
+  return values.map((value) => value * factor);
+}

@@ -1,0 +1,61 @@
+import type { LayerView } from "../../policies/policy.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { EvidenceError } from "../errors.ts";
+import type { GatheredAttention } from "./evidence.ts";
+
+/** Shows a layer of a cache to a policy. Every array is a copy: a policy cannot change the cache. */
+export function layerView(
+  cache: KvCache,
+  { heads, layers }: ModelConfig,
+  layer: number,
+  attention: GatheredAttention,
+): LayerView {
+  const { kvHeads, headDim } = cache;
+  const length = cache.length(layer);
+  const gathered = (): Float32Array => {
+    const ofLayer = attention?.[layer];
+    if (ofLayer) return ofLayer;
+    throw new EvidenceError(
+      "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
+        "'soft', 'accumulated' or 'given'",
+    );
+  };
+  return {
+    layer,
+    layers,
+    heads,
+    kvHeads,
+    headDim,
+    length,
+    positions: cache.positions(layer),
+    keys: () => settle(() => cache.keys(layer).slice()),
+    values: () => settle(() => cache.values(layer).slice()),
+    attention: () => settle(() => gathered().slice()),
+    groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
+  };
+}
+
+/** A promise of what `compute` gives, or of what it throws. */
+function settle<T>(compute: () => T): Promise<T> {
+  return new Promise((resolve) => resolve(compute()));
+}
+
+/** `[heads × length]` averaged over the query heads of each KV head, `[kvHeads × length]`. */
+export function groupMean(
+  attention: Float32Array,
+  heads: number,
+  kvHeads: number,
+  length: number,
+): Float32Array {
+  const group = heads / kvHeads;
+  const mean = new Float32Array(kvHeads * length);
+  for (let head = 0; head < heads; head++) {
+    const target = Math.floor(head / group) * length;
+    for (let token = 0; token < length; token++) {
+      const sum = mean[target + token] ?? 0;
+      mean[target + token] = sum + (attention[head * length + token] ?? 0) / group;
+    }
+  }
+  return mean;
+}

@@ -1,0 +1,22 @@
+/**
+ * Reads prompts, evicts their KV cache and answers: models, sessions, budgets, errors.
+ *
+ * @module
+ */
+export { type Budget, parseBudget, type UniformBudget } from "./budget.ts";
+export type { ModelConfig, RopeScaling } from "./checkpoint/checkpoint.ts";
+export type { Engine, Sequence, StepInput } from "./engine/engine.ts";
+export type { Reading, ReadTimes } from "./engine/read.ts";
+export * from "./errors.ts";
+export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
+export { loadModel, type LoadOptions, type Model } from "./model.ts";
+export type { FetchProgress } from "./models/fetch_context.ts";
+export { homeFolder } from "./models/home.ts";
+export { type ListedModel, listModels } from "./models/list_models.ts";
+export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
+export type { Prompt } from "./prompt.ts";
+export type { SamplingOptions } from "./sampling/sampler.ts";
+export type { ReadOptions, Session, SessionOptions, SessionStats } from "./session.ts";
+export { readSoftTokens } from "./soft_tokens.ts";
+export type { ChatMessage, Tokenizer } from "./tokenizer/tokenizer.ts";
+export { type Precision, type PrecisionChoice, PRECISIONS } from "./weights/precision.ts";

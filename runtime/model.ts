@@ -1,0 +1,133 @@
+import type { ModelFacts } from "../policies/policy.ts";
+import { createStepKernel } from "../kernels/step.ts";
+import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
+import { openCheckpoint } from "./checkpoint/open.ts";
+import { readRows } from "./checkpoint/read_rows.ts";
+import { createEngine, type Engine } from "./engine/engine.ts";
+import { CheckpointError, KvjudgeError } from "./errors.ts";
+import type { FetchProgress } from "./models/fetch_context.ts";
+import { homeFolder } from "./models/home.ts";
+import { resolveModel } from "./models/resolve_model.ts";
+import { defaultThreads, prefillArithmetic } from "./processor.ts";
+import { createSession, type Session, type SessionOptions } from "./session.ts";
+import { readSoftTokens } from "./soft_tokens.ts";
+import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+import { type Precision, type PrecisionChoice, settlePrecision } from "./weights/precision.ts";
+import { stepModel } from "./weights/step_model.ts";
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** @default {"auto"} */
+  readonly precision?: PrecisionChoice;
+  /** Threads. @default {one per processor} */
+  readonly threads?: number;
+  /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
+  readonly home?: string;
+  /** Is told how a download gets on. */
+  readonly onProgress?: (progress: FetchProgress) => void;
+  readonly signal?: AbortSignal;
+  /** Milliseconds since some moment. @default {performance.now} */
+  readonly now?: () => number;
+}
+
+/** A model in memory. Owns it; close its sessions first. */
+export interface Model extends AsyncDisposable {
+  /** As given to {@linkcode loadModel}. */
+  readonly name: string;
+  readonly config: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  /** How its weights are held. */
+  readonly precision: Precision;
+  /** Runs steps by hand: for training, evaluation and experiments. */
+  readonly engine: Engine;
+  /** SHA-256 of the checkpoint, hexadecimal. */
+  fingerprint(): Promise<string>;
+  /** What a policy is told about the model. */
+  facts(): Promise<ModelFacts>;
+  session(options: SessionOptions): Session;
+}
+
+/**
+ * Loads a model, fetching it first where needed.
+ *
+ * @param source A name (`smollm2-135m-instruct`), a folder, a `.gguf` file, or `owner/name` on the
+ * Hugging Face hub.
+ * @throws {FetchError} If the model cannot be found or fetched.
+ * @throws {CheckpointError} If it is damaged or not supported.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "./model.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { precision: "fp32" });
+ * assertEquals(model.config.layers, 3);
+ * ```
+ */
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+  const {
+    home = homeFolder(),
+    threads = defaultThreads(),
+    now = () => performance.now(),
+    precision: choice = "auto",
+  } = options;
+  checkThreads(threads);
+  const path = await resolveModel(source, {
+    home,
+    ...(options.onProgress ? { onProgress: options.onProgress } : {}),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  const checkpoint = await openCheckpoint(path, { home });
+  const precision = settlePrecision(checkpoint, choice);
+  const arithmetic = prefillArithmetic();
+  const described = await stepModel(checkpoint, {
+    precision,
+    prefillArithmetic: arithmetic,
+    home,
+  });
+  const kernel = await createStepKernel(described, threads);
+  const { config } = checkpoint;
+  const engine = createEngine(kernel, config);
+  const tokenizer = createTokenizer(checkpoint.tokenizer);
+  let facts: Promise<ModelFacts> | undefined;
+  const model: Model = {
+    name: source,
+    config,
+    tokenizer,
+    precision,
+    engine,
+    fingerprint: () => checkpoint.fingerprint(),
+    facts: () => facts ??= factsOf(checkpoint),
+    session: (sessionOptions) =>
+      createSession({ engine, tokenizer, facts: model.facts, now }, sessionOptions),
+    [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+  };
+  return model;
+}
+
+function checkThreads(threads: number): void {
+  if (Number.isInteger(threads) && threads >= 1) return;
+  throw new KvjudgeError(
+    `Cannot run on ${threads} threads: threads must be an integer of at least 1`,
+  );
+}
+
+// Enough rows to know their size; reading all of a large vocabulary would take seconds.
+const SAMPLED_ROWS = 1024;
+
+async function factsOf(checkpoint: Checkpoint): Promise<ModelFacts> {
+  const { hidden, layers, vocabulary } = checkpoint.config;
+  const embedding = checkpoint.tensors.get("model.embed_tokens.weight");
+  if (!embedding) throw new CheckpointError(`Cannot find the embeddings in ${checkpoint.path}`);
+  const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
+  const squares = rows.reduce((sum, value) => sum + value * value, 0);
+  return {
+    hidden,
+    layers,
+    fingerprint: await checkpoint.fingerprint(),
+    embeddingRms: Math.sqrt(squares / rows.length),
+    readSoftTokens,
+  };
+}

@@ -1,0 +1,115 @@
+import { xoroshiro128plus } from "npm:pure-rand@8.4.2/generator/xoroshiro128plus";
+import { PromptError } from "../errors.ts";
+import { greedyToken } from "./greedy.ts";
+
+/** How the next token is drawn. */
+export interface SamplingOptions {
+  /** 0 takes the most likely token. @default {0} */
+  readonly temperature?: number;
+  /** Only the most likely `topK` tokens; 0 for all. @default {0} */
+  readonly topK?: number;
+  /** Only the most likely tokens whose probabilities add up to `topP`. @default {1} */
+  readonly topP?: number;
+  /** Only tokens at least `minP` times as likely as the most likely one. @default {0} */
+  readonly minP?: number;
+  /** Above 1: tokens that were seen already become less likely. @default {1} */
+  readonly repetitionPenalty?: number;
+  /** The same seed draws the same tokens. @default {0} */
+  readonly seed?: number;
+}
+
+/** Draws tokens; each draw advances its random numbers. */
+export interface Sampler {
+  /**
+   * @param logits `[vocabulary]`; not changed.
+   * @param seen Tokens of the prompt and of the answer so far.
+   */
+  next(logits: Float32Array, seen: ReadonlySet<number>): number;
+}
+
+const BOUNDS: Readonly<Record<keyof SamplingOptions, (value: number) => string | undefined>> = {
+  temperature: (value) => value >= 0 ? undefined : "must be at least 0",
+  topK: (value) => Number.isInteger(value) && value >= 0 ? undefined : "must be an integer from 0",
+  topP: (value) => value > 0 && value <= 1 ? undefined : "must be above 0 and at most 1",
+  minP: (value) => value >= 0 && value <= 1 ? undefined : "must be from 0 to 1",
+  repetitionPenalty: (value) => value > 0 ? undefined : "must be above 0",
+  seed: (value) => Number.isInteger(value) ? undefined : "must be an integer",
+};
+
+/**
+ * Makes a sampler. Filters apply in the order penalty, temperature, top-k, top-p, min-p.
+ *
+ * @throws {PromptError} If an option is out of range.
+ */
+export function createSampler(options: SamplingOptions = {}): Sampler {
+  for (const [name, check] of Object.entries(BOUNDS)) {
+    const value = options[name as keyof SamplingOptions];
+    if (value === undefined) continue;
+    const problem = Number.isFinite(value) ? check(value) : "must be a finite number";
+    if (problem) throw new PromptError(`Cannot sample: ${name} ${problem}, got ${value}`);
+  }
+  const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } =
+    options;
+  const random = xoroshiro128plus(seed);
+  const uniform = () => (random.next() >>> 0) / 2 ** 32;
+  return {
+    next(logits, seen) {
+      const adjusted = penalise(logits, seen, repetitionPenalty);
+      if (temperature === 0) return greedyToken(adjusted);
+      const candidates = filter(adjusted, { temperature, topK, topP, minP });
+      return draw(candidates, uniform());
+    },
+  };
+}
+
+function penalise(logits: Float32Array, seen: ReadonlySet<number>, penalty: number): Float32Array {
+  if (penalty === 1) return logits;
+  const adjusted = logits.slice();
+  for (const id of seen) {
+    const logit = adjusted[id];
+    if (logit !== undefined) adjusted[id] = logit > 0 ? logit / penalty : logit * penalty;
+  }
+  return adjusted;
+}
+
+interface Candidate {
+  readonly id: number;
+  /** Relative to the most likely token. */
+  readonly weight: number;
+}
+
+type Filters = Required<Pick<SamplingOptions, "temperature" | "topK" | "topP" | "minP">>;
+
+// A token less likely than this against the best one is never drawn; sorting all 49,152 would cost
+// more than the rest of the step.
+const NEGLIGIBLE = 1e-9;
+
+function filter(
+  logits: Float32Array,
+  { temperature, topK, topP, minP }: Filters,
+): readonly Candidate[] {
+  const best = logits[greedyToken(logits)] ?? 0;
+  const least = Math.max(minP, NEGLIGIBLE);
+  const candidates: Candidate[] = [];
+  for (let id = 0; id < logits.length; id++) {
+    const weight = Math.exp(((logits[id] ?? -Infinity) - best) / temperature);
+    if (weight >= NEGLIGIBLE) candidates.push({ id, weight });
+  }
+  candidates.sort((a, b) => b.weight - a.weight || a.id - b.id);
+  if (topK > 0) candidates.length = Math.min(candidates.length, topK);
+  const total = candidates.reduce((sum, { weight }) => sum + weight, 0);
+  let mass = 0;
+  const nucleus = candidates.findIndex(({ weight }) => (mass += weight) >= topP * total);
+  const kept = nucleus < 0 ? candidates : candidates.slice(0, nucleus + 1);
+  return kept.filter(({ weight }, index) => index === 0 || weight >= least);
+}
+
+function draw(candidates: readonly Candidate[], uniform: number): number {
+  const total = candidates.reduce((sum, { weight }) => sum + weight, 0);
+  let left = uniform * total;
+  for (const { id, weight } of candidates) {
+    left -= weight;
+    if (left < 0) return id;
+  }
+  return candidates.at(-1)?.id ?? 0;
+}
