@@ -1,0 +1,90 @@
+import {
+  BATCH_SIZE,
+  type ContextSettings,
+  createBatch,
+  type FILE_TYPES,
+  setContextParams,
+  setQuantiseParams,
+} from "./layout.ts";
+import { type Library, toCString } from "./library.ts";
+
+/** A model with one context. */
+export interface LlamaModel {
+  readonly vocabulary: number;
+  /** Forgets everything. */
+  clear(): void;
+  /** Appends tokens, in batches. */
+  append(ids: readonly number[]): void;
+  /** Appends up to {@linkcode BATCH_SIZE} tokens and returns the logits of each, valid until the next call. */
+  appendForLogits(ids: readonly number[]): Float32Array[];
+  /** The likeliest token after the last one. */
+  best(): number;
+}
+
+/** Loads a GGUF file. Flash attention is on, and the threads are llama.cpp's own pool. */
+export function openModel(library: Library, file: string, settings: ContextSettings): LlamaModel {
+  const { llama } = library;
+  const model = llama.llama_model_load_from_file(
+    toCString(file),
+    llama.llama_model_default_params(),
+  );
+  if (model === null) throw new Error(`llama.cpp cannot read ${file}.`);
+  const params = llama.llama_context_default_params();
+  setContextParams(params, settings);
+  const context = llama.llama_init_from_model(model, params);
+  if (context === null) throw new Error("llama.cpp refuses the settings of the bench.");
+  const pool = library.createThreadPool(settings.threads);
+  llama.llama_attach_threadpool(context, pool, pool);
+  const vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model));
+
+  const batch = createBatch();
+  const decode = (ids: readonly number[], logits: "last" | "all") => {
+    const code = llama.llama_decode(context, batch.set(ids, logits));
+    if (code !== 0) throw new Error(`llama_decode failed with code ${code}.`);
+  };
+  const logitsAt = (index: number) => {
+    const pointer = llama.llama_get_logits_ith(context, index);
+    if (pointer === null) throw new Error(`llama.cpp has no logits at ${index}.`);
+    return new Float32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, vocabulary * 4));
+  };
+  return {
+    vocabulary,
+    clear: () => llama.llama_memory_clear(llama.llama_get_memory(context), true),
+    append(ids) {
+      for (let at = 0; at < ids.length; at += BATCH_SIZE) {
+        decode(ids.slice(at, at + BATCH_SIZE), "last");
+      }
+    },
+    appendForLogits(ids) {
+      decode(ids, "all");
+      return ids.map((_, index) => logitsAt(index));
+    },
+    best: () => indexOfMax(logitsAt(-1)),
+  };
+}
+
+/** Writes `source` to `target` in another type, with llama.cpp's own quantiser. */
+export function quantise(
+  { llama }: Library,
+  source: string,
+  target: string,
+  type: keyof typeof FILE_TYPES,
+): void {
+  const params = llama.llama_model_quantize_default_params();
+  setQuantiseParams(params, type);
+  const code = llama.llama_model_quantize(toCString(source), toCString(target), params);
+  if (code !== 0) throw new Error(`llama.cpp could not make ${type} of ${source} (code ${code}).`);
+}
+
+function indexOfMax(values: Float32Array): number {
+  let best = 0;
+  let highest = -Infinity;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? -Infinity;
+    if (value > highest) {
+      highest = value;
+      best = index;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,73 @@
+/** llama.cpp in a process of its own; see `../llama_cpp.ts`. @module */
+
+import { appendFile, writeFile } from "node:fs/promises";
+import type { LogitsCommand, MeasureCommand, Measurement } from "../../engine/protocol.ts";
+import { serve } from "../../engine/serve.ts";
+import { BATCH_SIZE, type ContextSettings, type FILE_TYPES } from "./layout.ts";
+import { type Library, openLibrary } from "./library.ts";
+import { type LlamaModel, openModel, quantise } from "./model.ts";
+import { fetchLlamaCpp } from "./package.ts";
+
+/** Loads a model. */
+export interface OpenCommand extends ContextSettings {
+  readonly do: "open";
+  readonly file: string;
+}
+
+/** Makes a file of another type. */
+export interface QuantiseCommand {
+  readonly do: "quantise";
+  readonly source: string;
+  readonly target: string;
+  readonly type: keyof typeof FILE_TYPES;
+}
+
+let library: Library | undefined;
+let opened: LlamaModel | undefined;
+
+const getLibrary = async () => library ??= openLibrary(await fetchLlamaCpp());
+
+function getModel(): LlamaModel {
+  if (opened === undefined) throw new Error("No model is open.");
+  return opened;
+}
+
+function measure({ ids, steps }: MeasureCommand): Measurement {
+  const model = getModel();
+  model.clear();
+  const start = performance.now();
+  model.append(ids);
+  let token = model.best();
+  const read = performance.now();
+  for (let step = 0; step < steps; step++) {
+    model.append([token]);
+    token = model.best();
+  }
+  return { prefillMs: read - start, decodeMs: performance.now() - read };
+}
+
+async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
+  const model = getModel();
+  model.clear();
+  await writeFile(file, new Uint8Array());
+  for (let at = 0; at < ids.length; at += BATCH_SIZE) {
+    const logits = model.appendForLogits(ids.slice(at, at + BATCH_SIZE));
+    for (const [index, row] of logits.entries()) {
+      if (at + index < from) continue;
+      await appendFile(file, new Uint8Array(row.buffer, row.byteOffset, row.byteLength));
+    }
+  }
+}
+
+if (import.meta.main) {
+  await serve({
+    fetch: async () => void await getLibrary(),
+    quantise: async ({ source, target, type }: QuantiseCommand) =>
+      quantise(await getLibrary(), source, target, type),
+    open: async ({ file, contextSize, threads }: OpenCommand) => {
+      opened = openModel(await getLibrary(), file, { contextSize, threads });
+    },
+    measure,
+    logits: writeLogits,
+  });
+}
