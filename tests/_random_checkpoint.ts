@@ -42,7 +42,7 @@ const DEFAULTS = {
   hidden: 32,
   heads: 4,
   kvHeads: 2,
-  intermediate: 48,
+  intermediate: 64,
   vocabulary: 80,
   context: 256,
   ropeTheta: 10_000,

@@ -95,7 +95,9 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
 
   const run: ReferenceModel["run"] = (input, options = {}) => {
     const past = options.cache ?? emptyCache(layers);
-    let states: Float64Array = Float64Array.from(input instanceof Float32Array ? input : embed(input));
+    let states: Float64Array = Float64Array.from(
+      input instanceof Float32Array ? input : embed(input),
+    );
     const count = states.length / hidden;
     const length = past.length + count;
     const seen = Math.max(past.seen, options.sequenceLength ?? length);

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { readFloats, readTensor } from "../../../runtime/checkpoint/safetensors.ts";
-import { referenceModel } from "../../_reference_model.ts";
+import { type RandomModel, writeFolder } from "../../_random_checkpoint.ts";
+import { inverseFrequencies, type ReferenceModel, referenceModel } from "../../_reference_model.ts";
+import { withFolder } from "./_temp_folder.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url).pathname;
 const MODELS = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];
@@ -104,4 +106,62 @@ Deno.test("referenceModel() attends to embeddings as the golden soft tokens do",
     });
   });
   assertClose(mean, readFloats(golden, "judge_q.attention_soft").data, "attention_soft");
+});
+
+const DYNAMIC = { kind: "dynamic", factor: 4, originalContext: 16 } as const;
+
+Deno.test("inverseFrequencies() raises the base of dynamic scaling with the sequence", () => {
+  const rope = { headDim: 4, ropeTheta: 100, ropeScaling: DYNAMIC };
+  for (const sequence of [0, 3, 16]) {
+    assertEquals([...inverseFrequencies(rope, sequence)], [1, 0.1]);
+  }
+  // base × (4 × 32 / 16 - 3)² = 100 × 25, to the power of -1/2.
+  const [first, second] = inverseFrequencies(rope, 32);
+  assertEquals(first, 1);
+  assert(Math.abs((second ?? NaN) - 1 / 50) < 1e-12);
+});
+
+Deno.test("inverseFrequencies() divides by the factor or the factors", () => {
+  const rope = { headDim: 4, ropeTheta: 100 };
+  const linear = { kind: "linear", factor: 4 } as const;
+  const factors = { kind: "factors", factors: [2, 5] } as const;
+  assertEquals([...inverseFrequencies({ ...rope, ropeScaling: linear })], [0.25, 0.025]);
+  assertEquals([...inverseFrequencies({ ...rope, ropeScaling: factors })], [0.5, 0.02]);
+});
+
+async function withRandomModel(
+  model: RandomModel,
+  use: (model: ReferenceModel) => void,
+): Promise<void> {
+  await withFolder(async (folder) => {
+    await writeFolder(folder, model);
+    use(referenceModel(await openCheckpoint(folder)));
+  });
+}
+
+function inChunks(model: ReferenceModel, ids: readonly number[], sequenceLength?: number) {
+  const first = model.run(ids.slice(0, 13), sequenceLength ? { sequenceLength } : {});
+  const { cache } = first;
+  return model.run(ids.slice(13), { cache, ...(sequenceLength ? { sequenceLength } : {}) });
+}
+
+function lastRow({ logits }: { logits: Float32Array }): Float32Array {
+  return logits.subarray(logits.length - 80);
+}
+
+Deno.test("referenceModel() gives the same in chunks as in one call", async () => {
+  const ids = Array.from({ length: 30 }, (_, i) => i * 7 % 80);
+  await withRandomModel({ heads: 6, kvHeads: 3, headDim: 12 }, (model) => {
+    assertClose(lastRow(inChunks(model, ids)), lastRow(model.run(ids)), "logits");
+  });
+});
+
+Deno.test("referenceModel() needs the whole length for chunks under dynamic scaling", async () => {
+  const ids = Array.from({ length: 30 }, (_, i) => i * 7 % 80);
+  await withRandomModel({ context: 16, ropeScaling: DYNAMIC }, (model) => {
+    const whole = lastRow(model.run(ids));
+    assertClose(lastRow(inChunks(model, ids, 30)), whole, "logits");
+    const unaware = lastRow(inChunks(model, ids));
+    assert(unaware.some((value, i) => Math.abs(value - (whole[i] ?? NaN)) > 1e-2));
+  });
 });
