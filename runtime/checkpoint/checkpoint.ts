@@ -5,6 +5,7 @@ export type TensorType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1";
 export interface TensorLocation {
   /** Hugging Face name, such as `model.layers.0.self_attn.q_proj.weight`. */
   readonly name: string;
+  /** Number format in the file. */
   readonly type: TensorType;
   /** Outermost dimension first. */
   readonly shape: readonly number[];
@@ -42,23 +43,35 @@ export type RopeScaling =
 
 /** What the step graph needs to know of a model. */
 export interface ModelConfig {
+  /** Architecture. */
   readonly family: "llama" | "mistral" | "qwen2" | "qwen3";
+  /** Decoder layers. */
   readonly layers: number;
+  /** Embedding size. */
   readonly hidden: number;
+  /** Query heads. */
   readonly heads: number;
+  /** Key-value heads; divides `heads`. */
   readonly kvHeads: number;
+  /** Size of a head, even; `heads * headDim` need not be `hidden`. */
   readonly headDim: number;
+  /** Size of the feed-forward layer. */
   readonly intermediate: number;
+  /** Rows of the embedding matrix. */
   readonly vocabulary: number;
-  /** Tokens that the model was made for. */
+  /** Tokens that the model was made for, RoPE scaling included. */
   readonly context: number;
+  /** Added to the mean square in normalisation. */
   readonly rmsEpsilon: number;
+  /** Base of the rotary frequencies, before scaling. */
   readonly ropeTheta: number;
+  /** Scaling of the rotary frequencies. */
   readonly ropeScaling: RopeScaling;
   /** The output matrix is the embedding matrix. */
   readonly tied: boolean;
   /** Token ids that end a generation, from the checkpoint's settings. */
   readonly eosIds: readonly number[];
+  /** Token id that starts a text, if the checkpoint names one. */
   readonly bosId?: number;
 }
 
@@ -75,9 +88,11 @@ export type TokenizerSource =
 export interface Checkpoint {
   /** Folder or file, as given. */
   readonly path: string;
+  /** What the model is. */
   readonly config: ModelConfig;
   /** By Hugging Face name. */
   readonly tensors: ReadonlyMap<string, TensorLocation>;
+  /** Where its tokenizer comes from. */
   readonly tokenizer: TokenizerSource;
   /**
    * SHA-256 in hexadecimal over the settings and the weights' bytes. The same file gives the same

@@ -7,10 +7,12 @@ import { type GgufTensor, readGgufHeader } from "./gguf_header.ts";
 import { ggmlTypeName, huggingFaceName } from "./gguf_names.ts";
 import { selectTensors } from "./model_tensors.ts";
 import { readRows } from "./read_rows.ts";
-import { BLOCK_LAYOUTS, bytesOf } from "./tensor_types.ts";
+import { BLOCK_LAYOUTS, bytesOf, elementsOf } from "./tensor_types.ts";
 
 const EMBEDDING = "model.embed_tokens.weight";
 const ROPE_FACTORS = "rope_freqs.weight";
+/** No head is larger; keeps a damaged file from being read whole here. */
+const MAX_ROPE_FACTORS = 4096;
 
 /**
  * Opens a GGUF file of a Llama (or Mistral), Qwen2 or Qwen3 model. Weights are not read.
@@ -26,12 +28,12 @@ export function openGguf(path: string, options: FingerprintOptions = {}): Checkp
   const file = realPath(path);
   const found = new Map(listed.map((tensor) => [huggingFaceName(tensor.name), tensor]));
   const locate = (name: string, tensor: GgufTensor) => place(path, file, fileSize, name, tensor);
-  const factors = found.get(ROPE_FACTORS);
+  const ropeFactors = readRopeFactors(path, found.get(ROPE_FACTORS), locate);
   const config = parseGgufConfig(path, metadata, {
     // A file without embeddings fails below with the tensor's name.
     vocabulary: found.get(EMBEDDING)?.shape[0] ?? 0,
     hasOutput: found.has("lm_head.weight"),
-    ...(factors ? { ropeFactors: [...readRows(locate(ROPE_FACTORS, factors))] } : {}),
+    ...(ropeFactors ? { ropeFactors } : {}),
   });
   const tensors = selectTensors(path, config, found, (name, tensor) => {
     const heads = interleavedHeads(config, name);
@@ -45,6 +47,21 @@ export function openGguf(path: string, options: FingerprintOptions = {}): Checkp
     tokenizer: { kind: "gguf", metadata },
     fingerprint: fingerprintOf([file], options),
   };
+}
+
+function readRopeFactors(
+  path: string,
+  tensor: GgufTensor | undefined,
+  locate: (name: string, tensor: GgufTensor) => TensorLocation,
+): readonly number[] | undefined {
+  if (!tensor) return undefined;
+  if (elementsOf(tensor.shape) > MAX_ROPE_FACTORS) {
+    throw new CheckpointError(
+      `Cannot open ${path}: tensor "${ROPE_FACTORS}" has shape [${tensor.shape.join(", ")}], ` +
+        `and no model has more than ${MAX_ROPE_FACTORS} factors.`,
+    );
+  }
+  return [...readRows(locate(ROPE_FACTORS, tensor))];
 }
 
 function place(

@@ -18,6 +18,7 @@ export interface GgufTensor {
 
 /** What a GGUF file says before its weights. */
 export interface GgufHeader {
+  /** By key. */
   readonly metadata: Readonly<Record<string, GgufValue>>;
   /** In the order of the file. */
   readonly tensors: readonly GgufTensor[];

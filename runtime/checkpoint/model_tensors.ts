@@ -5,6 +5,7 @@ import type { ModelConfig, TensorLocation } from "./checkpoint.ts";
 export interface TensorNeed {
   /** Hugging Face name. */
   readonly name: string;
+  /** Outermost dimension first. */
   readonly shape: readonly number[];
   /** May be absent, but then in every layer. */
   readonly optional: boolean;

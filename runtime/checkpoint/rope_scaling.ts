@@ -4,7 +4,9 @@ import { isRecord } from "./read_json.ts";
 
 /** What `config.json` says about rotary position embeddings. */
 export interface RopeSettings {
+  /** Base of the rotary frequencies. */
   readonly ropeTheta: number;
+  /** How positions scale them. */
   readonly ropeScaling: RopeScaling;
   /** Tokens that the model handles with this scaling. */
   readonly context: number;

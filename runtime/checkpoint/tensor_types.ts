@@ -2,7 +2,9 @@ import type { TensorType } from "./checkpoint.ts";
 
 /** How a number format is laid out: `elements` numbers in a row share `bytes` bytes. */
 export interface BlockLayout {
+  /** Numbers in a block. */
   readonly elements: number;
+  /** Bytes of a block. */
   readonly bytes: number;
 }
 

@@ -226,6 +226,10 @@ const BAD_FILES: Record<string, Damage> = {
     model: { ropeScaling: { kind: "factors", factors: [1, 2] } },
     message: "rope_freqs.weight does not hold 4 numbers above 0",
   },
+  "with too many RoPE factors": {
+    model: { ropeScaling: { kind: "factors", factors: Array(5000).fill(1) } },
+    message: 'tensor "rope_freqs.weight" has shape [5000]',
+  },
   "without embeddings": {
     write: { edit: (tensors) => tensors.splice(0, 1) },
     message: 'tensor "model.embed_tokens.weight" is missing',
