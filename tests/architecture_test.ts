@@ -1,0 +1,111 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Arrow, importArrows, source, sourceFiles } from "./_source_tree.ts";
+
+/** Folders of the library, and what each may import besides itself. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  kernels: [],
+  policies: [],
+  runtime: ["kernels/", "policies/policy.ts"],
+  training: ["runtime/", "kernels/", "policies/"],
+  evaluation: ["runtime/", "kernels/", "policies/"],
+  server: ["runtime/", "kernels/", "policies/"],
+  commands: ["runtime/", "policies/", "training/", "evaluation/", "server/", "mod.ts"],
+  "mod.ts": ["runtime/", "policies/"],
+  "cli.ts": ["commands/", "runtime/errors.ts", "policies/policy.ts"],
+};
+
+/** The one import-mapped package, and who may use it. */
+const MAPPED: Readonly<Record<string, readonly string[]>> = {
+  "@cliffy/command": ["commands", "cli.ts"],
+};
+
+/** Policies whose names are ordinary words, which code that knows no policy may well use. */
+const ORDINARY_WORDS = new Set(["full", "oracle", "random"]);
+
+const library = sourceFiles().filter((file) => layerOf(file) in ALLOWED);
+
+function layerOf(file: string): string {
+  return file.split("/", 1)[0] ?? "";
+}
+
+/** What is wrong with an import, if anything. */
+function complaint({ from, to, specifier }: Arrow): string | undefined {
+  const layer = layerOf(from);
+  const allowed = ALLOWED[layer];
+  if (!allowed) return undefined;
+  const named = `${from} imports ${specifier}`;
+  const bare = !/^(\.{1,2}\/|node:|npm:|data:)/.test(specifier);
+  if (bare && !MAPPED[specifier]?.includes(layer)) return `${named}: not relative, node: or npm:`;
+  if (specifier.startsWith("npm:") && !/^npm:(@[^/]+\/)?[^/@]+@\d/.test(specifier)) {
+    return `${named}: no version`;
+  }
+  if (!specifier.startsWith(".")) return undefined;
+  const own = to === layer || to.startsWith(`${layer}/`);
+  const permitted = allowed.some((place) =>
+    place.endsWith("/") ? to.startsWith(place) : to === place
+  );
+  return own || permitted ? undefined : `${named}: this arrow points the wrong way`;
+}
+
+/** Matches a policy's name however it is written: `judge_q`, `judgeQ`, `Judge Q`, `JUDGE-Q`. */
+function policyName(name: string): RegExp {
+  return new RegExp(name.replaceAll("_", "[-_ ]?"), "i");
+}
+
+Deno.test("complaint() refuses arrows that point up, bare names and missing versions", () => {
+  const arrow = (from: string, specifier: string, to = specifier) =>
+    complaint({ from, to, specifier });
+  assert(arrow("kernels/a.ts", "../runtime/b.ts", "runtime/b.ts"));
+  assert(arrow("runtime/a.ts", "../policies/b.ts", "policies/b.ts"));
+  assert(arrow("policies/a.ts", "../runtime/errors.ts", "runtime/errors.ts"));
+  assert(arrow("runtime/a.ts", "@std/assert"));
+  assert(arrow("runtime/a.ts", "jsr:@std/path@1"));
+  assert(arrow("runtime/a.ts", "npm:hono"));
+  assert(arrow("runtime/a.ts", "npm:@huggingface/hub"));
+  assertEquals(arrow("runtime/a.ts", "npm:@huggingface/hub@2.1.0"), undefined);
+  assertEquals(arrow("runtime/a.ts", "./b/c.ts", "runtime/b/c.ts"), undefined);
+  assertEquals(arrow("runtime/a.ts", "../policies/policy.ts", "policies/policy.ts"), undefined);
+  assertEquals(arrow("commands/a.ts", "@cliffy/command"), undefined);
+});
+
+Deno.test("every import points down: commands, runtime, kernels; policies import policies", async () => {
+  const arrows = await importArrows(library);
+  assert(arrows.length > library.length / 2, "the imports were not read");
+  assertEquals(arrows.map(complaint).filter((text) => text !== undefined), []);
+});
+
+Deno.test("runtime/ and kernels/ name no policy", () => {
+  const names = sourceFiles("policies/")
+    .map((file) => file.slice("policies/".length, -".ts".length))
+    .filter((name) => !name.startsWith("_") && !ORDINARY_WORDS.has(name))
+    .filter((name) => !["create", "mod", "policy", "registry"].includes(name));
+  assert(names.includes("snapkv"), "the policies were not found");
+  assert(policyName("judge_q").test("const judgeQPolicy = 1"));
+  const offences = library
+    .filter((file) => ["runtime", "kernels"].includes(layerOf(file)))
+    .flatMap((file) =>
+      names.filter((name) => policyName(name).test(source(file)))
+        .map((name) => `${file} names ${name}`)
+    );
+  assertEquals(offences, []);
+});
+
+Deno.test("no source file has more than 400 lines", () => {
+  const long = sourceFiles()
+    .filter((file) => source(file).trimEnd().split("\n").length > 400);
+  assertEquals(long, []);
+});
+
+Deno.test("library code waives no type rule, prints nothing and draws no hidden randomness", () => {
+  const banned = [
+    /deno-lint-ignore.*\b(no-explicit-any|ban-ts-comment|no-non-null-assertion)\b/,
+    /@ts-(ignore|expect-error|nocheck)/,
+    /\bconsole\.\w+\(/,
+    /\bMath\.random\b/,
+  ];
+  const offences = library.flatMap((file) => {
+    const code = source(file).replace(/^\s*\*.*$/gm, "");
+    return banned.filter((pattern) => pattern.test(code)).map((pattern) => `${file}: ${pattern}`);
+  });
+  assertEquals(offences, []);
+});
