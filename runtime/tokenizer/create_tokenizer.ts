@@ -1,13 +1,14 @@
 import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
 import { CheckpointError, PromptError } from "../errors.ts";
+import { createAbsentTokenizer } from "./absent_tokenizer.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { readGgufTokenizer } from "./gguf_tokenizer.ts";
 import { readJsonTokenizer } from "./json_tokenizer.ts";
 import { createTextStream, type Vocabulary } from "./text_stream.ts";
 import { readDecoder } from "./token_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import type { TokenizerFiles, TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
+import type { TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
 
 /** Options of {@linkcode createTokenizer}. */
 export interface TokenizerOptions {
@@ -16,10 +17,10 @@ export interface TokenizerOptions {
 }
 
 /**
- * Makes the tokenizer of a checkpoint.
+ * Makes the tokenizer of a checkpoint. Of one without a tokenizer, ids decode to no text, and giving
+ * it text throws a {@linkcode CheckpointError}.
  *
- * @throws {CheckpointError} If the checkpoint has no tokenizer, or one that is unsupported or
- * damaged.
+ * @throws {CheckpointError} If the tokenizer is unsupported or damaged.
  *
  * @example
  * ```ts
@@ -42,7 +43,17 @@ export function createTokenizer(
   source: TokenizerSource,
   { now = () => new Date() }: TokenizerOptions = {},
 ): Tokenizer {
-  const { tokenizer, settings } = readFiles(source);
+  if (source.kind === "absent") {
+    return createAbsentTokenizer(() =>
+      new CheckpointError(
+        `Cannot read text: the checkpoint has no tokenizer (${source.reason}); ` +
+          "give the prompt as token ids",
+      )
+    );
+  }
+  const { tokenizer, settings } = source.kind === "json"
+    ? readJsonTokenizer(source.tokenizer, source.config)
+    : readGgufTokenizer(source.metadata);
   const library = openLibrary(tokenizer);
   const vocabulary = readVocabulary(library, tokenizer);
   const { bosId } = settings;
@@ -79,15 +90,6 @@ export function createTokenizer(
     applyChatTemplate: render,
     encodeChat: (messages, options) => ids(render(messages, options)),
   };
-}
-
-function readFiles(source: TokenizerSource): TokenizerFiles {
-  if (source.kind === "json") return readJsonTokenizer(source.tokenizer, source.config);
-  if (source.kind === "gguf") return readGgufTokenizer(source.metadata);
-  throw new CheckpointError(
-    `Cannot read text: the checkpoint has no tokenizer (${source.reason}); ` +
-      "give the prompt as token ids",
-  );
 }
 
 function openLibrary(tokenizer: TokenizerJson): Library {

@@ -1,0 +1,159 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
+import { CheckpointError, PromptError } from "../../../runtime/errors.ts";
+import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
+import { OPENS_WITH_BOS, TINY, tinyGguf, tinySource } from "./_vocabularies.ts";
+
+const byteLevel = JSON.parse(
+  await Deno.readTextFile(
+    new URL("../../fixtures/tokenizers/byte_level.json", import.meta.url),
+  ),
+);
+const messages = [{ role: "user", content: "hi" }];
+const WITH_BOS = "{{ bos_token }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}";
+const WITHOUT_BOS = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}";
+
+Deno.test("createTokenizer() encodes and decodes by hand-made merges", () => {
+  const tokenizer = createTokenizer(tinySource());
+  assertEquals(tokenizer.vocabulary, 8);
+  assertEquals(tokenizer.encode("hi hi h i"), [3, 4, 2, 0, 2, 1]);
+  assertEquals(tokenizer.decode([3, 4, 2, 0, 2, 1]), "hi hi h i");
+  assertEquals(tokenizer.encode(""), []);
+  assertEquals(tokenizer.decode([]), "");
+});
+
+Deno.test("createTokenizer() reads control tokens in the text unless told otherwise", () => {
+  const tokenizer = createTokenizer(tinySource({}, byteLevel));
+  const text = "Holmes<|end|> looked";
+  assert(tokenizer.encode(text).includes(0));
+  const plain = tokenizer.encode(text, { special: false });
+  assertEquals(plain.includes(0), false);
+  assertEquals(tokenizer.decode(plain), text);
+  assertEquals(tokenizer.encode("", { special: false }), []);
+  assertEquals(
+    tokenizer.encode("It was 1892.", { special: false }),
+    tokenizer.encode("It was 1892."),
+  );
+});
+
+Deno.test("createTokenizer() leaves control tokens out of the text on request", () => {
+  const tokenizer = createTokenizer(tinySource());
+  assertEquals(tokenizer.decode([3, 6]), "hi<|im_end|>");
+  assertEquals(tokenizer.decode([3, 6, 7], { skipSpecial: true }), "hi<tool>");
+});
+
+Deno.test("createTokenizer() opens raw text with BOS as the settings say", () => {
+  const bos = (config: Record<string, unknown>, post_processor: unknown = null) =>
+    createTokenizer(tinySource({ bos_token: "<s>", ...config }, { post_processor })).encode("hi");
+  assertEquals(bos({}), [3]);
+  assertEquals(bos({ add_bos_token: true }), [5, 3]);
+  assertEquals(bos({}, OPENS_WITH_BOS), [5, 3]);
+  assertEquals(bos({ add_bos_token: false }, OPENS_WITH_BOS), [3]);
+  assertEquals(bos({ bos_token: { content: "<s>" }, add_bos_token: true }), [5, 3]);
+  assertEquals(bos({ bos_token: null, add_bos_token: true }), [3]);
+});
+
+Deno.test("createTokenizer() opens raw text with BOS as GGUF metadata say", () => {
+  const bos = (changes: Record<string, unknown>) => createTokenizer(tinyGguf(changes)).encode("hi");
+  assertEquals(bos({}), [3]);
+  assertEquals(bos({ "ggml.add_bos_token": true }), [5, 3]);
+  assertEquals(bos({ "ggml.pre": "llama-bpe" }), [5, 3]);
+  assertEquals(bos({ "ggml.pre": "llama-bpe", "ggml.add_bos_token": false }), [3]);
+  assertEquals(bos({ "ggml.bos_token_id": undefined, "ggml.add_bos_token": true }), [3]);
+});
+
+Deno.test("createTokenizer() lets the caller overrule BOS for raw text", () => {
+  const tokenizer = createTokenizer(tinyGguf({ "ggml.add_bos_token": true }));
+  assertEquals(tokenizer.encode("hi", { bos: false }), [3]);
+  assertEquals(createTokenizer(tinyGguf()).encode("hi", { bos: true }), [5, 3]);
+});
+
+Deno.test("createTokenizer() never doubles the BOS of a chat template", () => {
+  for (const add_bos_token of [true, false]) {
+    const config = { bos_token: "<s>", add_bos_token, chat_template: WITH_BOS };
+    const sources = [
+      tinySource(config, { post_processor: OPENS_WITH_BOS }),
+      tinyGguf({ "ggml.add_bos_token": add_bos_token, chat_template: WITH_BOS }),
+    ];
+    for (const source of sources) {
+      const tokenizer = createTokenizer(source);
+      assertEquals(tokenizer.encodeChat(messages), [5, 3, 6]);
+      assertEquals(tokenizer.encode(tokenizer.applyChatTemplate(messages)), [5, 3, 6]);
+    }
+  }
+});
+
+Deno.test("createTokenizer() adds no BOS to a chat template that prints none", () => {
+  const config = { bos_token: "<s>", add_bos_token: true, chat_template: WITHOUT_BOS };
+  const tokenizer = createTokenizer(tinySource(config));
+  assertEquals(tokenizer.applyChatTemplate(messages), "hi<|im_end|>");
+  assertEquals(tokenizer.encodeChat(messages), [3, 6]);
+});
+
+Deno.test("createTokenizer() finds the tokens that end a generation", () => {
+  assertEquals(createTokenizer(tinySource()).eosIds, []);
+  assertEquals(createTokenizer(tinySource({ eos_token: "<s>" })).eosIds, [5]);
+  const config = { eos_token: "<s>", chat_template: WITHOUT_BOS };
+  assertEquals(createTokenizer(tinySource(config)).eosIds, [5, 6]);
+  const ends = { "ggml.eos_token_id": 5, "ggml.eot_token_id": 6, "ggml.eom_token_id": 7 };
+  assertEquals(createTokenizer(tinyGguf(ends)).eosIds, [5, 6, 7]);
+});
+
+Deno.test("createTokenizer() says to give raw text when there is no chat template", () => {
+  const tokenizer = createTokenizer(tinySource());
+  assertEquals(tokenizer.hasChatTemplate, false);
+  assertThrows(
+    () => tokenizer.encodeChat(messages),
+    PromptError,
+    "the checkpoint has no chat template; give the prompt as raw text",
+  );
+});
+
+Deno.test("createTokenizer() takes the default of several named chat templates", () => {
+  const chat_template = [
+    { name: "tool_use", template: "tools" },
+    { name: "default", template: "plain" },
+  ];
+  const tokenizer = createTokenizer(tinySource({ chat_template }));
+  assertEquals(tokenizer.applyChatTemplate(messages), "plain");
+});
+
+Deno.test("createTokenizer() prints the injected time in chat templates", () => {
+  const config = { chat_template: "{{ strftime_now('%Y') }}" };
+  const tokenizer = createTokenizer(tinySource(config), { now: () => new Date(1999, 5) });
+  assertEquals(tokenizer.applyChatTemplate(messages), "1999");
+});
+
+Deno.test("createTokenizer() names what is wrong with tokenizer.json", () => {
+  const refuse = (tokenizer: unknown, message: string) =>
+    assertThrows(
+      () => createTokenizer({ kind: "json", tokenizer, config: {} }),
+      CheckpointError,
+      message,
+    );
+  refuse(null, "tokenizer.json has no model");
+  refuse({ ...TINY, model: [] }, "tokenizer.json has no model");
+  refuse({ ...TINY, added_tokens: {} }, "added_tokens in tokenizer.json must be a list");
+  refuse({ ...TINY, decoder: { type: "WordPiece" } }, "decoder WordPiece is not supported");
+  refuse({ ...TINY, model: { type: "Magic" } }, "Magic");
+  refuse({ ...TINY, pre_tokenizer: { type: "Magic" } }, "Magic");
+});
+
+Deno.test("createTokenizer() decodes as the library does, whole and piece by piece", () => {
+  const library = new Library(byteLevel, {});
+  const tokenizer = createTokenizer(tinySource({}, byteLevel));
+  const every = Array.from({ length: tokenizer.vocabulary }, (_, id) => id);
+  for (const id of every) assertEquals(tokenizer.decode([id]), plain(library, [id]), `id ${id}`);
+  const text = "Holmes: naïve café – “quotes” 你好 🙂🙂 <|end|> done\r\n\t";
+  const ids = tokenizer.encode(text);
+  assertEquals(tokenizer.decode(ids), plain(library, ids));
+  assertEquals(tokenizer.decode(ids), text);
+  const stream = tokenizer.stream();
+  const pieces = ids.map((id) => stream.push(id));
+  assertEquals(pieces.join("") + stream.flush(), text);
+  assert(pieces.every((piece) => piece.isWellFormed() && !piece.includes("\ufffd")));
+});
+
+function plain(library: Library, ids: number[]): string {
+  return library.decode(ids, { clean_up_tokenization_spaces: false });
+}

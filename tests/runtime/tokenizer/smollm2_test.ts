@@ -1,0 +1,59 @@
+import { assert, assertEquals } from "@std/assert";
+import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
+import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
+import { smollm2 } from "../../_smollm2.ts";
+
+const fixture = (name: string) =>
+  JSON.parse(Deno.readTextFileSync(new URL(`../../fixtures/smollm2/${name}`, import.meta.url)));
+
+async function load() {
+  const { tokenizer } = await openCheckpoint(await smollm2());
+  return createTokenizer(tokenizer);
+}
+
+Deno.test("createTokenizer() of SmolLM2 gives the ids of transformers and their text back", async () => {
+  const tokenizer = await load();
+  const cases = fixture("tokenizer.json");
+  assertEquals(cases.length, 10);
+  for (const { text, ids } of cases) {
+    assertEquals(tokenizer.encode(text), ids, text);
+    assertEquals(tokenizer.decode(ids), text);
+  }
+  assertEquals(tokenizer.vocabulary, 49_152);
+  assertEquals(tokenizer.bosId, 1);
+  assertEquals(tokenizer.eosIds, [2]);
+});
+
+Deno.test("createTokenizer() of SmolLM2 renders chats as transformers does, without a second BOS", async () => {
+  const tokenizer = await load();
+  const cases = fixture("generation.json");
+  assertEquals(cases.length, 4);
+  for (const { messages, prompt, ids, greedy, text } of cases) {
+    assertEquals(tokenizer.applyChatTemplate(messages), prompt);
+    assertEquals(tokenizer.encodeChat(messages), ids);
+    assertEquals(tokenizer.encode(prompt), ids);
+    assertEquals(tokenizer.decode(greedy), text);
+  }
+});
+
+Deno.test("createTokenizer() of SmolLM2 streams every golden text without split characters", async () => {
+  const tokenizer = await load();
+  for (const { text, ids } of fixture("tokenizer.json")) {
+    const stream = tokenizer.stream();
+    const pieces = ids.map((id: number) => stream.push(id));
+    assertEquals(pieces.join("") + stream.flush(), text);
+    assert(pieces.every((piece: string) => piece.isWellFormed() && !piece.includes("\ufffd")));
+  }
+});
+
+Deno.test("createTokenizer() of SmolLM2 encodes 25,000 tokens in a few seconds at worst", async () => {
+  const tokenizer = await load();
+  const [, , , { prompt }] = fixture("generation.json");
+  const text = prompt.repeat(Math.ceil(25_000 / tokenizer.encode(prompt).length));
+  const start = performance.now();
+  const { length } = tokenizer.encode(text);
+  const seconds = (performance.now() - start) / 1000;
+  assert(length >= 25_000, `${length} tokens`);
+  // It takes well under a second; the bound only catches work that grows with the square of the length.
+  assert(seconds < 5, `${seconds} s`);
+});
