@@ -6,6 +6,7 @@ import { readRows } from "./checkpoint/read_rows.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
+import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
 import { homeFolder } from "./models/home.ts";
 import { resolveModel } from "./models/resolve_model.ts";
 import { defaultThreads, prefillArithmetic } from "./processor.ts";
@@ -80,6 +81,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     ...(options.signal ? { signal: options.signal } : {}),
   });
   const checkpoint = await openCheckpoint(path, { home });
+  const tokenizer = tokenizerOf(checkpoint);
   const precision = settlePrecision(checkpoint, choice);
   const arithmetic = prefillArithmetic();
   const described = await stepModel(checkpoint, {
@@ -90,7 +92,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const kernel = await createStepKernel(described, threads);
   const { config } = checkpoint;
   const engine = createEngine(kernel, config);
-  const tokenizer = createTokenizer(checkpoint.tokenizer);
   let facts: Promise<ModelFacts> | undefined;
   const model: Model = {
     name: source,
@@ -105,6 +106,12 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
   };
   return model;
+}
+
+function tokenizerOf({ tokenizer, config: { vocabulary } }: Checkpoint): Tokenizer {
+  return tokenizer.kind === "absent"
+    ? idsOnlyTokenizer(vocabulary, tokenizer.reason)
+    : createTokenizer(tokenizer);
 }
 
 function checkThreads(threads: number): void {
