@@ -45,13 +45,14 @@ export function prefillAttention(
   lengths: SequenceLengths,
   observe: Value,
 ): PrefillAttention {
+  const width = shape.heads * shape.headDim;
   const observed = builder.branch("observed");
   const { mixed, weights } = groupQueryAttention(observed, shape, inputs, lengths, true);
-  observed.output(mixed, observed.name("mixed"), "float32", ["S", "W"]);
+  observed.output(mixed, observed.name("mixed"), "float32", ["T", width]);
   observed.output(received(observed, weights), observed.name("received"), "float32", ["H", "N"]);
   const unobserved = builder.branch("unobserved");
   const plain = groupQueryAttention(unobserved, shape, inputs, lengths, false);
-  unobserved.output(plain.mixed, unobserved.name("mixed"), "float32", ["S", "W"]);
+  unobserved.output(plain.mixed, unobserved.name("mixed"), "float32", ["T", width]);
   const nothing = unobserved.constant(new Float32Array(0), [shape.heads, 0]);
   unobserved.output(nothing, unobserved.name("received"), "float32", ["H", "N"]);
   const [output = "", sums = ""] = builder.ops("If", [observe], 2, {

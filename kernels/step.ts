@@ -7,7 +7,7 @@ import {
   type Kernel,
   type Tensor,
 } from "./session.ts";
-import { type RotaryRows } from "./rope.ts";
+import type { RotaryRows } from "./rope.ts";
 import { buildStepGraph, type StepModel } from "./step_graph.ts";
 
 /** What one step reads. */
