@@ -1,0 +1,93 @@
+import { fileURLToPath } from "node:url";
+import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
+import { createHostCache } from "../runtime/cache/host_cache.ts";
+import { openCheckpoint } from "../runtime/checkpoint/open.ts";
+import type { Engine, Sequence } from "../runtime/engine/engine.ts";
+import { loadModel, type LoadOptions, type Model } from "../runtime/model.ts";
+import {
+  type FolderOptions,
+  type GgufOptions,
+  type RandomModel,
+  writeFolder,
+  writeGguf,
+} from "./_random_checkpoint.ts";
+import { type ReferenceModel, referenceModel } from "./_reference_model.ts";
+
+/** Random checkpoints with known answers. */
+export const TINY = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];
+
+/** A loaded model, its slow twin, and the folder that both vanish with. */
+export interface TestModel extends AsyncDisposable {
+  readonly model: Model;
+  /** The same checkpoint in plain TypeScript; read on first use. */
+  readonly reference: ReferenceModel;
+  readonly checkpoint: Checkpoint;
+  /** `home` of the model. */
+  readonly home: string;
+}
+
+/** Path of a folder or file in `tests/fixtures`. */
+export function fixture(name: string): string {
+  return fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
+}
+
+/** Loads a checkpoint, in fp32 and with one thread unless said otherwise. */
+export async function testModel(path: string, options: LoadOptions = {}): Promise<TestModel> {
+  const home = options.home ?? await Deno.makeTempDir();
+  const model = await loadModel(path, { precision: "fp32", threads: 1, home, ...options });
+  const checkpoint = await openCheckpoint(path, { home });
+  let reference: ReferenceModel | undefined;
+  return {
+    model,
+    checkpoint,
+    home,
+    get reference() {
+      return reference ??= referenceModel(checkpoint);
+    },
+    async [Symbol.asyncDispose]() {
+      await model[Symbol.asyncDispose]();
+      await Deno.remove(home, { recursive: true });
+    },
+  };
+}
+
+/** Loads one of {@linkcode TINY}. */
+export function tinyModel(name: string, options: LoadOptions = {}): Promise<TestModel> {
+  return testModel(fixture(name), options);
+}
+
+/** How a random model is written and loaded. */
+export interface RandomOptions extends LoadOptions {
+  /** Present: as a GGUF file. Otherwise as a folder. */
+  readonly gguf?: GgufOptions;
+  readonly folder?: FolderOptions;
+}
+
+/** Writes a random checkpoint and loads it. */
+export async function randomTestModel(
+  spec: RandomModel,
+  { gguf, folder, ...options }: RandomOptions = {},
+): Promise<TestModel> {
+  const home = await Deno.makeTempDir();
+  const path = gguf ? `${home}/model.gguf` : `${home}/model`;
+  if (gguf) await writeGguf(path, spec, gguf);
+  else {
+    await Deno.mkdir(path);
+    await writeFolder(path, spec, folder);
+  }
+  return await testModel(path, { home, ...options });
+}
+
+/** An empty sequence of an engine. */
+export function newSequence({ config: { layers, kvHeads, headDim } }: Engine): Sequence {
+  return { cache: createHostCache({ layers, kvHeads, headDim }), position: 0, planned: 0 };
+}
+
+/** Token ids that look random, never one that ends an answer. */
+export function randomIds(count: number, vocabulary: number, seed = 1): number[] {
+  let state = seed >>> 0;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return 2 + (state >>> 8) % (vocabulary - 2);
+  });
+}
