@@ -1,4 +1,4 @@
-import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import type { Graph, GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
 /** Head counts and head size of an attention layer. */
@@ -8,7 +8,7 @@ export interface HeadShape {
   readonly headDim: number;
 }
 
-/** Tensors of one layer's attention. All are token-major, `[tokens, heads · headDim]`. */
+/** Tensors of one layer's attention. All are token-major, `[1, tokens, heads · headDim]`. */
 export interface AttentionInputs {
   readonly queries: Value;
   readonly keys: Value;
@@ -27,7 +27,7 @@ export interface SequenceLengths {
 
 /** What the prefill attention gives. */
 export interface PrefillAttention {
-  /** `[S, heads · headDim]`. */
+  /** `[1, S, heads · headDim]`. */
   readonly mixed: Value;
   /** Attention that each key received, summed over the new tokens, `[heads, P + S]`. */
   readonly received: Value;
@@ -45,23 +45,29 @@ export function prefillAttention(
   lengths: SequenceLengths,
   observe: Value,
 ): PrefillAttention {
-  const width = shape.heads * shape.headDim;
-  const observed = builder.branch("observed");
-  const { mixed, weights } = groupQueryAttention(observed, shape, inputs, lengths, true);
-  observed.output(mixed, observed.name("mixed"), "float32", ["T", width]);
-  observed.output(received(observed, weights), observed.name("received"), "float32", ["H", "N"]);
-  const unobserved = builder.branch("unobserved");
-  const plain = groupQueryAttention(unobserved, shape, inputs, lengths, false);
-  unobserved.output(plain.mixed, unobserved.name("mixed"), "float32", ["T", width]);
-  const nothing = unobserved.constant(new Float32Array(0), [shape.heads, 0]);
-  unobserved.output(nothing, unobserved.name("received"), "float32", ["H", "N"]);
-  const [output = "", sums = ""] = builder.ops("If", [observe], 2, {
+  const { heads, headDim } = shape;
+  const branch = (name: string, observed: boolean): Graph => {
+    const inner = builder.branch(name);
+    const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, observed);
+    inner.output(mixed, "float32", [1, "T", heads * headDim]);
+    inner.output(observed ? received(inner, weights) : nothing(inner, heads), "float32", [
+      heads,
+      "N",
+    ]);
+    return inner.build();
+  };
+  const [mixed = "", sums = ""] = builder.ops("If", [observe], 2, {
     attributes: {
-      then_branch: { graph: observed.build() },
-      else_branch: { graph: unobserved.build() },
+      then_branch: { graph: branch("observed", true) },
+      else_branch: { graph: branch("unobserved", false) },
     },
   });
-  return { mixed: output, received: sums };
+  return { mixed, received: sums };
+}
+
+/** Attention received where none is observed, `[heads, 0]`. */
+export function nothing(builder: GraphBuilder, heads: number): Value {
+  return builder.op("Identity", [builder.constant(new Float32Array(0), [heads, 0])]);
 }
 
 function groupQueryAttention(
@@ -71,12 +77,21 @@ function groupQueryAttention(
   lengths: SequenceLengths,
   withWeights: boolean,
 ): { mixed: Value; weights: Value } {
-  const batched = (value: Value, count: number) =>
-    builder.op("Reshape", [value, builder.integers([1, -1, count * headDim])]);
+  // The operator takes heads of whole eights: others are filled up with zeros, which add nothing.
+  const paddedDim = 8 * Math.ceil(headDim / 8);
+  const perHead = (value: Value, count: number) => {
+    const apart = builder.op("Reshape", [value, builder.integers([1, -1, count, headDim])]);
+    if (paddedDim === headDim) return apart;
+    return builder.op("Pad", [apart, builder.integers([0, 0, 0, 0, 0, 0, 0, paddedDim - headDim])]);
+  };
+  const batched = (value: Value, count: number) => {
+    const rows = paddedDim === headDim ? value : perHead(value, count);
+    return builder.op("Reshape", [rows, builder.integers([1, -1, count * paddedDim])]);
+  };
   const headMajor = (value: Value) =>
-    builder.op("Transpose", [
-      builder.op("Reshape", [value, builder.integers([1, -1, kvHeads, headDim])]),
-    ], { attributes: { perm: { ints: [0, 2, 1, 3] } } });
+    builder.op("Transpose", [perHead(value, kvHeads)], {
+      attributes: { perm: { ints: [0, 2, 1, 3] } },
+    });
   const [output = "", , , weights = ""] = builder.ops(
     "GroupQueryAttention",
     [
@@ -94,13 +109,19 @@ function groupQueryAttention(
       attributes: {
         num_heads: { int: heads },
         kv_num_heads: { int: kvHeads },
+        scale: { float: 1 / Math.sqrt(headDim) },
         // 2: the weights after the softmax.
         qk_output: { int: withWeights ? 2 : 0 },
       },
     },
   );
-  const mixed = builder.op("Reshape", [output, builder.integers([-1, heads * headDim])]);
-  return { mixed, weights };
+  const rows = paddedDim === headDim ? output : builder.op("Slice", [
+    builder.op("Reshape", [output, builder.integers([-1, heads, paddedDim])]),
+    builder.integers([0]),
+    builder.integers([headDim]),
+    builder.integers([2]),
+  ]);
+  return { mixed: builder.op("Reshape", [rows, builder.integers([-1, heads * headDim])]), weights };
 }
 
 // [1, heads, S, N] → [heads, N]
@@ -110,8 +131,16 @@ function received(builder: GraphBuilder, weights: Value): Value {
   });
 }
 
+/** What decoding needs besides the layer's tensors, made once per graph. */
+export interface DecodeHelpers {
+  /** {@linkcode groupDiagonal}. */
+  readonly diagonal: Value;
+  /** Cached tokens and one, int64 `[2]`. */
+  readonly parts: Value;
+}
+
 /**
- * Attention of one new token over a past that is not empty, `[1, heads · headDim]`.
+ * Attention of one new token over a past that is not empty, `[1, 1, heads · headDim]`.
  *
  * The query heads stand in a block-diagonal matrix, so that one product reads the keys of all KV
  * heads as they lie, and another the values; past and new are never concatenated.
@@ -120,15 +149,14 @@ export function decodeAttention(
   builder: GraphBuilder,
   { heads, kvHeads, headDim }: HeadShape,
   inputs: AttentionInputs,
-  diagonal: Value,
+  { diagonal, parts }: DecodeHelpers,
 ): Value {
-  const width = kvHeads * headDim;
   const spread = builder.op("Reshape", [
     builder.op("Mul", [
       builder.op("Reshape", [inputs.queries, builder.integers([heads, 1, headDim])]),
       diagonal,
     ]),
-    builder.integers([heads, width]),
+    builder.integers([heads, kvHeads * headDim]),
   ]);
   const scores = (keys: Value) =>
     builder.op("FusedMatMul", [keys, spread], {
@@ -136,23 +164,14 @@ export function decodeAttention(
       attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
     });
   const all = builder.op("Concat", [scores(inputs.pastKeys), scores(inputs.keys)], {
-    attributes: { axis: { int: 0 } },
-  });
-  const weights = builder.op("Softmax", [builder.op("Transpose", [all])], {
     attributes: { axis: { int: 1 } },
   });
-  const past = builder.op("Slice", [
-    weights,
-    builder.integers([0]),
-    builder.integers([-1]),
-    builder.integers([1]),
-  ]);
-  const own = builder.op("Slice", [
-    weights,
-    builder.integers([-1]),
-    builder.integers([Number.MAX_SAFE_INTEGER]),
-    builder.integers([1]),
-  ]);
+  const weights = builder.op("Softmax", [
+    builder.op("Transpose", [all], { attributes: { perm: { ints: [0, 2, 1] } } }),
+  ], { attributes: { axis: { int: -1 } } });
+  const [past = "", own = ""] = builder.ops("Split", [weights, parts], 2, {
+    attributes: { axis: { int: -1 } },
+  });
   const mixed = builder.op("Add", [
     builder.op("MatMul", [past, inputs.pastValues]),
     builder.op("Mul", [own, inputs.values]),
@@ -164,7 +183,7 @@ export function decodeAttention(
     ]),
     builder.integers([1]),
   ], { attributes: { keepdims: { int: 0 } } });
-  return builder.op("Reshape", [picked, builder.integers([1, heads * headDim])]);
+  return builder.op("Reshape", [picked, builder.integers([1, 1, heads * headDim])]);
 }
 
 /** `[heads, kvHeads, 1]`: one where the query head belongs to the KV head. */

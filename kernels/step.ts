@@ -96,8 +96,8 @@ function feedsOf(
   };
   names.forEach((name, layer) => {
     const { keys, values } = past[layer] ?? { keys: embeddings, values: embeddings };
-    feeds[name.keys] = floats(keys, [keys.length / width, width]);
-    feeds[name.values] = floats(values, [values.length / width, width]);
+    feeds[name.keys] = floats(keys, [1, keys.length / width, width]);
+    feeds[name.values] = floats(values, [1, values.length / width, width]);
   });
   return feeds;
 }

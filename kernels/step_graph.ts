@@ -1,8 +1,10 @@
 import { createGraph, type Graph, type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
 import {
   decodeAttention,
+  type DecodeHelpers,
   groupDiagonal,
   type HeadShape,
+  nothing,
   prefillAttention,
   type SequenceLengths,
 } from "./attention_nodes.ts";
@@ -64,20 +66,19 @@ interface Shared {
   readonly embedding: EmbeddingRows;
   readonly output: Product;
   readonly lengths: SequenceLengths;
-  readonly diagonal: Value;
+  readonly helpers: DecodeHelpers;
   readonly observe: Value;
 }
 
 /**
  * Builds the graph of one step: prefill chunk, decode step, soft tokens and lookahead alike.
  *
- * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows that follow the ids; usually none), `cos` and
- * `sin [S + E, headDim / 2]`, `rows [R]` (which new tokens get logits), `past_keys.L` and
- * `past_values.L [P, kvHeads · headDim]`.
- * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, S + E, kvHeads · headDim]` (rotated keys
- * and values by turns), `queries.L [S + E, heads · headDim]`, rotated, and `received.L
- * [heads, P + S + E]`: the attention that each key received from the new tokens, summed over them
- * (empty unless observed).
+ * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
+ * that follow the ids; usually none), `cos` and `sin [T, headDim / 2]` with `T = S + E`, `rows [R]`
+ * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`.
+ * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
+ * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `received.L [heads, P + T]`: the
+ * attention that each key received from the new tokens, summed over them (empty unless observed).
  */
 export function buildStepGraph(model: StepModel): Graph {
   const graph = createGraph("step");
@@ -96,7 +97,7 @@ export function buildStepGraph(model: StepModel): Graph {
     output: model.output ? declareWeight(graph, model.output) : embedding.product,
     layers: model.layers.map((layer, index) => declareLayer(graph, layer, index, width)),
     lengths: sequenceLengths(graph),
-    diagonal: groupDiagonal(graph, model),
+    helpers: { diagonal: groupDiagonal(graph, model), parts: pastAndOne(graph) },
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
   };
   const branches = { decode: graph.branch("decode"), prefill: graph.branch("prefill") };
@@ -105,7 +106,7 @@ export function buildStepGraph(model: StepModel): Graph {
     ["entries", [2 * model.layers.length, "T", width]],
     ...model.layers.map((_, layer): [string, (string | number)[]] => [
       `queries.${layer}`,
-      ["T", heads * headDim],
+      [1, "T", heads * headDim],
     ]),
     ...model.layers.map((_, layer): [string, (string | number)[]] => [
       `received.${layer}`,
@@ -114,29 +115,39 @@ export function buildStepGraph(model: StepModel): Graph {
   ];
   for (const phase of ["decode", "prefill"] as const) {
     const outputs = emitStep(branches[phase], shared, phase);
-    ports.forEach(([name, shape], index) => {
-      branches[phase].output(outputs[index] ?? "", `${phase}.${name}`, "float32", shape);
+    ports.forEach(([, shape], index) => {
+      branches[phase].output(outputs[index] ?? "", "float32", shape);
     });
   }
-  const results = graph.ops("If", [isDecodeStep(graph)], ports.length, {
+  graph.ops("If", [isDecodeStep(graph)], ports.length, {
+    names: ports.map(([name]) => name),
     attributes: {
       then_branch: { graph: branches.decode.build() },
       else_branch: { graph: branches.prefill.build() },
     },
   });
-  ports.forEach(([name, shape], index) => {
-    graph.output(results[index] ?? "", name, "float32", shape);
-  });
+  for (const [name, shape] of ports) graph.output(name, "float32", shape);
   return graph.build();
 }
 
-function size(graph: GraphBuilder, value: Value): Value {
-  return graph.op("Shape", [value], { attributes: { start: { int: 0 }, end: { int: 1 } } });
+function size(graph: GraphBuilder, value: Value, axis: number): Value {
+  return graph.op("Shape", [value], {
+    attributes: { start: { int: axis }, end: { int: axis + 1 } },
+  });
+}
+
+const newTokens = (graph: GraphBuilder) => size(graph, "cos", 0);
+const pastTokens = (graph: GraphBuilder) => size(graph, "past_keys.0", 1);
+
+function pastAndOne(graph: GraphBuilder): Value {
+  return graph.op("Concat", [pastTokens(graph), graph.integers([1])], {
+    attributes: { axis: { int: 0 } },
+  });
 }
 
 function sequenceLengths(graph: GraphBuilder): SequenceLengths {
   const total = graph.op("Cast", [
-    graph.op("Add", [size(graph, "past_keys.0"), size(graph, "cos")]),
+    graph.op("Add", [pastTokens(graph), newTokens(graph)]),
   ], { attributes: { to: { int: 6 } } });
   return {
     last: graph.op("Sub", [total, graph.constant(Int32Array.of(1), [1])]),
@@ -147,8 +158,8 @@ function sequenceLengths(graph: GraphBuilder): SequenceLengths {
 // The decode branch multiplies with the past as it lies, which must not be empty.
 function isDecodeStep(graph: GraphBuilder): Value {
   const one = graph.integers([1]);
-  const single = graph.op("Equal", [size(graph, "cos"), one]);
-  const past = graph.op("GreaterOrEqual", [size(graph, "past_keys.0"), one]);
+  const single = graph.op("Equal", [newTokens(graph), one]);
+  const past = graph.op("GreaterOrEqual", [pastTokens(graph), one]);
   const plain = graph.op("And", [past, graph.op("Not", ["observe"])]);
   return graph.op("Squeeze", [graph.op("And", [single, plain]), graph.integers([0])]);
 }
@@ -182,8 +193,8 @@ function declareLayer(
     gate: declareLinear(graph, layer.gate),
     up: declareLinear(graph, layer.up),
     down: declareLinear(graph, layer.down),
-    pastKeys: graph.input(`past_keys.${index}`, "float32", ["P", width]),
-    pastValues: graph.input(`past_values.${index}`, "float32", ["P", width]),
+    pastKeys: graph.input(`past_keys.${index}`, "float32", [1, "P", width]),
+    pastValues: graph.input(`past_values.${index}`, "float32", [1, "P", width]),
   };
 }
 
@@ -195,7 +206,6 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const entries: Value[] = [];
   const queries: Value[] = [];
   const received: Value[] = [];
-  const nothing = builder.constant(new Float32Array(0), [model.heads, 0]);
   let stream = builder.op("Concat", [embedding.lookUp(builder, "ids"), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
@@ -210,10 +220,14 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     const rotated = rotate(builder, model, layer, qkv);
     const attention = { ...rotated, pastKeys: layer.pastKeys, pastValues: layer.pastValues };
     const result = phase === "decode"
-      ? { mixed: decodeAttention(builder, model, attention, shared.diagonal), received: nothing }
+      ? {
+        mixed: decodeAttention(builder, model, attention, shared.helpers),
+        received: nothing(builder, model.heads),
+      }
       : prefillAttention(builder, model, attention, shared.lengths, shared.observe);
     received.push(result.received);
-    update = layer.attentionOutput(builder, result.mixed, arithmetic);
+    const mixed = builder.op("Squeeze", [result.mixed, builder.integers([0])]);
+    update = layer.attentionOutput(builder, mixed, arithmetic);
     const normalised = normalise(layer.mlpNorm);
     update = layer.down(builder, gated(builder, layer, normalised, arithmetic), arithmetic);
     queries.push(rotated.queries);
@@ -221,7 +235,8 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   }
   const last = builder.op("Gather", [normalise(model.finalNorm), "rows"]);
   const logits = output(builder, last, "integer");
-  return [logits, stack(builder, entries), ...queries, ...received];
+  const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
+  return [logits, stacked, ...queries, ...received];
 }
 
 function residualNorm(
@@ -268,7 +283,11 @@ function rotate(
   qkv: Value,
 ): { queries: Value; keys: Value; values: Value } {
   const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
-  const [packed = "", values = ""] = split(builder, qkv, [queryWidth + keyWidth, keyWidth]);
+  const [packed = "", values = ""] = split(
+    builder,
+    builder.op("Unsqueeze", [qkv, builder.integers([0])]),
+    [queryWidth + keyWidth, keyWidth],
+  );
   let plain = packed;
   if (queryNorm && keyNorm) {
     const [queries = "", keys = ""] = split(builder, packed, [queryWidth, keyWidth]);
@@ -280,24 +299,17 @@ function rotate(
           norm,
           rmsEpsilon,
         ),
-        builder.integers([-1, width]),
+        builder.integers([1, -1, width]),
       ]);
     plain = builder.op("Concat", [
       perHead(queries, queryNorm, queryWidth),
       perHead(keys, keyNorm, keyWidth),
-    ], { attributes: { axis: { int: 1 } } });
+    ], { attributes: { axis: { int: -1 } } });
   }
-  const turned = builder.op("RotaryEmbedding", [
-    builder.op("Unsqueeze", [plain, builder.integers([0])]),
-    builder.integers([0]),
-    "cos",
-    "sin",
-  ], { domain: MICROSOFT });
-  const [queries = "", keys = ""] = split(
-    builder,
-    builder.op("Squeeze", [turned, builder.integers([0])]),
-    [queryWidth, keyWidth],
-  );
+  const turned = builder.op("RotaryEmbedding", [plain, builder.integers([0]), "cos", "sin"], {
+    domain: MICROSOFT,
+  });
+  const [queries = "", keys = ""] = split(builder, turned, [queryWidth, keyWidth]);
   return { queries, keys, values };
 }
 
@@ -313,10 +325,4 @@ function gated(
     attributes: { alpha: { float: 1 } },
   });
   return builder.op("Mul", [active, up(builder, rows, arithmetic)]);
-}
-
-function stack(builder: GraphBuilder, values: readonly Value[]): Value {
-  const axis = builder.integers([0]);
-  const planes = values.map((value) => builder.op("Unsqueeze", [value, axis]));
-  return builder.op("Concat", planes, { attributes: { axis: { int: 0 } } });
 }

@@ -68,12 +68,15 @@ type TypedData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 export interface NodeOptions {
   readonly domain?: string;
   readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** Names of the outputs, where others must know them. @default {made up} */
+  readonly names?: readonly Value[];
 }
 
 /** Collects nodes; every method that makes a value returns its name. */
 export interface GraphBuilder {
   input(name: string, type: ElementType, shape: readonly Dimension[]): Value;
-  output(value: Value, name: string, type: ElementType, shape: readonly Dimension[]): void;
+  /** Makes a value an output, under its own name. */
+  output(value: Value, type: ElementType, shape: readonly Dimension[]): void;
   /** A small constant that travels inside the graph. */
   constant(data: TypedData, shape: readonly number[]): Value;
   /** A list of 64-bit integers, as shapes and indices want them. */
@@ -87,8 +90,6 @@ export interface GraphBuilder {
   op(operator: string, inputs: readonly Value[], options?: NodeOptions): Value;
   /** Like {@linkcode GraphBuilder.op}, for operators with several outputs. */
   ops(operator: string, inputs: readonly Value[], count: number, options?: NodeOptions): Value[];
-  /** A name that no other value has. */
-  name(stem: string): Value;
   /** A builder for a branch of `If`; it sees the values of this one by name. */
   branch(name: string): GraphBuilder;
   build(): Graph;
@@ -114,6 +115,7 @@ function createBuilder(name: string, counter: { next: number }): GraphBuilder {
   const initializers: Initializer[] = [];
   const inputs: Port[] = [];
   const outputs: Port[] = [];
+  const lists = new Map<string, Value>();
   const fresh = (stem: string) => `${stem}_${counter.next++}`;
 
   const builder: GraphBuilder = {
@@ -121,15 +123,8 @@ function createBuilder(name: string, counter: { next: number }): GraphBuilder {
       inputs.push({ name, type, shape });
       return name;
     },
-    output(value, name, type, shape) {
-      nodes.push({
-        operator: "Identity",
-        domain: "",
-        inputs: [value],
-        outputs: [name],
-        attributes: {},
-      });
-      outputs.push({ name, type, shape });
+    output(value, type, shape) {
+      outputs.push({ name: value, type, shape });
     },
     constant(data, shape) {
       const value = fresh("constant");
@@ -138,7 +133,12 @@ function createBuilder(name: string, counter: { next: number }): GraphBuilder {
       return value;
     },
     integers(values) {
-      return builder.constant(BigInt64Array.from(values, BigInt), [values.length]);
+      const key = values.join();
+      // Equal lists share a name, so that the runtime sees equal operations as equal.
+      const known = lists.get(key) ??
+        builder.constant(BigInt64Array.from(values, BigInt), [values.length]);
+      lists.set(key, known);
+      return known;
     },
     external(type, shape, place) {
       const value = fresh("weight");
@@ -149,12 +149,14 @@ function createBuilder(name: string, counter: { next: number }): GraphBuilder {
       const [value] = builder.ops(operator, inputs, 1, options);
       return value as Value;
     },
-    ops(operator, inputs, count, { domain = "", attributes = {} } = {}) {
-      const outputs = Array.from({ length: count }, () => fresh(operator));
+    ops(operator, inputs, count, { domain = "", attributes = {}, names = [] } = {}) {
+      const outputs = Array.from(
+        { length: count },
+        (_, index) => names[index] ?? fresh(operator),
+      );
       nodes.push({ operator, domain, inputs, outputs, attributes });
       return outputs;
     },
-    name: fresh,
     branch: (name) => createBuilder(name, counter),
     build: () => ({ name, nodes, initializers, inputs, outputs }),
   };
