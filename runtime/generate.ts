@@ -80,14 +80,22 @@ export function createGeneration(
     if (started) throw new PromptError("Cannot iterate over an answer twice: its text is kept");
     started = true;
     const decoding = decode(begin, options, onStep, ids);
-    while (true) {
-      const { value, done } = await decoding.next();
-      if (done) {
-        finishReason = value;
-        return;
+    let stopped = false;
+    try {
+      for (;;) {
+        const { value, done } = await decoding.next();
+        if (done) {
+          finishReason = value;
+          return;
+        }
+        text += value;
+        stopped = true;
+        yield value;
+        stopped = false;
       }
-      text += value;
-      yield value;
+    } finally {
+      // Whoever leaves the loop early ends the answer.
+      if (stopped) finishReason = "abort";
     }
   }
   return {
