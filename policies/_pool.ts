@@ -23,27 +23,33 @@ export function pool(
   { kernel, pooling, end }: PoolOptions,
 ): Float32Array {
   const pooled = scores.slice();
-  const reach = (kernel - 1) / 2;
-  const merge = pooling === "max" ? maximum : sum;
+  const reach = Math.min((kernel - 1) / 2, end - 1);
   const divisor = pooling === "max" ? 1 : kernel;
+  const merged = new Float64Array(end);
   for (let start = 0; start < scores.length; start += length) {
+    merged.fill(pooling === "max" ? -Infinity : 0);
+    for (let offset = -reach; offset <= reach; offset++) {
+      const first = Math.max(0, -offset);
+      const last = Math.min(end, end - offset);
+      const shifted = scores.subarray(start + first + offset, start + last + offset);
+      const target = merged.subarray(first, last);
+      if (pooling === "max") raise(target, shifted);
+      else add(target, shifted);
+    }
     for (let token = 0; token < end; token++) {
-      const from = start + Math.max(0, token - reach);
-      const to = start + Math.min(end, token + reach + 1);
-      pooled[start + token] = merge(scores, from, to) / divisor;
+      pooled[start + token] = (merged[token] ?? 0) / divisor;
     }
   }
   return pooled;
 }
 
-function maximum(scores: Float32Array, from: number, to: number): number {
-  let most = -Infinity;
-  for (let i = from; i < to; i++) most = Math.max(most, scores[i] ?? -Infinity);
-  return most;
+function raise(target: Float64Array, values: Float32Array): void {
+  for (let i = 0; i < target.length; i++) {
+    const value = values[i] ?? 0;
+    if (value > (target[i] ?? 0)) target[i] = value;
+  }
 }
 
-function sum(scores: Float32Array, from: number, to: number): number {
-  let total = 0;
-  for (let i = from; i < to; i++) total += scores[i] ?? 0;
-  return total;
+function add(target: Float64Array, values: Float32Array): void {
+  for (let i = 0; i < target.length; i++) target[i] = (target[i] ?? 0) + (values[i] ?? 0);
 }

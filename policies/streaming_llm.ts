@@ -47,8 +47,11 @@ export function streamingLlm(options: StreamingLlmOptions = {}): ScorerPolicy {
     options: settings,
     evidence: { kind: "none" },
     protect: { sinks: settings.sinks },
-    score: ({ kvHeads, length }) =>
-      Float32Array.from({ length: kvHeads * length }, (_, index) => index % length),
+    score({ kvHeads, length }) {
+      const scores = new Float32Array(kvHeads * length);
+      for (let i = 0; i < scores.length; i++) scores[i] = i % length;
+      return scores;
+    },
   });
 }
 
