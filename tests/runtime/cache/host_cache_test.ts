@@ -1,0 +1,317 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "npm:fast-check@4.10.2";
+import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
+import { createHostCache } from "../../../runtime/cache/host_cache.ts";
+import type { CacheMark, KvCache } from "../../../runtime/cache/kv_cache.ts";
+import { KvjudgeError } from "../../../runtime/errors.ts";
+
+const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
+const ROW = SHAPE.kvHeads * SHAPE.headDim;
+
+/** Rows that are told apart by their position: key `p.hd`, value `-p.hd`. */
+function rows(position: number, tokens: number): { keys: Float32Array; values: Float32Array } {
+  const keys = Float32Array.from(
+    { length: tokens * ROW },
+    (_, index) => position + Math.floor(index / ROW) + (index % ROW) / 16,
+  );
+  return { keys, values: keys.map((key) => -key) };
+}
+
+function append(cache: KvCache, layer: number, position: number, tokens: number): void {
+  const { keys, values } = rows(position, tokens);
+  cache.append(layer, keys, values, position);
+}
+
+function filled(tokens: number): KvCache {
+  const cache = createHostCache(SHAPE);
+  for (let layer = 0; layer < SHAPE.layers; layer++) append(cache, layer, 0, tokens);
+  return cache;
+}
+
+/** What a layer must hold: positions per KV head. */
+type Model = number[][];
+
+function assertHolds(cache: KvCache, layer: number, model: Model): void {
+  const length = model[0]?.length ?? 0;
+  assertEquals(cache.length(layer), length);
+  assertEquals(cache.positions(layer), Int32Array.from(model.flat()));
+  const keys = new Float32Array(length * ROW);
+  for (const [head, positions] of model.entries()) {
+    for (const [token, position] of positions.entries()) {
+      const start = head * SHAPE.headDim;
+      keys.set(rows(position, 1).keys.subarray(start, start + SHAPE.headDim), token * ROW + start);
+    }
+  }
+  assertEquals(cache.keys(layer), keys);
+  assertEquals(cache.values(layer), keys.map((key) => -key));
+}
+
+type Step =
+  | { readonly do: "append"; readonly layer: number; readonly tokens: number }
+  | {
+    readonly do: "compact";
+    readonly layer: number;
+    readonly same: boolean;
+    readonly seed: number;
+  }
+  | { readonly do: "reserve"; readonly tokens: number }
+  | { readonly do: "mark" | "rollback" | "fork" };
+
+const layer = fc.nat({ max: SHAPE.layers - 1 });
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant("append"), layer, tokens: fc.nat({ max: 40 }) }),
+  fc.record({ do: fc.constant("compact"), layer, same: fc.boolean(), seed: fc.nat() }),
+  fc.record({ do: fc.constant("reserve"), tokens: fc.nat({ max: 60 }) }),
+  fc.record({ do: fc.constantFrom("mark", "rollback", "fork") }),
+);
+
+/** `count` ascending indices below `length`, other ones for each seed. */
+function pick(length: number, count: number, seed: number): Int32Array {
+  const order = Array.from({ length }, (_, index) => index)
+    .sort((a, b) => Math.sin(a * 7.1 + seed) - Math.sin(b * 7.1 + seed));
+  return Int32Array.from(order.slice(0, count)).sort();
+}
+
+Deno.test("createHostCache() holds what a plain list holds, whatever is done to it", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 25 }), fc.nat({ max: 50 }), (steps, capacity) => {
+      using stack = new DisposableStack();
+      let cache = stack.use(createHostCache({ ...SHAPE, capacity }));
+      const model: Model[] = Array.from({ length: SHAPE.layers }, () => [[], []]);
+      const next = model.map(() => 0);
+      let mark: CacheMark | undefined;
+      for (const one of steps) {
+        switch (one.do) {
+          case "append": {
+            const position = next[one.layer] ?? 0;
+            append(cache, one.layer, position, one.tokens);
+            for (const head of model[one.layer] ?? []) {
+              head.push(...Array.from({ length: one.tokens }, (_, token) => position + token));
+            }
+            next[one.layer] = position + one.tokens;
+            break;
+          }
+          case "compact": {
+            const length = cache.length(one.layer);
+            const count = one.seed % (length + 1);
+            const kept = [0, 1].map((head) =>
+              pick(length, count, one.seed + (one.same ? 0 : head))
+            );
+            cache.compact(one.layer, kept);
+            model[one.layer] = (model[one.layer] ?? []).map((positions, head) =>
+              Array.from(kept[head] ?? [], (index) => positions[index] ?? NaN)
+            );
+            mark = undefined;
+            break;
+          }
+          case "reserve":
+            cache.reserve(one.tokens);
+            break;
+          case "mark":
+            mark = cache.mark();
+            break;
+          case "rollback":
+            if (mark === undefined) break;
+            cache.rollback(mark);
+            for (const [index, heads] of model.entries()) {
+              for (const head of heads) head.length = mark.lengths[index] ?? NaN;
+            }
+            break;
+          case "fork": {
+            const old = cache;
+            cache = stack.use(old.fork());
+            old[Symbol.dispose]();
+          }
+        }
+        for (const [index, heads] of model.entries()) assertHolds(cache, index, heads);
+        const held = model.reduce((sum, [head]) => sum + (head?.length ?? 0), 0);
+        assertEquals(cache.usedBytes, held * bytesPerToken({ ...SHAPE, layers: 1 }));
+        assert(cache.bytes >= cache.usedBytes);
+      }
+    }),
+  );
+});
+
+Deno.test("createHostCache() hands out views, not copies", () => {
+  using cache = createHostCache({ ...SHAPE, capacity: 4 });
+  append(cache, 0, 0, 2);
+  const keys = cache.keys(0);
+  assertEquals(keys.buffer, cache.keys(0).buffer);
+  append(cache, 0, 2, 2);
+  assertEquals(keys.buffer, cache.keys(0).buffer);
+  assertEquals(keys, rows(0, 2).keys);
+});
+
+Deno.test("createHostCache() copies a view into a larger array, and nothing beyond it", () => {
+  using cache = createHostCache(SHAPE);
+  const { keys, values } = rows(0, 10);
+  cache.append(0, keys.subarray(2 * ROW, 4 * ROW), values.subarray(2 * ROW, 4 * ROW), 2);
+  keys.fill(99);
+  assertEquals(cache.keys(0), rows(2, 2).keys);
+});
+
+Deno.test("createHostCache() has exactly the kept tokens allocated after a compaction", () => {
+  using cache = filled(100);
+  for (let index = 0; index < SHAPE.layers; index++) {
+    cache.compact(index, [pick(100, 17, 1), pick(100, 17, 2)]);
+  }
+  assertEquals(cache.bytes, 17 * bytesPerToken(SHAPE));
+  assertEquals(cache.usedBytes, cache.bytes);
+  cache.reserve(5);
+  assertEquals(cache.bytes, 22 * bytesPerToken(SHAPE));
+  assertEquals(cache.usedBytes, 17 * bytesPerToken(SHAPE));
+  append(cache, 0, 100, 5);
+  assertEquals(cache.bytes, 22 * bytesPerToken(SHAPE));
+});
+
+Deno.test("createHostCache() gives spare capacity back when a compaction keeps everything", () => {
+  using cache = createHostCache({ ...SHAPE, capacity: 50 });
+  append(cache, 0, 0, 3);
+  const all = new Int32Array([0, 1, 2]);
+  cache.compact(0, [all, all]);
+  cache.compact(1, [new Int32Array(0), new Int32Array(0)]);
+  assertEquals(cache.bytes, 3 * bytesPerToken({ ...SHAPE, layers: 1 }));
+  assertEquals(cache.keys(0), rows(0, 3).keys);
+});
+
+Deno.test("createHostCache() grows geometrically", () => {
+  using cache = createHostCache(SHAPE);
+  let growths = 0;
+  for (let token = 0, bytes = cache.bytes; token < 1000; token++) {
+    append(cache, 0, token, 1);
+    if (cache.bytes !== bytes) growths++;
+    bytes = cache.bytes;
+  }
+  assert(growths < 15, `${growths} growths`);
+  assert(cache.bytes <= 1.5 * cache.usedBytes + 1000);
+});
+
+Deno.test("createHostCache() keeps what it holds when it outgrows its address space", () => {
+  using cache = createHostCache(SHAPE);
+  for (let position = 0; position < 200_000; position += 50_000) append(cache, 0, position, 50_000);
+  assertEquals(cache.keys(0), rows(0, 200_000).keys);
+  assertEquals(cache.values(0), rows(0, 200_000).values);
+  assertEquals(
+    cache.positions(0).subarray(199_998, 200_002),
+    new Int32Array([199_998, 199_999, 0, 1]),
+  );
+});
+
+Deno.test("createHostCache() rolls back without a trace", () => {
+  using cache = filled(5);
+  const mark = cache.mark();
+  for (let index = 0; index < SHAPE.layers; index++) append(cache, index, 5, 32);
+  cache.rollback(mark);
+  for (let index = 0; index < SHAPE.layers; index++) {
+    assertHolds(cache, index, [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]);
+    append(cache, index, 5, 1);
+    assertHolds(cache, index, [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]]);
+  }
+});
+
+Deno.test("createHostCache() refuses to roll back to what it no longer holds", () => {
+  using cache = filled(5);
+  const mark = cache.mark();
+  cache.compact(1, [new Int32Array([0]), new Int32Array([4])]);
+  assertThrows(
+    () => cache.rollback(mark),
+    RangeError,
+    "Cannot roll back layer 1 of the KV cache to 5 tokens: it holds 1",
+  );
+  assertEquals(cache.length(0), 5);
+  assertThrows(() => cache.rollback({ lengths: [1] }), RangeError, "has 1 layers, it must have 2");
+  assertThrows(() => cache.rollback({ lengths: [1, NaN] }), RangeError, "NaN tokens");
+});
+
+Deno.test("createHostCache() forks into an independent copy", () => {
+  using cache = filled(3);
+  using fork = cache.fork();
+  append(fork, 0, 3, 1);
+  fork.compact(1, [new Int32Array([0]), new Int32Array([2])]);
+  assertHolds(cache, 0, [[0, 1, 2], [0, 1, 2]]);
+  assertHolds(cache, 1, [[0, 1, 2], [0, 1, 2]]);
+  assertHolds(fork, 0, [[0, 1, 2, 3], [0, 1, 2, 3]]);
+  assertHolds(fork, 1, [[0], [2]]);
+});
+
+Deno.test("createHostCache() empties old views when memory is returned", () => {
+  const cache = filled(10);
+  const keys = cache.keys(0);
+  cache[Symbol.dispose]();
+  assertEquals(keys.length, 0);
+  assertEquals(cache.bytes, 0);
+});
+
+Deno.test("createHostCache() can be disposed of twice, and not used afterwards", () => {
+  const cache = filled(2);
+  const mark = cache.mark();
+  cache[Symbol.dispose]();
+  cache[Symbol.dispose]();
+  for (
+    const use of [
+      () => cache.keys(0),
+      () => cache.values(0),
+      () => cache.positions(0),
+      () => cache.length(0),
+      () => append(cache, 0, 0, 1),
+      () => cache.reserve(1),
+      () => cache.compact(0, [new Int32Array(0), new Int32Array(0)]),
+      () => cache.rollback(mark),
+      () => cache.mark(),
+      () => cache.fork(),
+    ]
+  ) {
+    assertThrows(use, KvjudgeError, "Cannot use a KV cache after its disposal");
+  }
+});
+
+Deno.test("createHostCache() refuses what does not fit, and stays as it was", () => {
+  using cache = filled(4);
+  const { keys, values } = rows(4, 2);
+  const [a, b] = [new Int32Array([0, 1]), new Int32Array([2, 3])];
+  for (
+    const [use, message] of [
+      [() => cache.append(0, keys.subarray(1), values.subarray(1), 4), "whole rows of 6 numbers"],
+      [() => cache.append(0, keys, values.subarray(ROW), 4), "they have 12 and 6"],
+      [() => cache.append(0, keys, values, -1), "'position'"],
+      [() => cache.append(2, keys, values, 4), "Cannot reach layer 2"],
+      [() => cache.keys(-1), "Cannot reach layer -1 of the KV cache: it has layers 0 to 1"],
+      [() => cache.reserve(0.5), "'tokens' for a KV cache: it must be an integer of at least 0"],
+      [() => cache.compact(0, [a]), "indices for 2 KV heads, got 1"],
+      [() => cache.compact(0, [a, b.subarray(1)]), "KV head 1 keeps 1 tokens, head 0 keeps 2"],
+      [() => cache.compact(0, [a, new Int32Array([2, 4])]), "got 4 after 2"],
+      [() => cache.compact(0, [a, new Int32Array([2, 2])]), "got 2 after 2"],
+      [() => cache.compact(0, [a, new Int32Array([-1, 2])]), "got -1 after -1"],
+    ] as const
+  ) {
+    assertThrows(use, RangeError, message);
+    assertHolds(cache, 0, [[0, 1, 2, 3], [0, 1, 2, 3]]);
+  }
+  for (const bad of [0, -1, 1.5, NaN]) {
+    assertThrows(() => createHostCache({ ...SHAPE, kvHeads: bad }), RangeError, "'kvHeads'");
+  }
+  assertThrows(() => createHostCache({ ...SHAPE, capacity: -1 }), RangeError, "'capacity'");
+});
+
+Deno.test({
+  name: "createHostCache() gives evicted memory back to the system",
+  ignore: Deno.build.os !== "linux",
+  fn() {
+    const shape = { layers: 16, kvHeads: 4, headDim: 64 };
+    const tokens = 4096;
+    const total = tokens * bytesPerToken(shape);
+    const block = new Float32Array(tokens * 256).fill(1);
+    const kept = Array.from({ length: 4 }, (_, head) => pick(tokens, 64, head));
+    // Twice, as allocators treat sizes that were freed before in another way.
+    for (let round = 0; round < 2; round++) {
+      const before = Deno.memoryUsage().rss;
+      using cache = createHostCache({ ...shape, capacity: tokens });
+      for (let index = 0; index < shape.layers; index++) cache.append(index, block, block, 0);
+      const full = Deno.memoryUsage().rss;
+      for (let index = 0; index < shape.layers; index++) cache.compact(index, kept);
+      const evicted = Deno.memoryUsage().rss;
+      assert(full - before > 0.9 * total, `took ${full - before} of ${total} bytes`);
+      assert(full - evicted > 0.9 * total, `returned ${full - evicted} of ${total} bytes`);
+    }
+  },
+});
