@@ -3,7 +3,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { SourceError } from "../../../runtime/models/hub_error.ts";
 import { unzipMember } from "../../../runtime/models/unzip_member.ts";
 import { temporaryFolder } from "./_context.ts";
-import { testBytes } from "./_hub.ts";
+import { sha256, testBytes } from "./_hub.ts";
 
 async function unzip(archive: Uint8Array, member: string): Promise<Uint8Array> {
   await using folder = await temporaryFolder();
@@ -16,8 +16,8 @@ async function unzip(archive: Uint8Array, member: string): Promise<Uint8Array> {
 Deno.test("unzipMember() reads one file of several, compressed or stored", async () => {
   const content = testBytes(200_000);
   const files = { "a/one": testBytes(10), "a/two": content };
-  assertEquals(await unzip(zipSync(files), "a/two"), content);
-  assertEquals(await unzip(zipSync(files, { level: 0 }), "a/two"), content);
+  assertEquals(sha256(await unzip(zipSync(files), "a/two")), sha256(content));
+  assertEquals(sha256(await unzip(zipSync(files, { level: 0 }), "a/two")), sha256(content));
 });
 
 Deno.test("unzipMember() names a file that is not there", async () => {
