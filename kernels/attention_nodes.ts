@@ -84,10 +84,11 @@ function groupQueryAttention(
     if (paddedDim === headDim) return apart;
     return builder.op("Pad", [apart, builder.integers([0, 0, 0, 0, 0, 0, 0, paddedDim - headDim])]);
   };
-  const batched = (value: Value, count: number) => {
-    const rows = paddedDim === headDim ? value : perHead(value, count);
-    return builder.op("Reshape", [rows, builder.integers([1, -1, count * paddedDim])]);
-  };
+  const filled = (value: Value, count: number) =>
+    paddedDim === headDim ? value : builder.op("Reshape", [
+      perHead(value, count),
+      builder.integers([1, -1, count * paddedDim]),
+    ]);
   const headMajor = (value: Value) =>
     builder.op("Transpose", [perHead(value, kvHeads)], {
       attributes: { perm: { ints: [0, 2, 1, 3] } },
@@ -95,9 +96,9 @@ function groupQueryAttention(
   const [output = "", , , weights = ""] = builder.ops(
     "GroupQueryAttention",
     [
-      batched(inputs.queries, heads),
-      batched(inputs.keys, kvHeads),
-      batched(inputs.values, kvHeads),
+      filled(inputs.queries, heads),
+      filled(inputs.keys, kvHeads),
+      filled(inputs.values, kvHeads),
       headMajor(inputs.pastKeys),
       headMajor(inputs.pastValues),
       lengths.last,
@@ -115,13 +116,17 @@ function groupQueryAttention(
       },
     },
   );
-  const rows = paddedDim === headDim ? output : builder.op("Slice", [
+  if (paddedDim === headDim) return { mixed: output, weights };
+  const mixed = builder.op("Slice", [
     builder.op("Reshape", [output, builder.integers([-1, heads, paddedDim])]),
     builder.integers([0]),
     builder.integers([headDim]),
     builder.integers([2]),
   ]);
-  return { mixed: builder.op("Reshape", [rows, builder.integers([-1, heads * headDim])]), weights };
+  return {
+    mixed: builder.op("Reshape", [mixed, builder.integers([1, -1, heads * headDim])]),
+    weights,
+  };
 }
 
 // [1, heads, S, N] → [heads, N]
