@@ -1,27 +1,27 @@
-import { CheckpointError } from "./errors.ts";
+import type { CheckpointError } from "./errors.ts";
 import type { TextStream, Tokenizer } from "./tokenizer/tokenizer.ts";
 
 /**
- * Stands in where a checkpoint has no tokenizer: token ids go in and come out, text does not.
+ * Stands in where a checkpoint has no tokenizer that can be used: token ids go in and come out, text
+ * does not.
  *
  * @param vocabulary Number of token ids.
- * @param reason Why there is no tokenizer.
+ * @param reason What to throw where there is text.
  *
  * @example
  * ```ts
+ * import { CheckpointError } from "./errors.ts";
  * import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
  * import { assertEquals, assertThrows } from "@std/assert";
  *
- * const tokenizer = idsOnlyTokenizer(80, "the folder has no tokenizer.json");
+ * const tokenizer = idsOnlyTokenizer(80, new CheckpointError("There is no tokenizer.json"));
  * assertEquals(tokenizer.decode([5, 6]), "");
- * assertThrows(() => tokenizer.encode("Hello"), Error, "give the prompt as token ids");
+ * assertThrows(() => tokenizer.encode("Hello"), CheckpointError, "no tokenizer.json");
  * ```
  */
-export function idsOnlyTokenizer(vocabulary: number, reason: string): Tokenizer {
+export function idsOnlyTokenizer(vocabulary: number, reason: CheckpointError): Tokenizer {
   const refuse = (): never => {
-    throw new CheckpointError(
-      `Cannot read text: the checkpoint has no tokenizer (${reason}); give the prompt as token ids`,
-    );
+    throw reason;
   };
   return {
     vocabulary,

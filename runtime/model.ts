@@ -108,10 +108,14 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   return model;
 }
 
+// Token ids need no tokenizer: a checkpoint whose tokenizer is missing or unsupported runs on them.
 function tokenizerOf({ tokenizer, config: { vocabulary } }: Checkpoint): Tokenizer {
-  return tokenizer.kind === "absent"
-    ? idsOnlyTokenizer(vocabulary, tokenizer.reason)
-    : createTokenizer(tokenizer);
+  try {
+    return createTokenizer(tokenizer);
+  } catch (error) {
+    if (error instanceof CheckpointError) return idsOnlyTokenizer(vocabulary, error);
+    throw error;
+  }
 }
 
 function checkThreads(threads: number): void {
