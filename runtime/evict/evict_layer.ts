@@ -34,7 +34,9 @@ export async function evictLayer(
 ): Promise<readonly Int32Array[]> {
   const { kvHeads, length } = layer;
   if (keep >= length || policy.evicts === false) {
-    return Array.from({ length: kvHeads }, () => Int32Array.from({ length }, (_, index) => index));
+    const all = new Int32Array(length);
+    for (let index = 0; index < length; index++) all[index] = index;
+    return Array.from({ length: kvHeads }, () => all.slice());
   }
   const kept = await ask(policy, layer, keep);
   const problem = findProblem(kept, layer, keep);
