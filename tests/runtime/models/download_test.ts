@@ -133,6 +133,17 @@ Deno.test("download() shows the token of HF_TOKEN to the hub", async () => {
   assertEquals(t.hub.requests[0]?.token, "Bearer hf_x");
 });
 
+Deno.test("download() follows the hub to another host, which never sees the token", async () => {
+  await using t = await setUp();
+  await using front = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    (request) => Response.redirect(t.hub.endpoint + new URL(request.url).pathname, 302),
+  );
+  const endpoint = `http://127.0.0.1:${front.addr.port}`;
+  await download(remote(endpoint), t.path, testContext(t.folder, { HF_TOKEN: "hf_x" }));
+  assertEquals(t.hub.requests.map(({ token }) => token), [null]);
+});
+
 Deno.test("download() gives up at once when nobody listens", async () => {
   await using t = await setUp();
   const endpoint = closedEndpoint();
