@@ -28,14 +28,34 @@ export interface LogitsCommand {
 
 /** What {@linkcode MeasureCommand} yields. Times in milliseconds. */
 export interface Measurement {
-  /** From the prompt to the first token, without `evictMs`. */
+  /** From the prompt to the logits of its last token. */
   readonly prefillMs: number;
   /** For all steps together. */
   readonly decodeMs: number;
-  /** Evidence, scores, selection and compaction. */
-  readonly evictMs?: number;
-  /** Cache bytes before and after eviction, and what the kept entries need. */
-  readonly cacheBytes?: { readonly before: number; readonly after: number; readonly kept: number };
+  /** Tokens decoded after the first; fewer than asked for if the answer ended. */
+  readonly steps: number;
+  /** Absent for engines that cannot evict. */
+  readonly eviction?: Eviction;
+}
+
+/** What eviction cost and freed. */
+export interface Eviction {
+  /** After the prompt was read: evidence, scores, selection and compaction. */
+  readonly ms: number;
+  /** Index of the first prompt token that was observed while it was read. */
+  readonly observedFrom: number;
+  /** Prompt tokens read, and the milliseconds until then. */
+  readonly progress: readonly (readonly [tokens: number, ms: number])[];
+  readonly bytes: {
+    /** Allocated before eviction. */
+    readonly before: number;
+    /** Allocated after it. */
+    readonly after: number;
+    /** What the kept entries take. */
+    readonly kept: number;
+    /** Kept tokens per KV head and layer, on average. */
+    readonly entries: number;
+  };
 }
 
 /** A measurement and how much others disturbed it. */

@@ -43,7 +43,7 @@ function measure({ ids, steps }: MeasureCommand): Measurement {
     model.append([token]);
     token = model.best();
   }
-  return { prefillMs: read - start, decodeMs: performance.now() - read };
+  return { prefillMs: read - start, decodeMs: performance.now() - read, steps };
 }
 
 async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {

@@ -1,0 +1,109 @@
+/** kvjudge in a process of its own; see `kvjudge.ts`. @module */
+
+import { appendFile, readFile, writeFile } from "node:fs/promises";
+import process from "node:process";
+import { createPolicy, type Evidence, loadModel, type Model, type Precision } from "../mod.ts";
+import { createHostCache } from "../runtime/cache/host_cache.ts";
+import type { Sequence } from "../runtime/engine/engine.ts";
+import type { LogitsCommand, MeasureCommand, Measurement } from "./engine/protocol.ts";
+import { serve } from "./engine/serve.ts";
+
+/** Loads a model. */
+export interface OpenCommand {
+  readonly do: "open";
+  readonly source: string;
+  readonly precision: Precision | "auto";
+  readonly threads: number;
+}
+
+/** Turns text into token ids. */
+export interface EncodeCommand {
+  readonly do: "encode";
+  readonly text: string;
+}
+
+let opened: Model | undefined;
+
+function getModel(): Model {
+  if (opened === undefined) throw new Error("No model is open.");
+  return opened;
+}
+
+async function measure({ ids, steps, policy: name, budget }: MeasureCommand): Promise<Measurement> {
+  const model = getModel();
+  const policy = await createPolicy(name ?? "full");
+  await using session = model.session({ policy, budget: { tokens: budget ?? ids.length } });
+  const progress: [number, number][] = [];
+  const start = performance.now();
+  const generation = session.generate({ ids }, {
+    maxTokens: steps + 1,
+    onProgress: (done) => progress.push([done, performance.now() - start]),
+  });
+  for await (const _text of generation) continue;
+  const total = performance.now() - start;
+
+  const stats = session.stats();
+  const { prefill, evidence, selection, compaction } = stats.times;
+  const { kvHeads, headDim } = model.config;
+  const entries = stats.kept.flat().reduce((sum, count) => sum + count, 0);
+  return {
+    prefillMs: prefill,
+    // What is left includes sampling, turning ids into text and the session's own work.
+    decodeMs: total - prefill - evidence - selection - compaction,
+    steps: stats.steps,
+    eviction: {
+      ms: evidence + selection + compaction,
+      observedFrom: firstObserved(policy.evidence, ids.length),
+      progress,
+      bytes: {
+        before: stats.bytes.before,
+        after: stats.bytes.after,
+        kept: entries * (2 * headDim * 4 + 4),
+        entries: entries / kvHeads / model.config.layers,
+      },
+    },
+  };
+}
+
+/** Index of the first prompt token that is asked, while it is read, what it pays attention to. */
+function firstObserved(evidence: Evidence, length: number): number {
+  if (evidence.kind === "window") return Math.max(0, length - evidence.size);
+  return evidence.kind === "accumulated" ? 0 : length;
+}
+
+/** Reads token by token, as answers are made: decoding rounds more than reading prompts does. */
+async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
+  const { engine } = getModel();
+  const { layers, kvHeads, headDim } = engine.config;
+  using cache = createHostCache({ layers, kvHeads, headDim, capacity: ids.length });
+  const sequence: Sequence = { cache, position: 0, planned: ids.length };
+  await writeFile(file, new Uint8Array());
+  for (let at = 0; at < ids.length;) {
+    const end = Math.max(from, at) + 1;
+    const { logits } = await engine.advance(sequence, { ids: ids.slice(at, end) });
+    await appendFile(file, new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
+    at = end;
+  }
+}
+
+/** Most memory that this process ever had, in bytes. */
+async function peakMemory(): Promise<number> {
+  // Linux's other counter starts with the size of the parent process.
+  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  const kibibytes = Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) ||
+    process.resourceUsage().maxRSS;
+  return kibibytes * 1024;
+}
+
+if (import.meta.main) {
+  await serve({
+    open: async ({ source, precision, threads }: OpenCommand) => {
+      opened = await loadModel(source, { precision, threads });
+      return opened.precision;
+    },
+    encode: ({ text }: EncodeCommand) => [...getModel().tokenizer.encode(text)],
+    measure,
+    logits: writeLogits,
+    memory: peakMemory,
+  });
+}

@@ -1,0 +1,155 @@
+/**
+ * Measures kvjudge beside llama.cpp: `deno task bench`.
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { cpus } from "node:os";
+import process from "node:process";
+import { KvjudgeError, resolveModel } from "../mod.ts";
+import type { MeasureCommand, Measurement } from "./engine/protocol.ts";
+import { type KvjudgeEngine, startKvjudge } from "./kvjudge.ts";
+import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
+import { startLlamaCpp } from "./peers/llama_cpp.ts";
+import { compareQuality } from "./quality.ts";
+import { formatReport } from "./report.ts";
+import { EVICTING_POLICY, type Results, toJson, workOut } from "./results.ts";
+import { type Contestant, DISTURBED, runRounds, type Sample, type Task } from "./rounds.ts";
+
+/** Policies whose share of the prefill is measured at the longest length. */
+const POLICIES = [EVICTING_POLICY, "judge_q", "h2o"];
+
+/** Length of the prompt that memory is measured with. */
+const MEMORY_TOKENS = 4096;
+
+/** Room in llama.cpp's context beside the prompt and the answer. */
+const SPARE_TOKENS = 32;
+
+async function bench(options: BenchOptions): Promise<Results> {
+  const { threads, precision, rounds, steps, budget } = options;
+  const source = await resolveModel(options.model);
+  await using stack = new AsyncDisposableStack();
+  const kvjudge = stack.use(await startKvjudge({ source, precision, threads }));
+  const [longest = 0] = options.lengths.slice(-1);
+  const ids = await readIds(kvjudge, Math.max(longest, MEMORY_TOKENS));
+  const peers = await startPeers(stack, source, longest + steps + SPARE_TOKENS, threads);
+  note(`${cpus()[0]?.model ?? "?"}, ${threads} threads, ${kvjudge.precision}, ${rounds} rounds`);
+
+  const own: Contestant = { name: "kvjudge", engine: kvjudge };
+  const tasks = planTasks(options, own, peers);
+  const samples = await runRounds(tasks, { rounds, steps, budget, ids, onSample: noteSample });
+  const disturbed = samples.filter(({ foreignLoad }) => foreignLoad > DISTURBED).length;
+  if (disturbed > 0) {
+    note(
+      `Other programs took more than ${
+        DISTURBED * 100
+      } % of the processors during ${disturbed} of ` +
+        `${samples.length} measurements, even when repeated: those are worth little.`,
+    );
+  }
+  note("Measuring memory and quality");
+  const peakRss = await measureMemory(options, source, ids);
+  await using reference = await startKvjudge({ source, precision: "fp32", threads });
+  const quality = await compareQuality(reference, [own, ...peers], ids, options.positions);
+  return { ...workOut(samples), peakRss, quality };
+}
+
+/** Token ids of the bench's text, repeated until there are enough. */
+async function readIds(kvjudge: KvjudgeEngine, count: number): Promise<readonly number[]> {
+  const ids = await kvjudge.encode(await readFile(new URL("./text.txt", import.meta.url), "utf8"));
+  return Array.from({ length: count }, (_, index) => ids[index % ids.length] ?? 0);
+}
+
+/** Starts llama.cpp in every format, or says why it cannot take part. */
+async function startPeers(
+  stack: AsyncDisposableStack,
+  file: string,
+  contextSize: number,
+  threads: number,
+): Promise<Contestant[]> {
+  const peers: Contestant[] = [];
+  try {
+    if (!file.endsWith(".gguf")) throw new Error("It reads .gguf files only.");
+    for (const format of ["Q8_0", "source"] as const) {
+      const engine = stack.use(await startLlamaCpp({ file, format, threads, contextSize }));
+      peers.push({ name: format === "source" ? sourceName(file) : "llama_cpp_q8_0", engine });
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    note(`llama.cpp does not take part, so there are no ratios: ${reason}`);
+  }
+  return peers;
+}
+
+/** `llama_cpp_q4_1` for `….Q4_1.gguf`. */
+function sourceName(file: string): string {
+  const [, type = "source"] = /[.-](\w+)\.gguf$/.exec(file) ?? [];
+  return `llama_cpp_${type.toLowerCase()}`;
+}
+
+function planTasks(
+  { lengths, budget }: BenchOptions,
+  own: Contestant,
+  peers: readonly Contestant[],
+): Task[] {
+  return lengths.flatMap((length) => {
+    const policies = length <= budget
+      ? []
+      : length === lengths.at(-1)
+      ? POLICIES
+      : [EVICTING_POLICY];
+    return [
+      { ...own, length },
+      ...policies.map((policy) => ({ ...own, length, policy })),
+      ...peers.map((peer) => ({ ...peer, length })),
+    ];
+  });
+}
+
+/** Peak memory of a process that does nothing but read one prompt, evict and answer. */
+async function measureMemory(
+  { precision, threads, budget }: BenchOptions,
+  source: string,
+  ids: readonly number[],
+): Promise<number> {
+  await using fresh = await startKvjudge({ source, precision, threads });
+  const prompt = ids.slice(0, MEMORY_TOKENS);
+  const command: MeasureCommand = {
+    do: "measure",
+    ids: prompt,
+    steps: 8,
+    policy: EVICTING_POLICY,
+    budget,
+  };
+  await fresh.ask<Measurement>(command);
+  return (await fresh.ask<number>({ do: "memory" })).value;
+}
+
+function noteSample({ round, name, length, policy, value, foreignLoad }: Sample): void {
+  const speed = (tokens: number, ms: number) => (tokens / ms * 1000).toFixed(1);
+  note(
+    `round ${round + 1}  ${length} tokens  ${name}${policy === undefined ? "" : ` ${policy}`}: ` +
+      `prefill ${speed(length, value.prefillMs)}, decode ${speed(value.steps, value.decodeMs)}` +
+      (foreignLoad > DISTURBED ? `, disturbed (${(foreignLoad * 100).toFixed(0)} %)` : ""),
+  );
+}
+
+const note = (text: string) => console.error(text);
+
+if (import.meta.main) {
+  try {
+    const options = parseOptions(Deno.args);
+    if (options.help) {
+      console.log(USAGE);
+    } else {
+      const results = await bench(options);
+      console.log(formatReport(results, options.budget));
+      if (options.json) console.log(JSON.stringify(toJson(results)));
+    }
+  } catch (error) {
+    if (!(error instanceof KvjudgeError)) throw error;
+    note(error.message);
+    process.exitCode = 2;
+  }
+}

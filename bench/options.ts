@@ -1,0 +1,99 @@
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { KvjudgeError, type PrecisionChoice, PRECISIONS } from "../mod.ts";
+
+/** What the bench is to do. */
+export interface BenchOptions {
+  readonly model: string;
+  /** Prompt lengths in tokens, ascending. */
+  readonly lengths: readonly number[];
+  readonly rounds: number;
+  /** Tokens decoded in each measurement. */
+  readonly steps: number;
+  /** Tokens kept per KV head. */
+  readonly budget: number;
+  readonly threads: number;
+  readonly precision: PrecisionChoice;
+  /** Positions of the text that quality is measured at. */
+  readonly positions: number;
+  readonly json: boolean;
+  readonly help: boolean;
+}
+
+/** The help text. */
+export const USAGE = `Usage: deno task bench [options]
+
+Measures kvjudge beside llama.cpp on this machine: speed, memory and quality.
+
+  --lengths 512,2048,4096   prompt lengths in tokens
+  --rounds 3                rounds; each measures everything once
+  --steps 48                tokens decoded in each measurement
+  --budget 256              tokens kept per KV head
+  --threads N               threads of each engine (default: one per processor)
+  --precision int8          auto, fp32, int8 or int4
+  --model NAME              name, folder or .gguf file; llama.cpp takes part for .gguf files
+  --quick                   one round at 512 tokens, few positions for quality
+  --json                    end with one JSON object
+  --help                    show this
+`;
+
+/**
+ * Reads the command line.
+ *
+ * @throws {KvjudgeError} If an option is unknown or out of range.
+ */
+export function parseOptions(args: readonly string[]): BenchOptions {
+  const { values } = parse(args);
+  const quick = values.quick === true;
+  const number = (name: "rounds" | "steps" | "budget" | "threads", fallback: number) =>
+    parseCount(`--${name}`, values[name] ?? String(fallback));
+  const lengths = (values.lengths ?? (quick ? "512" : "512,2048,4096")).split(",")
+    .map((text) => parseCount("--lengths", text)).toSorted((a, b) => a - b);
+  const precision = PRECISIONS.find((name) => name === (values.precision ?? "int8"));
+  if (precision === undefined) {
+    throw new KvjudgeError(
+      `Cannot measure precision '${values.precision}': give one of ${PRECISIONS.join(", ")}`,
+    );
+  }
+  return {
+    model: values.model ?? "smollm2-135m-instruct",
+    lengths,
+    rounds: number("rounds", quick ? 1 : 3),
+    steps: number("steps", quick ? 24 : 48),
+    budget: number("budget", 256),
+    threads: number("threads", availableParallelism()),
+    precision,
+    positions: quick ? 48 : 304,
+    json: values.json === true,
+    help: values.help === true,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        model: { type: "string" },
+        lengths: { type: "string" },
+        rounds: { type: "string" },
+        steps: { type: "string" },
+        budget: { type: "string" },
+        threads: { type: "string" },
+        precision: { type: "string" },
+        quick: { type: "boolean" },
+        json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new KvjudgeError(`Cannot read the command line: ${reason}; see --help`);
+  }
+}
+
+function parseCount(name: string, text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isInteger(value) && value >= 1) return value;
+  throw new KvjudgeError(`Cannot use ${name} ${text}: give integers of at least 1`);
+}

@@ -1,0 +1,73 @@
+import type { Results, SpeedRow } from "./results.ts";
+import type { Summary } from "./statistics.ts";
+
+/** The results as text. */
+export function formatReport(results: Results, budget: number): string {
+  const { evictionShare, cacheBytes, quality } = results;
+  return [
+    speedTable("Prefill, tokens per second", results.prefill),
+    speedTable("Decoding with the full cache, tokens per second", results.decodeFull),
+    speedTable(
+      `Decoding, tokens per second: kvjudge at budget ${budget}, llama.cpp with its full cache`,
+      results.decodeEvicted,
+    ),
+    table(
+      "Eviction as a share of prefill",
+      ["tokens", "policy", "share"],
+      evictionShare.map((
+        { length, policy, share },
+      ) => [String(length), policy, spread(share, (value) => `${(value * 100).toFixed(1)} %`)]),
+    ),
+    table(
+      "Cache, allocated bytes",
+      ["tokens", "before", "after", "kept entries need"],
+      cacheBytes.map(({ length, before, after, kept }) =>
+        [length, before, after, kept].map(String)
+      ),
+    ),
+    `Peak memory of kvjudge alone: ${(results.peakRss / 1e6).toFixed(0)} MB`,
+    "",
+    table(
+      "Predictions against kvjudge in fp32",
+      ["engine", "mean KL divergence", "same first choice"],
+      quality.map(({ name, divergence, agreement }) => [
+        name,
+        divergence.toExponential(1),
+        `${(agreement * 100).toFixed(1)} %`,
+      ]),
+    ),
+  ].join("\n");
+}
+
+function speedTable(title: string, rows: readonly SpeedRow[]): string {
+  const names = [...new Set(rows.flatMap(({ speeds }) => [...speeds.keys()]))];
+  const rated = rows.some(({ ratio }) => ratio !== undefined);
+  return table(
+    `${title}: median (range)`,
+    ["tokens", ...names, ...(rated ? ["ratio to q8_0"] : [])],
+    rows.map(({ length, speeds, ratio }) => [
+      String(length),
+      ...names.map((name) => spread(speeds.get(name), (value) => value.toFixed(1))),
+      ...(rated ? [spread(ratio, (value) => value.toFixed(2))] : []),
+    ]),
+  );
+}
+
+function spread(summary: Summary | undefined, show: (value: number) => string): string {
+  if (summary === undefined) return "";
+  const { median, min, max } = summary;
+  return `${show(median)} (${show(min)}-${show(max)})`;
+}
+
+function table(
+  title: string,
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const widths = header.map((cell, column) =>
+    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0))
+  );
+  const line = (cells: readonly string[]) =>
+    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
+  return [title, line(header), ...rows.map(line), ""].join("\n");
+}

@@ -1,0 +1,32 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { parseOptions } from "../../bench/options.ts";
+import { KvjudgeError } from "../../runtime/errors.ts";
+
+Deno.test("parseOptions sorts the lengths and leaves the rest at its defaults", () => {
+  const { lengths, rounds, precision, json } = parseOptions(["--lengths", "2048,512"]);
+  assertEquals({ lengths, rounds, precision, json }, {
+    lengths: [512, 2048],
+    rounds: 3,
+    precision: "int8",
+    json: false,
+  });
+});
+
+Deno.test("parseOptions lets other options overrule --quick", () => {
+  const { lengths, rounds } = parseOptions(["--quick", "--rounds", "2"]);
+  assertEquals({ lengths, rounds }, { lengths: [512], rounds: 2 });
+});
+
+for (
+  const [args, message] of [
+    [["--lengths", "512,x"], "Cannot use --lengths x"],
+    [["--lengths", ""], "Cannot use --lengths"],
+    [["--rounds", "0"], "Cannot use --rounds 0"],
+    [["--precision", "int3"], "Cannot measure precision 'int3'"],
+    [["--fast"], "see --help"],
+  ] as const
+) {
+  Deno.test(`parseOptions refuses ${args.join(" ")}`, () => {
+    assertThrows(() => parseOptions(args), KvjudgeError, message);
+  });
+}
