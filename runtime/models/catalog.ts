@@ -2,8 +2,11 @@ import type { ModelReference } from "./model_reference.ts";
 
 /** A single file whose contents are known. */
 export interface PinnedFile {
+  /** File name. */
   readonly name: string;
+  /** Size. */
   readonly bytes: number;
+  /** Checksum in lower-case hexadecimal. */
   readonly sha256: string;
   /** A Python package that ships the same file. */
   readonly package?: {
@@ -18,9 +21,11 @@ export interface PinnedFile {
 
 /** A model that has a short name. */
 export interface CatalogModel {
+  /** Lower case. */
   readonly name: string;
   /** One line for lists. */
   readonly about: string;
+  /** Its address. */
   readonly hub: ModelReference;
   /** Where there is one, it is checked instead of what the hub says. */
   readonly pinned?: PinnedFile;

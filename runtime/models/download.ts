@@ -9,8 +9,11 @@ import { type Checksum, openVerifiedFile, type VerifiedFile } from "./verified_f
 export interface RemoteFile {
   /** How messages and progress call it. */
   readonly name: string;
+  /** Where it is. */
   readonly url: string;
+  /** Size. */
   readonly bytes: number;
+  /** What its bytes must add up to. */
   readonly checksum: Checksum;
 }
 

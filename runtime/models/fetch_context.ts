@@ -2,6 +2,7 @@ import type { Environment } from "./home.ts";
 
 /** How far a fetch is. */
 export interface FetchProgress {
+  /** Name of the file. */
   readonly file: string;
   /** Bytes of this file that are here. */
   readonly received: number;
@@ -14,14 +15,15 @@ export interface FetchProgress {
   readonly phase: "waiting" | "hub" | "package" | "unpacking";
 }
 
-/** What a program said; nothing if there is no such program. */
+/** What a program said. */
 export interface CommandResult {
+  /** Exit code; 0 is success. */
   readonly code: number;
   /** Standard error. */
   readonly error: string;
 }
 
-/** Runs a program to its end. */
+/** Runs a program to its end; returns nothing if there is no such program. */
 export type RunCommand = (
   command: string,
   args: readonly string[],
@@ -32,14 +34,19 @@ export type RunCommand = (
 export interface FetchContext {
   /** Folder that holds all models; see `homeFolder`. */
   readonly home: string;
+  /** Stops the fetch; what was received stays for the next one. */
   readonly signal: AbortSignal;
+  /** Environment variables. */
   readonly environment: Environment;
+  /** Reaches the hub. */
   readonly fetch: typeof fetch;
+  /** Starts pip. */
   readonly run: RunCommand;
   /** As in `process.platform`. */
   readonly platform: string;
   /** Waits, or rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+  /** Hears how far the fetch is, for every piece that comes in. */
   readonly onProgress: (progress: FetchProgress) => void;
   /** Only what is already here. */
   readonly offline: boolean;

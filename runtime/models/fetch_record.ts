@@ -8,6 +8,7 @@ import { storageError } from "./storage_error.ts";
 export interface FetchRecord {
   /** The commit that the revision was pinned to. */
   readonly commit: string;
+  /** Paths inside the folder of the commit, and sizes. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[];
 }
 

@@ -4,7 +4,9 @@ import { storageError } from "./storage_error.ts";
 
 /** Options of {@linkcode lockFile}. */
 export interface LockOptions {
+  /** Ends the waiting. */
   readonly signal: AbortSignal;
+  /** Waits between two looks. */
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
   /** Called once if somebody else holds the lock. */
   readonly onWait: () => void;

@@ -6,7 +6,9 @@ import process from "node:process";
 export type Environment = (name: string) => string | undefined;
 
 /** The variables of this process. */
-export const processEnvironment: Environment = (name) => process.env[name];
+export function processEnvironment(name: string): string | undefined {
+  return process.env[name];
+}
 
 /** What {@linkcode homeFolder} depends on besides the environment. */
 export interface HomeOptions {

@@ -5,6 +5,7 @@ export class SourceError extends FetchError {
   /** What went wrong, for a sentence about several sources. */
   readonly reason: string;
 
+  /** Makes the sentence "Cannot fetch *what*: *reason*; *advice*". */
   constructor(what: string, reason: string, advice: string, options?: ErrorOptions) {
     super(`Cannot fetch ${what}: ${reason}; ${advice}`, options);
     this.reason = reason;

@@ -10,7 +10,9 @@ import { selectFiles } from "./select_files.ts";
 
 /** The files of a model at one commit. */
 export interface Snapshot {
+  /** The commit that the revision is. */
   readonly commit: string;
+  /** The files, with their paths in the repository. */
   readonly files: readonly (RemoteFile & { readonly path: string })[];
 }
 

@@ -9,7 +9,9 @@ import { formatModelReference, type ModelReference } from "./model_reference.ts"
 export interface ListedModel {
   /** What `resolveModel` takes. */
   readonly name: string;
+  /** One line; empty for models outside the catalog. */
   readonly about: string;
+  /** Whether it can be opened without the network. */
   readonly fetched: boolean;
   /** Size on disk, in bytes; unknown for models that were not fetched and are not pinned. */
   readonly bytes?: number;

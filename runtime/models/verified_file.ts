@@ -16,6 +16,7 @@ export interface Checksum {
 export interface VerifiedFile extends AsyncDisposable {
   /** Bytes that are there. */
   readonly received: number;
+  /** Appends. */
   write(chunk: Uint8Array): Promise<void>;
   /** Throws away what is there. */
   restart(): Promise<void>;

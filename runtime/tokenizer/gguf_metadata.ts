@@ -2,11 +2,15 @@ import { CheckpointError } from "../errors.ts";
 
 /** Typed access to the metadata of a GGUF file. */
 export interface MetadataReader {
+  /** A text. */
   text(key: string): string | undefined;
+  /** True or false. */
   flag(key: string): boolean | undefined;
   /** A whole number such as a token id. */
   integer(key: string): number | undefined;
+  /** A list of texts. */
   texts(key: string): readonly string[] | undefined;
+  /** A list of numbers. */
   numbers(key: string): ArrayLike<number> | undefined;
 }
 

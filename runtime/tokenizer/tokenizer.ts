@@ -2,6 +2,7 @@
 export interface ChatMessage {
   /** Usually `system`, `user` or `assistant`; the checkpoint's template decides. */
   readonly role: string;
+  /** What is said in this turn. */
   readonly content: string;
 }
 
@@ -47,9 +48,11 @@ export interface TextStream {
 export interface Tokenizer {
   /** Number of tokens: every id is below it. */
   readonly vocabulary: number;
+  /** The token that opens a text, if there is one. */
   readonly bosId?: number;
   /** Ids that end a generation. */
   readonly eosIds: readonly number[];
+  /** Whether messages can be given. */
   readonly hasChatTemplate: boolean;
   /** Text to ids, with the BOS token where the checkpoint wants one and the text has none. */
   encode(text: string, options?: EncodeOptions): number[];

@@ -12,7 +12,9 @@ export interface TokenizerJson {
 export interface AddedToken {
   readonly id: number;
   readonly content: string;
+  /** A control token rather than text. */
   readonly special: boolean;
+  /** Looked for in the text after normalising rather than before. */
   readonly normalized: boolean;
 }
 
