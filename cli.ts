@@ -1,0 +1,98 @@
+/**
+ * The command line: `kvjudge generate`, `explain`, `policies`, `models`.
+ *
+ * @module
+ */
+import { Command } from "@cliffy/command";
+import { note } from "./commands/_output.ts";
+import { reportError } from "./commands/_report_error.ts";
+import type { Subcommand } from "./commands/_subcommand.ts";
+import config from "./deno.json" with { type: "json" };
+
+/** A subcommand: what the list says of it, and how to load it. */
+interface Entry {
+  readonly description: string;
+  readonly load: () => Promise<Subcommand>;
+}
+
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  generate: {
+    description: "Answer a question about a long prompt.",
+    load: async () => (await import("./commands/generate.ts")).generateCommand(),
+  },
+  explain: {
+    description: "Show which tokens a policy keeps.",
+    load: async () => (await import("./commands/explain.ts")).explainCommand(),
+  },
+  policies: {
+    description: "List the policies.",
+    load: async () => (await import("./commands/policies.ts")).policiesCommand(),
+  },
+  models: {
+    description: "List models, fetch one.",
+    load: async () => (await import("./commands/models.ts")).modelsCommand(),
+  },
+};
+
+/** The root command. Subcommands are imported when they run, so that its help loads none of them. */
+function rootCommand() {
+  const root = new Command()
+    .name("kvjudge")
+    .version(config.version)
+    .description("Answers long prompts with a KV cache from which what is not needed was evicted.")
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .env("KVJUDGE_HOME=<folder:string>", "Folder for models and converted weights.")
+    .env("KVJUDGE_DEBUG=<on:string>", "1 shows the stack of every error.")
+    .example("Options of a command", "kvjudge generate --help")
+    .action(function () {
+      this.showHelp();
+    });
+  for (const [name, { description, load }] of Object.entries(COMMANDS)) {
+    const command = new Command().description(description).useRawArgs();
+    root.command(
+      name,
+      command.action(async (_options, ...line: string[]) => {
+        const subcommand = await load();
+        await subcommand.parse(line);
+      }),
+    );
+  }
+  return root;
+}
+
+/**
+ * Runs the command line.
+ *
+ * @param args Words behind the program's name.
+ * @returns The exit code: 0, 1 for a bug, 2 for a mistake of the user, 130 after Ctrl-C.
+ *
+ * @example
+ * ```ts
+ * import { main } from "./cli.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(await main(["policies"]), 0);
+ * assertEquals(await main(["polices"]), 2);
+ * ```
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await rootCommand().parse([...args]);
+    return 0;
+  } catch (error) {
+    const [name = ""] = args;
+    const command = Object.hasOwn(COMMANDS, name) ? `kvjudge ${name}` : "kvjudge";
+    const { text, exitCode } = reportError(error, command, debugging());
+    if (text !== "") note(text);
+    return exitCode;
+  }
+}
+
+function debugging(): boolean {
+  const name = "KVJUDGE_DEBUG";
+  const { state } = Deno.permissions.querySync({ name: "env", variable: name });
+  return state === "granted" && ["1", "true"].includes(Deno.env.get(name) ?? "");
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

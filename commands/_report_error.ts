@@ -1,0 +1,46 @@
+import { ValidationError } from "@cliffy/command";
+import { OptionError } from "../policies/policy.ts";
+import { KvjudgeError } from "../runtime/errors.ts";
+import { INTERRUPTED_EXIT_CODE } from "./_interrupt.ts";
+import { Interrupted } from "./_subcommand.ts";
+
+/** How a failure ends the process. */
+export interface ErrorReport {
+  /** For standard error; empty if there is nothing to say. */
+  readonly text: string;
+  readonly exitCode: number;
+}
+
+/**
+ * Turns what was thrown into words: a sentence for what the user can mend, a stack and a request to
+ * report it for anything else.
+ *
+ * @param command The command that ran, such as `kvjudge generate`.
+ * @param debug Whether to show the stack in any case.
+ */
+export function reportError(error: unknown, command: string, debug: boolean): ErrorReport {
+  const stack = debug ? `\n${stackOf(error)}` : "";
+  if (error instanceof Interrupted) return { text: "", exitCode: INTERRUPTED_EXIT_CODE };
+  // Whoever reads the output has had enough of it, which is no failure.
+  if (error instanceof Deno.errors.BrokenPipe) return { text: "", exitCode: 0 };
+  if (error instanceof ValidationError) {
+    const hint = `hint: ${command} --help shows what can be given`;
+    return { text: `error: ${error.message}\n${hint}${stack}`, exitCode: error.exitCode };
+  }
+  if (
+    error instanceof KvjudgeError || error instanceof OptionError ||
+    error instanceof Deno.errors.NotCapable
+  ) {
+    return { text: `error: ${error.message}${stack}`, exitCode: 2 };
+  }
+  return {
+    text: `error: kvjudge failed in a way that it should not\n${stackOf(error)}\n` +
+      `hint: this is a bug in kvjudge; please report it with the lines above, the command and ` +
+      `the output of kvjudge --version`,
+    exitCode: 1,
+  };
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? error.stack ?? `${error.name}: ${error.message}` : String(error);
+}
