@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { KvjudgeError } from "../../runtime/errors.ts";
 import type { Observed, Reply } from "./protocol.ts";
 
 /** An engine in a process of its own. */
@@ -9,7 +10,7 @@ export interface Engine extends AsyncDisposable {
   /**
    * Sends a command and waits for the answer.
    *
-   * @throws {Error} If the engine refuses or its process has ended.
+   * @throws {KvjudgeError} If the engine refuses or its process has ended.
    */
   ask<T>(command: { readonly do: string }): Promise<Observed<T>>;
 }
@@ -45,10 +46,10 @@ export function spawnEngine(name: string, script: URL, flags: readonly string[])
       const line = await lines.next();
       if (line.done) {
         await ended;
-        throw new Error(`${name} ended while asked to '${command.do}'. ${lastWords.trim()}`);
+        throw new KvjudgeError(`${name} ended while asked to '${command.do}'. ${lastWords.trim()}`);
       }
       const reply: Reply<T> = JSON.parse(line.value);
-      if (!reply.ok) throw new Error(`${name}: ${reply.error}`);
+      if (!reply.ok) throw new KvjudgeError(`${name}: ${reply.error}`);
       return { value: reply.value, foreignLoad: reply.foreignLoad };
     },
     async [Symbol.asyncDispose]() {
