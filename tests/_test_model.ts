@@ -83,11 +83,14 @@ export function newSequence({ config: { layers, kvHeads, headDim } }: Engine): S
   return { cache: createHostCache({ layers, kvHeads, headDim }), position: 0, planned: 0 };
 }
 
-/** Token ids that look random, never one that ends an answer. */
+/** Different token ids in no order, never 0 or 1; the same seed gives the same ones. */
 export function randomIds(count: number, vocabulary: number, seed = 1): number[] {
+  const ids = Array.from({ length: vocabulary - 2 }, (_, index) => index + 2);
   let state = seed >>> 0;
-  return Array.from({ length: count }, () => {
+  for (let i = 0; i < count; i++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return 2 + (state >>> 8) % (vocabulary - 2);
-  });
+    const j = i + (state >>> 8) % (ids.length - i);
+    [ids[i], ids[j]] = [ids[j] ?? 0, ids[i] ?? 0];
+  }
+  return ids.slice(0, count);
 }

@@ -1,0 +1,213 @@
+import { assert, assertEquals } from "@std/assert";
+import { knorm } from "../../policies/knorm.ts";
+import type { RopeScaling } from "../../runtime/checkpoint/checkpoint.ts";
+import { assertClose, largestDifference } from "../_close.ts";
+import type { RandomModel } from "../_random_checkpoint.ts";
+import {
+  newSequence,
+  randomIds,
+  type RandomOptions,
+  randomTestModel,
+  type TestModel,
+} from "../_test_model.ts";
+
+/** Sizes that divide into nothing: 3 KV heads of 6, head size 12, 70 columns, 400 tokens. */
+const ODD: RandomModel = {
+  hidden: 70,
+  heads: 6,
+  kvHeads: 3,
+  headDim: 12,
+  intermediate: 100,
+  vocabulary: 400,
+};
+
+/** Sizes that GGUF's blocks of 32 can hold, odd otherwise. */
+const BLOCKS: RandomModel = {
+  ...ODD,
+  hidden: 96,
+  headDim: 16,
+  intermediate: 160,
+};
+
+/** float32 noise of the graph against double precision. */
+const EXACT = { absolute: 1e-3 };
+
+/** Reads a prompt in chunks that do not divide it; gives all logits, `[prompt, vocabulary]`. */
+async function logitsOf({ model: { engine } }: TestModel, ids: readonly number[]) {
+  const sequence = newSequence(engine);
+  using _cache = sequence.cache;
+  sequence.planned = ids.length;
+  const logits: number[] = [];
+  for (let start = 0; start < ids.length; start += 13) {
+    const chunk = ids.slice(start, start + 13);
+    const rows = chunk.map((_, index) => index);
+    logits.push(...(await engine.advance(sequence, { ids: chunk, rows })).logits);
+  }
+  return Float32Array.from(logits);
+}
+
+/** Checks logits, greedy text and kept sets against the slow twin. */
+async function assertSameAsReference(test: TestModel, tokens = 45): Promise<void> {
+  const { model, reference } = test;
+  const { vocabulary, kvHeads, headDim } = model.config;
+  const ids = randomIds(tokens, vocabulary);
+  const expected = reference.run(ids);
+  assertClose(await logitsOf(test, ids), expected.logits, EXACT, "logits");
+  await using session = model.session({ policy: knorm(), budget: 11, chunk: 7 });
+  const { kept } = await session.read({ ids });
+  for (const [layer, keys] of expected.cache.keys.entries()) {
+    const norms = Array.from(
+      { length: tokens * kvHeads },
+      (_, row) => Math.hypot(...keys.subarray(row * headDim, (row + 1) * headDim)),
+    );
+    const wanted = Array.from({ length: kvHeads }, (_, head) =>
+      ids.map((_, token) => token)
+        .sort((a, b) => (norms[a * kvHeads + head] ?? NaN) - (norms[b * kvHeads + head] ?? NaN))
+        .slice(0, 11).sort((a, b) => a - b));
+    assertEquals(kept[layer]?.map((head) => [...head]), wanted, `kept in layer ${layer}`);
+  }
+  await using full = model.session({ policy: knorm(), budget: 1000, chunk: 7 });
+  const answer = full.generate({ ids }, { maxTokens: 6 });
+  for await (const _ of answer);
+  const greedy = reference.greedy(ids, 6);
+  const end = greedy.findIndex((id) => model.config.eosIds.includes(id));
+  assertEquals(answer.ids, end < 0 ? greedy : greedy.slice(0, end));
+}
+
+function testCheckpoint(what: string, spec: RandomModel, options?: RandomOptions): void {
+  Deno.test(`loadModel() runs ${what} as the reference does`, async () => {
+    await using test = await randomTestModel(spec, options);
+    await assertSameAsReference(test);
+  });
+}
+
+for (const family of ["llama", "mistral", "qwen2", "qwen3"] as const) {
+  testCheckpoint(`${family} with odd sizes`, { ...ODD, family });
+  testCheckpoint(`${family} with one KV head and tied embeddings`, {
+    ...ODD,
+    family,
+    kvHeads: 1,
+    tied: true,
+    seed: 2,
+  });
+  testCheckpoint(`${family} from GGUF`, { ...BLOCKS, family }, { gguf: { type: "F32" } });
+}
+testCheckpoint("llama with as many KV heads as heads", { ...ODD, kvHeads: 6 });
+testCheckpoint("llama with one head", { ...ODD, heads: 1, kvHeads: 1 });
+testCheckpoint("llama with biases everywhere", { ...ODD, attentionBias: true, mlpBias: true });
+
+const SCALINGS: Readonly<Record<string, RopeScaling>> = {
+  llama3: {
+    kind: "llama3",
+    factor: 8,
+    lowFrequencyFactor: 1,
+    highFrequencyFactor: 4,
+    originalContext: 32,
+  },
+  linear: { kind: "linear", factor: 2.5 },
+};
+for (const [name, ropeScaling] of Object.entries(SCALINGS)) {
+  testCheckpoint(`${name} RoPE scaling`, { ...ODD, ropeScaling, context: 64 });
+  testCheckpoint(`${name} RoPE scaling from GGUF`, { ...BLOCKS, ropeScaling, context: 64 }, {
+    gguf: {},
+  });
+}
+testCheckpoint("dynamic RoPE scaling within the original context", {
+  ...ODD,
+  ropeScaling: { kind: "dynamic", factor: 3, originalContext: 64 },
+  context: 64,
+});
+testCheckpoint("dynamic RoPE scaling beyond the original context", {
+  ...ODD,
+  ropeScaling: { kind: "dynamic", factor: 4, originalContext: 20 },
+  context: 20,
+});
+testCheckpoint("the RoPE factors of a GGUF file", {
+  ...BLOCKS,
+  ropeScaling: { kind: "factors", factors: [1, 1, 2, 3, 5, 8, 8, 8] },
+}, { gguf: {} });
+testCheckpoint("float16", ODD, { folder: { dtype: "F16" } });
+testCheckpoint("bfloat16 in three shards", ODD, { folder: { dtype: "BF16", shards: 3 } });
+testCheckpoint("settings of older transformers", {
+  ...ODD,
+  ropeScaling: { kind: "linear", factor: 2 },
+}, {
+  folder: { form: "old" },
+});
+
+for (const type of ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1"] as const) {
+  testCheckpoint(`GGUF in ${type} with fp32`, BLOCKS, { gguf: { type } });
+}
+
+for (const type of ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"] as const) {
+  Deno.test(`loadModel() runs ${type} in int8 close to fp32`, async () => {
+    await using test = await randomTestModel(BLOCKS, { gguf: { type }, precision: "int8" });
+    const error = await meanError(test);
+    console.log(`${type} in int8: mean error ${error.toFixed(4)} of the logits' spread`);
+    assert(error < INT8, `${error}`);
+  });
+}
+
+for (const family of ["llama", "qwen2", "qwen3"] as const) {
+  Deno.test(`loadModel() runs ${family} with odd sizes in int8 close to fp32`, async () => {
+    for (const tied of [false, true]) {
+      const spec = { ...ODD, family, tied, attentionBias: true, seed: 3 };
+      await using test = await randomTestModel(spec, { precision: "int8" });
+      const error = await meanError(test);
+      assert(error < INT8, `${error}, tied ${tied}`);
+    }
+  });
+}
+
+for (const type of ["Q4_0", "Q4_1"] as const) {
+  for (const tied of [false, true]) {
+    Deno.test(`loadModel() runs ${type}${tied ? ", tied," : ""} in int4 no worse than in int8`, async () => {
+      const errors: number[] = [];
+      for (const seed of [1, 2, 3]) {
+        const spec = { ...BLOCKS, tied, seed };
+        await using int4 = await randomTestModel(spec, { gguf: { type }, precision: "int4" });
+        await using int8 = await randomTestModel(spec, { gguf: { type }, precision: "int8" });
+        errors.push(await meanError(int4), await meanError(int8));
+      }
+      const mean = (offset: number) =>
+        (at(errors, offset) + at(errors, offset + 2) + at(errors, offset + 4)) / 3;
+      console.log(`${type}: int4 ${mean(0).toFixed(4)}, int8 ${mean(1).toFixed(4)}`);
+      assert(mean(0) < INT8, `${mean(0)}`);
+      assert(mean(0) < mean(1), `${mean(0)} is not less than ${mean(1)}`);
+    });
+  }
+}
+
+/** Share of the logits' spread that rounding weights and activations to 8 bits may cost on average. */
+const INT8 = 0.04;
+
+async function meanError(test: TestModel): Promise<number> {
+  const ids = randomIds(45, test.model.config.vocabulary);
+  const expected = test.reference.run(ids).logits;
+  const actual = await logitsOf(test, ids);
+  assertEquals(actual.length, expected.length);
+  let [error, spread] = [0, 0];
+  for (const [index, value] of expected.entries()) {
+    error += (at(actual, index) - value) ** 2;
+    spread += value ** 2;
+  }
+  return Math.sqrt(error / spread);
+}
+
+function at(values: ArrayLike<number>, index: number): number {
+  return values[index] ?? NaN;
+}
+
+Deno.test("meanError() sees a wrong model", async () => {
+  await using test = await randomTestModel(ODD, { precision: "int8" });
+  await using other = await randomTestModel({ ...ODD, seed: 9 });
+  const wrong = { ...test, reference: other.reference };
+  assert(await meanError(wrong) > 1);
+});
+
+Deno.test("loadModel() gives the same for a checkpoint in one file and in shards", async () => {
+  await using one = await randomTestModel(ODD, { precision: "int8" });
+  await using shards = await randomTestModel(ODD, { precision: "int8", folder: { shards: 4 } });
+  const ids = randomIds(30, 400);
+  assertEquals(largestDifference(await logitsOf(one, ids), await logitsOf(shards, ids)), 0);
+});
