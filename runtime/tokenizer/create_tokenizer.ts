@@ -1,14 +1,13 @@
 import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
 import { CheckpointError, PromptError } from "../errors.ts";
-import { createAbsentTokenizer } from "./absent_tokenizer.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { readGgufTokenizer } from "./gguf_tokenizer.ts";
 import { readJsonTokenizer } from "./json_tokenizer.ts";
 import { createTextStream, type Vocabulary } from "./text_stream.ts";
 import { readDecoder } from "./token_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import type { TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
+import type { TokenizerFiles, TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
 
 /** Options of {@linkcode createTokenizer}. */
 export interface TokenizerOptions {
@@ -17,10 +16,10 @@ export interface TokenizerOptions {
 }
 
 /**
- * Makes the tokenizer of a checkpoint. Of one without a tokenizer, ids decode to no text, and giving
- * it text throws a {@linkcode CheckpointError}.
+ * Makes the tokenizer of a checkpoint.
  *
- * @throws {CheckpointError} If the tokenizer is unsupported or damaged.
+ * @throws {CheckpointError} If the checkpoint has no tokenizer, or one that is unsupported or
+ * damaged.
  *
  * @example
  * ```ts
@@ -43,17 +42,7 @@ export function createTokenizer(
   source: TokenizerSource,
   { now = () => new Date() }: TokenizerOptions = {},
 ): Tokenizer {
-  if (source.kind === "absent") {
-    return createAbsentTokenizer(() =>
-      new CheckpointError(
-        `Cannot read text: the checkpoint has no tokenizer (${source.reason}); ` +
-          "give the prompt as token ids",
-      )
-    );
-  }
-  const { tokenizer, settings } = source.kind === "json"
-    ? readJsonTokenizer(source.tokenizer, source.config)
-    : readGgufTokenizer(source.metadata);
+  const { tokenizer, settings } = readFiles(source);
   const library = openLibrary(tokenizer);
   const vocabulary = readVocabulary(library, tokenizer);
   const { bosId } = settings;
@@ -90,6 +79,15 @@ export function createTokenizer(
     applyChatTemplate: render,
     encodeChat: (messages, options) => ids(render(messages, options)),
   };
+}
+
+function readFiles(source: TokenizerSource): TokenizerFiles {
+  if (source.kind === "json") return readJsonTokenizer(source.tokenizer, source.config);
+  if (source.kind === "gguf") return readGgufTokenizer(source.metadata);
+  throw new CheckpointError(
+    `Cannot read text: the checkpoint has no tokenizer (${source.reason}); ` +
+      "give the prompt as token ids",
+  );
 }
 
 function openLibrary(tokenizer: TokenizerJson): Library {

@@ -124,6 +124,14 @@ Deno.test("createTokenizer() prints the injected time in chat templates", () => 
   assertEquals(tokenizer.applyChatTemplate(messages), "1999");
 });
 
+Deno.test("createTokenizer() says why there is no tokenizer and what to give instead", () => {
+  assertThrows(
+    () => createTokenizer({ kind: "absent", reason: "models/tiny has no tokenizer.json" }),
+    CheckpointError,
+    "the checkpoint has no tokenizer (models/tiny has no tokenizer.json); give the prompt as token",
+  );
+});
+
 Deno.test("createTokenizer() names what is wrong with tokenizer.json", () => {
   const refuse = (tokenizer: unknown, message: string) =>
     assertThrows(
