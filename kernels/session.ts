@@ -80,7 +80,7 @@ export function floatsOf(tensor: Tensor | undefined): Float32Array {
 }
 
 function filesOf(graph: Graph): string[] {
-  return graph.initializers.flatMap(({ data }) => "file" in data ? [data.file] : []);
+  return graph.initializers.flatMap(({ data }) => "file" in data ? [resolve(data.file)] : []);
 }
 
 // The runtime refuses absolute paths and "..": every file is named from the folder all have in common.
@@ -89,7 +89,13 @@ function commonFolder(files: readonly string[]): string {
   if (first === undefined) return resolve(".");
   let folder = dirname(first);
   for (const file of rest) {
-    while (!file.startsWith(folder.endsWith(sep) ? folder : folder + sep)) folder = dirname(folder);
+    while (!file.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
+      const parent = dirname(folder);
+      if (parent === folder) {
+        throw new TypeError(`Cannot read weights from ${folder} and from ${file}: use one drive`);
+      }
+      folder = parent;
+    }
   }
   return folder;
 }
@@ -99,7 +105,7 @@ function withRelativeFiles(graph: Graph, folder: string): Graph {
     "file" in initializer.data
       ? {
         ...initializer,
-        data: { ...initializer.data, file: relative(folder, initializer.data.file) },
+        data: { ...initializer.data, file: relative(folder, resolve(initializer.data.file)) },
       }
       : initializer
   );

@@ -234,7 +234,8 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     entries.push(rotated.keys, rotated.values);
   }
   const last = builder.op("Gather", [normalise(model.finalNorm), "rows"]);
-  const logits = output(builder, last, "integer");
+  // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
+  const logits = output(builder, last, phase === "decode" ? "integer" : "twice");
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
   return [logits, stacked, ...queries, ...received];
 }
