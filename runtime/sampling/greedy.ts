@@ -1,8 +1,13 @@
 /** The token with the highest logit; the lower id where two are equal. */
 export function greedyToken(logits: Float32Array): number {
   let best = 0;
-  for (let id = 1; id < logits.length; id++) {
-    if ((logits[id] ?? -Infinity) > (logits[best] ?? -Infinity)) best = id;
+  let highest = -Infinity;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id] ?? -Infinity;
+    if (logit > highest) {
+      best = id;
+      highest = logit;
+    }
   }
   return best;
 }
