@@ -30,7 +30,7 @@ Measures kvjudge beside llama.cpp on this machine: speed, memory and quality.
   --steps 48                tokens decoded in each measurement
   --budget 256              tokens kept per KV head
   --threads N               threads of each engine (default: one per processor)
-  --precision int8          auto, fp32, int8 or int4
+  --precision auto          auto, fp32, int8 or int4
   --model NAME              name, folder or .gguf file; llama.cpp takes part for .gguf files
   --quick                   one round at 512 tokens, few positions for quality
   --json                    end with one JSON object
@@ -49,7 +49,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     parseCount(`--${name}`, values[name] ?? String(fallback));
   const lengths = (values.lengths ?? (quick ? "512" : "512,2048,4096")).split(",")
     .map((text) => parseCount("--lengths", text)).toSorted((a, b) => a - b);
-  const precision = PRECISIONS.find((name) => name === (values.precision ?? "int8"));
+  const precision = PRECISIONS.find((name) => name === (values.precision ?? "auto"));
   if (precision === undefined) {
     throw new KvjudgeError(
       `Cannot measure precision '${values.precision}': give one of ${PRECISIONS.join(", ")}`,

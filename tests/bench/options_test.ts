@@ -7,7 +7,7 @@ Deno.test("parseOptions sorts the lengths and leaves the rest at its defaults", 
   assertEquals({ lengths, rounds, precision, json }, {
     lengths: [512, 2048],
     rounds: 3,
-    precision: "int8",
+    precision: "auto",
     json: false,
   });
 });
