@@ -11,7 +11,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   server: ["runtime/", "kernels/", "policies/"],
   commands: ["runtime/", "policies/", "training/", "evaluation/", "server/", "mod.ts"],
   "mod.ts": ["runtime/", "policies/"],
-  "cli.ts": ["commands/", "runtime/errors.ts", "policies/policy.ts"],
+  "cli.ts": ["commands/", "runtime/errors.ts", "policies/policy.ts", "deno.json"],
 };
 
 /** The one import-mapped package, and who may use it. */
