@@ -70,7 +70,7 @@ function tokensOf(budget: UniformBudget, length: number, config: ModelConfig): n
   return keepCount(length, budget, config);
 }
 
-/** Most kept tokens that are listed as text. */
+/** Tokens that are listed as text. */
 const LISTED = 20;
 
 /**
@@ -85,23 +85,35 @@ export function showExplanation(explanation: Explanation, textOf: (at: number) =
   for (const { kept } of heads) kept.forEach((at) => votes[at] = (votes[at] ?? 0) + 1);
   const counts = heads.map(({ kept }) => kept.length);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  const dropped = votes.filter((count) => count === 0).length;
-  const ranked = votes.map((count, at) => ({ count, at }))
-    .sort((a, b) => b.count - a.count || a.at - b.at)
-    .slice(0, LISTED)
-    .map(({ count, at }) => {
-      const share = `${Math.round(100 * count / heads.length)}%`.padStart(5);
-      return `${share} ${String(at).padStart(8)}  ${textOf(at)}`.trimEnd();
-    });
+  const positions = votes.map((_, at) => at);
+  const common = positions.filter((at) => votes[at] === heads.length);
+  const disputed = positions
+    .map((at) => ({ at, count: votes[at] ?? 0 }))
+    .filter(({ count }) => count > 0 && count < heads.length)
+    .sort((a, b) => b.count - a.count || a.at - b.at);
   return [
     `${policy} on ${model}: ${tokens} tokens, ${layers.length} layers, ${heads.length} KV heads`,
-    `kept per head: ${least === most ? most : `${least} to ${most}`}; ` +
-    `dropped by every head: ${dropped}`,
     `cache: ${formatBytes(bytes.before)} before, ${formatBytes(bytes.after)} after`,
-    "",
-    "Kept by most heads (--json lists every head):",
-    "share position  token",
-    ...ranked,
+    `kept by each head: ${least === most ? most : `${least} to ${most}`}`,
+    `kept by all heads: ${common.length}${common.length > 0 ? ` (${ranges(common)})` : ""}`,
+    `kept by some: ${disputed.length}, by none: ${tokens - common.length - disputed.length}`,
+    ...disputed.length > 0 ? ["", "share  position  kept by some, most first"] : [],
+    ...disputed.slice(0, LISTED).map(({ at, count }) => {
+      const share = `${Math.round(100 * count / heads.length)}%`.padStart(5);
+      return `${share}  ${String(at).padStart(8)}  ${textOf(at)}`;
+    }),
+    ...disputed.length > LISTED ? ["--json lists them all, head by head."] : [],
     "",
   ].join("\n");
+}
+
+/** Ascending positions as `0-3, 17`. */
+export function ranges(positions: readonly number[]): string {
+  const spans: [number, number][] = [];
+  for (const at of positions) {
+    const last = spans.at(-1);
+    if (last && last[1] === at - 1) last[1] = at;
+    else spans.push([at, at]);
+  }
+  return spans.map(([from, to]) => from === to ? `${from}` : `${from}-${to}`).join(", ");
 }
