@@ -45,7 +45,8 @@ async function bench(options: BenchOptions): Promise<Results> {
       `Other programs took more than ${
         DISTURBED * 100
       } % of the processors during ${disturbed} of ` +
-        `${samples.length} measurements, even when repeated: those are worth little.`,
+        `${samples.length} measurements, even when repeated. Those count only where there is no ` +
+        "other, and then there is no ratio.",
     );
   }
   note("Measuring memory and quality");

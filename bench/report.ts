@@ -56,7 +56,7 @@ function speedTable(title: string, rows: readonly SpeedRow[]): string {
 function spread(summary: Summary | undefined, show: (value: number) => string): string {
   if (summary === undefined) return "";
   const { median, min, max } = summary;
-  return `${show(median)} (${show(min)}-${show(max)})`;
+  return `${show(median)} (${show(min)} to ${show(max)})`;
 }
 
 function table(

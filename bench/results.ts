@@ -1,7 +1,7 @@
 import type { Measurement } from "./engine/protocol.ts";
 import { evictionShare } from "./eviction_share.ts";
 import type { Quality } from "./quality.ts";
-import type { Sample } from "./rounds.ts";
+import { DISTURBED, type Sample } from "./rounds.ts";
 import { summarise, type Summary } from "./statistics.ts";
 
 /** The policy behind `decode_evicted` and `cache_bytes`. */
@@ -14,7 +14,10 @@ export const FAIR_PEER = "llama_cpp_q8_0";
 export interface SpeedRow {
   readonly length: number;
   readonly speeds: ReadonlyMap<string, Summary>;
-  /** kvjudge to the fair peer: the quotient of the medians, and its range over the rounds. */
+  /**
+   * kvjudge to the fair peer: the quotient of the medians, and its range over the rounds. Absent
+   * without the peer, or where other programs disturbed every measurement of one of the two.
+   */
   readonly ratio?: Summary;
 }
 
@@ -50,8 +53,9 @@ export interface Results {
 const prefillSpeed = ({ length, value }: Sample) => length / value.prefillMs * 1000;
 const decodeSpeed = ({ value }: Sample) => value.steps / value.decodeMs * 1000;
 
-/** Works the samples out. */
-export function workOut(samples: readonly Sample[]): Omit<Results, "peakRss" | "quality"> {
+/** Works the samples out. Disturbed ones count only where there is no other. */
+export function workOut(all: readonly Sample[]): Omit<Results, "peakRss" | "quality"> {
+  const samples = preferQuiet(all);
   const full = samples.filter(({ policy }) => policy === undefined);
   const evicted = samples.filter(({ policy }) => policy !== undefined);
   const evictedBest = evicted.filter(({ policy }) => policy === EVICTING_POLICY);
@@ -76,6 +80,15 @@ export function workOut(samples: readonly Sample[]): Omit<Results, "peakRss" | "
   };
 }
 
+const isQuiet = ({ foreignLoad }: Sample) => foreignLoad <= DISTURBED;
+
+function preferQuiet(samples: readonly Sample[]): Sample[] {
+  const groups = Map.groupBy(samples, ({ name, length, policy }) => `${name} ${length} ${policy}`);
+  return [...groups.values()].flatMap((group) =>
+    group.some(isQuiet) ? group.filter(isQuiet) : group
+  );
+}
+
 function speedRow(
   length: number,
   samples: readonly Sample[],
@@ -87,14 +100,18 @@ function speedRow(
   }
   const own = speeds.get("kvjudge");
   const peer = speeds.get(FAIR_PEER);
-  if (own === undefined || peer === undefined) return { length, speeds };
-  const { min, max } = summarise(
-    samples.filter(({ name }) => name === "kvjudge").flatMap((sample) => {
-      const other = samples.find(({ name, round }) => name === FAIR_PEER && round === sample.round);
-      return other === undefined ? [] : [speed(sample) / speed(other)];
-    }),
-  );
-  return { length, speeds, ratio: { median: own.median / peer.median, min, max } };
+  const compared = samples.filter(({ name }) => name === "kvjudge" || name === FAIR_PEER);
+  if (own === undefined || peer === undefined || !compared.every(isQuiet)) {
+    return { length, speeds };
+  }
+  const median = own.median / peer.median;
+  const quotients = compared.filter(({ name }) => name === "kvjudge").flatMap((sample) => {
+    const other = compared.find(({ name, round }) => name === FAIR_PEER && round === sample.round);
+    return other === undefined ? [] : [speed(sample) / speed(other)];
+  });
+  // Disturbed ones left out, the two may have no round in common.
+  const { min, max } = summarise(quotients.length === 0 ? [median] : quotients);
+  return { length, speeds, ratio: { median, min, max } };
 }
 
 function shareRows(evicted: readonly Sample[], full: readonly Sample[]): ShareRow[] {
@@ -109,11 +126,10 @@ function shareRows(evicted: readonly Sample[], full: readonly Sample[]): ShareRo
   });
 }
 
-/** The full cache's measurement of the same engine and round. */
+/** The full cache's measurement of the same engine, if possible of the same round. */
 function fullBeside({ name, length, round, value }: Sample, full: readonly Sample[]): Measurement {
-  const beside = full.find((sample) =>
-    sample.name === name && sample.length === length && sample.round === round
-  );
+  const candidates = full.filter((sample) => sample.name === name && sample.length === length);
+  const beside = candidates.find((sample) => sample.round === round) ?? candidates[0];
   return beside?.value ?? value;
 }
 

@@ -1,3 +1,4 @@
+import { waitForQuiet } from "./engine/load.ts";
 import type { MeasureCommand, Measurement, Observed } from "./engine/protocol.ts";
 import type { Engine } from "./engine/spawn.ts";
 
@@ -32,24 +33,26 @@ export interface RoundSettings {
 
 /** Above this share of foreign load a measurement says little. */
 export const DISTURBED = 0.1;
-const ATTEMPTS = 2;
-const WARM_UP_TOKENS = 64;
+/** Milliseconds that a measurement waits for other programs to finish. */
+const PATIENCE = 20_000;
+/** More than one chunk, and more than is kept: everything is used once before it is measured. */
+const WARM_UP = { tokens: 320, steps: 8, budget: 128 };
 
 /** Runs all tasks once per round, in turn, so that a slow minute of the machine hits all engines. */
 export async function runRounds(
   tasks: readonly Task[],
   { rounds, steps, budget, ids, onSample }: RoundSettings,
 ): Promise<Sample[]> {
-  for (const engine of new Set(tasks.map(({ engine }) => engine))) {
-    const command: MeasureCommand = { do: "measure", ids: ids.slice(0, WARM_UP_TOKENS), steps: 8 };
+  const kinds = new Map(tasks.map((task) => [`${task.name} ${task.policy}`, task]));
+  for (const { engine, policy } of kinds.values()) {
+    const command = toCommand(ids.slice(0, WARM_UP.tokens), WARM_UP.steps, policy, WARM_UP.budget);
     await engine.ask<Measurement>(command);
   }
   const samples: Sample[] = [];
   for (let round = 0; round < rounds; round++) {
     for (const { engine, ...task } of round % 2 === 0 ? tasks : tasks.toReversed()) {
       const { length, policy } = task;
-      const evict = policy === undefined ? {} : { policy, budget };
-      const command: MeasureCommand = { do: "measure", ids: ids.slice(0, length), steps, ...evict };
+      const command = toCommand(ids.slice(0, length), steps, policy, budget);
       const sample = { ...task, round, ...await measureQuietly(engine, command) };
       samples.push(sample);
       onSample(sample);
@@ -58,15 +61,26 @@ export async function runRounds(
   return samples;
 }
 
-/** Repeats a measurement that others disturbed, and returns the least disturbed one. */
+function toCommand(
+  ids: readonly number[],
+  steps: number,
+  policy: string | undefined,
+  budget: number,
+): MeasureCommand {
+  return { do: "measure", ids, steps, ...(policy === undefined ? {} : { policy, budget }) };
+}
+
+/** Measures when the machine is quiet, once more if it did not stay so, and returns the better. */
 async function measureQuietly(
   engine: Engine,
   command: MeasureCommand,
 ): Promise<Observed<Measurement>> {
-  let best = await engine.ask<Measurement>(command);
-  for (let attempt = 1; attempt < ATTEMPTS && best.foreignLoad > DISTURBED; attempt++) {
-    const next = await engine.ask<Measurement>(command);
-    if (next.foreignLoad < best.foreignLoad) best = next;
-  }
-  return best;
+  const measure = async () => {
+    await waitForQuiet(PATIENCE);
+    return await engine.ask<Measurement>(command);
+  };
+  const first = await measure();
+  if (first.foreignLoad <= DISTURBED) return first;
+  const second = await measure();
+  return second.foreignLoad < first.foreignLoad ? second : first;
 }

@@ -1,5 +1,6 @@
 import os from "node:os";
 import process from "node:process";
+import { setTimeout as wait } from "node:timers/promises";
 
 /**
  * Starts to watch the machine.
@@ -17,6 +18,20 @@ export function watchForeignLoad(): () => number {
     return Math.min(1, Math.max(0, foreign / total));
   };
 }
+
+/** Waits until the machine is idle, at most for some milliseconds. */
+export async function waitForQuiet(patience: number): Promise<void> {
+  for (let waited = 0; waited < patience; waited += GLANCE) {
+    const foreignLoad = watchForeignLoad();
+    await wait(GLANCE);
+    if (foreignLoad() < IDLE) return;
+  }
+}
+
+/** Milliseconds that the machine is watched before it counts as idle. */
+const GLANCE = 500;
+/** Share of the processors' time that even an idle machine takes. */
+const IDLE = 0.05;
 
 /** Milliseconds: of all processors, of those the busy ones, and of this process. */
 function readTimes(): { total: number; busy: number; own: number } {

@@ -46,6 +46,18 @@ Deno.test("workOut gives the range of a ratio within the rounds", () => {
   assertEquals(row?.ratio, { median: 2.4, min: 2, max: 4 });
 });
 
+Deno.test("workOut leaves out disturbed samples where there are quiet ones", () => {
+  const disturbed = { ...sample(2, "kvjudge", [10_000, 100]), foreignLoad: 0.5 };
+  assertEquals(workOut([...own, disturbed, ...peers]), workOut([...own, ...peers]));
+});
+
+Deno.test("workOut gives no ratio where all samples of an engine were disturbed", () => {
+  const disturbed = peers.map((sample) => ({ ...sample, foreignLoad: 0.5 }));
+  const [row] = workOut([...own, ...disturbed]).prefill;
+  assertEquals(row?.ratio, undefined);
+  assertEquals(row?.speeds.get("llama_cpp_q8_0")?.median, 312.5);
+});
+
 Deno.test("toJson gives medians, ratios to Q8_0, shares and bytes by prompt length", () => {
   assertEquals(toJson({ ...workOut([...own, ...peers]), ...rest }), {
     prefill: {
