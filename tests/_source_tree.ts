@@ -16,6 +16,7 @@ interface ModuleInfo {
     readonly specifier: string;
     readonly code?: { readonly specifier?: string };
     readonly type?: { readonly specifier?: string };
+    readonly isDynamic?: boolean;
   }[];
 }
 
@@ -42,6 +43,26 @@ export function source(file: string): string {
 
 /** Every import of the files and of what they reach, dynamic and type-only ones included. */
 export async function importArrows(files: readonly string[]): Promise<readonly Arrow[]> {
+  const modules = await moduleGraph(files);
+  return modules.filter(({ specifier }) => specifier.startsWith(ROOT.href)).flatMap(arrowsOf);
+}
+
+/** Every module that importing the file loads at once, itself included. */
+export async function loadedModules(file: string): Promise<ReadonlySet<string>> {
+  const modules = new Map((await moduleGraph([file])).map((module) => [module.specifier, module]));
+  const loaded = new Set<string>();
+  const load = (address: string) => {
+    const known = loaded.size;
+    if (loaded.add(relative(address)).size === known) return;
+    for (const { code, isDynamic } of modules.get(address)?.dependencies ?? []) {
+      if (code?.specifier !== undefined && !isDynamic) load(code.specifier);
+    }
+  };
+  load(new URL(file, ROOT).href);
+  return loaded;
+}
+
+async function moduleGraph(files: readonly string[]): Promise<readonly ModuleInfo[]> {
   const entry = Deno.makeTempFileSync({ suffix: ".ts" });
   try {
     const lines = files.map((file) => `import ${JSON.stringify(new URL(file, ROOT).href)};`);
@@ -53,7 +74,7 @@ export async function importArrows(files: readonly string[]): Promise<readonly A
     const { modules }: { modules: readonly ModuleInfo[] } = JSON.parse(
       new TextDecoder().decode(stdout),
     );
-    return modules.filter(({ specifier }) => specifier.startsWith(ROOT.href)).flatMap(arrowsOf);
+    return modules;
   } finally {
     Deno.removeSync(entry);
   }
