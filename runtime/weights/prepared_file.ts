@@ -1,6 +1,7 @@
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import * as fs from "node:fs";
 import type { BlockWeight, FloatWeight, Place, Weight } from "../../kernels/weight.ts";
+import { storageError } from "../models/storage_error.ts";
 import type { Blocks } from "./blocks.ts";
 
 /** Writes weights in the layout that the kernels want, one after the other. */
@@ -9,43 +10,77 @@ export interface WeightWriter {
   floats(data: Float32Array, rows: number, columns: number): FloatWeight;
 }
 
+/** Table of contents, as JSON beside the file of weights. */
+interface Table {
+  /** Bytes of the file of weights. */
+  readonly bytes: number;
+  readonly weights: Record<string, Weight>;
+}
+
+/** Leftovers of a process that was killed are this old, in milliseconds, before they are removed. */
+const ABANDONED = 10 * 60_000;
+
 /**
  * Gives the weights that `write` lays down, from disk if an earlier run laid them down already.
  *
  * The file and its table of contents are written under temporary names and renamed, the table last:
- * where a table exists, the file is whole.
+ * where a table exists and knows the file's size, the file is whole.
  *
  * @param path Path of the file of weights.
  * @param write Lays down the weights and returns them by name.
+ * @throws {FetchError} If the folder cannot be written, or the disk is full.
  */
 export function preparedWeights(
   path: string,
   write: (writer: WeightWriter) => Record<string, Weight>,
 ): Record<string, Weight> {
-  const table = `${path}.json`;
-  const known = readTable(table, path);
+  const known = readTable(path);
   if (known) return known;
-  fs.mkdirSync(dirname(path), { recursive: true });
   const suffix = `.${crypto.randomUUID()}.part`;
   try {
-    const weights = writeWeights(path, path + suffix, write);
+    fs.mkdirSync(dirname(path), { recursive: true });
+    removeAbandoned(path);
+    // Through a symbolic link the runtime would refuse the file.
+    const real = join(fs.realpathSync(dirname(path)), basename(path));
+    const table = writeWeights(real, path + suffix, write);
     fs.renameSync(path + suffix, path);
-    fs.writeFileSync(table + suffix, JSON.stringify(weights));
-    fs.renameSync(table + suffix, table);
-    return weights;
+    fs.writeFileSync(tableOf(path) + suffix, JSON.stringify(table));
+    fs.renameSync(tableOf(path) + suffix, tableOf(path));
+    return table.weights;
+  } catch (error) {
+    throw storageError(error, path);
   } finally {
-    fs.rmSync(path + suffix, { force: true });
-    fs.rmSync(table + suffix, { force: true });
+    for (const file of [path + suffix, tableOf(path) + suffix]) {
+      if (fs.existsSync(file)) fs.rmSync(file);
+    }
   }
 }
 
-function readTable(table: string, path: string): Record<string, Weight> | undefined {
+function tableOf(path: string): string {
+  return `${path}.json`;
+}
+
+function readTable(path: string): Record<string, Weight> | undefined {
   try {
-    const weights = JSON.parse(fs.readFileSync(table, "utf8")) as Record<string, Weight>;
-    return fs.existsSync(path) ? weights : undefined;
+    const real = fs.realpathSync(path);
+    // The folder may have moved since the table was written.
+    const moved = (key: string, value: unknown) => key === "file" ? real : value;
+    const { bytes, weights }: Table = JSON.parse(fs.readFileSync(tableOf(path), "utf8"), moved);
+    return fs.statSync(real).size === bytes ? weights : undefined;
   } catch {
     // No table, or not a table: the weights are laid down again.
     return undefined;
+  }
+}
+
+/** Removes what processes left behind that were killed while they wrote the same weights. */
+function removeAbandoned(path: string): void {
+  const folder = dirname(path);
+  for (const name of fs.readdirSync(folder)) {
+    if (!name.startsWith(basename(path)) || !name.endsWith(".part")) continue;
+    const file = join(folder, name);
+    const changed = fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - changed > ABANDONED) fs.rmSync(file, { force: true });
   }
 }
 
@@ -56,7 +91,7 @@ function writeWeights(
   path: string,
   temporary: string,
   write: (writer: WeightWriter) => Record<string, Weight>,
-): Record<string, Weight> {
+): Table {
   const file = fs.openSync(temporary, "w");
   let offset = 0;
   const place = (data: Uint8Array | Float32Array): Place => {
@@ -70,7 +105,7 @@ function writeWeights(
     return { file: path, offset: start, length: bytes.length };
   };
   try {
-    return write({
+    const weights = write({
       blocks: ({ bits, rows, columns, values, scales, zeroPoints, offsets }) => ({
         kind: "blocks",
         bits,
@@ -89,6 +124,7 @@ function writeWeights(
         place: place(data),
       }),
     });
+    return { bytes: offset, weights };
   } finally {
     fs.closeSync(file);
   }
