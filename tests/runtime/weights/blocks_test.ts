@@ -1,0 +1,104 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "npm:fast-check@4.10.2";
+import {
+  type Blocks,
+  exactBlocks,
+  quantiseBlocks,
+  stackBlocks,
+} from "../../../runtime/weights/blocks.ts";
+import { dequantise } from "../../../runtime/checkpoint/dequantise.ts";
+import { assertClose, noise } from "../../_close.ts";
+import { encodeType } from "../../_gguf_writer.ts";
+
+/** The matrix that blocks stand for, filled-up columns included: `[rows, blocks · 32]`. */
+function unpack(
+  { bits, rows, columns, values, scales, zeroPoints, offsets }: Blocks,
+): Float32Array {
+  const blocks = Math.ceil(columns / 32);
+  return Float32Array.from({ length: rows * blocks * 32 }, (_, index) => {
+    const block = Math.floor(index / 32);
+    const value = bits === 8
+      ? values[index] ?? NaN
+      : ((values[index >> 1] ?? NaN) >> (4 * (index % 2))) & 15;
+    const zero = zeroPoints?.[block] ?? 2 ** (bits - 1);
+    const transposed = (block % blocks) * rows + Math.floor(block / blocks);
+    return (scales[block] ?? NaN) * (value - zero) + (offsets?.[transposed] ?? 0);
+  });
+}
+
+Deno.test("quantiseBlocks() stays within one step and keeps zeros and fillers exact", () => {
+  const columns = fc.integer({ min: 1, max: 70 });
+  const rows = fc.integer({ min: 1, max: 4 });
+  const numbers = fc.array(
+    fc.oneof(fc.constant(0), fc.float({ min: -100, max: 100, noNaN: true })),
+    { minLength: 4 * 70, maxLength: 4 * 70 },
+  );
+  const check = fc.property(rows, columns, numbers, (r, c, drawn) => {
+    const data = Float32Array.from(drawn.slice(0, r * c));
+    const blocks = quantiseBlocks(data, r, c);
+    const padded = Math.ceil(c / 32) * 32;
+    const back = unpack(blocks);
+    assertEquals(back.length, r * padded);
+    for (const [index, value] of back.entries()) {
+      const [row, column] = [Math.floor(index / padded), index % padded];
+      const wanted = column < c ? data[row * c + column] ?? NaN : 0;
+      const step = blocks.scales[Math.floor(index / 32)] ?? NaN;
+      if (wanted === 0) assertEquals(value, 0);
+      // Scales below what float32 holds become 0.
+      const bound = 1.01 * step + 1e-40;
+      assert(Math.abs(value - wanted) <= bound, `${value}, expected ${wanted}, step ${step}`);
+    }
+  });
+  fc.assert(check, { seed: 3, numRuns: 60 });
+});
+
+Deno.test("quantiseBlocks() rounds to half a step of a 255th of the range, nearly always", () => {
+  const data = noise(64 * 96, 1);
+  const back = unpack(quantiseBlocks(data, 64, 96));
+  // Noise from -1 to 1: a step is 2 / 255 at most.
+  const far = back.filter((value, index) => Math.abs(value - (data[index] ?? NaN)) > 1.01 / 255);
+  assert(far.length < 20, `${far.length} numbers are further off`);
+});
+
+Deno.test("quantiseBlocks() of one sign and of equal numbers works", () => {
+  const data = new Float32Array(96);
+  data.fill(5, 0, 32);
+  data.fill(-3, 32, 64);
+  assertClose(unpack(quantiseBlocks(data, 1, 96)), data, { relative: 1e-6 });
+});
+
+for (const type of ["Q8_0", "Q4_0", "Q4_1"] as const) {
+  Deno.test(`exactBlocks() of ${type} are the numbers that it stores`, () => {
+    const [rows, columns] = [5, 96];
+    const data = noise(rows * columns, 4);
+    const bytes = encodeType({ name: "w", shape: [rows, columns], type, data });
+    const blocks = exactBlocks(type, bytes, rows, columns);
+    const expected = new Float32Array(rows * columns);
+    dequantise(type, bytes, expected);
+    // Q4_1 is computed as d·(q − 8) + (m + 8·d), which rounds differently.
+    assertClose(unpack(blocks), expected, { absolute: type === "Q4_1" ? 1e-6 : 0 });
+    assertEquals([blocks.bits, blocks.zeroPoints], [type === "Q8_0" ? 8 : 4, undefined]);
+    assertEquals(blocks.offsets?.length, type === "Q4_1" ? rows * 3 : undefined);
+  });
+}
+
+Deno.test("exactBlocks() reads bytes that begin in the middle of an array", () => {
+  const bytes = encodeType({ name: "w", shape: [1, 32], type: "Q8_0", data: noise(32, 5) });
+  const larger = new Uint8Array(bytes.length + 2);
+  larger.set(bytes, 2);
+  assertEquals(exactBlocks("Q8_0", larger.subarray(2), 1, 32), exactBlocks("Q8_0", bytes, 1, 32));
+});
+
+Deno.test("stackBlocks() puts rows below one another, with zero points and with offsets", () => {
+  const [one, two, three] = [noise(3 * 64, 1), noise(5 * 64, 2), noise(64, 3)];
+  const all = Float32Array.from([...one, ...two, ...three]);
+  const parts = [[one, 3], [two, 5], [three, 1]] as const;
+  const eight = stackBlocks(parts.map(([data, rows]) => quantiseBlocks(data, rows, 64)));
+  assertEquals(eight, quantiseBlocks(all, 9, 64));
+  const four = (data: Float32Array, rows: number) => {
+    const bytes = encodeType({ name: "w", shape: [rows, 64], type: "Q4_1", data });
+    return exactBlocks("Q4_1", bytes, rows, 64);
+  };
+  assertEquals(stackBlocks(parts.map(([data, rows]) => four(data, rows))), four(all, 9));
+  assertThrows(() => stackBlocks([]), TypeError, "Cannot stack no blocks");
+});
