@@ -94,19 +94,41 @@ export function createSession(model: SessionModel, options: SessionOptions): Ses
   let steps = 0;
   let closed = false;
 
+  /** Throws if a sequence is no longer the session's. */
+  const checkCurrent = (own: Sequence): void => {
+    if (closed) throw new PromptError("Cannot go on: the session is closed; open another one");
+    if (own === sequence) return;
+    throw new PromptError(
+      "Cannot go on: the session has begun to read another prompt; use one session for each answer " +
+        "that is made at the same time",
+    );
+  };
   const read = async (ids: readonly number[], readOptions: ReadOptions): Promise<Reading> => {
-    if (closed) throw new PromptError("Cannot read a prompt: the session is closed");
+    if (closed) {
+      throw new PromptError("Cannot read a prompt: the session is closed; open another one");
+    }
     checkLength(ids, engine);
     sequence.cache[Symbol.dispose]();
-    sequence = emptySequence(engine);
+    const own = sequence = emptySequence(engine);
     [reading, decode, steps] = [undefined, 0, 0];
-    const facts = await model.facts();
     const { scores = false } = readOptions;
-    const request = { engine, sequence, ids, policy, budget, facts, chunk, scores, now };
-    reading = await readPrompt({ ...request, ...readOptions, scores });
-    return reading;
+    try {
+      const facts = await model.facts();
+      const request = { engine, sequence: own, ids, policy, budget, facts, chunk, scores, now };
+      const done = await readPrompt({ ...request, ...readOptions, scores });
+      checkCurrent(own);
+      return reading = done;
+    } catch (error) {
+      own.cache[Symbol.dispose]();
+      checkCurrent(own);
+      throw error;
+    }
   };
-  const timed = async (run: () => Promise<Float32Array>): Promise<Float32Array> => {
+  const timed = async (
+    own: Sequence,
+    run: () => Promise<Float32Array>,
+  ): Promise<Float32Array> => {
+    checkCurrent(own);
     const start = now();
     const logits = await run();
     decode += now() - start;
@@ -119,11 +141,13 @@ export function createSession(model: SessionModel, options: SessionOptions): Ses
       checkGenerateOptions(options);
       const ids = promptIds(prompt, tokenizer);
       checkLength(ids, engine);
+      let own: Sequence;
       const begin = async (): Promise<GenerationStart> => {
         const { logits } = await read(ids, options);
+        own = sequence;
         return { engine, sequence, tokenizer, logits, prompt: ids };
       };
-      return createGeneration(begin, options, timed);
+      return createGeneration(begin, options, (run) => timed(own, run));
     },
     ask(document, question, options) {
       const content = `${document.trimEnd()}\n\n${question}`;
