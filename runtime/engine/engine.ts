@@ -2,6 +2,7 @@ import { rotaryRows } from "../../kernels/rope.ts";
 import type { StepKernel, StepOutputs } from "../../kernels/step.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "../rotary.ts";
 
 /** A cache and where its text goes on. */
@@ -35,9 +36,14 @@ export interface Engine {
 
 /** Joins a loaded step graph and the settings of its model. */
 export function createEngine(kernel: StepKernel, config: ModelConfig): Engine {
+  const count = ({ ids = [], embeddings }: StepInput) =>
+    ids.length + (embeddings?.length ?? 0) / config.hidden;
   const step = ({ cache, position, planned }: Sequence, input: StepInput) => {
-    const { ids = [], embeddings } = input;
-    const tokens = ids.length + (embeddings?.length ?? 0) / config.hidden;
+    const { ids = [] } = input;
+    const tokens = count(input);
+    if (tokens < 1) {
+      throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
+    }
     const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
     return kernel.run({
       ...input,
@@ -58,7 +64,7 @@ export function createEngine(kernel: StepKernel, config: ModelConfig): Engine {
       outputs.entries.forEach(({ keys, values }, layer) => {
         sequence.cache.append(layer, keys, values, sequence.position);
       });
-      sequence.position += input.ids?.length ?? 0;
+      sequence.position += count(input);
       return outputs;
     },
   };

@@ -1,5 +1,5 @@
 import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts";
-import { PromptError } from "../errors.ts";
+import { PolicyError, PromptError } from "../errors.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
@@ -9,10 +9,20 @@ import { greedyToken } from "../sampling/greedy.ts";
 /** Attention to each cached token, `[heads × length]` per layer; absent where there are no queries. */
 export type GatheredAttention = readonly Float32Array[] | undefined;
 
-/** What must be observed while the prompt is read. */
+/**
+ * What must be observed while the prompt is read.
+ *
+ * @throws {PolicyError} If the policy asks for a window without tokens.
+ */
 export function observationFor(evidence: Evidence): Observation {
   switch (evidence.kind) {
     case "window":
+      if (!Number.isInteger(evidence.size) || evidence.size < 1) {
+        throw new PolicyError(
+          "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
+            `got ${evidence.size}`,
+        );
+      }
       return { last: evidence.size };
     case "accumulated":
       return "all";
@@ -64,10 +74,17 @@ async function answerIds(
 ): Promise<readonly number[]> {
   const { vocabulary, eosIds } = engine.config;
   if (queries.kind === "tokens") {
-    const unknown = queries.ids.find((id) => id >= vocabulary);
+    if (queries.ids.length === 0) {
+      throw new PromptError(
+        "Cannot use an answer without tokens as evidence: give at least one id",
+      );
+    }
+    const unknown = queries.ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
     if (unknown === undefined) return queries.ids;
     throw new PromptError(
-      `Cannot use ${unknown} as a token of the answer: ids must be below ${vocabulary}`,
+      `Cannot use ${unknown} as a token of the answer: ids must be integers from 0 to ${
+        vocabulary - 1
+      }`,
     );
   }
   const { cache, position, planned } = sequence;

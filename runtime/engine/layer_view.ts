@@ -4,7 +4,10 @@ import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { EvidenceError } from "../errors.ts";
 import type { GatheredAttention } from "./evidence.ts";
 
-/** Shows a layer of a cache to a policy. Every array is a copy: a policy cannot change the cache. */
+/**
+ * Shows a layer of a cache to a policy. The view is frozen and every array is a copy: a policy cannot
+ * change the cache.
+ */
 export function layerView(
   cache: KvCache,
   { heads, layers }: ModelConfig,
@@ -21,7 +24,7 @@ export function layerView(
         "'soft', 'accumulated' or 'given'",
     );
   };
-  return {
+  return Object.freeze<LayerView>({
     layer,
     layers,
     heads,
@@ -33,7 +36,7 @@ export function layerView(
     values: () => settle(() => cache.values(layer).slice()),
     attention: () => settle(() => gathered().slice()),
     groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
-  };
+  });
 }
 
 /** A promise of what `compute` gives, or of what it throws. */
