@@ -1,5 +1,5 @@
 import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
-import { CheckpointError } from "../errors.ts";
+import { CheckpointError, KvjudgeError } from "../errors.ts";
 
 /**
  * How weights are held while the model runs.
@@ -22,8 +22,14 @@ const isFourBit = ({ type }: TensorLocation) => type === "Q4_0" || type === "Q4_
  * Settles `auto`: `int4` for files whose matrices have 4 bits already, else `int8`.
  *
  * @throws {CheckpointError} If `int4` is asked for and the checkpoint has no 4-bit matrices.
+ * @throws {KvjudgeError} If there is no such precision.
  */
 export function settlePrecision(checkpoint: Checkpoint, choice: PrecisionChoice): Precision {
+  if (!PRECISIONS.includes(choice)) {
+    throw new KvjudgeError(
+      `Cannot run in precision '${choice}': it must be one of ${PRECISIONS.join(", ")}`,
+    );
+  }
   const fourBit = [...checkpoint.tensors.values()].some(isFourBit);
   if (choice === "auto") return fourBit ? "int4" : "int8";
   if (choice === "int4" && !fourBit) {
