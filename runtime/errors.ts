@@ -1,34 +1,41 @@
 /** A mistake that the user can mend: shown as one sentence, without a stack. */
 export class KvjudgeError extends Error {
+  /** Name of the class. */
   override readonly name: string = "KvjudgeError";
 }
 
 /** A checkpoint, tokenizer or soft-token file is unsupported, damaged or incomplete. */
 export class CheckpointError extends KvjudgeError {
+  /** Always `"CheckpointError"`. */
   override readonly name = "CheckpointError";
 }
 
 /** A budget cannot be met. */
 export class BudgetError extends KvjudgeError {
+  /** Always `"BudgetError"`. */
   override readonly name = "BudgetError";
 }
 
 /** A prompt or a generation setting is unusable. */
 export class PromptError extends KvjudgeError {
+  /** Always `"PromptError"`. */
   override readonly name = "PromptError";
 }
 
 /** A policy is unknown, or broke its contract. */
 export class PolicyError extends KvjudgeError {
+  /** Always `"PolicyError"`. */
   override readonly name = "PolicyError";
 }
 
 /** A policy asked for evidence that it did not declare. */
 export class EvidenceError extends KvjudgeError {
+  /** Always `"EvidenceError"`. */
   override readonly name = "EvidenceError";
 }
 
 /** A model could not be fetched, verified or stored. */
 export class FetchError extends KvjudgeError {
+  /** Always `"FetchError"`. */
   override readonly name = "FetchError";
 }

@@ -10,13 +10,29 @@ export type { Reading, ReadTimes } from "./engine/read.ts";
 export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
 export { loadModel, type LoadOptions, type Model } from "./model.ts";
-export type { FetchProgress } from "./models/fetch_context.ts";
-export { homeFolder } from "./models/home.ts";
+export type { StepOutputs } from "../kernels/step.ts";
+export type { CacheMark, KvCache } from "./cache/kv_cache.ts";
+export type { CatalogModel, PinnedFile } from "./models/catalog.ts";
+export type {
+  CommandResult,
+  FetchContext,
+  FetchProgress,
+  RunCommand,
+} from "./models/fetch_context.ts";
+export { type Environment, homeFolder, type HomeOptions } from "./models/home.ts";
+export type { ModelReference } from "./models/model_reference.ts";
 export { type ListedModel, listModels } from "./models/list_models.ts";
 export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
 export type { Prompt } from "./prompt.ts";
 export type { SamplingOptions } from "./sampling/sampler.ts";
 export type { ReadOptions, Session, SessionOptions, SessionStats } from "./session.ts";
 export { readSoftTokens } from "./soft_tokens.ts";
-export type { ChatMessage, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type {
+  ChatMessage,
+  ChatTemplateOptions,
+  DecodeOptions,
+  EncodeOptions,
+  TextStream,
+  Tokenizer,
+} from "./tokenizer/tokenizer.ts";
 export { type Precision, type PrecisionChoice, PRECISIONS } from "./weights/precision.ts";

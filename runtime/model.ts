@@ -19,7 +19,7 @@ import { stepModel } from "./weights/step_model.ts";
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** @default {"auto"} */
+  /** How weights are held. @default {"auto"} */
   readonly precision?: PrecisionChoice;
   /** Threads. @default {one per processor} */
   readonly threads?: number;
@@ -27,6 +27,7 @@ export interface LoadOptions {
   readonly home?: string;
   /** Is told how a download gets on. */
   readonly onProgress?: (progress: FetchProgress) => void;
+  /** Ends a download early. */
   readonly signal?: AbortSignal;
   /** Milliseconds since some moment. @default {performance.now} */
   readonly now?: () => number;
@@ -36,7 +37,9 @@ export interface LoadOptions {
 export interface Model extends AsyncDisposable {
   /** As given to {@linkcode loadModel}. */
   readonly name: string;
+  /** Its sizes and settings. */
   readonly config: ModelConfig;
+  /** Turns text into ids and back. */
   readonly tokenizer: Tokenizer;
   /** How its weights are held. */
   readonly precision: Precision;
@@ -46,6 +49,7 @@ export interface Model extends AsyncDisposable {
   fingerprint(): Promise<string>;
   /** What a policy is told about the model. */
   facts(): Promise<ModelFacts>;
+  /** Opens a session: one cache, read and answered from. */
   session(options: SessionOptions): Session;
 }
 

@@ -5,8 +5,11 @@
  * stay so. Positions are kept per KV head, because each head may keep different tokens.
  */
 export interface KvCache extends Disposable {
+  /** Layers of the model. */
   readonly layers: number;
+  /** KV heads. */
   readonly kvHeads: number;
+  /** Head size. */
   readonly headDim: number;
   /** Bytes that are allocated now, spare capacity and positions included. */
   readonly bytes: number;
@@ -46,5 +49,6 @@ export interface KvCache extends Disposable {
 
 /** Lengths of the layers at one moment. */
 export interface CacheMark {
+  /** Tokens per KV head, one number per layer. */
   readonly lengths: readonly number[];
 }

@@ -47,6 +47,7 @@ export interface Reading {
   readonly scores: readonly Float32Array[];
   /** Allocated bytes of the cache. */
   readonly bytes: { readonly before: number; readonly after: number };
+  /** Milliseconds of each phase. */
   readonly times: ReadTimes;
 }
 
