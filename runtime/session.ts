@@ -26,6 +26,7 @@ export interface SessionOptions {
 
 /** How a prompt is read. */
 export interface ReadOptions {
+  /** Ends reading early, with an `AbortError`. */
   readonly signal?: AbortSignal;
   /** Is told how many prompt tokens are read. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -35,6 +36,7 @@ export interface ReadOptions {
 
 /** What a session did, in tokens, bytes and milliseconds. */
 export interface SessionStats {
+  /** Name of the policy. */
   readonly policy: string;
   /** Tokens of the prompt. */
   readonly promptTokens: number;
@@ -42,6 +44,7 @@ export interface SessionStats {
   readonly kept: readonly (readonly number[])[];
   /** Allocated bytes of the cache: after reading, after eviction, now. */
   readonly bytes: { readonly before: number; readonly after: number; readonly now: number };
+  /** Milliseconds of each phase. */
   readonly times: ReadTimes & { readonly decode: number };
   /** Decoding steps: one fewer than the answer's tokens, as the prompt gives the first. */
   readonly steps: number;
@@ -57,6 +60,7 @@ export interface Session extends AsyncDisposable {
   generate(prompt: Prompt, options?: GenerateOptions & ReadOptions): Generation;
   /** Asks a question about a document: one user message, the question last. */
   ask(document: string, question: string, options?: GenerateOptions & ReadOptions): Generation;
+  /** What was done since the last prompt was read. */
   stats(): SessionStats;
 }
 

@@ -7,6 +7,7 @@ import { rotaryFrequencies } from "../rotary.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence {
+  /** Keys and values so far. */
   readonly cache: KvCache;
   /** True position of the next token: eviction never changes it. */
   position: number;
@@ -16,10 +17,13 @@ export interface Sequence {
 
 /** Tokens, or rows of embeddings, that one step reads. */
 export interface StepInput {
+  /** Token ids. */
   readonly ids?: readonly number[];
   /** `[tokens, hidden]`. */
   readonly embeddings?: Float32Array;
+  /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
+  /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
   /** New tokens whose logits are wanted. @default {the last one} */
   readonly rows?: readonly number[];
@@ -27,6 +31,7 @@ export interface StepInput {
 
 /** Runs the step graph on sequences. */
 export interface Engine {
+  /** Sizes and settings of the model. */
   readonly config: ModelConfig;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
