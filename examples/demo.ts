@@ -64,7 +64,7 @@ Model     ${model.name}, ${model.precision}, ${flags.threads} threads
 Document  from "The Adventure of the Speckled Band" (1892), ${count.format(all)} tokens
 Planted   ${FACT}  (after ${count.format(before)} tokens)
 Question  ${QUESTION}
-Budget    ${flags.budget} per KV head and layer
+Budget    ${flags.budget}${/^\d+$/.test(flags.budget) ? " tokens per KV head" : ""}
 
 `);
   const results: Result[] = [];
@@ -157,15 +157,18 @@ function readFlags(args: string[]): Flags {
         characters: { type: "string", default: "100000" },
       },
     });
-    return { ...values, threads: Number(values.threads), characters: Number(values.characters) };
+    kvjudge.parseBudget(values.budget);
+    const [threads, characters] = [Number(values.threads), Number(values.characters)];
+    if (!(characters >= 1)) throw new TypeError("--characters must be at least 1");
+    return { ...values, threads, characters };
   } catch (error) {
-    throw new kvjudge.KvjudgeError(`Cannot run the demo: ${(error as Error).message}`);
+    if (!(error instanceof TypeError)) throw error;
+    throw new kvjudge.KvjudgeError(`Cannot run the demo: ${error.message}`);
   }
 }
 
 try {
   const flags = readFlags(Deno.args);
-  kvjudge.parseBudget(flags.budget);
   await interruptible((signal) => demo(flags, signal));
 } catch (error) {
   const { text, exitCode } = reportError(error, "deno task demo", false);
