@@ -1,5 +1,5 @@
 import type { ModelFacts } from "../policies/policy.ts";
-import { createStepKernel } from "../kernels/step.ts";
+import { createStepKernel, type StepKernel } from "../kernels/step.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
@@ -95,7 +95,18 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   });
   const kernel = await createStepKernel(described, threads);
   const { config } = checkpoint;
-  const engine = createEngine(kernel, config);
+  let closed = false;
+  const checkOpen = () => {
+    if (closed) throw new KvjudgeError("Cannot run the model: it is closed; load it again");
+  };
+  const guarded: StepKernel = {
+    ...kernel,
+    async run(inputs) {
+      checkOpen();
+      return await kernel.run(inputs);
+    },
+  };
+  const engine = createEngine(guarded, config);
   let facts: Promise<ModelFacts> | undefined;
   const model: Model = {
     name: source,
@@ -105,9 +116,15 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     engine,
     fingerprint: () => checkpoint.fingerprint(),
     facts: () => facts ??= factsOf(checkpoint),
-    session: (sessionOptions) =>
-      createSession({ engine, tokenizer, facts: model.facts, now }, sessionOptions),
-    [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+    session(sessionOptions) {
+      checkOpen();
+      return createSession({ engine, tokenizer, facts: model.facts, now }, sessionOptions);
+    },
+    async [Symbol.asyncDispose]() {
+      if (closed) return;
+      closed = true;
+      await kernel[Symbol.asyncDispose]();
+    },
   };
   return model;
 }
