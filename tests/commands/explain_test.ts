@@ -1,0 +1,128 @@
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { ranges, showExplanation } from "../../commands/_explanation.ts";
+import { openGolden } from "../runtime/_golden_file.ts";
+import { fixture } from "../_test_model.ts";
+import { runCli, testFolder, textModel } from "./_run_cli.ts";
+
+/** A checkpoint whose golden has no tied scores: ties may fall either way. */
+const MODEL = "tiny-llama31";
+
+/** Policies with the options that the goldens were made with. */
+const POLICIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  h2o: { recent: 0, normalize: "visible" },
+  knorm: {},
+  snapkv: { window: 8, kernel: 5, pooling: "avg" },
+  streaming_llm: { sinks: 4 },
+};
+
+/** Runs `explain --json` on a tiny checkpoint with the prompt of its golden. */
+async function explain(model: string, home: string, args: readonly string[]) {
+  const ids = JSON.stringify(openGolden(model).integers("input_ids"));
+  const { code, out, err } = await runCli(
+    ["explain", "--json", "-m", fixture(model), "--ids-file", "-", "--precision", "fp32", ...args],
+    { stdin: ids, env: { KVJUDGE_HOME: home } },
+  );
+  assertEquals([code, err], [0, ""]);
+  return JSON.parse(out);
+}
+
+for (const [policy, options] of Object.entries(POLICIES)) {
+  Deno.test(`kvjudge explain --json keeps what the golden keeps with ${policy}`, async () => {
+    using home = testFolder();
+    const golden = openGolden(MODEL);
+    const { kept, tokens, layers } = golden.settings;
+    const args = ["-p", policy, "--options", JSON.stringify(options), "-b", String(kept)];
+    const { bytes, ...explanation } = await explain(MODEL, home.path, args);
+    assertEquals(explanation, {
+      model: fixture(MODEL),
+      policy,
+      options,
+      tokens,
+      budget: kept,
+      layers: Array.from({ length: layers }, (_, layer) => ({
+        layer,
+        heads: golden.kept(policy, layer).map((positions) => ({ kept: positions })),
+      })),
+    });
+    assertEquals(bytes.after / bytes.before, kept / tokens);
+  });
+}
+
+Deno.test("kvjudge explain --scores --logits adds the golden's scores and logits", async () => {
+  using home = testFolder();
+  const golden = openGolden("tiny-llama");
+  const { tokens, kv_heads: kvHeads } = golden.settings;
+  const args = ["-p", "knorm", "-b", "24", "--scores", "--logits"];
+  const { layers, logits } = await explain("tiny-llama", home.path, args);
+  for (const { layer, heads } of layers) {
+    const expected = golden.floats(`knorm.scores.${layer}`);
+    assertEquals(heads.length, kvHeads);
+    for (const [head, { scores }] of heads.entries()) {
+      assertEquals(scores.length, tokens);
+      for (const [at, score] of scores.entries()) {
+        assertAlmostEquals(score, expected[head * tokens + at] ?? NaN, 1e-4);
+      }
+    }
+  }
+  const last = golden.floats("logits").slice(-logits.length);
+  assertEquals(logits.length, 320);
+  for (const [id, logit] of logits.entries()) assertAlmostEquals(logit, last[id] ?? NaN, 1e-3);
+});
+
+Deno.test("kvjudge explain counts a ratio and bytes in tokens, and full keeps them all", async () => {
+  using home = testFolder();
+  const budget = async (...args: string[]) => (await explain("tiny-llama", home.path, args)).budget;
+  assertEquals(await budget("-p", "knorm", "-b", "0.25"), 24);
+  assertEquals(await budget("-p", "knorm", "-b", "16KB"), 20);
+  assertEquals(await budget("-p", "knorm", "-b", "200"), 200);
+  assertEquals(await budget("-p", "full", "-b", "8"), 96);
+});
+
+Deno.test("kvjudge explain tells people what was kept", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const question = "Mill Lane has twelve houses and one inn.";
+  const { code, out, err } = await runCli(
+    ["explain", "-m", model, "-p", "knorm", "-b", "6", question],
+    { env: { KVJUDGE_HOME: home.path } },
+  );
+  assertEquals([code, err], [0, ""]);
+  assertMatch(out, /^knorm on .*text-model: \d+ tokens, 2 layers, 4 KV heads$/m);
+  assertMatch(out, /^kept by each head: 6$/m);
+  assertMatch(out, /^ +\d+% +\d+ {2}".*"$/m);
+});
+
+Deno.test("kvjudge explain refuses a budget below what the policy protects", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const { code, out, err } = await runCli(
+    ["explain", "-m", model, "-p", "streaming_llm", "-b", "2", "Mill Lane has twelve houses."],
+    { env: { KVJUDGE_HOME: home.path } },
+  );
+  assertEquals([code, out], [2, ""]);
+  assertMatch(err, /^error: [^\n]*2[^\n]*streaming_llm[^\n]*\n$/);
+});
+
+Deno.test("showExplanation() separates what all heads, some and none keep", () => {
+  const head = (...kept: number[]) => ({ kept });
+  const text = showExplanation({
+    model: "m",
+    policy: "p",
+    options: {},
+    tokens: 8,
+    budget: 3,
+    layers: [
+      { layer: 0, heads: [head(0, 1, 4), head(0, 1, 5)] },
+      { layer: 1, heads: [head(0, 1, 4), head(0, 1, 4)] },
+    ],
+    bytes: { before: 8192, after: 3072 },
+  }, (at) => `token ${at}`);
+  assertMatch(text, /cache: 8\.0 KiB before, 3\.0 KiB after/);
+  assertMatch(text, /kept by all heads: 2 \(0-1\)\nkept by some: 2, by none: 4\n/);
+  assert(text.indexOf("75%         4  token 4") < text.indexOf("25%         5  token 5"));
+});
+
+Deno.test("ranges() joins neighbours", () => {
+  assertEquals(ranges([]), "");
+  assertEquals(ranges([0, 1, 2, 5, 7, 8]), "0-2, 5, 7-8");
+});
