@@ -64,7 +64,6 @@ function blockRows(graph: GraphBuilder, weight: BlockWeight): EmbeddingRows {
         builder.integers([1]),
       ]);
     },
-    product: (builder, rows, arithmetic) =>
-      multiplyBlocks(builder, rows, weight, declared, arithmetic),
+    product: (builder, rows, arithmetic) => multiplyBlocks(builder, rows, declared, arithmetic),
   };
 }

@@ -94,6 +94,7 @@ export function declareFloat(builder: GraphBuilder, weight: FloatWeight): Value 
 
 /** The tensors of a {@linkcode BlockWeight}, declared. */
 export interface DeclaredBlocks {
+  readonly weight: BlockWeight;
   readonly values: Value;
   readonly scales: Value;
   /** Empty where the zero is the middle of the range. */
@@ -106,6 +107,7 @@ export function declareBlocks(builder: GraphBuilder, weight: BlockWeight): Decla
   const { bits, rows, columns, values, scales, zeroPoints, offsets } = weight;
   const blocks = Math.ceil(columns / BLOCK);
   return {
+    weight,
     values: builder.external("uint8", [rows, blocks, (BLOCK * bits) / 8], values),
     scales: builder.external("float32", [rows * blocks], scales),
     zeroPoints: zeroPoints ? builder.external("uint8", [rows * blocks], zeroPoints) : "",
@@ -115,21 +117,20 @@ export function declareBlocks(builder: GraphBuilder, weight: BlockWeight): Decla
 
 function blockProduct(outer: GraphBuilder, weight: BlockWeight): Product {
   const declared = declareBlocks(outer, weight);
-  return (builder, rows, arithmetic) => multiplyBlocks(builder, rows, weight, declared, arithmetic);
+  return (builder, rows, arithmetic) => multiplyBlocks(builder, rows, declared, arithmetic);
 }
 
 /** The product with declared blocks. */
 export function multiplyBlocks(
   builder: GraphBuilder,
   rows: Value,
-  weight: BlockWeight,
-  declared: DeclaredBlocks,
+  blocks: DeclaredBlocks,
   arithmetic: Arithmetic,
 ): Value {
-  const multiply = (factors: Value) =>
-    multiplyRounded(builder, factors, weight, declared, arithmetic);
-  if (arithmetic !== "twice" || weight.columns % BLOCK !== 0) return multiply(rows);
-  const rounded = roundBlocks(builder, rows, weight.columns);
+  const { columns } = blocks.weight;
+  const multiply = (factors: Value) => multiplyOnce(builder, factors, blocks, arithmetic);
+  if (arithmetic !== "twice" || columns % BLOCK !== 0) return multiply(rows);
+  const rounded = roundBlocks(builder, rows, columns);
   return builder.op("Add", [multiply(rounded), multiply(builder.op("Sub", [rows, rounded]))]);
 }
 
@@ -149,14 +150,12 @@ function roundBlocks(builder: GraphBuilder, rows: Value, columns: number): Value
   ]);
 }
 
-function multiplyRounded(
+function multiplyOnce(
   builder: GraphBuilder,
   rows: Value,
-  weight: BlockWeight,
-  declared: DeclaredBlocks,
+  { weight, values, scales, zeroPoints, offsets }: DeclaredBlocks,
   arithmetic: Arithmetic,
 ): Value {
-  const { values, scales, zeroPoints, offsets } = declared;
   const inputs = [rows, values, scales];
   if (zeroPoints !== "") inputs.push(zeroPoints);
   const product = builder.op("MatMulNBits", inputs, {

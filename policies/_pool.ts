@@ -1,3 +1,5 @@
+import { choice, integer } from "./_options.ts";
+
 /** How neighbouring scores are merged. */
 export type Pooling = "max" | "avg";
 
@@ -10,6 +12,17 @@ export interface PoolOptions {
   /** Tokens that are pooled, from the first on; the scores of the rest stay as they are. */
   readonly end: number;
 }
+
+/** The options that every pooling policy has. */
+export const poolingOptions = {
+  kernel: integer({
+    least: 1,
+    odd: true,
+    default: 7,
+    about: "tokens that are pooled together",
+  }),
+  pooling: choice({ words: ["max", "avg"], default: "max", about: "how they are pooled" }),
+} as const;
 
 /**
  * One-dimensional pooling over the tokens of each head, stride 1, same length.

@@ -1,5 +1,5 @@
-import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling } from "./_pool.ts";
+import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { pool, type Pooling, poolingOptions } from "./_pool.ts";
 import {
   describeSource,
   isSoftTokenSource,
@@ -53,13 +53,7 @@ export const about: PolicyAbout<JudgeQOptions> = {
       default: 32,
       about: "last prompt tokens that are always kept",
     }),
-    kernel: integer({
-      least: 1,
-      odd: true,
-      default: 7,
-      about: "tokens that are pooled together",
-    }),
-    pooling: choice({ words: ["max", "avg"], default: "max", about: "how they are pooled" }),
+    ...poolingOptions,
   },
 };
 

@@ -1,5 +1,5 @@
-import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling } from "./_pool.ts";
+import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { pool, type Pooling, poolingOptions } from "./_pool.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** Options of {@linkcode snapKv}. */
@@ -35,13 +35,7 @@ export const about: PolicyAbout<SnapKvOptions> = {
       default: 32,
       about: "last prompt tokens: their queries judge the others, and they are always kept",
     }),
-    kernel: integer({
-      least: 1,
-      odd: true,
-      default: 7,
-      about: "tokens that are pooled together",
-    }),
-    pooling: choice({ words: ["max", "avg"], default: "max", about: "how they are pooled" }),
+    ...poolingOptions,
   },
 };
 
