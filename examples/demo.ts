@@ -133,7 +133,7 @@ function tellTenths(): (progress: kvjudge.FetchProgress) => void {
   let last = "";
   return ({ file, received, total, phase }) => {
     const tenths = total > 0 ? Math.floor(10 * received / total) : 0;
-    const line = `${phase} ${file}: ${10 * tenths} % of ${formatBytes(total)}`;
+    const line = `fetching ${file} (${phase}): ${10 * tenths} % of ${formatBytes(total)}`;
     if (line !== last) note(line);
     last = line;
   };

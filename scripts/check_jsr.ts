@@ -16,7 +16,7 @@ const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const SKIPPED = new Set([".git", ".kvjudge", "coverage", "deno.lock", "node_modules"]);
 
 /** Tests that exercise the packages. */
-const TESTS = ["tests/stand_ins/", "tests/commands/"];
+const TESTS = ["tests/stand_ins/", "tests/commands/", "tests/cli_test.ts"];
 
 /** Places of the type errors in what `deno check` printed. */
 export function errorPlaces(output: string): readonly string[] {
