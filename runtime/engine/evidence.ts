@@ -2,9 +2,8 @@ import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts
 import { PolicyError, PromptError } from "../errors.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
-import { pause } from "./pause.ts";
+import { greedyAnswer } from "./greedy_answer.ts";
 import type { Observation, Prefilled } from "./prefill.ts";
-import { greedyToken } from "../sampling/greedy.ts";
 
 /** Attention to each cached token, `[heads × length]` per layer; absent where there are no queries. */
 export type GatheredAttention = readonly Float32Array[] | undefined;
@@ -87,27 +86,17 @@ async function answerIds(
       }`,
     );
   }
-  const { cache, position, planned } = sequence;
-  const mark = cache.mark();
-  const ids: number[] = [];
-  let { logits } = prefilled;
-  try {
-    for (let step = 0; step < queries.steps; step++) {
-      const id = greedyToken(logits);
-      ids.push(id);
-      if (eosIds.includes(id)) break;
-      await pause(signal);
-      ({ logits } = await engine.advance(sequence, { ids: [id] }));
-    }
-  } finally {
-    cache.rollback(mark);
-    Object.assign(sequence, { position, planned });
-  }
-  return ids;
+  return await greedyAnswer({
+    engine,
+    sequence,
+    logits: prefilled.logits,
+    steps: queries.steps,
+    ...(signal ? { signal } : {}),
+  });
 }
 
 /** The prompt's columns of `[heads, length + queries]`, divided by the number of queries. */
-function meanOverPrompt(
+export function meanOverPrompt(
   received: readonly Float32Array[],
   { cache }: Sequence,
   queries: number,
