@@ -1,0 +1,89 @@
+import type { HeadShape } from "./attention_nodes.ts";
+
+/** Products of a layer that an adapter can be added to, in the order in which they are applied. */
+export const PROJECTIONS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+
+/** A product of a layer. */
+export type Projection = typeof PROJECTIONS[number];
+
+/**
+ * Which products have low-rank adapters, and of which rank.
+ *
+ * An adapted product is `x·W + (x·a)·b`; any scale is part of `b`.
+ */
+export interface AdapterShape {
+  readonly rank: number;
+  readonly projections: readonly Projection[];
+}
+
+/** Sizes that adapters depend on. */
+export interface AdaptedModel extends HeadShape {
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly layers: { readonly length: number };
+}
+
+/** Name and shape of an adapter tensor. */
+export interface AdapterTensor {
+  readonly name: string;
+  readonly shape: readonly [rows: number, columns: number];
+}
+
+/** The two tensors of an adapted product. */
+export interface AdapterPair {
+  readonly layer: number;
+  readonly projection: Projection;
+  /** `[in, rank]`. */
+  readonly a: AdapterTensor;
+  /** `[rank, out]`. */
+  readonly b: AdapterTensor;
+}
+
+/** Name of an adapter tensor, in files and among the inputs of graphs. */
+export function adapterName(layer: number, projection: Projection, part: "a" | "b"): string {
+  return `adapter.${layer}.${projection}.${part}`;
+}
+
+/** Rows that go into a product and come out of it, in numbers per token. */
+export function projectionSize(
+  { heads, kvHeads, headDim, hidden, intermediate }: Omit<AdaptedModel, "layers">,
+  projection: Projection,
+): { readonly inputs: number; readonly outputs: number } {
+  switch (projection) {
+    case "q":
+      return { inputs: hidden, outputs: heads * headDim };
+    case "k":
+    case "v":
+      return { inputs: hidden, outputs: kvHeads * headDim };
+    case "o":
+      return { inputs: heads * headDim, outputs: hidden };
+    case "gate":
+    case "up":
+      return { inputs: hidden, outputs: intermediate };
+    case "down":
+      return { inputs: intermediate, outputs: hidden };
+  }
+}
+
+/** Every adapted product of a model, layer by layer. */
+export function adapterPairs(model: AdaptedModel, shape: AdapterShape): AdapterPair[] {
+  const pairs: AdapterPair[] = [];
+  for (let layer = 0; layer < model.layers.length; layer++) {
+    for (const projection of PROJECTIONS) {
+      if (!shape.projections.includes(projection)) continue;
+      const { inputs, outputs } = projectionSize(model, projection);
+      pairs.push({
+        layer,
+        projection,
+        a: { name: adapterName(layer, projection, "a"), shape: [inputs, shape.rank] },
+        b: { name: adapterName(layer, projection, "b"), shape: [shape.rank, outputs] },
+      });
+    }
+  }
+  return pairs;
+}
+
+/** Every adapter tensor of a model, by name. */
+export function adapterTensors(model: AdaptedModel, shape: AdapterShape): AdapterTensor[] {
+  return adapterPairs(model, shape).flatMap(({ a, b }) => [a, b]);
+}
