@@ -1,0 +1,82 @@
+import type { Prng } from "../../policies/_random.ts";
+
+/** One question and its answer. */
+export interface Single {
+  readonly source: string;
+  readonly question: string;
+  readonly answer: string;
+}
+
+/** A conversation of the set, and where it comes from. */
+export interface Recipe {
+  readonly source: string;
+  readonly messages: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+}
+
+/** Exchanges as one conversation, the last answer left out: the model gives its own. */
+export function asMessages(exchanges: readonly Single[]): Recipe {
+  const messages = exchanges.flatMap(({ question, answer }) => [
+    { role: "user" as const, content: question },
+    { role: "assistant" as const, content: answer },
+  ]);
+  const sources = [...new Set(exchanges.map(({ source }) => source))];
+  return { source: sources.join("+"), messages: messages.slice(0, -1) };
+}
+
+/** Conversations of several exchanges, their length in characters between two bounds. */
+export function packed(
+  pool: readonly Single[],
+  count: number,
+  random: Prng,
+  { least = 1600, most = 5200 }: { readonly least?: number; readonly most?: number } = {},
+): Recipe[] {
+  return Array.from({ length: count }, () => {
+    const aim = least + random() * (most - least) * 0.8;
+    const exchanges: Single[] = [];
+    for (let length = 0; length < aim;) {
+      const single = pick(pool, random);
+      const added = single.question.length + single.answer.length;
+      if (length + added > most) continue;
+      exchanges.push(single);
+      length += added;
+    }
+    return asMessages(exchanges);
+  });
+}
+
+const TASKS: readonly ((name: string) => string)[] = [
+  (name) => `Repeat the first sentence of ${name}.`,
+  (name) => `Summarise ${name} in one sentence.`,
+  (name) => `Who or what is ${name} about?`,
+  (name) => `Quote a sentence from the middle of ${name}.`,
+  (name) => `List the names that occur in ${name}.`,
+  (name) => `What is said at the end of ${name}?`,
+];
+
+/** Several numbered texts and a task about one of them, said before the texts or after. */
+export function texts(pool: readonly Single[], count: number, random: Prng): Recipe[] {
+  const bodies = pool.filter(({ question }) => question.length > 300 && question.length < 2500);
+  return Array.from({ length: count }, () => {
+    const total = 3 + Math.floor(random() * 6);
+    const label = pick(["Text", "Document", "Note", "Passage"], random);
+    const chosen: string[] = [];
+    for (let length = 0; chosen.length < total && length < 4200;) {
+      const { question } = pick(bodies, random);
+      if (length + question.length > 5400) continue;
+      chosen.push(question);
+      length += question.length;
+    }
+    const numbered = chosen.map((text, index) => `${label} ${index + 1}:\n${text}`).join("\n\n");
+    const about = `${label.toLowerCase()} ${1 + Math.floor(random() * chosen.length)}`;
+    const task = pick(TASKS, random)(about);
+    const content = random() < 0.5 ? `${task}\n\n${numbered}` : `${numbered}\n\n${task}`;
+    return { source: "texts", messages: [{ role: "user", content }] };
+  });
+}
+
+/** One of the items. */
+export function pick<T>(items: readonly T[], random: Prng): T {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new RangeError("Cannot pick from an empty list");
+  return item;
+}

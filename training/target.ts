@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto";
+
+/** Whose answer says which prompt tokens matter. */
+export type ResponseSource =
+  /** The model's own greedy answer, at most that many tokens. */
+  | { readonly kind: "self"; readonly tokens: number }
+  /** Token ids of a known answer. */
+  | { readonly kind: "original"; readonly ids: readonly number[] };
+
+/** What the attention of soft tokens is trained towards, for one prompt. */
+export interface Target {
+  /** Token ids of the prompt, `[n]`. */
+  readonly prompt: Int32Array;
+  /** Token ids of the answer. */
+  readonly response: Int32Array;
+  /** `A_resp`: mean attention of the answer's queries to the prompt, `[layers, heads, n]`. */
+  readonly attention: Float32Array;
+}
+
+/** Keys and values of a prompt, `[n, kvHeads · headDim]` per layer, in 16 bits. */
+export type PromptCache = readonly {
+  readonly keys: Float16Array;
+  readonly values: Float16Array;
+}[];
+
+/**
+ * The name of a target: a hash of everything that it depends on, so that equal examples share one
+ * and none is ever used for another model or another kind of answer.
+ */
+export function targetKey(
+  model: { readonly fingerprint: string; readonly precision: string },
+  prompt: readonly number[],
+  response: ResponseSource,
+): string {
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify([model.fingerprint, model.precision, prompt, response]));
+  return hash.digest("hex").slice(0, 32);
+}
