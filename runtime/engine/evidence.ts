@@ -1,9 +1,9 @@
 import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts";
-import { PolicyError, PromptError } from "../errors.ts";
+import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
-import type { Observation, Prefilled } from "./prefill.ts";
+import type { Observation, Observed, Prefilled } from "./prefill.ts";
 
 /** Attention to each cached token, `[heads × length]` per layer; absent where there are no queries. */
 export type GatheredAttention = readonly Float32Array[] | undefined;
@@ -22,9 +22,9 @@ export function observationFor(evidence: Evidence): Observation {
             `got ${evidence.size}`,
         );
       }
-      return { last: evidence.size };
+      return [evidence.size];
     case "accumulated":
-      return "all";
+      return [Infinity];
     case "none":
     case "soft":
     case "given":
@@ -41,7 +41,11 @@ export interface EvidenceRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Gathers the attention that a policy asked for. The sequence is left as it was. */
+/**
+ * Gathers the attention that a policy asked for. The sequence is left as it was.
+ *
+ * @throws {EvidenceError} If the reading did not observe what {@linkcode observationFor} asks for.
+ */
 export async function gatherEvidence(
   evidence: Evidence,
   request: EvidenceRequest,
@@ -51,9 +55,11 @@ export async function gatherEvidence(
     case "none":
       return undefined;
     case "accumulated":
-      return prefilled.received;
-    case "window":
-      return prefilled.received.map((sums) => scaled(sums, 1 / prefilled.observed));
+      return observedLast(Infinity, prefilled).received;
+    case "window": {
+      const { received, queries } = observedLast(evidence.size, prefilled);
+      return received.map((sums) => scaled(sums, 1 / queries));
+    }
     case "soft": {
       const { embeddings, count } = await resolveSoftTokens(evidence.tokens, facts);
       const { received } = await engine.probe(sequence, { embeddings, observe: true });
@@ -65,6 +71,15 @@ export async function gatherEvidence(
       return meanOverPrompt(received, sequence, ids.length);
     }
   }
+}
+
+function observedLast(last: number, { observed }: Prefilled): Observed {
+  const found = observed.find((one) => one.last === last);
+  if (found) return found;
+  throw new EvidenceError(
+    `Cannot gather evidence: the attention of the last ${last} prompt tokens was not observed when ` +
+      "the prompt was read",
+  );
 }
 
 async function answerIds(

@@ -1,8 +1,21 @@
 import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
 
-/** Which prompt tokens are asked how much attention they pay. */
-export type Observation = "none" | "all" | { readonly last: number };
+/**
+ * Which prompt tokens are asked how much attention they pay: for each entry that many of the last
+ * ones, `Infinity` for all of them.
+ */
+export type Observation = "none" | readonly number[];
+
+/** Attention that some of the last prompt tokens pay. */
+export interface Observed {
+  /** Tokens that were asked for, as in the {@linkcode Observation}. */
+  readonly last: number;
+  /** Number of observed queries: fewer than asked for where the prompt is shorter. */
+  readonly queries: number;
+  /** What each cached token received, summed over these queries, `[heads × length]` per layer. */
+  readonly received: readonly Float32Array[];
+}
 
 /** How a prompt is read. */
 export interface PrefillOptions {
@@ -17,13 +30,8 @@ export interface PrefillOptions {
 export interface Prefilled {
   /** Logits of the last token. */
   readonly logits: Float32Array;
-  /**
-   * Attention that each cached token received, summed over the observed queries, `[heads × length]`
-   * per layer; empty if none was observed.
-   */
-  readonly received: readonly Float32Array[];
-  /** Number of observed queries. */
-  readonly observed: number;
+  /** One for each entry of the {@linkcode Observation}, in its order. */
+  readonly observed: readonly Observed[];
 }
 
 // Weights of the attention are laid out in full while they are observed: short chunks bound them.
@@ -38,31 +46,36 @@ export async function prefill(
 ): Promise<Prefilled> {
   const { cache } = sequence;
   const { heads, layers } = engine.config;
-  const observedFrom = observe === "none"
-    ? ids.length
-    : observe === "all"
-    ? 0
-    : Math.max(0, ids.length - observe.last);
   const length = cache.length(0) + ids.length;
-  const received = observedFrom < ids.length
-    ? Array.from({ length: layers }, () => new Float32Array(heads * length))
-    : [];
+  const observed = (observe === "none" ? [] : observe).map((last) => ({
+    last,
+    queries: Math.min(last, ids.length),
+    from: Math.max(0, ids.length - last),
+    received: Array.from({ length: layers }, () => new Float32Array(heads * length)),
+  }));
   sequence.planned = Math.max(sequence.planned, sequence.position + ids.length);
   cache.reserve(ids.length);
   let logits = new Float32Array(0);
   for (let start = 0; start < ids.length;) {
-    const observing = start >= observedFrom;
-    const limit = observing ? ids.length : observedFrom;
+    // A step observes all of its tokens or none: it ends where the next observation begins.
+    const begun = observed.filter(({ from }) => from <= start);
+    const limit = observed.reduce(
+      (end, { from }) => from > start ? Math.min(end, from) : end,
+      ids.length,
+    );
+    const observing = begun.length > 0;
     const size = observing ? Math.min(chunk, OBSERVED_CHUNK) : chunk;
     const end = Math.min(start + size, limit);
     await pause(signal);
     const step = await engine.advance(sequence, { ids: ids.slice(start, end), observe: observing });
-    step.received.forEach((sums, layer) => addColumns(received[layer], sums, heads));
+    for (const { received } of begun) {
+      step.received.forEach((sums, layer) => addColumns(received[layer], sums, heads));
+    }
     logits = new Float32Array(step.logits);
     start = end;
     onProgress?.(start, ids.length);
   }
-  return { logits, received, observed: ids.length - observedFrom };
+  return { logits, observed: observed.map(({ from: _, ...rest }) => rest) };
 }
 
 /** Adds `[heads, columns]` to the first columns of `[heads, length]`. */
