@@ -1,0 +1,40 @@
+import type { Graph, GraphNode, Value } from "../onnx/graph.ts";
+import type { Known, Shape } from "./rule.ts";
+import { ruleOf } from "./rules.ts";
+
+/** Tells shapes and constants of a graph; shapes are worked out when they are asked for. */
+export function knowledgeOf({ nodes, inputs, initializers }: Graph): Known {
+  const makers = new Map<Value, GraphNode>();
+  for (const node of nodes) for (const output of node.outputs) makers.set(output, node);
+  const constants = new Map(initializers.map((initializer) => [initializer.name, initializer]));
+  const shapes = new Map<Value, Shape>(
+    [...inputs, ...initializers].map(({ name, shape }) => [name, shape]),
+  );
+  const known: Known = {
+    shape(value) {
+      const shape = shapes.get(value);
+      if (shape) return shape;
+      const node = makers.get(value);
+      if (!node) throw new TypeError(`Cannot tell the shape of ${value}: nothing makes it`);
+      const made = ruleOf(node).shapes(node, known);
+      node.outputs.forEach((output, index) => {
+        const shape = made[index];
+        if (shape) shapes.set(output, shape);
+      });
+      const found = shapes.get(value);
+      if (!found) {
+        throw new TypeError(`Cannot tell the shape of ${value}, made by ${node.operator}`);
+      }
+      return found;
+    },
+    integers(value) {
+      const constant = constants.get(value);
+      if (constant?.type !== "int64" || !("bytes" in constant.data)) {
+        throw new TypeError(`Cannot read ${value}: it is not a constant list of integers`);
+      }
+      const { bytes } = constant.data;
+      return [...new BigInt64Array(bytes.slice().buffer)].map(Number);
+    },
+  };
+  return known;
+}

@@ -1,0 +1,55 @@
+import type { Value } from "../../onnx/graph.ts";
+import {
+  axisOf,
+  type BackwardStep,
+  floatOf,
+  inputOf,
+  intOf,
+  type Rule,
+  type Rules,
+  scalar,
+} from "../rule.ts";
+
+/** A function of each number on its own. */
+function each(derivative: (step: BackwardStep, x: Value, y: Value) => Value): Rule {
+  return {
+    shapes: (node, { shape }) => [shape(inputOf(node, 0))],
+    backward: (step) => [derivative(step, inputOf(step.node, 0), step.node.outputs[0] ?? "")],
+  };
+}
+
+const softmax: Rule = {
+  shapes: (node, { shape }) => [shape(inputOf(node, 0))],
+  backward({ node, graph, known, gradient }) {
+    const y = node.outputs[0] ?? "";
+    const axis = axisOf(intOf(node, "axis", -1), known.shape(y).length);
+    const weighted = graph.op("Mul", [gradient, y]);
+    const sum = graph.op("ReduceSum", [weighted, graph.integers([axis])]);
+    return [graph.op("Sub", [weighted, graph.op("Mul", [y, sum])])];
+  },
+};
+
+/** x·σ(αx), whose derivative is σ + αy(1 − σ). */
+const quickGelu: Rule = each(({ node, graph, gradient }, x, y) => {
+  const alpha = floatOf(node, "alpha", 1.702);
+  const scaled = (value: Value) =>
+    alpha === 1 ? value : graph.op("Mul", [value, scalar(graph, alpha)]);
+  const sigmoid = graph.op("Sigmoid", [scaled(x)]);
+  const rest = graph.op("Sub", [scalar(graph, 1), sigmoid]);
+  const slope = graph.op("Add", [sigmoid, graph.op("Mul", [scaled(y), rest])]);
+  return graph.op("Mul", [gradient, slope]);
+});
+
+/** Functions of each number, and softmax. */
+export const ACTIVATIONS: Rules = {
+  Identity: each(({ gradient }) => gradient),
+  Cast: each(({ graph, gradient }, x) => graph.op("CastLike", [gradient, x])),
+  Neg: each(({ graph, gradient }) => graph.op("Neg", [gradient])),
+  Exp: each(({ graph, gradient }, _, y) => graph.op("Mul", [gradient, y])),
+  Log: each(({ graph, gradient }, x) => graph.op("Div", [gradient, x])),
+  Sqrt: each(({ graph, gradient }, _, y) =>
+    graph.op("Div", [graph.op("Mul", [gradient, scalar(graph, 0.5)]), y])
+  ),
+  QuickGelu: quickGelu,
+  Softmax: softmax,
+};
