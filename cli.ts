@@ -1,5 +1,5 @@
 /**
- * The command line: `kvjudge generate`, `explain`, `policies`, `models`.
+ * The command line: `kvjudge generate`, `explain`, `eval`, `policies`, `models`.
  *
  * @module
  */
@@ -23,6 +23,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   explain: {
     description: "Show which tokens a policy keeps.",
     load: async () => (await import("./commands/explain.ts")).explainCommand(),
+  },
+  eval: {
+    description: "Measure what policies keep, and the answers they leave.",
+    load: async () => (await import("./commands/eval.ts")).evalCommand(config.version),
   },
   policies: {
     description: "List the policies.",

@@ -7,6 +7,8 @@ export interface Progress extends Disposable {
   fetching(progress: FetchProgress): void;
   /** Tokens of the prompt are read. */
   reading(done: number, total: number): void;
+  /** Prompts, items or the like are gone through. */
+  counting(task: string, done: number, total: number): void;
   /** Wipes the line, so that text can follow. */
   clear(): void;
 }
@@ -14,6 +16,7 @@ export interface Progress extends Disposable {
 const SILENT: Progress = {
   fetching: () => {},
   reading: () => {},
+  counting: () => {},
   clear: () => {},
   [Symbol.dispose]: () => {},
 };
@@ -63,6 +66,7 @@ export async function openProgress(
     fetching: ({ file, received, total, phase }) =>
       show(`${PHASES[phase]} ${file}`, received, Math.max(total, received), formatBytes(received)),
     reading: (done, total) => show("reading", done, total, `${done} of ${total} tokens`),
+    counting: (task, done, total) => show(task, done, total, `${done} of ${total}`),
     clear,
     [Symbol.dispose]: clear,
   };

@@ -3,7 +3,7 @@ import { closest } from "npm:fastest-levenshtein@1.0.16";
 import { PRECISIONS } from "../runtime/weights/precision.ts";
 
 /** The model that is used where none is named. */
-const DEFAULT_MODEL = "smollm2-135m-instruct";
+export const DEFAULT_MODEL = "smollm2-135m-instruct";
 
 /**
  * A command with the flags that every command has that reads a prompt. The types of the flags are

@@ -1,0 +1,20 @@
+import { Command } from "@cliffy/command";
+import type { Subcommand } from "./_subcommand.ts";
+import { hitRateCommand } from "./eval/hit_rate.ts";
+
+/**
+ * `kvjudge eval`: measures policies.
+ *
+ * @param version Version of kvjudge, for the records.
+ */
+export function evalCommand(version: string): Subcommand {
+  const command = new Command();
+  command
+    .name("kvjudge eval")
+    .description("Measures what policies keep, and the answers they leave.")
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .action(() => command.showHelp());
+  command.command("hit_rate", hitRateCommand(version));
+  return command;
+}

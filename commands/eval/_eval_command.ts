@@ -1,0 +1,115 @@
+import { Command, EnumType, ValidationError } from "@cliffy/command";
+import type { NamedBudget } from "../../evaluation/hit_rate.ts";
+import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts";
+import { parseBudget } from "../../runtime/budget.ts";
+import { BudgetError } from "../../runtime/errors.ts";
+import type { Model } from "../../runtime/model.ts";
+import { PRECISIONS } from "../../runtime/weights/precision.ts";
+import { DEFAULT_MODEL } from "../_prompt_command.ts";
+
+/** What the user said about the measurement. */
+export interface EvalFlags {
+  readonly policies: string;
+  readonly budgets: string;
+  readonly seed: number;
+  readonly chunk?: number | undefined;
+  readonly threads?: number | undefined;
+}
+
+/**
+ * A command with the flags that every measurement has. The types of the flags are inferred, so the
+ * return type is too.
+ *
+ * @param policies Policies that are measured where none are named.
+ */
+export function measurementCommand(policies: string) {
+  return new Command()
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .type("precision", new EnumType(PRECISIONS))
+    .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
+      default: DEFAULT_MODEL,
+    })
+    .option(
+      "-p, --policies <list:string>",
+      "Policies, as in 'random,snapkv(window=32,kernel=1)'.",
+      {
+        default: policies,
+      },
+    )
+    .option(
+      "-b, --budgets <list:string>",
+      "What is kept: tokens (256), ratios (0.1), bytes (8MiB).",
+      {
+        default: "64,128,256",
+      },
+    )
+    .option("--seed <seed:integer>", "Seed of everything that is drawn.", { default: 0 })
+    .option("--chunk <tokens:integer>", "Prompt tokens read at a time.")
+    .option("--threads <count:integer>", "Threads; one per processor if absent.")
+    .option("--precision <precision:precision>", "How weights are held.", {
+      default: "auto" as const,
+    })
+    .option("--json", "Print one JSON object.");
+}
+
+/** Policies and budgets of a measurement. */
+export interface EvalSettings {
+  readonly policies: readonly NamedPolicy[];
+  readonly budgets: readonly NamedBudget[];
+}
+
+/**
+ * Reads policies and budgets, before any model is loaded for them.
+ *
+ * @param answerTokens Tokens of the answer that the oracle judges by unless told otherwise: those of
+ * the reference.
+ * @throws {OptionError} If a policy does not exist or refuses an option.
+ * @throws {BudgetError} If a budget is out of range or given twice.
+ */
+export async function readEvalSettings(
+  { policies, budgets, chunk }: EvalFlags,
+  answerTokens: number,
+): Promise<EvalSettings> {
+  atLeast("--chunk", chunk, 1);
+  return {
+    policies: await parsePolicies(policies, { oracle: { tokens: answerTokens } }),
+    budgets: readBudgets(budgets),
+  };
+}
+
+function readBudgets(list: string): readonly NamedBudget[] {
+  const labels = list.split(",").map((text) => text.trim());
+  const twice = labels.find((label, at) => labels.indexOf(label) < at);
+  if (twice !== undefined) {
+    throw new BudgetError(`Cannot use budget '${twice}' twice in one list: leave one of them out`);
+  }
+  return labels.map((label) => ({ label, budget: parseBudget(label) }));
+}
+
+/** Refuses a count that is too small. */
+export function atLeast(flag: string, value: number | undefined, least: number): void {
+  if (value === undefined || value >= least) return;
+  throw new ValidationError(`Option "${flag}" must be at least ${least}, got ${value}.`);
+}
+
+/** What every record begins with. */
+export async function recordHead(
+  version: string,
+  model: Model,
+  { policies }: EvalSettings,
+  settings: object,
+): Promise<object> {
+  return {
+    model: model.name,
+    fingerprint: await model.fingerprint(),
+    precision: model.precision,
+    versions: { kvjudge: version, deno: Deno.version.deno },
+    settings,
+    policies: policies.map(({ label, policy }) => ({
+      policy: label,
+      name: policy.name,
+      options: policy.options ?? {},
+    })),
+  };
+}

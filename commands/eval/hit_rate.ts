@@ -1,0 +1,175 @@
+import { LOCAL_TOKENS } from "../../evaluation/critical_hits.ts";
+import { type HitRateReport, measureHitRates, type PromptRow } from "../../evaluation/hit_rate.ts";
+import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation/prompt_set.ts";
+import type { Estimate } from "../../evaluation/statistics.ts";
+import { defined } from "../_defined.ts";
+import { interruptible } from "../_interrupt.ts";
+import { type ModelFlags, openModel } from "../_open_model.ts";
+import { note, write } from "../_output.ts";
+import { openProgress } from "../_progress.ts";
+import { readInput } from "../_read_input.ts";
+import {
+  atLeast,
+  type EvalFlags,
+  measurementCommand,
+  readEvalSettings,
+  recordHead,
+} from "./_eval_command.ts";
+import { percent, percents, table } from "./_table.ts";
+
+interface HitRateFlags extends ModelFlags, EvalFlags {
+  readonly prompts: string;
+  readonly responseTokens: number;
+  readonly limit?: number | undefined;
+  readonly perPrompt?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Broken lines that are named one by one. */
+const NAMED = 5;
+
+/** `kvjudge eval hit_rate`: how much of what the answer attends to is kept. */
+export function hitRateCommand(version: string) {
+  return measurementCommand("random,h2o,snapkv,judge_q,oracle")
+    .description("Measures which share of the tokens that the answer attends to policies keep.")
+    .option(
+      "-f, --prompts <file:string>",
+      'JSONL with "messages", "prompt" or "ids" in each line, - for standard input.',
+      { required: true },
+    )
+    .option(
+      "--response-tokens <count:integer>",
+      "Most tokens of the answer that is compared with.",
+      {
+        default: 64,
+      },
+    )
+    .option("--limit <count:integer>", "Use the first prompts only.")
+    .option("--per-prompt", "Add the figures of every prompt.", { depends: ["json"] })
+    .example(
+      "Like with like",
+      "kvjudge eval hit_rate -f prompts.jsonl -p 'snapkv(kernel=1),judge_q(kernel=1),oracle' -b 128",
+    )
+    .action((flags) => run(flags, version));
+}
+
+async function run(flags: HitRateFlags, version: string): Promise<void> {
+  const { responseTokens, limit, seed, chunk, json = false, perPrompt = false } = flags;
+  atLeast("--response-tokens", responseTokens, 1);
+  atLeast("--limit", limit, 1);
+  const settings = await readEvalSettings(flags, responseTokens);
+  const place = flags.prompts === "-" ? "standard input" : flags.prompts;
+  const set = readPromptSet(await readInput(flags.prompts, "prompts"), place);
+  const prompts = set.prompts.slice(0, limit);
+  await interruptible(async (signal) => {
+    using progress = await openProgress();
+    await using model = await openModel(flags, progress, signal);
+    const report = await measureHitRates({
+      ...settings,
+      ...defined({ chunk }),
+      model,
+      prompts,
+      responseTokens,
+      seed,
+      signal,
+      onProgress: (done, total) => progress.counting("prompts", done, total),
+    });
+    progress.clear();
+    for (const line of warnings(set.broken, report.skipped)) note(line);
+    if (!json) {
+      write(show(report));
+      return;
+    }
+    const head = await recordHead(version, model, settings, {
+      prompts: place,
+      response_tokens: responseTokens,
+      limit: limit ?? null,
+      seed,
+      local_tokens: LOCAL_TOKENS,
+    });
+    write(`${JSON.stringify({ ...head, ...record(set, report, perPrompt) })}\n`);
+  });
+}
+
+function warnings(
+  broken: readonly BrokenLine[],
+  skipped: readonly BrokenLine[],
+): readonly string[] {
+  const lines = [...broken, ...skipped].sort((a, b) => a.line - b.line);
+  if (lines.length === 0) return [];
+  const rest = lines.length - NAMED;
+  return [
+    `warning: ${lines.length} lines were skipped`,
+    ...lines.slice(0, NAMED).map(({ line, reason }) => `  line ${line}: ${reason}`),
+    ...rest > 0 ? [`  and ${rest} more`] : [],
+  ];
+}
+
+function show({ rows, results, localShares }: HitRateReport): string {
+  const counts = rows.map(({ tokens }) => tokens);
+  const left = results.filter(({ leftOut }) => leftOut > 0);
+  return [
+    `${rows.length} prompts of ${Math.min(...counts)} to ${
+      Math.max(...counts)
+    } tokens; in percent, ` +
+    "with 95 % intervals over the prompts",
+    "",
+    table([
+      ["policy", "budget", "hit rate", "interval", "attention mass", "interval", "prompts"],
+      ...results.map(({ policy, budget, hitRate, attentionMass }) => [
+        policy,
+        budget,
+        percent(hitRate.mean),
+        percents(hitRate.interval),
+        percent(attentionMass.mean),
+        percents(attentionMass.interval),
+        String(hitRate.n),
+      ]),
+    ]),
+    table([
+      [`attention in the last ${LOCAL_TOKENS} tokens`, "share", "interval"],
+      ...localShares.map(({ policy, share }) => [
+        policy === "response" ? "response (the answer itself)" : policy,
+        percent(share.mean),
+        percents(share.interval),
+      ]),
+    ]),
+    ...left.length > 0 ? ["Prompts that a budget covers are left out of its means.\n"] : [],
+  ].join("\n");
+}
+
+function record({ prompts, broken }: PromptSet, report: HitRateReport, perPrompt: boolean): object {
+  const { rows, skipped, results, localShares } = report;
+  return {
+    prompts: { usable: prompts.length, used: rows.length, broken, skipped },
+    results: results.map(({ policy, budget, hitRate, attentionMass, leftOut }) => ({
+      policy,
+      budget,
+      ...figures("hit_rate", hitRate),
+      ...figures("attention_mass", attentionMass),
+      n: hitRate.n,
+      left_out: leftOut,
+    })),
+    local_share: localShares.map(({ policy, share }) => ({ policy, ...figures("share", share) })),
+    ...perPrompt ? { per_prompt: rows.map(rowRecord) } : {},
+  };
+}
+
+function figures(name: string, { mean, interval }: Estimate): object {
+  return { [name]: mean, [`${name}_interval`]: interval };
+}
+
+function rowRecord({ line, tokens, answerTokens, hits, localShares }: PromptRow): object {
+  return {
+    line,
+    tokens,
+    answer_tokens: answerTokens,
+    results: hits.map(({ policy, budget, hitRate, attentionMass }) => ({
+      policy,
+      budget,
+      hit_rate: hitRate,
+      attention_mass: attentionMass,
+    })),
+    local_share: localShares,
+  };
+}

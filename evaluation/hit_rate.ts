@@ -1,0 +1,231 @@
+import { keepCount, type UniformBudget } from "../runtime/budget.ts";
+import { groupMean } from "../runtime/engine/layer_view.ts";
+import { PromptError } from "../runtime/errors.ts";
+import type { Model } from "../runtime/model.ts";
+import { promptIds } from "../runtime/prompt.ts";
+import { compareWithReference, localShare } from "./critical_hits.ts";
+import type { NamedPolicy } from "./policy_list.ts";
+import { type PromptEvidence, readEvidence } from "./prompt_evidence.ts";
+import type { BrokenLine, EvaluationPrompt, KnownAnswer } from "./prompt_set.ts";
+import { type Estimate, estimate, mean } from "./statistics.ts";
+
+/** A budget, and what it is called in results. */
+export interface NamedBudget {
+  readonly label: string;
+  readonly budget: UniformBudget;
+}
+
+/** What {@linkcode measureHitRates} is to do. */
+export interface HitRateRequest {
+  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+  readonly prompts: readonly EvaluationPrompt[];
+  readonly policies: readonly NamedPolicy[];
+  readonly budgets: readonly NamedBudget[];
+  /** Most tokens of the answer whose queries are the reference. @default {64} */
+  readonly responseTokens?: number;
+  /** Seed of the intervals. @default {0} */
+  readonly seed?: number;
+  /** Prompt tokens read at a time. @default {256} */
+  readonly chunk?: number;
+  readonly signal?: AbortSignal;
+  /** Is told how many prompts are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** One policy at one budget on one prompt. */
+export interface PromptHit {
+  readonly policy: string;
+  readonly budget: string;
+  /** `null` where the budget covers the prompt. */
+  readonly hitRate: number | null;
+  readonly attentionMass: number | null;
+}
+
+/** One prompt. */
+export interface PromptRow {
+  readonly line: number;
+  readonly tokens: number;
+  readonly answerTokens: number;
+  readonly hits: readonly PromptHit[];
+  /** Share of the attention that the last prompt tokens hold, by policy; `response`: the answer's. */
+  readonly localShares: Readonly<Record<string, number>>;
+}
+
+/** One policy at one budget on all prompts. */
+export interface HitRate {
+  readonly policy: string;
+  readonly budget: string;
+  readonly hitRate: Estimate;
+  readonly attentionMass: Estimate;
+  /** Prompts that the budget covers: they are not part of the means. */
+  readonly leftOut: number;
+}
+
+/** What was measured. */
+export interface HitRateReport {
+  readonly rows: readonly PromptRow[];
+  readonly results: readonly HitRate[];
+  /** By policy; `response` is the answer itself. */
+  readonly localShares: readonly { readonly policy: string; readonly share: Estimate }[];
+  /** Prompts that the model cannot read. */
+  readonly skipped: readonly BrokenLine[];
+}
+
+const RESPONSE_TOKENS = 64;
+
+/**
+ * Measures how many of the tokens that an answer attends to policies keep: the critical hit rate
+ * (Judge Q, Eq. 6) and the attention mass, against the answer that the model gives with its whole
+ * cache. Every prompt is read once for all policies and budgets.
+ *
+ * @throws {PromptError} If the model can read none of the prompts.
+ * @throws {BudgetError} If a policy protects more tokens than a budget keeps.
+ */
+export async function measureHitRates(request: HitRateRequest): Promise<HitRateReport> {
+  const { prompts, policies, budgets, signal, onProgress } = request;
+  const rows: PromptRow[] = [];
+  const skipped: BrokenLine[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    signal?.throwIfAborted();
+    const row = await measurePrompt(request, prompt);
+    if (typeof row === "string") skipped.push({ line: prompt.line, reason: row });
+    else rows.push(row);
+    onProgress?.(index + 1, prompts.length);
+  }
+  if (rows.length === 0) {
+    throw new PromptError(
+      `Cannot measure hit rates: the model can read none of ${prompts.length} prompts; line ` +
+        `${skipped[0]?.line}: ${skipped[0]?.reason}`,
+    );
+  }
+  const { seed = 0 } = request;
+  return {
+    rows,
+    skipped,
+    results: policies.flatMap(({ label: policy }) =>
+      budgets.map(({ label: budget }) => summary(rows, policy, budget, seed))
+    ),
+    localShares: Object.keys(rows[0]?.localShares ?? {}).map((policy) => ({
+      policy,
+      share: estimate(rows.map(({ localShares }) => localShares[policy] ?? NaN), seed),
+    })),
+  };
+}
+
+function summary(
+  rows: readonly PromptRow[],
+  policy: string,
+  budget: string,
+  seed: number,
+): HitRate {
+  const hits = rows.flatMap((row) => row.hits)
+    .filter((hit) => hit.policy === policy && hit.budget === budget);
+  const values = (pick: (hit: PromptHit) => number | null) =>
+    hits.map(pick).filter((value) => value !== null);
+  const hitRate = estimate(values((hit) => hit.hitRate), seed);
+  return {
+    policy,
+    budget,
+    hitRate,
+    attentionMass: estimate(values((hit) => hit.attentionMass), seed),
+    leftOut: rows.length - hitRate.n,
+  };
+}
+
+/** Measures one prompt, or says why the model cannot read it. */
+async function measurePrompt(
+  request: HitRateRequest,
+  { line, prompt, response }: EvaluationPrompt,
+): Promise<PromptRow | string> {
+  const { model, policies, signal, responseTokens = RESPONSE_TOKENS } = request;
+  const { engine, tokenizer } = model;
+  const ids = promptIds(prompt, tokenizer);
+  const answer = response === undefined
+    ? undefined
+    : answerIds(response, tokenizer).slice(0, responseTokens);
+  const problem = findProblem(ids, answer, responseTokens, model);
+  if (problem !== undefined) return problem;
+  using evidence = await readEvidence({
+    engine,
+    facts: await model.facts(),
+    ids,
+    policies: policies.map(({ policy }) => policy),
+    answerTokens: responseTokens,
+    ...(answer ? { answer } : {}),
+    ...(request.chunk === undefined ? {} : { chunk: request.chunk }),
+    ...(signal ? { signal } : {}),
+  });
+  return {
+    line,
+    tokens: ids.length,
+    answerTokens: evidence.answer.length,
+    hits: await hitsOf(request, evidence),
+    localShares: localSharesOf(request, evidence),
+  };
+}
+
+async function hitsOf(
+  { model, policies, budgets }: HitRateRequest,
+  evidence: PromptEvidence,
+): Promise<PromptHit[]> {
+  const { layers, heads, kvHeads, headDim } = model.config;
+  const { tokens, answerAttention } = evidence;
+  const scores = answerAttention.map((ofLayer) => groupMean(ofLayer, heads, kvHeads, tokens));
+  const hits: PromptHit[] = [];
+  for (const { label: policy, policy: asked } of policies) {
+    for (const { label: budget, budget: amount } of budgets) {
+      const count = keepCount(tokens, amount, { layers, kvHeads, headDim });
+      if (count >= tokens) {
+        hits.push({ policy, budget, hitRate: null, attentionMass: null });
+        continue;
+      }
+      const kept = await evidence.keep(asked, amount);
+      const catches = kept.map((ofLayer, layer) =>
+        compareWithReference(ofLayer, scores[layer] ?? new Float32Array(0), count)
+      );
+      hits.push({
+        policy,
+        budget,
+        hitRate: mean(catches.map(({ hitRate }) => hitRate)),
+        attentionMass: mean(catches.map(({ attentionMass }) => attentionMass)),
+      });
+    }
+  }
+  return hits;
+}
+
+function localSharesOf(
+  { policies, model: { config: { heads, kvHeads } } }: HitRateRequest,
+  evidence: PromptEvidence,
+): Record<string, number> {
+  const { tokens, answerAttention } = evidence;
+  const share = (attention: readonly Float32Array[]) =>
+    mean(
+      attention.map((ofLayer) => localShare(groupMean(ofLayer, heads, kvHeads, tokens), tokens)),
+    );
+  const shares: Record<string, number> = { response: share(answerAttention) };
+  for (const { label, policy } of policies) {
+    const attention = evidence.attention(policy);
+    if (attention) shares[label] = share(attention);
+  }
+  return shares;
+}
+
+function answerIds(response: KnownAnswer, tokenizer: Model["tokenizer"]): readonly number[] {
+  return "ids" in response ? response.ids : tokenizer.encode(response.text, { bos: false });
+}
+
+function findProblem(
+  ids: readonly number[],
+  answer: readonly number[] | undefined,
+  responseTokens: number,
+  { config: { context, vocabulary } }: HitRateRequest["model"],
+): string | undefined {
+  if (ids.length === 0) return "the prompt has no tokens";
+  if (answer?.length === 0) return "the response has no tokens";
+  const unknown = [...ids, ...answer ?? []].find((id) => id >= vocabulary);
+  if (unknown !== undefined) return `there is no token ${unknown}: ids go to ${vocabulary - 1}`;
+  const needed = ids.length + (answer?.length ?? responseTokens);
+  if (needed <= context) return undefined;
+  return `prompt and answer take ${needed} tokens, the model's context is ${context}`;
+}
