@@ -1,14 +1,37 @@
+import type { OptionSpec } from "./_options.ts";
 import { createPrng } from "./_random.ts";
-import type { ModelFacts, SoftTokens } from "./policy.ts";
+import { type ModelFacts, OptionError, type SoftTokens } from "./policy.ts";
+import { findShipped, type ShippedTokens } from "./soft_tokens/index.ts";
 
-/** Path or URL of a file of soft tokens, or the tokens themselves. */
+/** Path or URL of a file of soft tokens, the tokens themselves, or `"untrained"` for random ones. */
 export type SoftTokenSource = string | URL | SoftTokens;
 
-/** Soft tokens that the paper trains. */
+/** What a policy needs of its soft tokens. */
+export interface SoftTokenNeeds {
+  /** Name of the policy. */
+  readonly policy: string;
+  /** Whether trained tokens must come with adapters; otherwise they must come without. */
+  readonly adapters: boolean;
+  /** Command that trains some. */
+  readonly train: string;
+  /** Tokens that come with the project. @default {the table of `soft_tokens/`} */
+  readonly shipped?: readonly ShippedTokens[];
+}
+
+/** Soft tokens that the papers train. */
 const UNTRAINED_COUNT = 32;
 
+/** The option that every policy with soft tokens has. */
+export const softTokensOption: OptionSpec<SoftTokenSource | undefined> = {
+  type: 'a path, a URL, soft tokens or "untrained"',
+  default: undefined,
+  about: "safetensors file of trained soft tokens; when absent those that come with the project " +
+    'for the model, or else random ones, as with "untrained"',
+  accepts: isSoftTokenSource,
+};
+
 /** Whether a value can be a source of soft tokens. */
-export function isSoftTokenSource(value: unknown): value is SoftTokenSource {
+function isSoftTokenSource(value: unknown): value is SoftTokenSource {
   if (typeof value === "string") return value !== "";
   return value instanceof URL ||
     (typeof value === "object" && value !== null && "embeddings" in value &&
@@ -17,33 +40,67 @@ export function isSoftTokenSource(value: unknown): value is SoftTokenSource {
 
 /** A source as it stands in records. */
 export function describeSource(source: SoftTokenSource | undefined): string {
-  if (source === undefined) return "untrained";
+  if (source === undefined) return "default";
   if (typeof source === "string") return source;
   return source instanceof URL ? source.href : `${source.count} given tokens`;
 }
 
 /**
- * A loader that reads its source once per model; a failed reading is tried again.
+ * A loader that reads its source once per model; a failed reading is tried again. It throws an
+ * {@linkcode OptionError} if the tokens come with adapters that the policy does not run, or without
+ * those that it needs.
  */
 export function softTokenLoader(
   source: SoftTokenSource | undefined,
+  needs: SoftTokenNeeds,
 ): (model: ModelFacts) => Promise<SoftTokens> {
   const loaded = new Map<string, Promise<SoftTokens>>();
   return (model) => {
     const { fingerprint } = model;
     const known = loaded.get(fingerprint);
     if (known !== undefined) return known;
-    const tokens = load(source, model);
+    const tokens = load(source, needs, model);
     loaded.set(fingerprint, tokens);
     tokens.catch(() => loaded.delete(fingerprint));
     return tokens;
   };
 }
 
-async function load(source: SoftTokenSource | undefined, model: ModelFacts): Promise<SoftTokens> {
-  if (source === undefined) return untrainedSoftTokens(model);
-  const given = typeof source === "string" || source instanceof URL;
-  return given ? await model.readSoftTokens(source) : source;
+async function load(
+  source: SoftTokenSource | undefined,
+  needs: SoftTokenNeeds,
+  model: ModelFacts,
+): Promise<SoftTokens> {
+  if (source === "untrained") return untrainedSoftTokens(model);
+  const found = source ?? findShipped(needs.policy, model, needs.shipped);
+  if (found === undefined) {
+    const note = `none ship for this model; train some with \`${needs.train}\``;
+    return { ...untrainedSoftTokens(model), note };
+  }
+  const given = typeof found === "string" || found instanceof URL;
+  const tokens = given ? await model.readSoftTokens(found) : found;
+  checkAdapters(tokens, describeSource(found), needs);
+  return tokens;
+}
+
+/** Untrained adapters would add zero, so untrained tokens need none. */
+function checkAdapters(
+  { adapters, trained }: SoftTokens,
+  source: string,
+  { policy, adapters: needed, train }: SoftTokenNeeds,
+): void {
+  if (needed && trained && adapters === undefined) {
+    throw new OptionError(
+      `Cannot use ${source} with policy '${policy}': these soft tokens have no adapters; train some ` +
+        `that have with \`${train}\`, or use a policy that needs none`,
+    );
+  }
+  if (!needed && adapters !== undefined) {
+    throw new OptionError(
+      `Cannot use ${source} with policy '${policy}': these soft tokens were trained with adapters, ` +
+        `which it does not run; train some without with \`${train}\`, or use a policy that runs them`,
+    );
+  }
 }
 
 /**

@@ -1,60 +1,18 @@
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling, poolingOptions } from "./_pool.ts";
-import {
-  describeSource,
-  isSoftTokenSource,
-  softTokenLoader,
-  type SoftTokenSource,
-} from "./_soft_tokens.ts";
+import { type PolicyAbout, readOptions } from "./_options.ts";
+import { softJudge, type SoftJudgeOptions, softJudgeOptions } from "./_soft_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
+const PAPER = "https://arxiv.org/abs/2509.10798";
+
 /** Options of {@linkcode judgeQ}. */
-export interface JudgeQOptions {
-  /**
-   * Path or URL of a safetensors file with trained soft tokens, or the tokens themselves.
-   *
-   * @default {32 untrained tokens}
-   */
-  readonly softTokens?: SoftTokenSource | undefined;
-  /**
-   * Last prompt tokens that are always kept.
-   *
-   * @default {32}
-   */
-  readonly window?: number;
-  /**
-   * Tokens that are pooled together, odd.
-   *
-   * @default {7}
-   */
-  readonly kernel?: number;
-  /**
-   * How they are pooled.
-   *
-   * @default {"max"}
-   */
-  readonly pooling?: Pooling;
-}
+export interface JudgeQOptions extends SoftJudgeOptions {}
 
 /** What the registry says about {@linkcode judgeQ}. */
 export const about: PolicyAbout<JudgeQOptions> = {
   name: "judge_q",
   summary: "Keeps the tokens that trained soft tokens, appended to the prompt, attend to.",
-  paper: "https://arxiv.org/abs/2509.10798",
-  options: {
-    softTokens: {
-      type: "a path, a URL or soft tokens",
-      default: undefined,
-      about: "safetensors file of trained soft tokens; untrained ones when absent",
-      accepts: isSoftTokenSource,
-    },
-    window: integer({
-      least: 0,
-      default: 32,
-      about: "last prompt tokens that are always kept",
-    }),
-    ...poolingOptions,
-  },
+  paper: PAPER,
+  options: softJudgeOptions,
 };
 
 /**
@@ -64,11 +22,12 @@ export const about: PolicyAbout<JudgeQOptions> = {
  *
  * Paper: https://arxiv.org/abs/2509.10798
  *
- * Differs from the paper: a KV head's score is the mean over its group of query heads. Without a file
- * the soft tokens are random and untrained: the mechanism runs, its quality is not the paper's.
+ * Differs from the paper: a KV head's score is the mean over its group of query heads. Where no
+ * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
+ * quality is not the paper's, and the session's notes say so.
  *
- * @throws {OptionError} If an option is unknown or out of range. A file that is damaged or made for
- * another model is refused when the first prompt is evicted.
+ * @throws {OptionError} If an option is unknown or out of range. A file that is damaged, has adapters
+ * or was made for another model is refused when a prompt is read.
  *
  * @example
  * ```ts
@@ -80,18 +39,10 @@ export const about: PolicyAbout<JudgeQOptions> = {
  * ```
  */
 export function judgeQ(options: JudgeQOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { softTokens, window, kernel, pooling } = settings;
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: "https://arxiv.org/abs/2509.10798",
-    options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
-    evidence: { kind: "soft", tokens: softTokenLoader(softTokens) },
-    protect: { recent: window },
-    async score(layer) {
-      const { length } = layer;
-      return pool(await layer.groupAttention(), length, { kernel, pooling, end: length });
-    },
+  return softJudge(PAPER, readOptions(about, options), {
+    policy: about.name,
+    adapters: false,
+    train: "kvjudge train judge-q",
   });
 }
 

@@ -13,6 +13,7 @@
  */
 export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
 export type { Pooling } from "./_pool.ts";
+export type { SoftJudgeOptions } from "./_soft_judge.ts";
 export type { SoftTokenSource } from "./_soft_tokens.ts";
 export {
   createPolicy,
@@ -25,6 +26,7 @@ export { full, type FullOptions } from "./full.ts";
 export { h2o, type H2oOptions } from "./h2o.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
 export { knorm, type KnormOptions } from "./knorm.ts";
+export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
 export { oracle, type OracleOptions } from "./oracle.ts";
 export * from "./policy.ts";
 export { random, type RandomOptions } from "./random.ts";

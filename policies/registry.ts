@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "full" | "h2o" | "judge_q" | "knorm" | "oracle" | "random" | "snapkv" | "streaming_llm";
+export type PolicyName = "full" | "h2o" | "judge_q" | "knorm" | "lookahead_kv" | "oracle" | "random" | "snapkv" | "streaming_llm";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
@@ -31,7 +31,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     paper: "https://arxiv.org/abs/2509.10798",
     evidence: "soft",
     options: [
-      {"name":"softTokens","type":"a path, a URL or soft tokens","about":"safetensors file of trained soft tokens; untrained ones when absent"},
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
       {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
@@ -45,6 +45,19 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "none",
     options: [],
     load: () => import("./knorm.ts"),
+  },
+  lookahead_kv: {
+    name: "lookahead_kv",
+    summary: "Keeps what trained lookahead tokens, which run with low-rank weights, attend to.",
+    paper: "https://arxiv.org/abs/2603.10899",
+    evidence: "soft",
+    options: [
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+      {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+    ],
+    load: () => import("./lookahead_kv.ts"),
   },
   oracle: {
     name: "oracle",

@@ -2,16 +2,15 @@ import type { ModelFacts } from "../policies/policy.ts";
 import { createStepKernel, type StepKernel } from "../kernels/step.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
-import { readRows } from "./checkpoint/read_rows.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
 import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
+import { modelFacts } from "./model_facts.ts";
 import { homeFolder } from "./models/home.ts";
 import { resolveModel } from "./models/resolve_model.ts";
 import { defaultThreads, prefillArithmetic } from "./processor.ts";
 import { createSession, type Session, type SessionOptions } from "./session.ts";
-import { readSoftTokens } from "./soft_tokens.ts";
 import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { type Precision, type PrecisionChoice, settlePrecision } from "./weights/precision.ts";
@@ -115,7 +114,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     precision,
     engine,
     fingerprint: () => checkpoint.fingerprint(),
-    facts: () => facts ??= factsOf(checkpoint),
+    facts: () => facts ??= modelFacts(checkpoint),
     session(sessionOptions) {
       checkOpen();
       return createSession({ engine, tokenizer, facts: model.facts, now }, sessionOptions);
@@ -144,22 +143,4 @@ function checkThreads(threads: number): void {
   throw new KvjudgeError(
     `Cannot run on ${threads} threads: threads must be an integer of at least 1`,
   );
-}
-
-// Enough rows to know their size; reading all of a large vocabulary would take seconds.
-const SAMPLED_ROWS = 1024;
-
-async function factsOf(checkpoint: Checkpoint): Promise<ModelFacts> {
-  const { hidden, layers, vocabulary } = checkpoint.config;
-  const embedding = checkpoint.tensors.get("model.embed_tokens.weight");
-  if (!embedding) throw new CheckpointError(`Cannot find the embeddings in ${checkpoint.path}`);
-  const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
-  const squares = rows.reduce((sum, value) => sum + value * value, 0);
-  return {
-    hidden,
-    layers,
-    fingerprint: await checkpoint.fingerprint(),
-    embeddingRms: Math.sqrt(squares / rows.length),
-    readSoftTokens,
-  };
 }

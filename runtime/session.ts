@@ -205,8 +205,14 @@ function checkLength(ids: readonly number[], { config: { context, vocabulary } }
 
 function notesOn(reading: Reading | undefined, policy: Policy): string[] {
   if (!reading || policy.evicts === false) return [];
-  const everything = reading.kept.every((heads) => heads[0]?.length === reading.tokens);
-  return everything
-    ? [`nothing was evicted: the budget covers the prompt's ${reading.tokens} tokens`]
-    : [];
+  const notes: string[] = [];
+  if (reading.kept.every((heads) => heads[0]?.length === reading.tokens)) {
+    notes.push(`nothing was evicted: the budget covers the prompt's ${reading.tokens} tokens`);
+  }
+  const { softTokens } = reading;
+  if (softTokens?.trained === false) {
+    const { note } = softTokens;
+    notes.push(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);
+  }
+  return notes;
 }

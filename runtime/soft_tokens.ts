@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { MaybePromise, ModelFacts, SoftTokens } from "../policies/policy.ts";
 import { readFloats, readSafetensors } from "./checkpoint/safetensors.ts";
 import { CheckpointError, FetchError } from "./errors.ts";
+import { readAdapters } from "./soft_adapters.ts";
 
 /** Name of the tensor in a file of soft tokens, `[count, hidden]`. */
 export const SOFT_TOKENS_TENSOR = "soft_tokens";
@@ -9,9 +10,12 @@ export const SOFT_TOKENS_TENSOR = "soft_tokens";
 /** Metadata key of the fingerprint of the model that the soft tokens were trained for. */
 export const MODEL_FINGERPRINT_KEY = "model_fingerprint";
 
+/** Metadata key of what all formats of that model share. */
+export const MODEL_IDENTITY_KEY = "model_identity";
+
 /**
- * Reads trained soft tokens from a safetensors file; metadata other than the fingerprint becomes
- * their card.
+ * Reads trained soft tokens, and the adapters beside them, from a safetensors file; metadata other
+ * than the model's fingerprint and identity becomes their card.
  *
  * @param source Path, or `file:`, `http:` or `https:` URL.
  * @throws {CheckpointError} If the file is missing, damaged or holds no soft tokens.
@@ -57,7 +61,8 @@ export async function readSoftTokens(source: string | URL): Promise<SoftTokens> 
  * import { assertRejects } from "@std/assert";
  *
  * const readSoftTokens = () => Promise.reject();
- * const model = { hidden: 4, layers: 1, fingerprint: "abc", embeddingRms: 1, readSoftTokens };
+ * const names = { fingerprint: "abc", identity: "def" };
+ * const model = { hidden: 4, layers: 1, ...names, embeddingRms: 1, readSoftTokens };
  * const tokens = () => ({ count: 1, hidden: 8, embeddings: new Float32Array(8), trained: true });
  * await assertRejects(() => resolveSoftTokens(tokens, model), Error, "size 8");
  * ```
@@ -67,17 +72,20 @@ export async function resolveSoftTokens(
   model: ModelFacts,
 ): Promise<SoftTokens> {
   const resolved = await tokens(model);
-  const { count, hidden, embeddings, fingerprint } = resolved;
+  const { count, hidden, embeddings } = resolved;
   if (hidden !== model.hidden) {
     throw new CheckpointError(
       `Cannot use soft tokens of size ${hidden}: the model's embeddings have size ${model.hidden}; ` +
         "use soft tokens that were trained for this model",
     );
   }
-  if (fingerprint !== undefined && fingerprint !== model.fingerprint) {
+  if (!isSameModel(resolved, model)) {
+    const { card, fingerprint, identity } = resolved;
+    const named = fingerprint === undefined ? `identity ${identity}` : `fingerprint ${fingerprint}`;
     throw new CheckpointError(
-      `Cannot use soft tokens of the model with fingerprint ${fingerprint}: this model has ` +
-        `${model.fingerprint}; use soft tokens that were trained for this model`,
+      `Cannot use soft tokens of ${card?.model ?? "a model"} with ${named}: this model has ` +
+        `fingerprint ${model.fingerprint} and is not that one in another format; use soft tokens ` +
+        "that were trained for this model",
     );
   }
   if (!Number.isInteger(count) || count < 1 || embeddings.length !== count * hidden) {
@@ -94,10 +102,16 @@ export async function resolveSoftTokens(
   return resolved;
 }
 
+/** Tokens that name no model fit every one. */
+function isSameModel({ fingerprint, identity }: SoftTokens, model: ModelFacts): boolean {
+  if (fingerprint === undefined && identity === undefined) return true;
+  return fingerprint === model.fingerprint || identity === model.identity;
+}
+
 function readFile(path: string, source: string): SoftTokens {
   try {
-    const { metadata } = readSafetensors(path);
-    const { shape, data } = readFloats(path, SOFT_TOKENS_TENSOR);
+    const header = readSafetensors(path);
+    const { shape, data } = readFloats(path, SOFT_TOKENS_TENSOR, header);
     const [count = 0, hidden = 0] = shape;
     if (shape.length !== 2 || count < 1 || hidden < 1) {
       throw new CheckpointError(
@@ -105,12 +119,19 @@ function readFile(path: string, source: string): SoftTokens {
           `[${shape.join(", ")}]`,
       );
     }
-    const { [MODEL_FINGERPRINT_KEY]: fingerprint, ...card } = metadata;
+    const {
+      [MODEL_FINGERPRINT_KEY]: fingerprint,
+      [MODEL_IDENTITY_KEY]: identity,
+      ...card
+    } = header.metadata;
+    const adapters = readAdapters(path, header);
     return {
       count,
       hidden,
       embeddings: data,
+      ...(adapters === undefined ? {} : { adapters }),
       ...(fingerprint === undefined ? {} : { fingerprint }),
+      ...(identity === undefined ? {} : { identity }),
       trained: true,
       card,
     };

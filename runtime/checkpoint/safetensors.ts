@@ -1,7 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 import { openRange } from "./file_range.ts";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16 } from "./half.ts";
-import { readSafetensors } from "./safetensors_header.ts";
+import { readSafetensors, type SafetensorsHeader } from "./safetensors_header.ts";
 
 export {
   readSafetensors,
@@ -28,14 +28,18 @@ export interface SafetensorsInput extends SafetensorsTensor {
 }
 
 /**
- * Reads one tensor of a safetensors file into memory. The header is read anew each time: meant for
- * small files such as soft tokens, not for weights.
+ * Reads one tensor of a safetensors file into memory: meant for small files such as soft tokens, not
+ * for weights.
  *
+ * @param header What {@linkcode readSafetensors} gave; read anew if it is left out.
  * @throws {CheckpointError} If the file is damaged, lacks the tensor, or stores it in a format other
  * than F32, F16, BF16, I32, I64, U8 and BOOL.
  */
-export function readTensor(path: string, name: string): SafetensorsTensor {
-  const { tensors } = readSafetensors(path);
+export function readTensor(
+  path: string,
+  name: string,
+  { tensors }: SafetensorsHeader = readSafetensors(path),
+): SafetensorsTensor {
   const entry = tensors.get(name);
   if (!entry) {
     throw new CheckpointError(
@@ -80,8 +84,9 @@ export function readTensor(path: string, name: string): SafetensorsTensor {
 export function readFloats(
   path: string,
   name: string,
+  header?: SafetensorsHeader,
 ): { readonly shape: readonly number[]; readonly data: Float32Array } {
-  const { shape, data } = readTensor(path, name);
+  const { shape, data } = readTensor(path, name, header);
   if (data instanceof Float32Array) return { shape, data };
   throw new CheckpointError(
     `Cannot read tensor "${name}" of ${path}: it holds integers where F32, F16 or BF16 is needed.`,

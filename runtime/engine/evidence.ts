@@ -1,5 +1,7 @@
-import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts";
+import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
+import { adapterShape } from "../soft_adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
@@ -30,6 +32,23 @@ export function observationFor(evidence: Evidence): Observation {
     case "given":
       return "none";
   }
+}
+
+/**
+ * The soft tokens that evidence needs. To be asked before a prompt is read, so that a file that does
+ * not fit costs no reading.
+ *
+ * @throws {CheckpointError} If they do not fit the model.
+ */
+export async function softTokensFor(
+  evidence: Evidence,
+  facts: ModelFacts,
+  config: ModelConfig,
+): Promise<SoftTokens | undefined> {
+  if (evidence.kind !== "soft") return undefined;
+  const tokens = await resolveSoftTokens(evidence.tokens, facts);
+  if (tokens.adapters) adapterShape(tokens.adapters, config);
+  return tokens;
 }
 
 /** What {@linkcode gatherEvidence} works on. */

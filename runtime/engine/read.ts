@@ -1,9 +1,14 @@
-import type { ModelFacts, Policy } from "../../policies/policy.ts";
+import type { Evidence, ModelFacts, Policy, SoftTokens } from "../../policies/policy.ts";
 import type { Budget } from "../budget.ts";
 import { evictLayer } from "../evict/evict_layer.ts";
 import { keepPerLayer } from "../evict/keep_per_layer.ts";
 import type { Engine, Sequence } from "./engine.ts";
-import { type GatheredAttention, gatherEvidence, observationFor } from "./evidence.ts";
+import {
+  type GatheredAttention,
+  gatherEvidence,
+  observationFor,
+  softTokensFor,
+} from "./evidence.ts";
 import { layerView } from "./layer_view.ts";
 import { prefill } from "./prefill.ts";
 
@@ -49,6 +54,8 @@ export interface Reading {
   readonly bytes: { readonly before: number; readonly after: number };
   /** Milliseconds of each phase. */
   readonly times: ReadTimes;
+  /** The soft tokens that judged, if any did. */
+  readonly softTokens?: SoftTokens;
 }
 
 /** Reads a prompt into an empty sequence and evicts what the policy does not keep. */
@@ -63,16 +70,18 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   });
   // Where everything is kept, nothing is scored, and nothing need be gathered.
   const evicts = request.scores || keep.some((count) => count < ids.length);
+  const soft = evicts
+    ? await softTokensFor(policy.evidence, request.facts, engine.config)
+    : undefined;
+  const evidence: Evidence = soft ? { kind: "soft", tokens: () => soft } : policy.evidence;
   const start = now();
   const prefilled = await prefill(engine, sequence, ids, {
     ...request,
-    observe: evicts ? observationFor(policy.evidence) : "none",
+    observe: evicts ? observationFor(evidence) : "none",
   });
   const read = now();
   const before = cache.bytes;
-  const attention = evicts
-    ? await gatherEvidence(policy.evidence, { ...request, prefilled })
-    : undefined;
+  const attention = evicts ? await gatherEvidence(evidence, { ...request, prefilled }) : undefined;
   const gathered = now();
   const { kept, scores, compaction } = await evict(request, keep, attention);
   const end = now();
@@ -88,6 +97,7 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
       selection: end - gathered - compaction,
       compaction,
     },
+    ...(soft ? { softTokens: soft } : {}),
   };
 }
 

@@ -71,6 +71,41 @@ Deno.test("readSoftTokens() takes half precision, and a file for any model", () 
     assertEquals(await readSoftTokens(path), { ...others, card: {} });
   }, {}));
 
+Deno.test("readSoftTokens() reads the adapters and the model's names beside the tokens", () =>
+  withFile({
+    soft_tokens,
+    "adapter.0.q.a": { shape: [3, 2], data },
+    "adapter.0.q.b": { shape: [2, 1], data: data.slice(0, 2), dtype: "F16" },
+    other: soft_tokens,
+  }, async (path) => {
+    const { adapters, fingerprint, identity, card } = await readSoftTokens(path);
+    assertEquals(adapters, {
+      rank: 2,
+      tensors: { "adapter.0.q.a": data, "adapter.0.q.b": data.slice(0, 2) },
+    });
+    assertEquals({ fingerprint, identity, card }, {
+      fingerprint: "abc",
+      identity: "def",
+      card: { steps: "100" },
+    });
+  }, { ...metadata, model_identity: "def" }));
+
+Deno.test("readSoftTokens() refuses adapters of a strange name or of two ranks", async () => {
+  for (
+    const [name, shape, message] of [
+      ["adapter.0.q.b", [3, 2], 'its tensor "adapter.0.q.b" must be [2, outputs], it is [3, 2]'],
+      ["adapter.1.q.a", [2, 3], 'its tensor "adapter.1.q.a" must be [inputs, 2], it is [2, 3]'],
+      ["adapter.1.q.a", [3, 2, 1], "it is [3, 2, 1]"],
+      ["adapter.1.qkv.a", [3, 2], 'a tensor named "adapter.1.qkv.a" is no adapter'],
+    ] as const
+  ) {
+    const tensors = { "adapter.0.q.a": { shape: [3, 2], data }, [name]: { shape, data } };
+    await withFile({ soft_tokens, ...tensors }, async (path) => {
+      await assertRejects(() => readSoftTokens(path), CheckpointError, message);
+    });
+  }
+});
+
 Deno.test("readSoftTokens() refuses files that hold no soft tokens", async () => {
   await assertRejects(() => readSoftTokens("nowhere.safetensors"), CheckpointError, "not exist");
   await withFile({ other: soft_tokens }, async (path) => {
@@ -97,6 +132,7 @@ const model: ModelFacts = {
   hidden: 3,
   layers: 1,
   fingerprint: "abc",
+  identity: "same",
   embeddingRms: 1,
   readSoftTokens,
 };
@@ -111,16 +147,25 @@ Deno.test("resolveSoftTokens() passes the model's facts on and fitting tokens ba
   assertEquals(seen, [model]);
   const { fingerprint: _any, ...forAnyModel } = expected;
   assertEquals(await resolveSoftTokens(() => forAnyModel, model), forAnyModel);
+  const otherFormat = { ...expected, fingerprint: "def", identity: "same" };
+  assertEquals(await resolveSoftTokens(() => otherFormat, model), otherFormat);
 });
 
 Deno.test("resolveSoftTokens() refuses tokens of another model, size or shape", async () => {
   const nan = data.with(2, NaN);
+  const { fingerprint: _any, ...unnamed } = expected;
   for (
     const [given, message] of [
       [
         { ...expected, fingerprint: "def" },
-        "of the model with fingerprint def: this model has abc",
+        "of a model with fingerprint def: this model has fingerprint abc and is not that one in " +
+        "another format",
       ],
+      [
+        { ...expected, fingerprint: "def", identity: "other", card: { model: "Tiny" } },
+        "of Tiny with fingerprint def",
+      ],
+      [{ ...unnamed, identity: "other" }, "of a model with identity other"],
       [{ ...expected, hidden: 2, count: 3 }, "of size 2: the model's embeddings have size 3"],
       [{ ...expected, count: 3 }, "3 tokens of size 3 take 9 numbers, there are 6"],
       [{ ...expected, count: 0, embeddings: new Float32Array(0) }, "0 tokens of size 3"],

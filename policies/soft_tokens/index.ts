@@ -1,0 +1,25 @@
+import type { ModelFacts } from "../policy.ts";
+
+/** Trained soft tokens that come with the project. */
+export interface ShippedTokens {
+  /** Name of the policy that they were trained for. */
+  readonly policy: string;
+  /** Name of the model, for people. */
+  readonly model: string;
+  /** {@linkcode ModelFacts.identity} of the model: every format of it is served. */
+  readonly identity: string;
+  /** Address of the file, which lies beside this one wherever this one was imported from. */
+  readonly file: URL;
+}
+
+/** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
+export const SHIPPED: readonly ShippedTokens[] = [];
+
+/** Where the tokens of a policy for a model lie, if any ship. */
+export function findShipped(
+  policy: string,
+  { identity }: Pick<ModelFacts, "identity">,
+  shipped: readonly ShippedTokens[] = SHIPPED,
+): URL | undefined {
+  return shipped.find((tokens) => tokens.policy === policy && tokens.identity === identity)?.file;
+}
