@@ -1,6 +1,7 @@
 import { Command } from "@cliffy/command";
 import type { Subcommand } from "./_subcommand.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
+import { rightAnswersCommand } from "./eval/right_answers.ts";
 
 /**
  * `kvjudge eval`: measures policies.
@@ -16,5 +17,6 @@ export function evalCommand(version: string): Subcommand {
     .help({ colors: Deno.stdout.isTerminal() })
     .action(() => command.showHelp());
   command.command("hit_rate", hitRateCommand(version));
+  command.command("right_answers", rightAnswersCommand(version));
   return command;
 }

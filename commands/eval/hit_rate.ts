@@ -1,5 +1,5 @@
 import { LOCAL_TOKENS } from "../../evaluation/critical_hits.ts";
-import { type HitRateReport, measureHitRates, type PromptRow } from "../../evaluation/hit_rate.ts";
+import type { HitRateReport, PromptRow } from "../../evaluation/hit_rate.ts";
 import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation/prompt_set.ts";
 import type { Estimate } from "../../evaluation/statistics.ts";
 import { defined } from "../_defined.ts";
@@ -61,6 +61,7 @@ async function run(flags: HitRateFlags, version: string): Promise<void> {
   const place = flags.prompts === "-" ? "standard input" : flags.prompts;
   const set = readPromptSet(await readInput(flags.prompts, "prompts"), place);
   const prompts = set.prompts.slice(0, limit);
+  const { measureHitRates } = await import("../../evaluation/hit_rate.ts");
   await interruptible(async (signal) => {
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);

@@ -1,0 +1,149 @@
+import { EnumType } from "@cliffy/command";
+import { makeCodes } from "../../evaluation/right_answers/codes.ts";
+import {
+  type AnswerItem,
+  type QuestionPlace,
+  type Split,
+} from "../../evaluation/right_answers/item.ts";
+import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
+import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
+import { defined } from "../_defined.ts";
+import { interruptible } from "../_interrupt.ts";
+import { type ModelFlags, openModel } from "../_open_model.ts";
+import { write } from "../_output.ts";
+import { openProgress } from "../_progress.ts";
+import {
+  atLeast,
+  type EvalFlags,
+  measurementCommand,
+  readEvalSettings,
+  recordHead,
+} from "./_eval_command.ts";
+import { readHaystack } from "./_haystack.ts";
+import { percent, percents, table } from "./_table.ts";
+
+interface RightAnswersFlags extends ModelFlags, EvalFlags {
+  readonly kind: "facts" | "codes";
+  readonly items: number;
+  readonly split: Split;
+  readonly question: QuestionPlace | "both";
+  readonly tokens: number;
+  readonly haystack?: string | undefined;
+  readonly answerTokens: number;
+  readonly perPrompt?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** `kvjudge eval right_answers`: how many answers are right with what is kept. */
+export function rightAnswersCommand(version: string) {
+  return measurementCommand("snapkv,judge_q")
+    .description("Counts right answers, beside those of the whole cache and of the oracle.")
+    .type("kind", new EnumType(["facts", "codes"]))
+    .type("split", new EnumType(["validation", "test"]))
+    .type("place", new EnumType(["end", "front", "both"]))
+    .option(
+      "--kind <kind:kind>",
+      "facts: one fact planted in prose; codes: one of fifteen codes in a row.",
+      { default: "facts" as const },
+    )
+    .option("--items <count:integer>", "Questions.", { default: 50 })
+    .option("--split <split:split>", "validation to choose by, test to report.", {
+      default: "test" as const,
+    })
+    .option("--question <place:place>", "Where the question stands: end, front or both.", {
+      default: "end" as const,
+    })
+    .option("--tokens <count:integer>", "Tokens of the prose that a fact is planted in.", {
+      default: 800,
+    })
+    .option("--haystack <file:string>", "Text file of the prose; a story if absent.")
+    .option("--answer-tokens <count:integer>", "Most tokens of an answer.", { default: 32 })
+    .option("--per-prompt", "Add every answer.", { depends: ["json"] })
+    .example("Against SnapKV", "kvjudge eval right_answers --kind codes -p snapkv,judge_q -b 128")
+    .action((flags) => run(flags, version));
+}
+
+async function run(flags: RightAnswersFlags, version: string): Promise<void> {
+  const { kind, items: count, split, question, tokens, answerTokens, seed, chunk } = flags;
+  atLeast("--items", count, 1);
+  atLeast("--tokens", tokens, 1);
+  atLeast("--answer-tokens", answerTokens, 1);
+  const settings = await readEvalSettings(flags, answerTokens);
+  const haystack = kind === "facts" ? await readHaystack(flags.haystack) : "";
+  const { measureRightAnswers } = await import("../../evaluation/right_answers/measure.ts");
+  await interruptible(async (signal) => {
+    using progress = await openProgress();
+    await using model = await openModel(flags, progress, signal);
+    const report = await measureRightAnswers({
+      ...settings,
+      ...defined({ chunk }),
+      model,
+      items: await makeItems(flags, haystack, model.tokenizer),
+      places: question === "both" ? ["end", "front"] : [question],
+      answerTokens,
+      signal,
+      onProgress: (done, total) => progress.counting("questions", done, total),
+    });
+    progress.clear();
+    if (!flags.json) {
+      write(show(report));
+      return;
+    }
+    const facts = kind === "facts" ? { haystack: flags.haystack ?? "default", tokens } : {};
+    const head = await recordHead(version, model, settings, {
+      kind,
+      items: count,
+      split,
+      question,
+      ...facts,
+      answer_tokens: answerTokens,
+      seed,
+    });
+    write(`${JSON.stringify({ ...head, ...record(report, flags.perPrompt ?? false) })}\n`);
+  });
+}
+
+async function makeItems(
+  { kind, items, seed, split, tokens }: RightAnswersFlags,
+  haystack: string,
+  tokenizer: Tokenizer,
+): Promise<readonly AnswerItem[]> {
+  if (kind === "codes") return makeCodes({ items, seed, split });
+  const { makeFacts } = await import("../../evaluation/right_answers/facts.ts");
+  return makeFacts({ items, seed, split, haystack, tokens, tokenizer });
+}
+
+function show({ rows, results }: RightAnswersReport): string {
+  const counts = rows.map(({ tokens }) => tokens);
+  return [
+    `${rows.length} prompts of ${Math.min(...counts)} to ${
+      Math.max(...counts)
+    } tokens; shares in ` +
+    "percent, with 95 % intervals",
+    "",
+    table([
+      ["policy", "budget", "question", "right", "share", "interval", "of full's"],
+      ...results.map(({ policy, budget, question, right, total, interval, shareOfFull }) => [
+        policy,
+        budget ?? "all",
+        question,
+        `${right}/${total}`,
+        percent(right / total),
+        percents(interval),
+        percent(shareOfFull),
+      ]),
+    ]),
+  ].join("\n");
+}
+
+function record({ rows, results }: RightAnswersReport, perPrompt: boolean): object {
+  return {
+    results: results.map(({ interval, shareOfFull, ...result }) => ({
+      ...result,
+      share: result.right / result.total,
+      share_interval: interval,
+      share_of_full: shareOfFull,
+    })),
+    ...perPrompt ? { per_prompt: rows satisfies readonly AnswerRow[] } : {},
+  };
+}

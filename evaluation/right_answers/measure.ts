@@ -1,0 +1,169 @@
+import type { NamedBudget } from "../hit_rate.ts";
+import { keepCount } from "../../runtime/budget.ts";
+import { PromptError } from "../../runtime/errors.ts";
+import type { Model } from "../../runtime/model.ts";
+import { oracle } from "../../policies/oracle.ts";
+import type { NamedPolicy } from "../policy_list.ts";
+import { readEvidence } from "../prompt_evidence.ts";
+import { type Interval, wilson } from "../statistics.ts";
+import { type AnswerItem, isRight, messagesOf, type QuestionPlace } from "./item.ts";
+
+/** What {@linkcode measureRightAnswers} is to do. */
+export interface RightAnswersRequest {
+  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+  readonly items: readonly AnswerItem[];
+  /** Where the question stands; every item is asked in each way. */
+  readonly places: readonly QuestionPlace[];
+  /** Policies besides the whole cache and the oracle, which are always measured. */
+  readonly policies: readonly NamedPolicy[];
+  readonly budgets: readonly NamedBudget[];
+  /** Most tokens of an answer. @default {32} */
+  readonly answerTokens?: number;
+  /** Prompt tokens read at a time. @default {256} */
+  readonly chunk?: number;
+  readonly signal?: AbortSignal;
+  /** Is told how many prompts are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** One answer. */
+export interface GivenAnswer {
+  readonly policy: string;
+  /** `null` for the whole cache. */
+  readonly budget: string | null;
+  readonly text: string;
+  readonly right: boolean;
+}
+
+/** The answers to one prompt. */
+export interface AnswerRow {
+  readonly id: string;
+  readonly question: QuestionPlace;
+  readonly tokens: number;
+  readonly expected: string;
+  readonly answers: readonly GivenAnswer[];
+}
+
+/** One policy at one budget, with the question in one place. */
+export interface RightAnswers {
+  readonly question: QuestionPlace;
+  readonly policy: string;
+  /** `null` for the whole cache. */
+  readonly budget: string | null;
+  readonly right: number;
+  readonly total: number;
+  /** 95 % interval of `right / total`. */
+  readonly interval: Interval;
+  /** `right` against that of the whole cache; `null` if that is 0. */
+  readonly shareOfFull: number | null;
+}
+
+/** What was measured. */
+export interface RightAnswersReport {
+  readonly rows: readonly AnswerRow[];
+  readonly results: readonly RightAnswers[];
+}
+
+const ANSWER_TOKENS = 32;
+
+/** Names of the rows that are always there. */
+const FULL = "full";
+const ORACLE = "oracle";
+
+/**
+ * Counts right greedy answers: with the whole cache, and with what each policy keeps at each budget.
+ * Every prompt is read once; each answer is decoded from a copy of its cache.
+ *
+ * @throws {PromptError} If a prompt and its answer are longer than the model's context.
+ * @throws {BudgetError} If a policy protects more tokens than a budget keeps.
+ */
+export async function measureRightAnswers(
+  request: RightAnswersRequest,
+): Promise<RightAnswersReport> {
+  const { items, places, budgets, answerTokens = ANSWER_TOKENS, signal, onProgress } = request;
+  const asked = request.policies.filter(({ policy }) => policy.evicts !== false);
+  const policies = asked.some(({ label }) => label === ORACLE)
+    ? asked
+    : [...asked, { label: ORACLE, policy: oracle({ tokens: answerTokens }) }];
+  const rows: AnswerRow[] = [];
+  for (const question of places) {
+    for (const item of items) {
+      signal?.throwIfAborted();
+      rows.push(await answerItem({ ...request, policies, answerTokens }, item, question));
+      onProgress?.(rows.length, places.length * items.length);
+    }
+  }
+  const kinds = [
+    { policy: FULL, budget: null },
+    ...policies.flatMap(({ label }) =>
+      budgets.map((one) => ({ policy: label, budget: one.label }))
+    ),
+  ];
+  return {
+    rows,
+    results: places.flatMap((question) => kinds.map((kind) => count(rows, question, kind))),
+  };
+}
+
+async function answerItem(
+  request: RightAnswersRequest & { readonly answerTokens: number },
+  item: AnswerItem,
+  question: QuestionPlace,
+): Promise<AnswerRow> {
+  const { model, policies, budgets, answerTokens, signal, chunk } = request;
+  const { engine, tokenizer, config: { layers, kvHeads, headDim, context } } = model;
+  const ids = tokenizer.encodeChat(messagesOf(item, question));
+  if (ids.length + answerTokens > context) {
+    throw new PromptError(
+      `Cannot ask a question of ${ids.length} tokens: with ${answerTokens} of the answer they are ` +
+        `more than the model's context of ${context}; give fewer tokens`,
+    );
+  }
+  using evidence = await readEvidence({
+    engine,
+    facts: await model.facts(),
+    ids,
+    policies: policies.map(({ policy }) => policy),
+    answerTokens,
+    ...(chunk === undefined ? {} : { chunk }),
+    ...(signal ? { signal } : {}),
+  });
+  const given = (policy: string, budget: string | null, answer: readonly number[]): GivenAnswer => {
+    const text = tokenizer.decode(answer, { skipSpecial: true });
+    return { policy, budget, text, right: isRight(text, item.expected) };
+  };
+  const answers = [given(FULL, null, evidence.answer)];
+  for (const { label, policy } of policies) {
+    for (const { label: budget, budget: amount } of budgets) {
+      const all = keepCount(ids.length, amount, { layers, kvHeads, headDim }) >= ids.length;
+      const answer = all
+        ? evidence.answer
+        : await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens);
+      answers.push(given(label, budget, answer));
+    }
+  }
+  return { id: item.id, question, tokens: ids.length, expected: item.expected, answers };
+}
+
+interface Kind {
+  readonly policy: string;
+  readonly budget: string | null;
+}
+
+function count(rows: readonly AnswerRow[], question: QuestionPlace, kind: Kind): RightAnswers {
+  const ofPlace = rows.filter((row) => row.question === question);
+  const rightOf = ({ policy, budget }: Kind) =>
+    ofPlace.flatMap(({ answers }) => answers)
+      .filter((one) => one.policy === policy && one.budget === budget && one.right).length;
+  const right = rightOf(kind);
+  const full = rightOf({ policy: FULL, budget: null });
+  const total = ofPlace.length;
+  return {
+    question,
+    ...kind,
+    right,
+    total,
+    interval: wilson(right, total),
+    shareOfFull: full === 0 ? null : right / full,
+  };
+}
