@@ -160,13 +160,7 @@ Deno.test("readConversations() gives the records before and after a break in an 
   const whole = JSON.stringify(["a", "b", "c"].map((prompt) => ({ prompt })), undefined, 2);
   const cut = await read(whole.slice(0, whole.indexOf('"c"') + 2));
   assertEquals(prompts(cut), ["a", "b"]);
-  assertEquals(
-    cut.skipped,
-    [
-      { record: 3, line: 8, reason: "the text ends in the middle of it" },
-      { record: 4, line: 9, reason: "the text ends before the array does" },
-    ].slice(0, cut.skipped.length),
-  );
+  assertEquals(cut.skipped, [{ record: 3, line: 8, reason: "the text ends in the middle of it" }]);
   const between = await read(`[\n${good("a")},\n`);
   assertEquals(prompts(between), ["a"]);
   assertEquals(between.skipped, [
@@ -298,8 +292,8 @@ Deno.test("readConversations() takes time in proportion to the file", async () =
   const record = JSON.stringify(shareGpt("a", "b"));
   const set = await read(`[${Array(lines).fill(record).join(",")}]`);
   assertEquals(set.examples.length, lines);
-  const broken = await read(`[${'{"prompt": "x",\n'.repeat(2000)}{"prompt": "y"}]`).catch((error) =>
-    error
-  );
-  assert(broken instanceof TrainingError);
+  // Each of these records swallows all that follow it, until reading gives up.
+  const damaged = await read(`[\n{"prompt": "y"},${'\n{"prompt": "x",'.repeat(lines)}\n]`);
+  assertEquals(damaged.examples.length, 1);
+  assertMatch(damaged.skipped.at(-1)?.reason ?? "", /too damaged to read on/);
 });
