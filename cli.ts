@@ -32,6 +32,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "List the policies.",
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),
   },
+  inspect: {
+    description: "Show what a file of soft tokens holds.",
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand(),
+  },
   models: {
     description: "List models, fetch one.",
     load: async () => (await import("./commands/models.ts")).modelsCommand(),

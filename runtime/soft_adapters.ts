@@ -24,7 +24,7 @@ export function readAdapters(path: string, header: SafetensorsHeader): SoftAdapt
   let rank: number | undefined;
   const tensors: Record<string, Float32Array> = {};
   for (const name of names) {
-    const { part } = parseName(name, path);
+    const { part } = parseAdapterName(name, path);
     const { shape, data } = readFloats(path, name, header);
     const own = part === "a" ? shape[1] : shape[0];
     rank ??= own;
@@ -54,7 +54,7 @@ export function adapterShape(
       `Cannot use adapters of rank ${rank}: the rank must be an integer of at least 1`,
     );
   }
-  const present = new Set(Object.keys(tensors).map((name) => parseName(name).projection));
+  const present = new Set(Object.keys(tensors).map((name) => parseAdapterName(name).projection));
   const shape = { rank, projections: PROJECTIONS.filter((projection) => present.has(projection)) };
   const expected = adapterTensors({ ...config, layers: { length: config.layers } }, shape);
   const known = new Set(expected.map(({ name }) => name));
@@ -88,12 +88,25 @@ export function adapterShape(
   return shape;
 }
 
-function parseName(name: string, path?: string): { projection: Projection; part: string } {
-  const [, , projection, part = ""] = NAME.exec(name) ?? [];
-  const known = PROJECTIONS.find((one) => one === projection);
-  if (known) return { projection: known, part };
+/** What the name of an adapter tensor says. */
+export interface AdapterName {
+  readonly layer: number;
+  readonly projection: Projection;
+  readonly part: "a" | "b";
+}
+
+/**
+ * Takes the name of an adapter tensor apart.
+ *
+ * @param source Where it stands, for the error.
+ * @throws {CheckpointError} If it is none.
+ */
+export function parseAdapterName(name: string, source = "adapters"): AdapterName {
+  const [, layer, word, part] = NAME.exec(name) ?? [];
+  const projection = PROJECTIONS.find((one) => one === word);
+  if (projection) return { layer: Number(layer), projection, part: part === "a" ? "a" : "b" };
   throw new CheckpointError(
-    `Cannot use ${path ?? "adapters"}: a tensor named "${name}" is no adapter, which is ` +
+    `Cannot use ${source}: a tensor named "${name}" is no adapter, which is ` +
       `"adapter.LAYER.PROJECTION.a" or ".b" with one of ${PROJECTIONS.join(", ")}`,
   );
 }

@@ -24,6 +24,11 @@ export interface SoftTokenCard {
   readonly command?: string;
 }
 
+const KEYS: ReadonlySet<string> = new Set([
+  ...["model", "data_hash", "settings", "loss_start", "loss_end", "hit_rate"],
+  ...["created", "version", "command"],
+]);
+
 /**
  * Reads a card from a file's metadata. Fields that are missing or unreadable are left out: a foreign
  * file need not have any.
@@ -50,6 +55,13 @@ export function parseCard(metadata: Readonly<Record<string, string>>): SoftToken
     version: text("version"),
     command: text("command"),
   });
+}
+
+/** Metadata that is no part of a card. */
+export function unknownMetadata(
+  metadata: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter(([key]) => !KEYS.has(key)));
 }
 
 /**

@@ -1,0 +1,184 @@
+import { Command } from "@cliffy/command";
+import type { SoftTokens } from "../policies/policy.ts";
+import type { SoftTokenCard } from "../runtime/soft_token_card.ts";
+import { interruptible } from "./_interrupt.ts";
+import { formatBytes, write } from "./_output.ts";
+import { openProgress } from "./_progress.ts";
+import type { Subcommand } from "./_subcommand.ts";
+
+/** What is known of a file of soft tokens. */
+interface Inspection {
+  readonly source: string;
+  readonly tokens: number;
+  readonly hidden: number;
+  /** Euclidean norms of the tokens. */
+  readonly norms: { readonly min: number; readonly mean: number; readonly max: number };
+  readonly adapters?: AdapterSummary;
+  readonly fingerprint?: string;
+  readonly identity?: string;
+  readonly card: SoftTokenCard;
+  /** The rest of the file's metadata. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly fit?: Fit;
+}
+
+interface AdapterSummary {
+  readonly rank: number;
+  readonly layers: number;
+  readonly projections: readonly string[];
+  readonly bytes: number;
+}
+
+/** Whether the tokens fit a model. */
+interface Fit {
+  readonly model: string;
+  readonly fits: boolean;
+  /** Why not. */
+  readonly reason?: string;
+  /** Norm of the model's own embeddings, root mean square. */
+  readonly embeddingNorm: number;
+}
+
+/** `kvjudge inspect`: what a file of soft tokens holds. */
+export function inspectCommand(): Subcommand {
+  return new Command()
+    .name("kvjudge inspect")
+    .description("Shows what a file of soft tokens holds and how it was made.")
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .arguments("<file:string>")
+    .option("-m, --model <model:string>", "Also say whether it fits this model.")
+    .option("--json", "Print one JSON object.")
+    .example("Whether tokens fit a model", "kvjudge inspect soft.safetensors -m qwen3-0.6b")
+    .action(({ model, json }, file) =>
+      interruptible(async (signal) => {
+        const inspection = await inspect(file, model, signal);
+        write(json ? `${JSON.stringify(inspection)}\n` : show(inspection));
+      })
+    );
+}
+
+async function inspect(
+  source: string,
+  model: string | undefined,
+  signal: AbortSignal,
+): Promise<Inspection> {
+  const { readSoftTokens } = await import("../runtime/soft_tokens.ts");
+  const { parseCard, unknownMetadata } = await import("../runtime/soft_token_card.ts");
+  const tokens = await readSoftTokens(source);
+  const { count, hidden, adapters, fingerprint, identity, card = {} } = tokens;
+  const fit = model === undefined ? undefined : await fitOf(tokens, model, signal);
+  return {
+    source,
+    tokens: count,
+    hidden,
+    norms: normsOf(tokens),
+    ...(adapters ? { adapters: await summariseAdapters(adapters) } : {}),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(identity === undefined ? {} : { identity }),
+    card: parseCard(card),
+    metadata: unknownMetadata(card),
+    ...(fit ? { fit } : {}),
+  };
+}
+
+function normsOf({ count, hidden, embeddings }: SoftTokens): Inspection["norms"] {
+  const norms = Array.from({ length: count }, (_, token) => {
+    const row = embeddings.subarray(token * hidden, (token + 1) * hidden);
+    return Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+  });
+  const mean = norms.reduce((sum, norm) => sum + norm, 0) / count;
+  return { min: Math.min(...norms), mean, max: Math.max(...norms) };
+}
+
+async function summariseAdapters(
+  { rank, tensors }: NonNullable<SoftTokens["adapters"]>,
+): Promise<AdapterSummary> {
+  const { parseAdapterName } = await import("../runtime/soft_adapters.ts");
+  const names = Object.keys(tensors).map((name) => parseAdapterName(name));
+  return {
+    rank,
+    layers: new Set(names.map(({ layer }) => layer)).size,
+    projections: [...new Set(names.map(({ projection }) => projection))],
+    bytes: Object.values(tensors).reduce((sum, { byteLength }) => sum + byteLength, 0),
+  };
+}
+
+async function fitOf(tokens: SoftTokens, name: string, signal: AbortSignal): Promise<Fit> {
+  const { resolveModel } = await import("../runtime/models/resolve_model.ts");
+  const { openCheckpoint } = await import("../runtime/checkpoint/open.ts");
+  const { homeFolder } = await import("../runtime/models/home.ts");
+  const { modelFacts } = await import("../runtime/model_facts.ts");
+  const { softTokensFor } = await import("../runtime/engine/evidence.ts");
+  const { CheckpointError } = await import("../runtime/errors.ts");
+  const home = homeFolder();
+  using progress = await openProgress();
+  const path = await resolveModel(name, { home, signal, onProgress: progress.fetching });
+  progress.clear();
+  const checkpoint = await openCheckpoint(path, { home });
+  const facts = await modelFacts(checkpoint);
+  const known = { model: name, embeddingNorm: facts.embeddingRms * Math.sqrt(facts.hidden) };
+  try {
+    await softTokensFor({ kind: "soft", tokens: () => tokens }, facts, checkpoint.config);
+    return { ...known, fits: true };
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    return { ...known, fits: false, reason: error.message };
+  }
+}
+
+function show(inspection: Inspection): string {
+  const { source, tokens, hidden, norms, adapters, fit, card, metadata } = inspection;
+  const { settings, hitRate, lossStart, lossEnd, ...texts } = card;
+  const rows: [string, string | undefined][] = [
+    ["norms", `${round(norms.min)} to ${round(norms.max)}, ${round(norms.mean)} on average`],
+    ["adapters", adapters ? showAdapters(adapters) : "none"],
+    ["model", texts.model],
+    ["fingerprint", inspection.fingerprint],
+    ["identity", inspection.identity],
+    ["data hash", texts.dataHash],
+    ["loss", showLoss(lossStart, lossEnd)],
+    ["hit rate", hitRate && showRecord(hitRate)],
+    ["created", texts.created],
+    ["version", texts.version],
+    ["command", texts.command],
+    ["settings", settings && showRecord(settings)],
+    ...Object.entries(metadata),
+    ["fits", fit && showFit(fit)],
+  ];
+  const known = rows.flatMap(([name, value]) => value === undefined ? [] : [[name, value]]);
+  const width = Math.max(...known.map(([name = ""]) => name.length));
+  const lines = known.map(([name = "", value = ""]) =>
+    `  ${printable(name.padEnd(width))}  ${printable(value)}\n`
+  );
+  return `${source}: ${tokens} soft tokens of size ${hidden}\n${lines.join("")}`;
+}
+
+/** A file's texts are a stranger's: they must not move the terminal's cursor. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
+}
+
+function showAdapters({ rank, layers, projections, bytes }: AdapterSummary): string {
+  return `rank ${rank} on ${projections.join(", ")} of ${layers} layers, ${formatBytes(bytes)}`;
+}
+
+function showLoss(start: number | undefined, end: number | undefined): string | undefined {
+  if (start === undefined && end === undefined) return undefined;
+  return `${start ?? "unknown"} at the start, ${end ?? "unknown"} at the end`;
+}
+
+function showFit({ model, fits, reason, embeddingNorm }: Fit): string {
+  const norm = `norm of its own embeddings: ${round(embeddingNorm)}`;
+  return fits ? `${model} (${norm})` : `not ${model} (${norm}): ${reason}`;
+}
+
+function showRecord(record: Readonly<Record<string, unknown>>): string {
+  return Object.entries(record)
+    .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
+    .join(", ");
+}
+
+function round(value: number): string {
+  return value.toPrecision(3);
+}
