@@ -1,4 +1,5 @@
 import type { HeadShape } from "./attention_nodes.ts";
+import { floats, type Tensor } from "./session.ts";
 
 /** Products of a layer that an adapter can be added to, in the order in which they are applied. */
 export const PROJECTIONS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
@@ -86,4 +87,27 @@ export function adapterPairs(model: AdaptedModel, shape: AdapterShape): AdapterP
 /** Every adapter tensor of a model, by name. */
 export function adapterTensors(model: AdaptedModel, shape: AdapterShape): AdapterTensor[] {
   return adapterPairs(model, shape).flatMap(({ a, b }) => [a, b]);
+}
+
+/**
+ * Adapter tensors as inputs of a graph.
+ *
+ * @throws {TypeError} If one is missing or of another size than its shape.
+ */
+export function adapterFeeds(
+  tensors: readonly AdapterTensor[],
+  data: Readonly<Record<string, Float32Array>> = {},
+): Record<string, Tensor> {
+  return Object.fromEntries(tensors.map(({ name, shape }) => {
+    const [rows, columns] = shape;
+    const numbers = data[name];
+    if (numbers?.length !== rows * columns) {
+      throw new TypeError(
+        `Cannot apply ${name}: expected ${rows} × ${columns} numbers, got ${
+          numbers ? numbers.length : "none"
+        }`,
+      );
+    }
+    return [name, floats(numbers, shape)];
+  }));
 }

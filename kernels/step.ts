@@ -7,8 +7,10 @@ import {
   type Kernel,
   type Tensor,
 } from "./session.ts";
+import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
-import { buildStepGraph, type StepModel } from "./step_graph.ts";
+import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
+import type { StepModel } from "./step_model.ts";
 
 /** What one step reads. */
 export interface StepInputs {
@@ -26,6 +28,8 @@ export interface StepInputs {
   readonly queries?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
+  /** Adapter tensors by name, all of them: only for a kernel with adapters. */
+  readonly adapters?: Readonly<Record<string, Float32Array>>;
 }
 
 /** What one step gives. */
@@ -48,9 +52,18 @@ export interface StepKernel extends AsyncDisposable {
   run(inputs: StepInputs): Promise<StepOutputs>;
 }
 
-/** Loads the step graph of a model. */
-export async function createStepKernel(model: StepModel, threads: number): Promise<StepKernel> {
-  const kernel = await createKernel(buildStepGraph(model), { threads, spinning: true });
+/**
+ * Loads the step graph of a model.
+ *
+ * @param options With adapters, every new token of every step gets them: a kernel of its own.
+ */
+export async function createStepKernel(
+  model: StepModel,
+  threads: number,
+  options: StepGraphOptions = {},
+): Promise<StepKernel> {
+  const kernel = await createKernel(buildStepGraph(model, options), { threads, spinning: true });
+  const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const layers = model.layers.length;
   const names = Array.from({ length: layers }, (_, layer) => ({
     keys: `past_keys.${layer}`,
@@ -61,7 +74,7 @@ export async function createStepKernel(model: StepModel, threads: number): Promi
   return {
     async run(inputs) {
       const { queries = false, observe = false } = inputs;
-      const outputs = await kernel.run(feedsOf(model, names, inputs), [
+      const outputs = await kernel.run(feedsOf(model, names, tensors, inputs), [
         "logits",
         "entries",
         ...(queries ? names.map((name) => name.queries) : []),
@@ -81,7 +94,9 @@ export async function createStepKernel(model: StepModel, threads: number): Promi
 function feedsOf(
   { hidden, headDim, kvHeads }: StepModel,
   names: readonly { readonly keys: string; readonly values: string }[],
-  { ids, embeddings = new Float32Array(0), rotary, rows, past, observe = false }: StepInputs,
+  tensors: readonly AdapterTensor[],
+  { ids, embeddings = new Float32Array(0), rotary, rows, past, observe = false, adapters }:
+    StepInputs,
 ): Record<string, Tensor> {
   const soft = embeddings.length / hidden;
   const tokens = ids.length + soft;
@@ -93,6 +108,7 @@ function feedsOf(
     sin: floats(rotary.sin, [tokens, headDim / 2]),
     rows: integers(rows),
     observe: flag(observe),
+    ...adapterFeeds(tensors, adapters),
   };
   names.forEach((name, layer) => {
     const { keys, values } = past[layer] ?? { keys: embeddings, values: embeddings };

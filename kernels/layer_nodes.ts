@@ -1,0 +1,223 @@
+import { type AdapterShape, type Projection, projectionSize } from "./adapters.ts";
+import { type AdapterProduct, declareAdapter } from "./adapter_nodes.ts";
+import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import type { LayerWeights, Linear, StepModel } from "./step_model.ts";
+import { type Arithmetic, declareWeight } from "./weight.ts";
+
+type Apply = (builder: GraphBuilder, rows: Value, arithmetic: Arithmetic) => Value;
+
+/** A layer whose weights are declared; its products can be used in every branch. */
+export interface DeclaredLayer
+  extends Omit<LayerWeights, "qkv" | "attentionOutput" | "gate" | "up" | "down"> {
+  /** Queries, keys and values side by side. */
+  readonly qkv: Apply;
+  readonly attentionOutput: Apply;
+  readonly gate: Apply;
+  readonly up: Apply;
+  readonly down: Apply;
+}
+
+/** Tensors of a layer's attention that its new tokens bring, `[1, T, width]` each. */
+export interface RotatedTokens {
+  readonly queries: Value;
+  readonly keys: Value;
+  readonly values: Value;
+}
+
+/** What {@linkcode emitLayers} needs besides the layers. */
+export interface LayersOptions {
+  /** Embeddings of the new tokens, `[T, hidden]`. */
+  readonly rows: Value;
+  readonly arithmetic: Arithmetic;
+  /** Gives the mixed values of a layer, `[T, heads · headDim]`; without them, layers end there. */
+  readonly attend: (tokens: RotatedTokens, layer: number) => Value | undefined;
+}
+
+/**
+ * Declares a layer's weights in the outermost graph.
+ *
+ * @param adapters Products that have adapters; their tensors become inputs of the graph.
+ */
+export function declareLayer(
+  graph: GraphBuilder,
+  model: StepModel,
+  index: number,
+  adapters?: AdapterShape,
+): DeclaredLayer {
+  const layer = model.layers[index];
+  if (!layer) throw new RangeError(`Cannot declare layer ${index} of ${model.layers.length}`);
+  const adapter = (projection: Projection): AdapterProduct | undefined =>
+    adapters?.projections.includes(projection)
+      ? declareAdapter(graph, model, { layer: index, projection, rank: adapters.rank })
+      : undefined;
+  const linear = (weights: Linear, projection: Projection): Apply =>
+    adapted(declareLinear(graph, weights), adapter(projection));
+  return {
+    ...layer,
+    qkv: declareQkv(graph, model, layer, [adapter("q"), adapter("k"), adapter("v")]),
+    attentionOutput: linear(layer.attentionOutput, "o"),
+    gate: linear(layer.gate, "gate"),
+    up: linear(layer.up, "up"),
+    down: linear(layer.down, "down"),
+  };
+}
+
+function declareLinear(graph: GraphBuilder, { weight, bias }: Linear): Apply {
+  const product = declareWeight(graph, weight);
+  if (!bias) return product;
+  const constant = graph.constant(bias, [bias.length]);
+  return (builder, rows, arithmetic) =>
+    builder.op("Add", [product(builder, rows, arithmetic), constant]);
+}
+
+function adapted(product: Apply, adapter: AdapterProduct | undefined): Apply {
+  if (!adapter) return product;
+  return (builder, rows, arithmetic) =>
+    builder.op("Add", [product(builder, rows, arithmetic), adapter(builder, rows)]);
+}
+
+function declareQkv(
+  graph: GraphBuilder,
+  model: StepModel,
+  layer: LayerWeights,
+  adapters: readonly (AdapterProduct | undefined)[],
+): Apply {
+  const parts = layer.qkv.map((linear) => declareLinear(graph, linear));
+  const join = (builder: GraphBuilder, values: readonly Value[]): Value => {
+    const [first = ""] = values;
+    return values.length === 1
+      ? first
+      : builder.op("Concat", values, { attributes: { axis: { int: 1 } } });
+  };
+  const plain: Apply = (builder, rows, arithmetic) =>
+    join(builder, parts.map((part) => part(builder, rows, arithmetic)));
+  if (adapters.every((adapter) => adapter === undefined)) return plain;
+  const widths = (["q", "k", "v"] as const).map((name) => projectionSize(model, name).outputs);
+  return (builder, rows, arithmetic) => {
+    const apart = split(builder, plain(builder, rows, arithmetic), widths);
+    return join(
+      builder,
+      apart.map((part, index) => {
+        const added = adapters[index]?.(builder, rows);
+        return added === undefined ? part : builder.op("Add", [part, added]);
+      }),
+    );
+  };
+}
+
+/**
+ * Emits the layers.
+ *
+ * @returns What normalises the stream after the last layer.
+ */
+export function emitLayers(
+  builder: GraphBuilder,
+  model: StepModel,
+  layers: readonly DeclaredLayer[],
+  { rows, arithmetic, attend }: LayersOptions,
+): (norm: Float32Array) => Value {
+  let stream = rows;
+  let update: Value | undefined;
+  const normalise = (norm: Float32Array): Value => {
+    const result = residualNorm(builder, stream, update, norm, model.rmsEpsilon);
+    stream = result.stream;
+    return result.normalised;
+  };
+  for (const [index, layer] of layers.entries()) {
+    const qkv = layer.qkv(builder, normalise(layer.attentionNorm), arithmetic);
+    const mixed = attend(rotate(builder, model, layer, qkv), index);
+    if (mixed === undefined) break;
+    update = layer.attentionOutput(builder, mixed, arithmetic);
+    const normalised = normalise(layer.mlpNorm);
+    update = layer.down(builder, gated(builder, layer, normalised, arithmetic), arithmetic);
+  }
+  return normalise;
+}
+
+function residualNorm(
+  builder: GraphBuilder,
+  stream: Value,
+  update: Value | undefined,
+  norm: Float32Array,
+  epsilon: number,
+): { stream: Value; normalised: Value } {
+  const scale = builder.constant(norm, [norm.length]);
+  const attributes = { epsilon: { float: epsilon } };
+  if (update === undefined) {
+    return { stream, normalised: rmsNorm(builder, stream, norm, epsilon) };
+  }
+  const [normalised = "", , , sum = ""] = builder.ops(
+    "SkipSimplifiedLayerNormalization",
+    [
+      stream,
+      update,
+      scale,
+    ],
+    4,
+    { domain: MICROSOFT, attributes },
+  );
+  return { stream: sum, normalised };
+}
+
+function rmsNorm(builder: GraphBuilder, rows: Value, norm: Float32Array, epsilon: number): Value {
+  return builder.op("SimplifiedLayerNormalization", [rows, builder.constant(norm, [norm.length])], {
+    attributes: { epsilon: { float: epsilon }, axis: { int: -1 } },
+  });
+}
+
+function split(builder: GraphBuilder, value: Value, sizes: readonly number[]): Value[] {
+  return builder.ops("Split", [value, builder.integers(sizes)], sizes.length, {
+    attributes: { axis: { int: -1 } },
+  });
+}
+
+function rotate(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim, rmsEpsilon }: StepModel,
+  { queryNorm, keyNorm }: DeclaredLayer,
+  qkv: Value,
+): RotatedTokens {
+  const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
+  const [packed = "", values = ""] = split(
+    builder,
+    builder.op("Unsqueeze", [qkv, builder.integers([0])]),
+    [queryWidth + keyWidth, keyWidth],
+  );
+  let plain = packed;
+  if (queryNorm && keyNorm) {
+    const [queries = "", keys = ""] = split(builder, packed, [queryWidth, keyWidth]);
+    const perHead = (value: Value, norm: Float32Array, width: number) =>
+      builder.op("Reshape", [
+        rmsNorm(
+          builder,
+          builder.op("Reshape", [value, builder.integers([-1, headDim])]),
+          norm,
+          rmsEpsilon,
+        ),
+        builder.integers([1, -1, width]),
+      ]);
+    plain = builder.op("Concat", [
+      perHead(queries, queryNorm, queryWidth),
+      perHead(keys, keyNorm, keyWidth),
+    ], { attributes: { axis: { int: -1 } } });
+  }
+  const turned = builder.op("RotaryEmbedding", [plain, builder.integers([0]), "cos", "sin"], {
+    domain: MICROSOFT,
+  });
+  const [queries = "", keys = ""] = split(builder, turned, [queryWidth, keyWidth]);
+  return { queries, keys, values };
+}
+
+function gated(
+  builder: GraphBuilder,
+  { gate, up }: DeclaredLayer,
+  rows: Value,
+  arithmetic: Arithmetic,
+): Value {
+  // QuickGelu with alpha 1 is SiLU in one kernel.
+  const active = builder.op("QuickGelu", [gate(builder, rows, arithmetic)], {
+    domain: MICROSOFT,
+    attributes: { alpha: { float: 1 } },
+  });
+  return builder.op("Mul", [active, up(builder, rows, arithmetic)]);
+}
