@@ -5,7 +5,7 @@
  */
 export { type Budget, parseBudget, type UniformBudget } from "./budget.ts";
 export type { ModelConfig, RopeScaling } from "./checkpoint/checkpoint.ts";
-export type { Engine, Sequence, StepInput } from "./engine/engine.ts";
+export type { Engine, ProbeInput, Sequence, StepInput } from "./engine/engine.ts";
 export type { Reading, ReadTimes } from "./engine/read.ts";
 export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
@@ -26,6 +26,7 @@ export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
 export type { Prompt } from "./prompt.ts";
 export type { SamplingOptions } from "./sampling/sampler.ts";
 export type { ReadOptions, Session, SessionOptions, SessionStats } from "./session.ts";
+export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_token_card.ts";
 export { readSoftTokens } from "./soft_tokens.ts";
 export type {
   ChatMessage,

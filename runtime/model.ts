@@ -1,5 +1,6 @@
 import type { ModelFacts } from "../policies/policy.ts";
 import { createStepKernel, type StepKernel } from "../kernels/step.ts";
+import { adaptedKernels } from "./adapted_kernels.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
@@ -98,14 +99,18 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const checkOpen = () => {
     if (closed) throw new KvjudgeError("Cannot run the model: it is closed; load it again");
   };
-  const guarded: StepKernel = {
-    ...kernel,
+  const guard = (inner: StepKernel): StepKernel => ({
+    ...inner,
     async run(inputs) {
       checkOpen();
-      return await kernel.run(inputs);
+      return await inner.run(inputs);
     },
-  };
-  const engine = createEngine(guarded, config);
+  });
+  const adapted = adaptedKernels((adapters) => createStepKernel(described, threads, { adapters }));
+  const engine = createEngine(guard(kernel), config, async (shape) => {
+    checkOpen();
+    return guard(await adapted.kernel(shape));
+  });
   let facts: Promise<ModelFacts> | undefined;
   const model: Model = {
     name: source,
@@ -122,6 +127,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     async [Symbol.asyncDispose]() {
       if (closed) return;
       closed = true;
+      await adapted[Symbol.asyncDispose]();
       await kernel[Symbol.asyncDispose]();
     },
   };

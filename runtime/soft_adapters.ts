@@ -54,6 +54,9 @@ export function adapterShape(
       `Cannot use adapters of rank ${rank}: the rank must be an integer of at least 1`,
     );
   }
+  if (Object.keys(tensors).length === 0) {
+    throw new CheckpointError("Cannot use adapters without tensors: leave the adapters out");
+  }
   const present = new Set(Object.keys(tensors).map((name) => parseAdapterName(name).projection));
   const shape = { rank, projections: PROJECTIONS.filter((projection) => present.has(projection)) };
   const expected = adapterTensors({ ...config, layers: { length: config.layers } }, shape);

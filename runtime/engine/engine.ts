@@ -1,9 +1,12 @@
+import type { AdapterShape } from "../../kernels/adapters.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
 import type { StepKernel, StepOutputs } from "../../kernels/step.ts";
+import type { SoftAdapters } from "../../policies/policy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "../rotary.ts";
+import { adapterShape } from "../soft_adapters.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence {
@@ -29,29 +32,53 @@ export interface StepInput {
   readonly rows?: readonly number[];
 }
 
+/** What a probe reads. */
+export interface ProbeInput extends StepInput {
+  /** Low-rank weights that act on all rows of this probe, and on nothing else. */
+  readonly adapters?: SoftAdapters;
+}
+
 /** Runs the step graph on sequences. */
 export interface Engine {
   /** Sizes and settings of the model. */
   readonly config: ModelConfig;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
-  /** Reads tokens after the sequence without leaving a trace in it. */
-  probe(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
+  /**
+   * Reads tokens after the sequence without leaving a trace in it.
+   *
+   * @throws {CheckpointError} If the adapters do not fit the model.
+   */
+  probe(sequence: Sequence, input: ProbeInput): Promise<StepOutputs>;
 }
 
-/** Joins a loaded step graph and the settings of its model. */
-export function createEngine(kernel: StepKernel, config: ModelConfig): Engine {
+/**
+ * Joins a loaded step graph and the settings of its model.
+ *
+ * @param adapted Gives the step graph with adapters, for the probes that have some.
+ */
+export function createEngine(
+  kernel: StepKernel,
+  config: ModelConfig,
+  adapted: (shape: AdapterShape) => Promise<StepKernel>,
+): Engine {
   const count = ({ ids = [], embeddings }: StepInput) =>
     ids.length + (embeddings?.length ?? 0) / config.hidden;
-  const step = ({ cache, position, planned }: Sequence, input: StepInput) => {
+  const step = (
+    { cache, position, planned }: Sequence,
+    input: StepInput,
+    { run }: StepKernel = kernel,
+    adapters?: SoftAdapters["tensors"],
+  ) => {
     const { ids = [] } = input;
     const tokens = count(input);
     if (tokens < 1) {
       throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
     }
     const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
-    return kernel.run({
+    return run({
       ...input,
+      ...(adapters ? { adapters } : {}),
       ids,
       rotary: rotaryRows(frequencies, position, tokens),
       rows: input.rows ?? [tokens - 1],
@@ -63,7 +90,11 @@ export function createEngine(kernel: StepKernel, config: ModelConfig): Engine {
   };
   return {
     config,
-    probe: step,
+    async probe(sequence, { adapters, ...input }) {
+      if (!adapters) return await step(sequence, input);
+      const withAdapters = await adapted(adapterShape(adapters, config));
+      return await step(sequence, input, withAdapters, adapters.tensors);
+    },
     async advance(sequence, input) {
       const outputs = await step(sequence, input);
       outputs.entries.forEach(({ keys, values }, layer) => {

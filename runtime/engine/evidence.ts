@@ -80,8 +80,12 @@ export async function gatherEvidence(
       return received.map((sums) => scaled(sums, 1 / queries));
     }
     case "soft": {
-      const { embeddings, count } = await resolveSoftTokens(evidence.tokens, facts);
-      const { received } = await engine.probe(sequence, { embeddings, observe: true });
+      const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
+      const { received } = await engine.probe(sequence, {
+        embeddings,
+        observe: true,
+        ...(adapters ? { adapters } : {}),
+      });
       return meanOverPrompt(received, sequence, count);
     }
     case "given": {
