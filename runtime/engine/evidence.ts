@@ -109,7 +109,7 @@ async function answerIds(
   queries: QuerySource,
   { engine, sequence, prefilled, signal }: EvidenceRequest,
 ): Promise<readonly number[]> {
-  const { vocabulary, eosIds } = engine.config;
+  const { vocabulary } = engine.config;
   if (queries.kind === "tokens") {
     if (queries.ids.length === 0) {
       throw new PromptError(

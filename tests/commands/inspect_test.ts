@@ -83,7 +83,7 @@ Deno.test("kvjudge inspect --model says whether the tokens fit, and why not", as
   await writeSoftTokens(path, tokens, facts);
   const fitting = await runCli(["inspect", path, "--model", MODEL], { env });
   assertEquals([fitting.code, fitting.err], [0, ""]);
-  assertMatch(fitting.out, /^  fits +\S+tiny-llama \(norm of its own embeddings: /m);
+  assertMatch(fitting.out, /^ {2}fits +\S+tiny-llama \(norm of its own embeddings: /m);
   const other = await runCli(["inspect", path, "--json", "-m", fixture("tiny-qwen3")], { env });
   const { fit } = JSON.parse(other.out);
   assertEquals([other.code, fit.fits], [0, false]);
