@@ -60,6 +60,12 @@ export function floats(data: Float32Array, shape: readonly number[]): Tensor {
   return new ort.Tensor("float32", data, shape);
 }
 
+/** Wraps 16-bit floats as a tensor, without a copy. */
+export function halves(data: Float16Array, shape: readonly number[]): Tensor {
+  const bits = new Uint16Array(data.buffer, data.byteOffset, data.length);
+  return new ort.Tensor("float16", bits, shape);
+}
+
 /** Token ids, indices and the like as a tensor. */
 export function integers(values: Iterable<number>, shape?: readonly number[]): Tensor {
   const data = BigInt64Array.from(values, BigInt);

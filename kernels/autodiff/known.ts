@@ -1,5 +1,5 @@
 import type { Graph, GraphNode, Value } from "../onnx/graph.ts";
-import type { Known, Shape } from "./rule.ts";
+import { inputOf, intOf, type Known, type Shape } from "./rule.ts";
 import { ruleOf } from "./rules.ts";
 
 /** Tells shapes and constants of a graph; shapes are worked out when they are asked for. */
@@ -34,6 +34,13 @@ export function knowledgeOf({ nodes, inputs, initializers }: Graph): Known {
       }
       const { bytes } = constant.data;
       return [...new BigInt64Array(bytes.slice().buffer)].map(Number);
+    },
+    sizes(value) {
+      const node = makers.get(value);
+      if (node?.operator === "Concat") return node.inputs.flatMap(known.sizes);
+      if (node?.operator !== "Shape") return known.integers(value);
+      const shape = known.shape(inputOf(node, 0));
+      return shape.slice(intOf(node, "start", 0), intOf(node, "end", shape.length));
     },
   };
   return known;

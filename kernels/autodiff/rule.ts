@@ -13,6 +13,12 @@ export interface Known {
    * @throws {TypeError} If the value is not a constant of 64-bit integers.
    */
   integers(value: Value): readonly number[];
+  /**
+   * A list of sizes: a constant, sizes of a value, or some of each.
+   *
+   * @throws {TypeError} If the value is none of these.
+   */
+  sizes(value: Value): Shape;
 }
 
 /**

@@ -22,7 +22,7 @@ const split: Rule = {
   shapes(node, known) {
     const source = known.shape(inputOf(node, 0));
     const axis = axisOf(intOf(node, "axis", 0), source.length);
-    return known.integers(inputOf(node, 1)).map((size) => replaced(source, axis, size));
+    return known.sizes(inputOf(node, 1)).map((size) => replaced(source, axis, size));
   },
   backward({ node, graph, known, gradients }) {
     const parts = node.outputs.map((output, index) =>

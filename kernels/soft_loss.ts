@@ -1,0 +1,73 @@
+import type { HeadShape } from "./attention_nodes.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+
+/** How attention is compared with its target. */
+export interface SoftLossOptions {
+  /**
+   * `mse`: mean squared difference over all entries. `kl`: each layer's and head's two maps are
+   * normalised over the prompt; KL(target ‖ soft), summed over tokens, mean over layers and heads.
+   */
+  readonly loss: "mse" | "kl";
+  /** `groups`: both maps are first averaged over the query heads of each KV head. */
+  readonly average: "heads" | "groups";
+}
+
+// Far below any attention that matters; keeps logarithms finite.
+const TINY = 1e-12;
+
+/**
+ * The loss, a scalar.
+ *
+ * @param attention `[layers, heads, P]`, as is `target`.
+ * @param layerWeights `[layers, 1, 1]`: each layer's loss is multiplied by its weight before the mean.
+ */
+export function emitSoftLoss(
+  builder: GraphBuilder,
+  { loss, average, ...shape }: SoftLossOptions & HeadShape & { readonly layers: number },
+  { attention, target, layerWeights }: { attention: Value; target: Value; layerWeights: Value },
+): Value {
+  const maps = (value: Value) => average === "groups" ? overGroups(builder, shape, value) : value;
+  const compare = loss === "mse" ? squaredDifference : divergence;
+  const losses = compare(builder, maps(attention), maps(target));
+  return builder.op("ReduceMean", [builder.op("Mul", [losses, layerWeights])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+}
+
+function overGroups(
+  builder: GraphBuilder,
+  { heads, kvHeads, layers }: HeadShape & { readonly layers: number },
+  value: Value,
+): Value {
+  const apart = builder.op("Reshape", [
+    value,
+    builder.integers([layers, kvHeads, heads / kvHeads, -1]),
+  ]);
+  return builder.op("ReduceMean", [apart, builder.integers([2])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+}
+
+/** `[layers, maps, 1]`. */
+function squaredDifference(builder: GraphBuilder, soft: Value, target: Value): Value {
+  const difference = builder.op("Sub", [soft, target]);
+  return builder.op("ReduceMean", [
+    builder.op("Mul", [difference, difference]),
+    builder.integers([2]),
+  ]);
+}
+
+/** `[layers, maps, 1]`. */
+function divergence(builder: GraphBuilder, soft: Value, target: Value): Value {
+  const last = builder.integers([2]);
+  const tiny = builder.constant(Float32Array.of(TINY), []);
+  const normalised = (value: Value) =>
+    builder.op("Div", [value, builder.op("ReduceSum", [value, last])]);
+  const logarithm = (value: Value) => builder.op("Log", [builder.op("Add", [value, tiny])]);
+  const [p, q] = [normalised(target), normalised(soft)];
+  const terms = builder.op("Mul", [
+    p,
+    builder.op("Sub", [logarithm(p), logarithm(q)]),
+  ]);
+  return builder.op("ReduceSum", [terms, last]);
+}

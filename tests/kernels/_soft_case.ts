@@ -1,0 +1,74 @@
+import { rotaryRows } from "../../kernels/rope.ts";
+import type { SoftStepInputs } from "../../kernels/soft_kernel.ts";
+import type { StepModel } from "../../kernels/step_model.ts";
+import type { Arithmetic } from "../../kernels/weight.ts";
+import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
+import { rotaryFrequencies } from "../../runtime/rotary.ts";
+import type { Precision } from "../../runtime/weights/precision.ts";
+import { stepModel } from "../../runtime/weights/step_model.ts";
+import { openGolden } from "../runtime/_golden_file.ts";
+import { fixture } from "../_test_model.ts";
+
+/** A described model and the folder of its converted weights. */
+export interface DescribedModel extends AsyncDisposable {
+  readonly model: StepModel;
+  readonly frequencies: Float32Array;
+}
+
+/** Describes a checkpoint to the kernels. */
+export async function describe(
+  path: string,
+  precision: Precision = "fp32",
+  prefillArithmetic: Arithmetic = "float",
+): Promise<DescribedModel> {
+  const home = await Deno.makeTempDir();
+  const checkpoint = await openCheckpoint(path, { home });
+  return {
+    model: await stepModel(checkpoint, { precision, prefillArithmetic, home }),
+    frequencies: rotaryFrequencies(checkpoint.config, 0),
+    [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
+  };
+}
+
+/** A golden training step of a tiny checkpoint. */
+export interface GoldenStep {
+  readonly tokens: number;
+  readonly inputs: SoftStepInputs;
+  readonly loss: number;
+  /** `[layers, heads, P]`. */
+  readonly attention: Float32Array;
+  readonly gradient: Float32Array;
+}
+
+/** Reads the golden training step of a tiny checkpoint. */
+export function goldenStep(name: string, { model, frequencies }: DescribedModel): GoldenStep {
+  const golden = openGolden(name);
+  const embeddings = golden.floats("judge_q.soft");
+  const tokens = embeddings.length / model.hidden;
+  return {
+    tokens,
+    inputs: {
+      embeddings,
+      rotary: rotaryRows(frequencies, golden.settings.tokens, tokens),
+      past: model.layers.map((_, layer) => ({
+        keys: golden.floats(`k.${layer}`),
+        values: golden.floats(`v.${layer}`),
+      })),
+      target: golden.floats("judge_q.attention_response"),
+    },
+    loss: golden.floats("judge_q.loss")[0] ?? NaN,
+    attention: golden.floats("judge_q.attention_soft"),
+    gradient: golden.floats("judge_q.gradient"),
+  };
+}
+
+/** Length of the difference of two vectors, in lengths of the second. */
+export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (actual.length !== expected.length) return NaN;
+  let [difference, length] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    difference += ((actual[i] ?? NaN) - (expected[i] ?? NaN)) ** 2;
+    length += (expected[i] ?? NaN) ** 2;
+  }
+  return Math.sqrt(difference / length);
+}
