@@ -1,0 +1,132 @@
+import { replaceAtomically, writeError } from "./atomic_file.ts";
+import { TrainingError } from "./errors.ts";
+
+/** One line of a log. Numbers that are not finite are written as `null` and read as missing. */
+export interface LogEntry {
+  /** Optimiser steps taken when the line was written: 1 after the first. */
+  readonly step: number;
+  /** Loss, rates, speeds and the like; `undefined` is left out. */
+  readonly [name: string]: number | string | undefined;
+}
+
+/** A log that grows line by line. */
+export interface TrainingLog extends Disposable {
+  /**
+   * Appends a line; when this returns, the system has the whole line.
+   *
+   * @throws {TrainingError} If the disk refuses, or the log was closed.
+   */
+  write(entry: LogEntry): void;
+}
+
+/** Options of {@linkcode openLog}. */
+export interface LogOptions {
+  /**
+   * Steps that the resumed run has behind it: lines of later steps are dropped, because the run will
+   * write them again. Without it the log starts anew.
+   */
+  readonly resumeAt?: number;
+}
+
+/**
+ * Opens a log in JSON lines. When a run is resumed, a last line that a kill tore in two is dropped.
+ *
+ * @throws {TrainingError} If the folder is missing or the disk refuses.
+ *
+ * @example
+ * ```ts
+ * import { openLog, readLog } from "./log.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = await Deno.makeTempFile();
+ * {
+ *   using log = await openLog(path);
+ *   log.write({ step: 1, loss: 0.5 });
+ *   log.write({ step: 2, loss: 0.25 });
+ * }
+ * {
+ *   using log = await openLog(path, { resumeAt: 1 });
+ *   log.write({ step: 2, loss: 0.25 });
+ * }
+ * assertEquals(await readLog(path), [{ step: 1, loss: 0.5 }, { step: 2, loss: 0.25 }]);
+ * await Deno.remove(path);
+ * ```
+ */
+export async function openLog(path: string, { resumeAt }: LogOptions = {}): Promise<TrainingLog> {
+  const kept = resumeAt === undefined ? [] : await readLines(path);
+  const lines = kept.filter(({ entry }) => entry.step <= (resumeAt ?? 0)).map(({ line }) => line);
+  const text = lines.map((line) => `${line}\n`).join("");
+  await replaceAtomically(path, (temporary) => Deno.writeTextFile(temporary, text));
+  const guard = <T>(action: () => T): T => {
+    try {
+      return action();
+    } catch (error) {
+      throw writeError(path, error);
+    }
+  };
+  const file = guard(() => Deno.openSync(path, { append: true }));
+  let open = true;
+  return {
+    write(entry) {
+      if (!open) throw new TrainingError(`Cannot write ${path}: the log was closed; open it again`);
+      const bytes = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+      guard(() => {
+        for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+      });
+    },
+    [Symbol.dispose]() {
+      if (!open) return;
+      open = false;
+      file.close();
+    },
+  };
+}
+
+/**
+ * Reads a log. Lines that are not whole, and fields that are neither numbers nor text, are left out.
+ *
+ * @throws {TrainingError} If the file is missing or may not be read.
+ */
+export async function readLog(path: string): Promise<readonly LogEntry[]> {
+  const lines = await readLines(path, true);
+  return lines.map(({ entry }) => entry);
+}
+
+interface Line {
+  readonly line: string;
+  readonly entry: LogEntry;
+}
+
+async function readLines(path: string, mustExist = false): Promise<readonly Line[]> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound && !mustExist) return [];
+    const reason = error instanceof Deno.errors.NotFound
+      ? "it does not exist"
+      : error instanceof Error
+      ? error.message
+      : error;
+    throw new TrainingError(`Cannot read the log ${path}: ${reason}; give the log of a training`, {
+      cause: error,
+    });
+  }
+  // What follows the last line end is torn, even if it happens to be valid JSON.
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+  return whole.flatMap((line) => {
+    const entry = parse(line);
+    return entry ? [{ line, entry }] : [];
+  });
+}
+
+function parse(line: string): LogEntry | undefined {
+  try {
+    const fields = Object.entries(JSON.parse(line) ?? {})
+      .filter(([, value]) => typeof value === "number" || typeof value === "string");
+    const { step, ...rest } = Object.fromEntries(fields);
+    return typeof step === "number" ? { step, ...rest } : undefined;
+  } catch {
+    return undefined;
+  }
+}
