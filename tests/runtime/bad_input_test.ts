@@ -322,7 +322,7 @@ Deno.test("session refuses evidence that cannot be gathered", async () => {
     ],
     [soft(0, 64), CheckpointError, "0 tokens of size 64"],
     [soft(2, 64, NaN), CheckpointError, "some of their numbers are not finite"],
-    [soft(2, 64, 0.1, "abc"), CheckpointError, "of the model with fingerprint abc"],
+    [soft(2, 64, 0.1, "abc"), CheckpointError, "of a model with fingerprint abc"],
   ];
   for (const [evidence, type, message] of cases) {
     await using session = test.model.session({ policy: policy(evidence), budget: 24 });
