@@ -63,7 +63,8 @@ export function floats(data: Float32Array, shape: readonly number[]): Tensor {
 /** Wraps 16-bit floats as a tensor, without a copy. */
 export function halves(data: Float16Array, shape: readonly number[]): Tensor {
   const bits = new Uint16Array(data.buffer, data.byteOffset, data.length);
-  return new ort.Tensor("float16", bits, shape);
+  // Deno does not pass a Float16Array on to native code; the same bytes under another name it does.
+  return Object.defineProperty(new ort.Tensor("float16", bits, shape), "data", { value: bits });
 }
 
 /** Token ids, indices and the like as a tensor. */
