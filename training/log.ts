@@ -1,12 +1,13 @@
+import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { replaceAtomically, writeError } from "./atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 
-/** One line of a log. Numbers that are not finite are written as `null` and read as missing. */
+/** One line of a log: any JSON beside the step. Numbers that are not finite read as `null`. */
 export interface LogEntry {
   /** Optimiser steps taken when the line was written: 1 after the first. */
   readonly step: number;
-  /** Loss, rates, speeds and the like; `undefined` is left out. */
-  readonly [name: string]: number | string | undefined;
+  /** Loss, rates, speeds and the like. */
+  readonly [name: string]: unknown;
 }
 
 /** A log that grows line by line. */
@@ -16,7 +17,7 @@ export interface TrainingLog extends Disposable {
    *
    * @throws {TrainingError} If the disk refuses, or the log was closed.
    */
-  write(entry: LogEntry): void;
+  write<Entry extends { readonly step: number }>(entry: Entry): void;
 }
 
 /** Options of {@linkcode openLog}. */
@@ -83,7 +84,7 @@ export async function openLog(path: string, { resumeAt }: LogOptions = {}): Prom
 }
 
 /**
- * Reads a log. Lines that are not whole, and fields that are neither numbers nor text, are left out.
+ * Reads a log. Lines that are not whole, or have no step, are left out.
  *
  * @throws {TrainingError} If the file is missing or may not be read.
  */
@@ -122,11 +123,13 @@ async function readLines(path: string, mustExist = false): Promise<readonly Line
 
 function parse(line: string): LogEntry | undefined {
   try {
-    const fields = Object.entries(JSON.parse(line) ?? {})
-      .filter(([, value]) => typeof value === "number" || typeof value === "string");
-    const { step, ...rest } = Object.fromEntries(fields);
-    return typeof step === "number" ? { step, ...rest } : undefined;
+    const entry: unknown = JSON.parse(line);
+    return isEntry(entry) ? entry : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isEntry(value: unknown): value is LogEntry {
+  return isRecord(value) && typeof value.step === "number";
 }

@@ -17,8 +17,10 @@ Deno.test("openLog() has every line in the file as soon as it is written", async
     log.write({ step: 1, loss: 0.5, phase: "optimise", hitRate: undefined });
     const text = Deno.readTextFileSync(`${folder}/log.jsonl`);
     assertEquals(text, '{"step":1,"loss":0.5,"phase":"optimise"}\n');
-    log.write({ step: 2, loss: NaN, rate: Infinity, hitRate: 0.75 });
-    assertEquals((await readLog(`${folder}/log.jsonl`)).at(-1), { step: 2, hitRate: 0.75 });
+    const validation = { hitRate: { 64: 0.75 }, loss: 0.25 };
+    log.write({ step: 2, loss: NaN, rate: Infinity, validation });
+    const last = (await readLog(`${folder}/log.jsonl`)).at(-1);
+    assertEquals(last, { step: 2, loss: null, rate: null, validation });
   });
 });
 
