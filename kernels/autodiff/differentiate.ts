@@ -16,8 +16,8 @@ export interface DifferentiateOptions {
 /**
  * Emits the nodes that differentiate a number of a graph, in reverse mode.
  *
- * Only what lies between `by` and `loss` is visited; everything else is a constant and may consist
- * of any operators.
+ * Only what lies between `by` and `loss` is visited. Everything else is a constant, made by any
+ * operators, if its shape need not be known: it must where sizes are matched, as in a sum.
  *
  * @returns The gradient of each value of `by`, in its shape. Values that the loss does not depend on
  * are left out.
@@ -31,6 +31,7 @@ export function differentiate(
   const nodes = [...forward.nodes];
   const known = knowledgeOf({ ...forward, nodes });
   const varying = dependents(nodes, by);
+  const steps = wayBack(nodes, loss, varying).map((node) => ({ node, rule: ruleOf(node) }));
   const received = new Map<Value, Contribution[]>();
   const gradients = new Map<Value, Value>();
   const gradientOf = (value: Value): Value | undefined => {
@@ -41,13 +42,12 @@ export function differentiate(
     return sum;
   };
   if (varying.has(loss)) received.set(loss, [ones(into, known, loss)]);
-  for (const node of nodes.reverse()) {
-    if (!node.outputs.some((output) => varying.has(output))) continue;
+  for (const { node, rule } of steps) {
     const outputs = node.outputs.map(gradientOf);
     const gradient = outputs[0] ?? outputs.find((output) => output !== undefined);
     if (gradient === undefined) continue;
     const wants = (input: number) => varying.has(node.inputs[input] ?? "");
-    const made = ruleOf(node).backward({
+    const made = rule.backward({
       node,
       graph: into,
       known,
@@ -70,12 +70,27 @@ export function differentiate(
 /** The values that change with the given ones. */
 function dependents(nodes: readonly GraphNode[], by: readonly Value[]): ReadonlySet<Value> {
   const varying = new Set(by);
-  for (const { inputs, outputs } of nodes) {
-    if (inputs.some((input) => varying.has(input))) {
+  for (const { operator, inputs, outputs } of nodes) {
+    // The shape stays when the numbers change.
+    if (operator !== "Shape" && inputs.some((input) => varying.has(input))) {
       for (const output of outputs) varying.add(output);
     }
   }
   return varying;
+}
+
+/** The nodes between what varies and the loss, the last one first. */
+function wayBack(
+  nodes: readonly GraphNode[],
+  loss: Value,
+  varying: ReadonlySet<Value>,
+): readonly GraphNode[] {
+  const leading = new Set([loss]);
+  return nodes.toReversed().filter(({ inputs, outputs }) => {
+    if (!outputs.some((output) => leading.has(output) && varying.has(output))) return false;
+    for (const input of inputs) leading.add(input);
+    return true;
+  });
 }
 
 function ones(graph: GraphBuilder, known: Known, loss: Value): Value {

@@ -1,6 +1,6 @@
 import type { Graph, GraphNode, Value } from "../onnx/graph.ts";
 import { inputOf, intOf, type Known, type Shape } from "./rule.ts";
-import { ruleOf } from "./rules.ts";
+import { findRule } from "./rules.ts";
 
 /** Tells shapes and constants of a graph; shapes are worked out when they are asked for. */
 export function knowledgeOf({ nodes, inputs, initializers }: Graph): Known {
@@ -16,16 +16,16 @@ export function knowledgeOf({ nodes, inputs, initializers }: Graph): Known {
       if (shape) return shape;
       const node = makers.get(value);
       if (!node) throw new TypeError(`Cannot tell the shape of ${value}: nothing makes it`);
-      const made = ruleOf(node).shapes(node, known);
+      const made = findRule(node)?.shapes(node, known) ?? [];
       node.outputs.forEach((output, index) => {
         const shape = made[index];
         if (shape) shapes.set(output, shape);
       });
       const found = shapes.get(value);
-      if (!found) {
-        throw new TypeError(`Cannot tell the shape of ${value}, made by ${node.operator}`);
-      }
-      return found;
+      if (found) return found;
+      throw new TypeError(
+        `Cannot tell the shape of ${value}: the operator ${node.operator} that makes it has no rule`,
+      );
     },
     integers(value) {
       const constant = constants.get(value);

@@ -15,17 +15,24 @@ const RULES: ReadonlyMap<string, Rule> = new Map(
 );
 
 /** Operators that can be differentiated. */
-export const DIFFERENTIABLE: readonly string[] = [...RULES.keys()].sort();
+const DIFFERENTIABLE: readonly string[] = [...RULES.keys()].sort();
+
+/** The rule of a node's operator, if there is one. */
+export function findRule({ operator }: GraphNode): Rule | undefined {
+  return RULES.get(operator);
+}
 
 /**
  * The rule of a node's operator.
  *
  * @throws {TypeError} If there is none, naming the operator.
  */
-export function ruleOf({ operator }: GraphNode): Rule {
-  const rule = RULES.get(operator);
+export function ruleOf(node: GraphNode): Rule {
+  const rule = findRule(node);
   if (rule) return rule;
   throw new TypeError(
-    `Cannot differentiate the operator ${operator}: only ${DIFFERENTIABLE.join(", ")} have rules`,
+    `Cannot differentiate the operator ${node.operator}: only ${
+      DIFFERENTIABLE.join(", ")
+    } have rules`,
   );
 }

@@ -7,7 +7,6 @@ import { rotaryFrequencies } from "../../runtime/rotary.ts";
 import type { Precision } from "../../runtime/weights/precision.ts";
 import { stepModel } from "../../runtime/weights/step_model.ts";
 import { openGolden } from "../runtime/_golden_file.ts";
-import { fixture } from "../_test_model.ts";
 
 /** A described model and the folder of its converted weights. */
 export interface DescribedModel extends AsyncDisposable {

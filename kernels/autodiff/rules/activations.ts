@@ -1,4 +1,4 @@
-import type { Value } from "../../onnx/graph.ts";
+import { ELEMENT_TYPE, type Value } from "../../onnx/graph.ts";
 import {
   axisOf,
   type BackwardStep,
@@ -9,6 +9,12 @@ import {
   type Rules,
   scalar,
 } from "../rule.ts";
+
+const FLOATS: readonly number[] = [
+  ELEMENT_TYPE.float32,
+  ELEMENT_TYPE.float16,
+  ELEMENT_TYPE.bfloat16,
+];
 
 /** A function of each number on its own. */
 function each(derivative: (step: BackwardStep, x: Value, y: Value) => Value): Rule {
@@ -40,10 +46,18 @@ const quickGelu: Rule = each(({ node, graph, gradient }, x, y) => {
   return graph.op("Mul", [gradient, slope]);
 });
 
+function castBack({ node, graph, gradient }: BackwardStep, x: Value): Value {
+  const to = intOf(node, "to", 0);
+  if (!FLOATS.includes(to)) {
+    throw new TypeError(`Cannot differentiate Cast to type ${to}: only floats have derivatives`);
+  }
+  return graph.op("CastLike", [gradient, x]);
+}
+
 /** Functions of each number, and softmax. */
 export const ACTIVATIONS: Rules = {
   Identity: each(({ gradient }) => gradient),
-  Cast: each(({ graph, gradient }, x) => graph.op("CastLike", [gradient, x])),
+  Cast: each(castBack),
   Neg: each(({ graph, gradient }) => graph.op("Neg", [gradient])),
   Exp: each(({ graph, gradient }, _, y) => graph.op("Mul", [gradient, y])),
   Log: each(({ graph, gradient }, x) => graph.op("Div", [gradient, x])),
