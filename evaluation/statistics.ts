@@ -75,5 +75,6 @@ export function wilson(successes: number, total: number): Interval {
   const centre = (share + square / (2 * total)) / (1 + square / total);
   const reach = (QUANTILE / (1 + square / total)) *
     Math.sqrt(share * (1 - share) / total + square / (4 * total ** 2));
-  return [Math.max(0, centre - reach), Math.min(1, centre + reach)];
+  // At the ends the bounds are exact, which rounding would spoil.
+  return [successes === 0 ? 0 : centre - reach, successes === total ? 1 : centre + reach];
 }

@@ -1,4 +1,4 @@
-import { type AnswerItem, createDraw, type Draw, type Split } from "./item.ts";
+import { type AnswerItem, createDraw, type Draw, type Frames, type Split } from "./item.ts";
 
 /** What is told of every name, and what is asked of one. */
 interface Wording {
@@ -56,6 +56,11 @@ const WORDINGS: Readonly<Record<Split, Wording>> = {
   },
 };
 
+const FRAMES: Frames = {
+  end: (document, question) => `${document}\n${question}`,
+  front: (document, question) => `${question}\n${document.trimEnd()}`,
+};
+
 /**
  * Hard questions: fifteen names with a six-digit code and a year each, told one after the other; one
  * code is asked for.
@@ -87,8 +92,8 @@ export function makeCodes(
     return {
       id: `codes-${split}-${index}`,
       document: statements.join(""),
-      gap: "\n",
       question: question(names[asked] ?? names[0]),
+      frames: FRAMES,
       expected: String(codes[asked]),
     };
   });

@@ -81,28 +81,28 @@ export const FACT_TEMPLATES: Readonly<Record<Split, readonly [FactTemplate, ...F
   ],
   validation: [
     about(VALIDATION.places, VALIDATION.things, (place, answer) => ({
-      statement: `The emblem on the flag of ${place} shows a single word: ${answer}.`,
-      question: `Which word does the emblem on the flag of ${place} show?`,
+      statement: `The secret sign of the club in ${place} is ${answer}.`,
+      question: `What is the secret sign of the club in ${place}?`,
     })),
     about(VALIDATION.places, numbers(110, 990), (place, answer) => ({
-      statement: `The tower of ${place} is ${answer} feet high.`,
-      question: `How high is the tower of ${place}?`,
+      statement: `The castle of ${place} has ${answer} windows.`,
+      question: `How many windows does the castle of ${place} have?`,
     })),
     about(VALIDATION.people, numbers(1100, 9900), (person, answer) => ({
-      statement: `The library card of ${person} bears the figure ${answer}.`,
-      question: `Which figure does the library card of ${person} bear?`,
+      statement: `The ticket number of ${person} is ${answer}.`,
+      question: `What is the ticket number of ${person}?`,
     })),
     about(VALIDATION.people, VALIDATION.pets, (person, answer) => ({
-      statement: `The horse that ${person} rides goes by the name of ${answer}.`,
-      question: `By what name does the horse that ${person} rides go?`,
+      statement: `The horse of ${person} is named ${answer}.`,
+      question: `What is the horse of ${person} named?`,
     })),
     about(VALIDATION.places, numbers(110, 990), (place, answer) => ({
-      statement: `There are ${answer} trees in the orchard near ${place}.`,
-      question: `How many trees are there in the orchard near ${place}?`,
+      statement: `The mill near ${place} grinds ${answer} sacks a week.`,
+      question: `How many sacks does the mill near ${place} grind a week?`,
     })),
     about(VALIDATION.people, VALIDATION.things, (person, answer) => ({
-      statement: `${person} signs every letter with the code name ${answer}.`,
-      question: `With which code name does ${person} sign every letter?`,
+      statement: `The code name of ${person} is ${answer}.`,
+      question: `What is the code name of ${person}?`,
     })),
   ],
 };

@@ -1,7 +1,14 @@
 import { PromptError } from "../../runtime/errors.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { type Fact, FACT_TEMPLATES } from "./fact_templates.ts";
-import { type AnswerItem, createDraw, type Draw, isRight, type Split } from "./item.ts";
+import {
+  type AnswerItem,
+  createDraw,
+  type Draw,
+  type Frames,
+  isRight,
+  type Split,
+} from "./item.ts";
 
 /** How {@linkcode makeFacts} makes its items. */
 export interface FactsOptions {
@@ -14,6 +21,12 @@ export interface FactsOptions {
   readonly tokens: number;
   readonly tokenizer: Pick<Tokenizer, "encode">;
 }
+
+// Without an instruction a small model rather goes on with the story than answers.
+const FRAMES: Frames = {
+  end: (document, question) => `${document}\n\nAnswer the question in one sentence. ${question}`,
+  front: (document, question) => `${question} Find the answer in this text:\n\n${document}`,
+};
 
 /**
  * Single facts, each planted between two sentences of prose, at any depth.
@@ -43,7 +56,7 @@ export function makeFacts(options: FactsOptions): readonly AnswerItem[] {
     const { document, depth } = plant(excerpt, fact, draw);
     const { question, answer } = fact;
     const id = `facts-${split}-${index}-at-${depth.toFixed(2)}`;
-    return { id, document, gap: "\n\n", question, expected: answer };
+    return { id, document, question, frames: FRAMES, expected: answer };
   });
 }
 

@@ -7,14 +7,19 @@ export type QuestionPlace = "end" | "front";
 /** Which half of the tasks: they have no name, wording or seed in common. */
 export type Split = "validation" | "test";
 
+/** How a document and a question are joined, for each place of the question. */
+export type Frames = Readonly<
+  Record<QuestionPlace, (document: string, question: string) => string>
+>;
+
 /** A question about a document, and the answer that must come. */
 export interface AnswerItem {
   /** Unique within a run. */
   readonly id: string;
   readonly document: string;
-  /** What stands between the document and the question. */
-  readonly gap: string;
   readonly question: string;
+  /** Joins both into the user's turn. */
+  readonly frames: Frames;
   /** What a right answer holds: a number or a word. */
   readonly expected: string;
 }
@@ -39,13 +44,10 @@ export function createDraw(seed: number, split: Split, item: number): Draw {
 
 /** The conversation that asks an item's question. */
 export function messagesOf(
-  { document, gap, question }: AnswerItem,
+  { document, question, frames }: AnswerItem,
   place: QuestionPlace,
 ): readonly ChatMessage[] {
-  const content = place === "end"
-    ? `${document}${gap}${question}`
-    : `${question}${gap}${document.trimEnd()}`;
-  return [{ role: "user", content }];
+  return [{ role: "user", content: frames[place](document, question) }];
 }
 
 /**
