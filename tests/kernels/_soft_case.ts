@@ -6,6 +6,7 @@ import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { rotaryFrequencies } from "../../runtime/rotary.ts";
 import type { Precision } from "../../runtime/weights/precision.ts";
 import { stepModel } from "../../runtime/weights/step_model.ts";
+import { noise } from "../_close.ts";
 import { openGolden } from "../runtime/_golden_file.ts";
 
 /** A described model and the folder of its converted weights. */
@@ -70,4 +71,22 @@ export function relativeError(actual: ArrayLike<number>, expected: ArrayLike<num
     length += (expected[i] ?? NaN) ** 2;
   }
   return Math.sqrt(difference / length);
+}
+
+/** A random training step of any model. */
+export function randomStep(
+  { model, frequencies }: DescribedModel,
+  { tokens, past }: { readonly tokens: number; readonly past: number },
+): SoftStepInputs {
+  const { hidden, heads, kvHeads, headDim, layers } = model;
+  const size = past * kvHeads * headDim;
+  return {
+    embeddings: noise(tokens * hidden, 1),
+    rotary: rotaryRows(frequencies, past, tokens),
+    past: layers.map((_, layer) => ({
+      keys: noise(size, 2 + 2 * layer),
+      values: noise(size, 3 + 2 * layer),
+    })),
+    target: noise(layers.length * heads * past, 99).map((value) => (1 + value) / past),
+  };
 }
