@@ -1,4 +1,10 @@
-import { BLOCK, type BlockWeight, type FloatWeight, type Place } from "../../kernels/weight.ts";
+import {
+  BLOCK,
+  type BlockWeight,
+  type FloatWeight,
+  type Place,
+  type Weight,
+} from "../../kernels/weight.ts";
 import { noise } from "../_close.ts";
 
 /** A weight in a temporary file, and the matrix that it stands for. */
@@ -149,4 +155,11 @@ export function product(input: Float32Array, matrix: Float32Array, columns: numb
     }
   }
   return result;
+}
+
+/** The numbers of a float32 weight as they lie in its file, `[rows, columns]`. */
+export function readFloatWeight(weight: Weight): Float32Array {
+  if (weight.kind !== "float" || weight.type !== "float32") throw new Error("not float32");
+  const { file, offset, length } = weight.place;
+  return new Float32Array(Deno.readFileSync(file).slice(offset, offset + length).buffer);
 }
