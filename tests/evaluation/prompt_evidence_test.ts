@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { parsePolicies } from "../../evaluation/policy_list.ts";
+import { readEvidence } from "../../evaluation/prompt_evidence.ts";
+import { judgeQ } from "../../policies/judge_q.ts";
+import { oracle } from "../../policies/oracle.ts";
+import type { SoftTokens } from "../../policies/policy.ts";
+import { openGolden } from "../runtime/_golden_file.ts";
+import { tinyModel } from "../_test_model.ts";
+import { countingModel } from "./_counting_model.ts";
+
+/** A checkpoint whose golden has no tied scores. */
+const NAME = "tiny-llama31";
+
+const golden = openGolden(NAME);
+const ids = golden.integers("input_ids");
+const { kept: budget } = golden.settings;
+
+/** The golden's soft tokens; a new copy each time. */
+function softTokens(hidden: number): SoftTokens {
+  const embeddings = Float32Array.from(golden.floats("judge_q.soft"));
+  return { count: embeddings.length / hidden, hidden, embeddings, trained: true };
+}
+
+Deno.test("readEvidence() lets every policy keep what it keeps in a session of its own", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const { hidden } = model.config;
+  const policies = [
+    ...(await parsePolicies(
+      "random,full,h2o(recent=0,normalize=visible),snapkv(window=8,kernel=5,pooling=avg)," +
+        "snapkv(window=3,kernel=1),oracle(tokens=5),oracle(tokens=9)",
+    )).map(({ policy }) => policy),
+    judgeQ({ softTokens: softTokens(hidden), window: 0, kernel: 1 }),
+    oracle({ ids: golden.integers("judge_q.response") }),
+  ];
+  const facts = await model.facts();
+  const request = { engine: model.engine, facts, ids, policies, answerTokens: 5 };
+  using evidence = await readEvidence(request);
+  assertEquals(evidence.answer.length, 5);
+  for (const policy of policies) {
+    for (const amount of [10, budget, ids.length]) {
+      await using session = model.session({ policy, budget: amount });
+      const { kept } = await session.read({ ids });
+      assertEquals(await evidence.keep(policy, amount), kept, `${policy.name} at ${amount}`);
+    }
+  }
+});
+
+Deno.test("readEvidence() reads once, answers once and probes equal judges once", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model, calls } = countingModel(tiny.model);
+  const { hidden } = model.config;
+  const policies = [
+    ...(await parsePolicies("h2o,snapkv(window=8),snapkv(window=20),oracle(tokens=6)"))
+      .map(({ policy }) => policy),
+    judgeQ({ softTokens: softTokens(hidden), kernel: 1 }),
+    judgeQ({ softTokens: softTokens(hidden), kernel: 7 }),
+    judgeQ(),
+  ];
+  const facts = await model.facts();
+  const request = { engine: model.engine, facts, ids, policies, answerTokens: 6 };
+  using evidence = await readEvidence(request);
+  const read = calls.advanced.filter((tokens) => tokens > 1);
+  assertEquals(read.reduce((sum, tokens) => sum + tokens, 0), ids.length);
+  assertEquals(calls.advanced.filter((tokens) => tokens === 1).length, evidence.answer.length - 1);
+  assertEquals(calls.probed, [evidence.answer.length, 0, 0]);
+});
+
+Deno.test("answerFrom() gives a session's answer and leaves the whole cache as it was", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const [named] = await parsePolicies("snapkv(window=8)");
+  assert(named);
+  const { policy } = named;
+  const facts = await model.facts();
+  const request = { engine: model.engine, facts, ids, policies: [policy], answerTokens: 12 };
+  using evidence = await readEvidence(request);
+  const kept = await evidence.keep(policy, budget);
+  const answer = await evidence.answerFrom(kept, 12);
+  assertEquals(await evidence.answerFrom(kept, 12), answer);
+  await using session = model.session({ policy, budget });
+  const own = session.generate({ ids }, { maxTokens: 12 });
+  for await (const _ of own);
+  const eos = new Set(model.config.eosIds);
+  assertEquals(answer.filter((id) => !eos.has(id)), [...own.ids]);
+  const all = await evidence.keep(policy, ids.length);
+  assertEquals(await evidence.answerFrom(all, 12), evidence.answer);
+});
+
+Deno.test("readEvidence() ends early with an AbortError", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { engine, facts } = tiny.model;
+  const signal = AbortSignal.abort();
+  const request = { engine, facts: await facts(), ids, policies: [], answerTokens: 5, signal };
+  const error = await assertRejects(() => readEvidence(request), DOMException);
+  assertEquals(error.name, "AbortError");
+});
