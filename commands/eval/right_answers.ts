@@ -1,10 +1,6 @@
 import { EnumType } from "@cliffy/command";
 import { makeCodes } from "../../evaluation/right_answers/codes.ts";
-import {
-  type AnswerItem,
-  type QuestionPlace,
-  type Split,
-} from "../../evaluation/right_answers/item.ts";
+import type { AnswerItem, QuestionPlace, Split } from "../../evaluation/right_answers/item.ts";
 import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
