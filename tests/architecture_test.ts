@@ -6,7 +6,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   kernels: [],
   policies: [],
   runtime: ["kernels/", "policies/policy.ts"],
-  training: ["runtime/", "kernels/", "policies/"],
+  training: ["evaluation/", "runtime/", "kernels/", "policies/"],
   evaluation: ["runtime/", "kernels/", "policies/"],
   server: ["runtime/", "kernels/", "policies/"],
   commands: ["runtime/", "policies/", "training/", "evaluation/", "server/", "mod.ts"],

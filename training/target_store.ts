@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openRange } from "../runtime/checkpoint/file_range.ts";
 import { readFloats, readTensor, writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
@@ -8,9 +8,9 @@ import type { PromptCache, Target } from "./target.ts";
 
 /** Targets on disk, and the prompts' keys and values beside them. */
 export interface TargetStore {
-  /** Whether there is a target of that name. */
+  /** Whether there is a whole target of that name. */
   has(key: string): boolean;
-  /** Whether the prompt's keys and values are kept. */
+  /** Whether the prompt's keys and values are kept, whole. */
   hasPast(key: string): boolean;
   /** Saves a target; a run that is killed meanwhile leaves none of that name. */
   save(key: string, target: Target, past?: PromptCache): Promise<void>;
@@ -26,24 +26,26 @@ export interface TargetStore {
    * @throws {CheckpointError} As {@linkcode TargetStore.load}.
    */
   loadPast(key: string): PromptCache;
-  /** Forgets a target whose file turned out to be damaged. */
-  remove(key: string): void;
 }
 
+/** What a killed run left half-written is this old, in milliseconds, before it is removed. */
+const ABANDONED = 10 * 60_000;
+
 /**
- * Opens a folder of targets, made where it is missing. What a killed run left half-written is
- * removed.
+ * Opens a folder of targets, made where it is missing.
  */
 export function openTargetStore(folder: string): TargetStore {
   mkdirSync(folder, { recursive: true });
   for (const name of readdirSync(folder)) {
-    if (name.endsWith(".tmp")) rmSync(join(folder, name), { force: true });
+    const file = join(folder, name);
+    // Another run may be writing into the same folder.
+    if (name.endsWith(".tmp") && Date.now() - statSync(file).mtimeMs > ABANDONED) rmSync(file);
   }
   const targetPath = (key: string) => join(folder, `${key}.target.safetensors`);
   const pastPath = (key: string) => join(folder, `${key}.past.safetensors`);
   return {
-    has: (key) => existsSync(targetPath(key)),
-    hasPast: (key) => existsSync(pastPath(key)),
+    has: (key) => isWhole(targetPath(key)),
+    hasPast: (key) => isWhole(pastPath(key)),
     async save(key, { prompt, response, attention }, past) {
       // The target comes last: where it is, the keys and values are as well.
       if (past) await savePast(pastPath(key), past, prompt.length);
@@ -62,11 +64,18 @@ export function openTargetStore(folder: string): TargetStore {
       };
     },
     loadPast: (key) => readPast(pastPath(key)),
-    remove(key) {
-      rmSync(targetPath(key), { force: true });
-      rmSync(pastPath(key), { force: true });
-    },
   };
+}
+
+/** Whether a file is there and as long as its header says. */
+function isWhole(path: string): boolean {
+  if (!existsSync(path)) return false;
+  try {
+    return readSafetensors(path).tensors.size > 0;
+  } catch (error) {
+    if (error instanceof CheckpointError) return false;
+    throw error;
+  }
 }
 
 function readInts(path: string, name: string): Int32Array {

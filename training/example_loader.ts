@@ -1,0 +1,22 @@
+import type { Engine } from "../runtime/engine/engine.ts";
+import { recomputePast } from "./make_target.ts";
+import type { PreparedExample } from "./soft_step.ts";
+import type { TargetStore } from "./target_store.ts";
+
+/**
+ * Reads examples as the optimiser asks for them, one at a time: memory does not grow with the data.
+ *
+ * @param engine Makes keys and values anew that were not kept on disk.
+ */
+export function exampleLoader(
+  store: TargetStore,
+  engine: Engine | undefined,
+  signal?: AbortSignal,
+): (key: string) => Promise<PreparedExample> {
+  return async (key) => {
+    const target = store.load(key);
+    if (!engine || store.hasPast(key)) return { target, past: store.loadPast(key) };
+    const past = await recomputePast(engine, [...target.prompt], signal ? { signal } : {});
+    return { target, past };
+  };
+}

@@ -1,0 +1,165 @@
+import { pause } from "../runtime/engine/pause.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { batchOf } from "./batches.ts";
+import { TrainingError } from "./errors.ts";
+import { addInto, clipByNorm } from "./optimiser/gradients.ts";
+import { learningRate } from "./optimiser/learning_rate.ts";
+import { createOptimisers } from "./optimisers.ts";
+import { stepsOf, type TrainingSettings } from "./settings.ts";
+import type { PreparedExample, SoftStep } from "./soft_step.ts";
+import type { Tensors } from "./trainable.ts";
+import { validate, type Validation } from "./validation.ts";
+
+/** Where a run stands between two steps; everything that the next step depends on. */
+export interface Progress {
+  /** Steps done. */
+  readonly step: number;
+  readonly tensors: Tensors;
+  /** Adam's moments. */
+  readonly first: Tensors;
+  readonly second: Tensors;
+  /** Smoothed loss, the lowest it ever was, and the loss of the first step. */
+  readonly smoothed: number;
+  readonly lowest: number;
+  readonly lossStart: number;
+}
+
+/** What one step tells. */
+export interface StepReport {
+  /** Steps done, this one included. */
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly rate: number;
+  /** Norm of the gradient before clipping. */
+  readonly gradientNorm: number;
+  readonly examplesPerSecond: number;
+  readonly validation?: Validation;
+}
+
+/** What {@linkcode optimise} works on. */
+export interface OptimiseRequest {
+  readonly settings: TrainingSettings;
+  readonly run: SoftStep;
+  readonly heads: { readonly heads: number; readonly kvHeads: number; readonly headDim: number };
+  readonly layers: number;
+  /** Examples to train on, and those held out. */
+  readonly train: readonly string[];
+  readonly validation: readonly string[];
+  readonly load: (key: string) => Promise<PreparedExample>;
+  /** Where to start, or to go on. */
+  readonly start: Progress;
+  /** Steps between two savings, and between two validations. */
+  readonly saveEvery: number;
+  readonly validateEvery: number;
+  readonly save: (progress: Progress) => Promise<void>;
+  readonly onStep?: (report: StepReport) => void | Promise<void>;
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+// A run whose smoothed loss is this many times its lowest is lost.
+const DIVERGED = 4;
+const SMOOTHING = 0.05;
+
+/**
+ * The second phase: gradient descent on the soft tokens alone.
+ *
+ * @throws {TrainingError} If the loss is not a number or grows out of bounds; the last good state is
+ * saved before. An abort saves the state as well.
+ */
+export async function optimise(request: OptimiseRequest): Promise<Progress> {
+  const { settings, train, start, save, now, signal } = request;
+  const steps = stepsOf(settings, train.length);
+  const schedule = learningRate({
+    peak: 1,
+    warmup: Math.round(settings.warmup * steps),
+    steps,
+  });
+  const tensors = copyOf(start.tensors);
+  const optimisers = createOptimisers(settings, start);
+  let { step, smoothed, lowest, lossStart } = start;
+  const progress = (): Progress => {
+    const { first, second } = optimisers.exportState();
+    return { step, tensors, first, second, smoothed, lowest, lossStart };
+  };
+  while (step < steps) {
+    if (signal?.aborted) await save(progress());
+    await pause(signal);
+    const begin = now();
+    const { loss, gradients } = await batchGradients(request, tensors, step);
+    const gradientNorm = clipByNorm(gradients, settings.clip);
+    const average = step === 0 ? loss : smoothed + SMOOTHING * (loss - smoothed);
+    if (!Number.isFinite(loss + gradientNorm) || average > DIVERGED * lowest) {
+      await save(progress());
+      throw new TrainingError(
+        `Cannot go on training: the loss was ${loss} at step ${step + 1}, its gradient's norm ` +
+          `${gradientNorm}; the state of step ${step} is saved; start again with a lower --lr`,
+      );
+    }
+    const factor = schedule(step);
+    optimisers.step(tensors, gradients, factor);
+    step++;
+    if (step === 1) lossStart = loss;
+    smoothed = average;
+    lowest = Math.min(lowest, average);
+    const seconds = (now() - begin) / 1000;
+    const last = step === steps;
+    const validation = last || step % request.validateEvery === 0
+      ? await validationOf(request, tensors)
+      : undefined;
+    await request.onStep?.({
+      step,
+      steps,
+      loss,
+      rate: factor * settings.rate,
+      gradientNorm,
+      examplesPerSecond: settings.batch / seconds,
+      ...(validation ? { validation } : {}),
+    });
+    if (last || step % request.saveEvery === 0) await save(progress());
+  }
+  return progress();
+}
+
+/** How well tensors do on the held-out examples; absent where none are held out. */
+export async function validationOf(
+  request: Pick<OptimiseRequest, "validation" | "load" | "run" | "heads" | "layers" | "signal">,
+  tensors: Tensors,
+): Promise<Validation | undefined> {
+  const { validation, load, run, heads, layers, signal } = request;
+  if (validation.length === 0) return undefined;
+  async function* maps() {
+    for (const key of validation) {
+      await pause(signal);
+      const example = await load(key);
+      const { loss, attention } = await run(example, tensors, {
+        gradients: false,
+        attention: true,
+      });
+      yield { loss, soft: attention, response: example.target.attention };
+    }
+  }
+  return await validate(maps(), { ...heads, layers });
+}
+
+async function batchGradients(
+  { settings: { batch, seed }, train, load, run }: OptimiseRequest,
+  tensors: Tensors,
+  step: number,
+): Promise<{ readonly loss: number; readonly gradients: Record<string, Float32Array> }> {
+  const gradients: Record<string, Float32Array> = {};
+  let loss = 0;
+  for (const index of batchOf(step, batch, train.length, seed)) {
+    const example = await load(train[index] ?? "");
+    const outputs = await run(example, tensors, { gradients: true, attention: false });
+    loss += outputs.loss / batch;
+    const all = { ...outputs.adapterGradients, [SOFT_TOKENS_TENSOR]: outputs.gradient };
+    addInto(gradients, all, 1 / batch);
+  }
+  return { loss, gradients };
+}
+
+function copyOf(tensors: Tensors): Record<string, Float32Array> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, data]) => [name, data.slice()]));
+}

@@ -1,0 +1,74 @@
+import { writeSoftTokens } from "../runtime/soft_token_card.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import type { ModelFacts } from "../policies/policy.ts";
+import { writeAtomically } from "./atomic_file.ts";
+import { drawCurves } from "./figure.ts";
+import { readLog } from "./log.ts";
+import type { Progress } from "./optimise.ts";
+import type { RunPaths } from "./run_files.ts";
+import type { TrainingSettings } from "./settings.ts";
+import { adaptersOf } from "./trainable.ts";
+import type { Validation } from "./validation.ts";
+
+/** What a finished run leaves. */
+export interface TrainingResult {
+  readonly paths: RunPaths;
+  readonly steps: number;
+  readonly lossStart: number;
+  readonly lossEnd: number;
+  /** On the held-out examples, after the last step. */
+  readonly validation?: Validation;
+}
+
+/** Facts that go into the card. */
+export interface ResultRequest {
+  readonly paths: RunPaths;
+  readonly model: string;
+  readonly facts: ModelFacts;
+  readonly settings: TrainingSettings;
+  readonly dataHash: string;
+  readonly origin: { readonly command: string; readonly version: string; readonly date: string };
+  readonly done: Progress;
+}
+
+/** Writes the soft tokens with their card, and the curves beside them. */
+export async function writeResult(request: ResultRequest): Promise<TrainingResult> {
+  const { paths, model, facts, settings, dataHash, origin, done } = request;
+  const entries = await readLog(paths.log);
+  const validation = entries.findLast((entry) => entry.validation !== undefined)?.validation as
+    | Validation
+    | undefined;
+  const adapters = adaptersOf(done.tensors);
+  await writeSoftTokens(
+    paths.out,
+    {
+      count: settings.tokens,
+      hidden: facts.hidden,
+      embeddings: done.tensors[SOFT_TOKENS_TENSOR] ?? new Float32Array(0),
+      ...(settings.adapters
+        ? { adapters: { rank: settings.adapters.rank, tensors: adapters } }
+        : {}),
+    },
+    facts,
+    {
+      model,
+      dataHash,
+      settings: { ...settings },
+      lossStart: done.lossStart,
+      lossEnd: done.smoothed,
+      ...(validation ? { hitRate: validation.hitRate } : {}),
+      created: origin.date,
+      version: origin.version,
+      command: origin.command,
+    },
+  );
+  const figure = await drawCurves(entries, { title: `Soft tokens of ${model}` });
+  await writeAtomically(paths.figure, new TextEncoder().encode(figure));
+  return {
+    paths,
+    steps: done.step,
+    lossStart: done.lossStart,
+    lossEnd: done.smoothed,
+    ...(validation ? { validation } : {}),
+  };
+}

@@ -1,0 +1,116 @@
+import type { Projection } from "../kernels/adapters.ts";
+import { TrainingError } from "./errors.ts";
+
+/** What the soft tokens are trained to. The defaults are those of {@linkcode DEFAULT_SETTINGS}. */
+export interface TrainingSettings {
+  /** Soft tokens. */
+  readonly tokens: number;
+  /** Examples trained on; those for validation come on top. */
+  readonly samples: number;
+  /** How often each example is visited. */
+  readonly epochs: number;
+  /** Examples of one optimiser step. */
+  readonly batch: number;
+  /** Highest learning rate. */
+  readonly rate: number;
+  /** Share of the steps in which the learning rate rises to its highest. */
+  readonly warmup: number;
+  /** `mse`: Eq. 5 of the paper. `kl`: divergence of the two maps, each head's normalised. */
+  readonly loss: "mse" | "kl";
+  /** Whether each query head is compared, or the mean of the heads that share a KV head. */
+  readonly average: "heads" | "groups";
+  /** Weights of the layers in the loss; `uniform`, or rising linearly towards the last layer. */
+  readonly layerWeights: "uniform" | "rising" | "falling";
+  /** Whose answers: the model's own, or those of the data where there are any. */
+  readonly responses: "self" | "original";
+  /** Most tokens of an answer. */
+  readonly responseTokens: number;
+  /** Longer prompts are left out. */
+  readonly maxPromptTokens: number;
+  /** Share of the examples that is code. */
+  readonly codeShare: number;
+  /** Where the embeddings start: `random`, `words`, or the path of a file of soft tokens. */
+  readonly initial: string;
+  /** Seed of every random choice. */
+  readonly seed: number;
+  /** Examples held out to measure hit rates with. */
+  readonly validate: number;
+  /** Largest norm of a step's gradient. */
+  readonly clip: number;
+  /** Low-rank weights that act on the soft tokens alone (LookaheadKV). Absent: none. */
+  readonly adapters?: AdapterSettings;
+}
+
+/** Settings of low-rank weights. */
+export interface AdapterSettings {
+  /** Rank of the products. */
+  readonly rank: number;
+  /** Products that have one. */
+  readonly projections: readonly Projection[];
+  /** Highest learning rate of the adapters. */
+  readonly rate: number;
+}
+
+/** Settings in force where none are given. */
+export const DEFAULT_SETTINGS: TrainingSettings = {
+  tokens: 32,
+  samples: 1000,
+  epochs: 2,
+  batch: 2,
+  rate: 0.01,
+  warmup: 0.05,
+  loss: "kl",
+  average: "heads",
+  layerWeights: "uniform",
+  responses: "self",
+  responseTokens: 48,
+  maxPromptTokens: 1536,
+  codeShare: 0.1,
+  initial: "words",
+  seed: 0,
+  validate: 32,
+  clip: 1,
+};
+
+/**
+ * Checks settings before any work is done for them.
+ *
+ * @throws {TrainingError} If one is out of range.
+ */
+export function checkSettings(settings: TrainingSettings): void {
+  const whole = ["tokens", "samples", "epochs", "batch", "responseTokens", "maxPromptTokens"];
+  for (const name of whole as (keyof TrainingSettings)[]) {
+    demand(name, settings[name], "an integer of at least 1", isWhole(settings[name], 1));
+  }
+  demand("tokens", settings.tokens, "at most 1024", settings.tokens <= 1024);
+  demand("seed", settings.seed, "an integer of at least 0", isWhole(settings.seed, 0));
+  demand("validate", settings.validate, "an integer of at least 0", isWhole(settings.validate, 0));
+  const { rate, clip, warmup, codeShare, adapters } = settings;
+  demand("lr", rate, "a number above 0", rate > 0 && Number.isFinite(rate));
+  demand("clip", clip, "a number above 0", clip > 0);
+  demand("warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
+  demand("code share", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
+  if (!adapters) return;
+  demand("adapter rank", adapters.rank, "an integer of at least 1", isWhole(adapters.rank, 1));
+  demand("adapter lr", adapters.rate, "a number above 0", adapters.rate > 0);
+  demand(
+    "adapter projections",
+    adapters.projections.join(),
+    "at least one",
+    adapters.projections.length > 0,
+  );
+}
+
+/** Optimiser steps of a run. */
+export function stepsOf({ epochs, batch }: TrainingSettings, examples: number): number {
+  return Math.ceil((examples * epochs) / batch);
+}
+
+function isWhole(value: unknown, least: number): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= least;
+}
+
+function demand(name: string, value: unknown, bound: string, holds: boolean): void {
+  if (holds) return;
+  throw new TrainingError(`Cannot train: ${name} must be ${bound}, got ${value}`);
+}
