@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Measure what policies keep, and the answers they leave.",
     load: async () => (await import("./commands/eval.ts")).evalCommand(config.version),
   },
+  train: {
+    description: "Train soft tokens.",
+    load: async () => (await import("./commands/train.ts")).trainCommand(config.version),
+  },
   policies: {
     description: "List the policies.",
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),

@@ -9,7 +9,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   training: ["evaluation/", "runtime/", "kernels/", "policies/"],
   evaluation: ["runtime/", "kernels/", "policies/"],
   server: ["runtime/", "kernels/", "policies/"],
-  commands: ["runtime/", "policies/", "training/", "evaluation/", "server/", "mod.ts"],
+  commands: ["kernels/", "runtime/", "policies/", "training/", "evaluation/", "server/", "mod.ts"],
   "mod.ts": ["runtime/", "policies/"],
   "cli.ts": ["commands/", "runtime/errors.ts", "policies/policy.ts", "deno.json"],
 };

@@ -1,0 +1,194 @@
+import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { PROJECTIONS } from "../kernels/adapters.ts";
+import type { StepReport } from "../training/optimise.ts";
+import type { TrainingResult } from "../training/result.ts";
+import { DEFAULT_SETTINGS, type TrainingSettings } from "../training/settings.ts";
+import { interruptible } from "./_interrupt.ts";
+import { note, write } from "./_output.ts";
+import { openProgress, type Progress } from "./_progress.ts";
+import { DEFAULT_MODEL } from "./_prompt_command.ts";
+import type { Subcommand } from "./_subcommand.ts";
+
+/** `kvjudge train`: trains what judges. */
+export function trainCommand(version: string): Subcommand {
+  const command = new Command();
+  command
+    .name("kvjudge train")
+    .description("Trains soft tokens whose attention predicts that of the answer.")
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .action(() => command.showHelp());
+  command.command("judge-q", judgeCommand(version, false));
+  command.command("lookahead-kv", judgeCommand(version, true));
+  return command;
+}
+
+function judgeCommand(version: string, adapted: boolean) {
+  const defaults = DEFAULT_SETTINGS;
+  const name = adapted ? "lookahead-kv" : "judge-q";
+  return new Command()
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .description(
+      adapted
+        ? "Trains soft tokens and low-rank weights that act on them alone."
+        : "Trains the embeddings of soft tokens; the model stays as it is.",
+    )
+    .type("loss", new EnumType(["mse", "kl"] as const))
+    .type("responses", new EnumType(["self", "original"] as const))
+    .type("average", new EnumType(["heads", "groups"] as const))
+    .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
+    .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
+      default: DEFAULT_MODEL,
+    })
+    .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
+      required: true,
+    })
+    .option("-o, --out <file:string>", "Soft tokens that are made; log and figure lie beside.", {
+      required: true,
+    })
+    .option("--tokens <count:integer>", "Soft tokens.", { default: defaults.tokens })
+    .option("--samples <count:integer>", "Examples.", { default: defaults.samples })
+    .option("--epochs <count:integer>", "Visits of each.", { default: defaults.epochs })
+    .option("--batch <count:integer>", "Examples of one step.", { default: defaults.batch })
+    .option("--lr <rate:number>", "Highest learning rate.", { default: defaults.rate })
+    .option("--warmup <share:number>", "Share of the steps that it rises.", {
+      default: defaults.warmup,
+    })
+    .option("--clip <norm:number>", "Largest norm of a gradient.", { default: defaults.clip })
+    .option("--loss <loss:loss>", "What is minimised.", { default: defaults.loss })
+    .option("--average <of:average>", "Compare heads, or means of groups.", {
+      default: defaults.average,
+    })
+    .option("--layer-weights <weights:weights>", "Weights of the layers in the loss.", {
+      default: defaults.layerWeights,
+    })
+    .option("--responses <whose:responses>", "Whose answers.", { default: defaults.responses })
+    .option("--response-tokens <count:integer>", "Most tokens of an answer.", {
+      default: defaults.responseTokens,
+    })
+    .option("--max-prompt-tokens <count:integer>", "Longer prompts are left out.", {
+      default: defaults.maxPromptTokens,
+    })
+    .option("--code-share <share:number>", "Share of code.", { default: defaults.codeShare })
+    .option("--init <from:string>", "random, words, or a file of soft tokens.", {
+      default: defaults.initial,
+    })
+    .option("--seed <seed:integer>", "Seed of every choice.", { default: defaults.seed })
+    .option("--validate <count:integer>", "Examples held out.", { default: defaults.validate })
+    .option("--validate-every <steps:integer>", "Steps between validations.", { default: 100 })
+    .option("--save-every <steps:integer>", "Steps between savings.", { default: 25 })
+    .option("--rank <rank:integer>", "Rank of the adapters (lookahead-kv).", { default: 4 })
+    .option("--projections <list:string>", "Products with adapters (lookahead-kv).", {
+      default: "q,k,v,o",
+    })
+    .option("--adapter-lr <rate:number>", "Highest learning rate of the adapters.", {
+      default: 0.001,
+    })
+    .option("--targets <folder:string>", "Folder of targets, to share between runs.")
+    .option("--recompute", "Make keys and values anew at each visit: slower, no disk.")
+    .option("--resume", "Go on with an interrupted run.")
+    .option("--threads <count:integer>", "Threads; one per processor if absent.")
+    .option("--json", "Print one JSON object at the end.")
+    .action(async (flags) => {
+      const { trainSoftTokens } = await import("../training/train.ts");
+      const { homeFolder } = await import("../runtime/models/home.ts");
+      const { defaultThreads } = await import("../runtime/processor.ts");
+      const projections = readProjections(flags.projections);
+      const settings: TrainingSettings = {
+        tokens: flags.tokens,
+        samples: flags.samples,
+        epochs: flags.epochs,
+        batch: flags.batch,
+        rate: flags.lr,
+        warmup: flags.warmup,
+        clip: flags.clip,
+        loss: flags.loss,
+        average: flags.average,
+        layerWeights: flags.layerWeights,
+        responses: flags.responses,
+        responseTokens: flags.responseTokens,
+        maxPromptTokens: flags.maxPromptTokens,
+        codeShare: flags.codeShare,
+        initial: flags.init,
+        seed: flags.seed,
+        validate: flags.validate,
+        ...(adapted ? { adapters: { rank: flags.rank, projections, rate: flags.adapterLr } } : {}),
+      };
+      await interruptible(async (signal) => {
+        using progress = await openProgress();
+        const result = await trainSoftTokens({
+          model: flags.model,
+          data: flags.data,
+          out: flags.out,
+          settings,
+          ...(flags.targets === undefined ? {} : { cache: flags.targets }),
+          keepPast: !flags.recompute,
+          resume: flags.resume ?? false,
+          saveEvery: flags.saveEvery,
+          validateEvery: flags.validateEvery,
+          threads: flags.threads ?? defaultThreads(),
+          home: homeFolder(),
+          origin: {
+            command: `kvjudge train ${name} ${commandLine(settings)}`,
+            version,
+            date: new Date().toISOString().slice(0, 10),
+          },
+          now: () => performance.now(),
+          signal,
+          watch: {
+            onFetch: progress.fetching,
+            onNote: note,
+            onTarget: (done, total) => progress.counting("targets", done, total),
+            onStep: (report) => showStep(progress, report),
+          },
+        });
+        progress.clear();
+        write(flags.json ? `${JSON.stringify(result)}\n` : show(result));
+      });
+    });
+}
+
+function readProjections(list: string): (typeof PROJECTIONS)[number][] {
+  return list.split(",").map((text) => {
+    const found = PROJECTIONS.find((name) => name === text.trim());
+    if (found) return found;
+    throw new ValidationError(
+      `Option "--projections" must list some of ${PROJECTIONS.join(", ")}, got "${text}".`,
+    );
+  });
+}
+
+/** The settings as flags, so that a card tells how to make its tokens again. */
+function commandLine(settings: TrainingSettings): string {
+  const { adapters, rate, initial, ...others } = settings;
+  const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const flags = Object.entries(others).map(([name, value]) => `--${dashed(name)} ${value}`);
+  const added = adapters
+    ? [
+      `--rank ${adapters.rank}`,
+      `--projections ${adapters.projections.join(",")}`,
+      `--adapter-lr ${adapters.rate}`,
+    ]
+    : [];
+  return [...flags, `--lr ${rate}`, `--init ${initial}`, ...added].join(" ");
+}
+
+function showStep(progress: Progress, report: StepReport): void {
+  const { step, steps, loss, examplesPerSecond, validation } = report;
+  progress.counting(
+    `loss ${loss.toPrecision(4)}, ${examplesPerSecond.toFixed(1)} examples/s`,
+    step,
+    steps,
+  );
+  if (validation) {
+    const rates = Object.entries(validation.hitRate)
+      .map(([budget, rate]) => `${(100 * rate).toFixed(1)} % at ${budget}`);
+    note(`step ${step}: validation loss ${validation.loss.toPrecision(4)}, hit rate ${rates}`);
+  }
+}
+
+function show({ paths, steps, lossStart, lossEnd }: TrainingResult): string {
+  return `${steps} steps, loss ${lossStart.toPrecision(4)} to ${lossEnd.toPrecision(4)}\n` +
+    `soft tokens ${paths.out}\nlog ${paths.log}\ncurves ${paths.figure}\n`;
+}
