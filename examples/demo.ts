@@ -22,7 +22,7 @@ const CONTESTANTS: readonly (readonly [label: string, policy: kvjudge.Policy])[]
   ["Full cache", kvjudge.full()],
   ["SnapKV", kvjudge.snapKv()],
   ["H2O", kvjudge.h2o()],
-  ["Judge Q (untrained)", kvjudge.judgeQ()],
+  ["Judge Q", kvjudge.judgeQ()],
   ["Oracle", kvjudge.oracle()],
 ];
 
