@@ -67,7 +67,7 @@ Deno.test("demo finds the planted fact with the full cache and prints a table, n
   assertEquals(code, 0, error);
   assertMatch(output, /^Full cache +right +(\d+) of \1 /m);
   assertMatch(output, /^SnapKV +(right|wrong) +100 of /m);
-  assertMatch(output, /^Judge Q \(untrained\) +(right|wrong) +100 of /m);
+  assertMatch(output, /^Judge Q +(right|wrong) +100 of /m);
   // deno-lint-ignore no-control-regex
   assert(!/[\x00-\x09\x0b-\x1f\x7f]/.test(output + error));
 });
