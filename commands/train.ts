@@ -1,5 +1,6 @@
+import { basename, isAbsolute } from "node:path";
 import { Command, EnumType, ValidationError } from "@cliffy/command";
-import { PROJECTIONS } from "../kernels/adapters.ts";
+import type { Projection } from "../kernels/adapters.ts";
 import type { StepReport } from "../training/optimise.ts";
 import type { TrainingResult } from "../training/result.ts";
 import { DEFAULT_SETTINGS, type TrainingSettings } from "../training/settings.ts";
@@ -94,7 +95,7 @@ function judgeCommand(version: string, adapted: boolean) {
       const { trainSoftTokens } = await import("../training/train.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
       const { defaultThreads } = await import("../runtime/processor.ts");
-      const projections = readProjections(flags.projections);
+      const projections = await readProjections(flags.projections);
       const settings: TrainingSettings = {
         tokens: flags.tokens,
         samples: flags.samples,
@@ -130,7 +131,7 @@ function judgeCommand(version: string, adapted: boolean) {
           threads: flags.threads ?? defaultThreads(),
           home: homeFolder(),
           origin: {
-            command: `kvjudge train ${name} ${commandLine(settings)}`,
+            command: commandLine(name, flags, settings),
             version,
             date: new Date().toISOString().slice(0, 10),
           },
@@ -149,7 +150,9 @@ function judgeCommand(version: string, adapted: boolean) {
     });
 }
 
-function readProjections(list: string): (typeof PROJECTIONS)[number][] {
+async function readProjections(list: string): Promise<Projection[]> {
+  // Imported late: its neighbours load native code, which `--help` has no use for.
+  const { PROJECTIONS } = await import("../kernels/adapters.ts");
   return list.split(",").map((text) => {
     const found = PROJECTIONS.find((name) => name === text.trim());
     if (found) return found;
@@ -160,18 +163,25 @@ function readProjections(list: string): (typeof PROJECTIONS)[number][] {
 }
 
 /** The settings as flags, so that a card tells how to make its tokens again. */
-function commandLine(settings: TrainingSettings): string {
+function commandLine(
+  name: string,
+  files: { readonly model: string; readonly data: string; readonly out: string },
+  settings: TrainingSettings,
+): string {
   const { adapters, rate, initial, ...others } = settings;
   const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const flags = Object.entries(others).map(([name, value]) => `--${dashed(name)} ${value}`);
-  const added = adapters
-    ? [
-      `--rank ${adapters.rank}`,
-      `--projections ${adapters.projections.join(",")}`,
-      `--adapter-lr ${adapters.rate}`,
-    ]
-    : [];
-  return [...flags, `--lr ${rate}`, `--init ${initial}`, ...added].join(" ");
+  // A card travels; folders of the machine that made it do not.
+  const shown = (path: string) => isAbsolute(path) ? basename(path) : path;
+  return [
+    `kvjudge train ${name} --model ${shown(files.model)}`,
+    `--data ${shown(files.data)} --out ${shown(files.out)}`,
+    ...Object.entries(others).map(([name, value]) => `--${dashed(name)} ${value}`),
+    `--lr ${rate} --init ${initial}`,
+    ...(adapters
+      ? [`--rank ${adapters.rank} --projections ${adapters.projections.join(",")}`]
+      : []),
+    ...(adapters ? [`--adapter-lr ${adapters.rate}`] : []),
+  ].join(" ");
 }
 
 function showStep(progress: Progress, report: StepReport): void {
