@@ -42,6 +42,30 @@ export function integer<T extends number | undefined>(
   };
 }
 
+/** An option that measures something. */
+export function number(
+  spec: { least: number; most?: number; default: number; about: string },
+): OptionSpec<number> {
+  const { least, most = Infinity } = spec;
+  return {
+    type: most === Infinity ? `a number of at least ${least}` : `a number from ${least} to ${most}`,
+    default: spec.default,
+    about: spec.about,
+    accepts: (value): value is number =>
+      typeof value === "number" && Number.isFinite(value) && value >= least && value <= most,
+  };
+}
+
+/** An option that is on or off. */
+export function flag(spec: { default: boolean; about: string }): OptionSpec<boolean> {
+  return {
+    type: "true or false",
+    default: spec.default,
+    about: spec.about,
+    accepts: (value): value is boolean => typeof value === "boolean",
+  };
+}
+
 /** An option that is one of a few words. */
 export function choice<const Word extends string>(
   spec: { words: readonly Word[]; default: NoInfer<Word>; about: string },

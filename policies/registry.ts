@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "full" | "h2o" | "judge_q" | "knorm" | "lookahead_kv" | "oracle" | "random" | "snapkv" | "streaming_llm";
+export type PolicyName = "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
@@ -38,6 +38,14 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     ],
     load: () => import("./judge_q.ts"),
   },
+  keydiff: {
+    name: "keydiff",
+    summary: "Keeps the tokens whose keys differ most from the mean key; needs no attention.",
+    paper: "https://arxiv.org/abs/2504.15364",
+    evidence: "none",
+    options: [],
+    load: () => import("./keydiff.ts"),
+  },
   knorm: {
     name: "knorm",
     summary: "Keeps the tokens whose keys have the smallest norm; needs no attention.",
@@ -45,6 +53,17 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "none",
     options: [],
     load: () => import("./knorm.ts"),
+  },
+  lagkv: {
+    name: "lagkv",
+    summary: "Keeps the tokens whose keys and values stand out from the window behind them.",
+    paper: "https://arxiv.org/abs/2504.04704",
+    evidence: "none",
+    options: [
+      {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are kept before all others"},
+      {"name":"lag","type":"an integer of at least 2","default":128,"about":"tokens per window"},
+    ],
+    load: () => import("./lagkv.ts"),
   },
   lookahead_kv: {
     name: "lookahead_kv",
@@ -69,6 +88,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"ids","type":"a list of at least one token id","about":"token ids of a known answer whose queries judge instead"},
     ],
     load: () => import("./oracle.ts"),
+  },
+  pyramidkv: {
+    name: "pyramidkv",
+    summary: "Judges as SnapKV does; early layers keep more tokens than late ones.",
+    paper: "https://arxiv.org/abs/2406.02069",
+    evidence: "window",
+    options: [
+      {"name":"window","type":"an integer of at least 1","default":32,"about":"last prompt tokens: their queries judge the others, and they are always kept"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+      {"name":"beta","type":"a number of at least 1","default":20,"about":"how steep: the last layer gets the average divided by this"},
+      {"name":"variant","type":"\"authors\" or \"kvpress\"","default":"authors","about":"whether the window comes on top of what is divided, or out of it"},
+    ],
+    load: () => import("./pyramidkv.ts"),
   },
   random: {
     name: "random",
@@ -100,5 +133,13 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"sinks","type":"an integer of at least 0","default":4,"about":"first tokens that are always kept"},
     ],
     load: () => import("./streaming_llm.ts"),
+  },
+  tova: {
+    name: "tova",
+    summary: "Keeps the tokens that the last prompt token attends to, the same for every head.",
+    paper: "https://arxiv.org/abs/2401.06104",
+    evidence: "window",
+    options: [],
+    load: () => import("./tova.ts"),
   },
 };

@@ -1,5 +1,6 @@
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling, poolingOptions } from "./_pool.ts";
+import { type Pooling, poolingOptions } from "./_pool.ts";
+import { windowScores } from "./_window_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** Options of {@linkcode snapKv}. */
@@ -62,17 +63,14 @@ export const about: PolicyAbout<SnapKvOptions> = {
  */
 export function snapKv(options: SnapKvOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
-  const { window, kernel, pooling } = settings;
+  const { window } = settings;
   return Object.freeze<ScorerPolicy>({
     name: about.name,
     paper: "https://arxiv.org/abs/2404.14469",
     options: settings,
     evidence: { kind: "window", size: window },
     protect: { recent: window },
-    async score(layer) {
-      const end = Math.max(0, layer.length - window);
-      return pool(await layer.groupAttention(), layer.length, { kernel, pooling, end });
-    },
+    score: (layer) => windowScores(layer, settings),
   });
 }
 

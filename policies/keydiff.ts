@@ -1,0 +1,87 @@
+import { type PolicyAbout, readOptions } from "./_options.ts";
+import type { ScorerPolicy } from "./policy.ts";
+
+const PAPER = "https://arxiv.org/abs/2504.15364";
+
+/** KeyDiff has no options. */
+export type KeyDiffOptions = Record<never, never>;
+
+/** What the registry says about {@linkcode keyDiff}. */
+export const about: PolicyAbout<KeyDiffOptions> = {
+  name: "keydiff",
+  summary: "Keeps the tokens whose keys differ most from the mean key; needs no attention.",
+  paper: PAPER,
+  options: {},
+};
+
+/**
+ * KeyDiff: the score is minus the cosine between a key and the mean of all normalised keys of its KV
+ * head.
+ *
+ * Paper: https://arxiv.org/abs/2504.15364
+ *
+ * Differs from the paper: the prompt is evicted once, after prefill, where the paper evicts block by
+ * block while it reads.
+ *
+ * @throws {OptionError} If any option is given.
+ *
+ * @example
+ * ```ts
+ * import { keyDiff } from "./keydiff.ts";
+ * import type { LayerView } from "./policy.ts";
+ * import { assert } from "@std/assert";
+ *
+ * const keys = () => Promise.resolve(new Float32Array([1, 0, 1, 0, 0, 1]));
+ * const layer = { kvHeads: 1, headDim: 2, length: 3, keys } as LayerView;
+ * const [first = NaN, second = NaN, third = NaN] = await keyDiff().score(layer);
+ * assert(first === second && third > first);
+ * ```
+ */
+export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
+  return Object.freeze<ScorerPolicy>({
+    name: about.name,
+    paper: PAPER,
+    options: readOptions(about, options),
+    evidence: { kind: "none" },
+    async score({ kvHeads, headDim, length, keys }) {
+      const rows = await keys();
+      const scores = new Float32Array(kvHeads * length);
+      for (let head = 0; head < kvHeads; head++) {
+        const keyOf = (token: number) => {
+          const start = (token * kvHeads + head) * headDim;
+          return rows.subarray(start, start + headDim);
+        };
+        const anchor = new Float64Array(headDim);
+        const norms = Float64Array.from({ length }, (_, token) => norm(keyOf(token)));
+        for (let token = 0; token < length; token++) {
+          const size = norms[token] ?? 0;
+          if (size > 0) {
+            keyOf(token).forEach((value, i) => anchor[i] = (anchor[i] ?? 0) + value / size);
+          }
+        }
+        const size = norm(anchor);
+        for (let token = 0; token < length; token++) {
+          const product = dot(keyOf(token), anchor);
+          const scale = (norms[token] ?? 0) * size;
+          // A key without length points nowhere: it differs as one at a right angle does.
+          scores[head * length + token] = scale > 0 ? -product / scale : 0;
+        }
+      }
+      return scores;
+    },
+  });
+}
+
+function norm(values: Float32Array | Float64Array): number {
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += (values[i] ?? 0) ** 2;
+  return Math.sqrt(squares);
+}
+
+function dot(a: Float32Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
+}
+
+export default keyDiff;

@@ -1,0 +1,160 @@
+import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import type { LayerView, ScorerPolicy } from "./policy.ts";
+
+const PAPER = "https://arxiv.org/abs/2504.04704";
+
+/** Options of {@linkcode lagKv}. */
+export interface LagKvOptions {
+  /**
+   * Leading tokens that are kept before all others.
+   *
+   * @default {4}
+   */
+  readonly sinks?: number;
+  /**
+   * Tokens per window: each window is judged by the one behind it.
+   *
+   * @default {128}
+   */
+  readonly lag?: number;
+}
+
+/** What the registry says about {@linkcode lagKv}. */
+export const about: PolicyAbout<LagKvOptions> = {
+  name: "lagkv",
+  summary: "Keeps the tokens whose keys and values stand out from the window behind them.",
+  paper: PAPER,
+  options: {
+    sinks: integer({
+      least: 0,
+      default: 4,
+      about: "leading tokens that are kept before all others",
+    }),
+    lag: integer({ least: 2, default: 128, about: "tokens per window" }),
+  },
+};
+
+/**
+ * LagKV: behind the sinks the prompt is cut into windows of `lag` tokens. The keys and the values of
+ * each window are scaled by the least and greatest value that each dimension takes in the next
+ * window; a token stands out by the standard deviation of its scaled dimensions, softmaxed over the
+ * window. The score is the token's rank in its window, from 0 to 1. Sinks, the last whole window and
+ * what lies behind it are kept before all others, as far as the budget goes.
+ *
+ * Paper: https://arxiv.org/abs/2504.04704
+ *
+ * Differs from the paper: a share of the whole prompt is kept where the paper keeps that share of each
+ * window; a prompt of fewer than two windows keeps its last tokens.
+ *
+ * @throws {OptionError} If an option is unknown or out of range.
+ *
+ * @example
+ * ```ts
+ * import { lagKv } from "./lagkv.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy = lagKv({ lag: 16 });
+ * assertEquals(policy.options, { sinks: 4, lag: 16 });
+ * assertEquals(policy.evidence, { kind: "none" });
+ * ```
+ */
+export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  const { sinks, lag } = settings;
+  return Object.freeze<ScorerPolicy>({
+    name: about.name,
+    paper: PAPER,
+    options: settings,
+    evidence: { kind: "none" },
+    protect(keep, length) {
+      const first = Math.min(sinks, keep);
+      const tail = length - judgedEnd(length, settings);
+      return { sinks: first, recent: Math.min(tail, keep - first) };
+    },
+    async score(layer) {
+      const { kvHeads, length } = layer;
+      const end = judgedEnd(length, settings);
+      const scores = new Float32Array(kvHeads * length).fill(1);
+      if (end <= sinks) {
+        // No window has one behind it.
+        return scores.map((_, index) =>
+          index % length < sinks ? 1 : (index % length - sinks) / (length - sinks)
+        );
+      }
+      const [keys, values] = [await layer.keys(), await layer.values()];
+      for (let head = 0; head < kvHeads; head++) {
+        for (let start = sinks; start < end; start += lag) {
+          const [ofKeys, ofValues] = [keys, values].map((rows) =>
+            standingOut(rows, layer, { head, start, lag })
+          );
+          const both = Float64Array.from(ofKeys ?? [], (one, i) => one + (ofValues?.[i] ?? 0));
+          ranks(both).forEach((rank, i) => scores[head * length + start + i] = rank / lag);
+        }
+      }
+      return scores;
+    },
+  });
+}
+
+/** Tokens before this one lie in a window with a whole one behind it, or are sinks. */
+function judgedEnd(length: number, { sinks, lag }: Required<LagKvOptions>): number {
+  return sinks + Math.max(0, Math.floor((length - sinks) / lag) - 1) * lag;
+}
+
+interface Window {
+  readonly head: number;
+  readonly start: number;
+  readonly lag: number;
+}
+
+/** How much each token of a window stands out from the next window: softmax over the window. */
+function standingOut(
+  rows: Float32Array,
+  { kvHeads, headDim }: LayerView,
+  { head, start, lag }: Window,
+): Float64Array {
+  const at = (token: number) => (token * kvHeads + head) * headDim;
+  const least = new Float64Array(headDim).fill(Infinity);
+  const most = new Float64Array(headDim).fill(-Infinity);
+  for (let token = start + lag; token < start + 2 * lag; token++) {
+    for (let i = 0; i < headDim; i++) {
+      const value = rows[at(token) + i] ?? 0;
+      least[i] = Math.min(least[i] ?? 0, value);
+      most[i] = Math.max(most[i] ?? 0, value);
+    }
+  }
+  const spreads = Float64Array.from({ length: lag }, (_, i) => {
+    const scaled = Float64Array.from({ length: headDim }, (_, d) => {
+      const low = least[d] ?? 0;
+      const range = (most[d] ?? 0) - low;
+      // A dimension that never changes tells nothing.
+      return range > 0 ? ((rows[at(start + i) + d] ?? 0) - low) / range : 0;
+    });
+    return deviation(scaled);
+  });
+  return softmax(spreads);
+}
+
+/** Standard deviation of a sample. */
+function deviation(values: Float64Array): number {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / Math.max(1, values.length - 1));
+}
+
+function softmax(values: Float64Array): Float64Array {
+  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = values.map((value) => Math.exp(value - most));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / sum);
+}
+
+/** Position of each value in ascending order. */
+function ranks(values: Float64Array): Float64Array {
+  const order = Array.from(values.keys()).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0));
+  const places = new Float64Array(values.length);
+  order.forEach((index, place) => places[index] = place);
+  return places;
+}
+
+export default lagKv;

@@ -1,0 +1,60 @@
+import { type PolicyAbout, readOptions } from "./_options.ts";
+import type { ScorerPolicy } from "./policy.ts";
+
+const PAPER = "https://arxiv.org/abs/2401.06104";
+
+/** TOVA has no options. */
+export type TovaOptions = Record<never, never>;
+
+/** What the registry says about {@linkcode tova}. */
+export const about: PolicyAbout<TovaOptions> = {
+  name: "tova",
+  summary: "Keeps the tokens that the last prompt token attends to, the same for every head.",
+  paper: PAPER,
+  options: {},
+};
+
+/**
+ * TOVA: the score is the attention of the last prompt query, averaged over all heads of the layer, so
+ * that every KV head keeps the same tokens. The last token itself is always kept.
+ *
+ * Paper: https://arxiv.org/abs/2401.06104
+ *
+ * Differs from the paper: the prompt is evicted once, after prefill, where the paper drops one token
+ * at every step.
+ *
+ * @throws {OptionError} If any option is given.
+ *
+ * @example
+ * ```ts
+ * import { tova } from "./tova.ts";
+ * import type { LayerView } from "./policy.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const attention = () => Promise.resolve(new Float32Array([0.5, 0.25, 0.25, 0.75]));
+ * const layer = { heads: 2, kvHeads: 2, length: 2, attention } as LayerView;
+ * assertEquals(await tova().score(layer), new Float32Array([0.375, 0.5, 0.375, 0.5]));
+ * ```
+ */
+export function tova(options: TovaOptions = {}): ScorerPolicy {
+  return Object.freeze<ScorerPolicy>({
+    name: about.name,
+    paper: PAPER,
+    options: readOptions(about, options),
+    evidence: { kind: "window", size: 1 },
+    protect: { recent: 1 },
+    async score({ heads, kvHeads, length, attention }) {
+      const paid = await attention();
+      const scores = new Float32Array(kvHeads * length);
+      for (let token = 0; token < length; token++) {
+        let sum = 0;
+        for (let head = 0; head < heads; head++) sum += paid[head * length + token] ?? 0;
+        scores[token] = sum / heads;
+      }
+      for (let head = 1; head < kvHeads; head++) scores.copyWithin(head * length, 0, length);
+      return scores;
+    },
+  });
+}
+
+export default tova;
