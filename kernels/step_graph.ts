@@ -4,6 +4,7 @@ import {
   type DecodeHelpers,
   groupDiagonal,
   nothing,
+  type PrefillAttention,
   prefillAttention,
   type SequenceLengths,
 } from "./attention_nodes.ts";
@@ -35,8 +36,9 @@ interface Shared {
   readonly layers: readonly DeclaredLayer[];
   readonly embedding: EmbeddingRows;
   readonly output: Product;
-  readonly lengths: SequenceLengths;
-  readonly helpers: DecodeHelpers;
+  /** Of each layer: eviction may leave them caches of different lengths. */
+  readonly lengths: readonly SequenceLengths[];
+  readonly helpers: readonly DecodeHelpers[];
   readonly observe: Value;
 }
 
@@ -45,7 +47,8 @@ interface Shared {
  *
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), `cos` and `sin [T, headDim / 2]` with `T = S + E`, `rows [R]`
- * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`.
+ * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`, where
+ * `P` may differ between layers.
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `received.L [heads, P + T]`: the
  * attention that each key received from the new tokens, summed over them (empty unless observed).
@@ -61,19 +64,20 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
   graph.input("sin", "float32", ["T", headDim / 2]);
   graph.input("rows", "int64", ["R"]);
   const embedding = declareEmbedding(graph, model.embedding);
+  const diagonal = groupDiagonal(graph, model);
   const shared: Shared = {
     model,
     embedding,
     output: model.output ? declareWeight(graph, model.output) : embedding.product,
     layers: model.layers.map((_, index) => declareLayer(graph, model, index, adapters)),
-    lengths: sequenceLengths(graph),
-    helpers: { diagonal: groupDiagonal(graph, model), parts: pastAndOne(graph) },
+    lengths: model.layers.map((_, layer) => sequenceLengths(graph, layer)),
+    helpers: model.layers.map((_, layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
   };
   model.layers.forEach((_, layer) => {
     const { pastKeys, pastValues } = pastNames(layer);
-    graph.input(pastKeys, "float32", [1, "P", width]);
-    graph.input(pastValues, "float32", [1, "P", width]);
+    graph.input(pastKeys, "float32", [1, `P${layer}`, width]);
+    graph.input(pastValues, "float32", [1, `P${layer}`, width]);
   });
   const ports = portsOf(model);
   if (adapters) {
@@ -99,7 +103,7 @@ function portsOf({ layers, vocabulary, heads, kvHeads, headDim }: StepModel): Ou
     { name: "logits", shape: ["R", vocabulary] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
     ...perLayer("queries", [1, "T", heads * headDim]),
-    ...perLayer("received", [heads, "N"]),
+    ...layers.map((_, layer) => ({ name: `received.${layer}`, shape: [heads, `N${layer}`] })),
   ];
 }
 
@@ -130,17 +134,18 @@ function size(graph: GraphBuilder, value: Value, axis: number): Value {
 }
 
 const newTokens = (graph: GraphBuilder) => size(graph, "cos", 0);
-const pastTokens = (graph: GraphBuilder) => size(graph, "past_keys.0", 1);
+const pastTokens = (graph: GraphBuilder, layer: number) =>
+  size(graph, pastNames(layer).pastKeys, 1);
 
-function pastAndOne(graph: GraphBuilder): Value {
-  return graph.op("Concat", [pastTokens(graph), graph.integers([1])], {
+function pastAndOne(graph: GraphBuilder, layer: number): Value {
+  return graph.op("Concat", [pastTokens(graph, layer), graph.integers([1])], {
     attributes: { axis: { int: 0 } },
   });
 }
 
-function sequenceLengths(graph: GraphBuilder): SequenceLengths {
+function sequenceLengths(graph: GraphBuilder, layer: number): SequenceLengths {
   const total = graph.op("Cast", [
-    graph.op("Add", [pastTokens(graph), newTokens(graph)]),
+    graph.op("Add", [pastTokens(graph, layer), newTokens(graph)]),
   ], { attributes: { to: { int: 6 } } });
   return {
     last: graph.op("Sub", [total, graph.constant(Int32Array.of(1), [1])]),
@@ -152,7 +157,7 @@ function sequenceLengths(graph: GraphBuilder): SequenceLengths {
 function isDecodeStep(graph: GraphBuilder): Value {
   const one = graph.integers([1]);
   const single = graph.op("Equal", [newTokens(graph), one]);
-  const past = graph.op("GreaterOrEqual", [pastTokens(graph), one]);
+  const past = graph.op("GreaterOrEqual", [pastTokens(graph, 0), one]);
   const plain = graph.op("And", [past, graph.op("Not", ["observe"])]);
   return graph.op("Squeeze", [graph.op("And", [single, plain]), graph.integers([0])]);
 }
@@ -168,14 +173,20 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const rows = builder.op("Concat", [embedding.lookUp(builder, "ids"), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
-  const attend = (tokens: RotatedTokens, layer: number): Value => {
+  const mix = (tokens: RotatedTokens, layer: number): PrefillAttention => {
     const attention = { ...tokens, ...pastNames(layer) };
-    const result = phase === "decode"
-      ? {
-        mixed: decodeAttention(builder, model, attention, shared.helpers),
-        received: nothing(builder, model.heads),
-      }
-      : prefillAttention(builder, model, attention, shared.lengths, shared.observe);
+    const [lengths, helpers] = [shared.lengths[layer], shared.helpers[layer]];
+    if (!lengths || !helpers) throw new RangeError(`Cannot emit layer ${layer}`);
+    if (phase === "prefill") {
+      return prefillAttention(builder, model, attention, lengths, shared.observe);
+    }
+    return {
+      mixed: decodeAttention(builder, model, attention, helpers),
+      received: nothing(builder, model.heads),
+    };
+  };
+  const attend = (tokens: RotatedTokens, layer: number): Value => {
+    const result = mix(tokens, layer);
     received.push(result.received);
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
