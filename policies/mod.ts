@@ -25,11 +25,15 @@ export {
 export { full, type FullOptions } from "./full.ts";
 export { h2o, type H2oOptions } from "./h2o.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
+export { keyDiff, type KeyDiffOptions } from "./keydiff.ts";
 export { knorm, type KnormOptions } from "./knorm.ts";
+export { lagKv, type LagKvOptions } from "./lagkv.ts";
 export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
 export { oracle, type OracleOptions } from "./oracle.ts";
 export * from "./policy.ts";
+export { pyramidKv, type PyramidKvOptions } from "./pyramidkv.ts";
 export { random, type RandomOptions } from "./random.ts";
 export { type PolicyName, registry } from "./registry.ts";
 export { snapKv, type SnapKvOptions } from "./snapkv.ts";
 export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";
+export { tova, type TovaOptions } from "./tova.ts";
