@@ -2,14 +2,11 @@ import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/polic
 import type { Budget } from "../runtime/budget.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
-import {
-  type GatheredAttention,
-  gatherEvidence,
-  observationFor,
-} from "../runtime/engine/evidence.ts";
+import { type Gathered, gatherEvidence, observationFor } from "../runtime/engine/evidence.ts";
 import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
 import { layerView } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
+import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
 import { evictLayer } from "../runtime/evict/evict_layer.ts";
 import { keepPerLayer } from "../runtime/evict/keep_per_layer.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
@@ -44,7 +41,7 @@ export interface PromptEvidence extends Disposable {
   /** Attention of the answer's queries, `[heads × tokens]` per layer. */
   readonly answerAttention: readonly Float32Array[];
   /** Attention that a policy judges by, `[heads × tokens]` per layer; absent where it needs none. */
-  attention(policy: Policy): GatheredAttention;
+  attention(policy: Policy): Gathered["attention"];
   /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
   keep(policy: Policy, budget: Budget): Promise<readonly (readonly Int32Array[])[]>;
   /** The greedy answer when only some tokens are kept. The whole cache stays as it is. */
@@ -68,7 +65,12 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const sequence: Sequence = { cache, position: 0, planned: 0 };
   const wanted = policies.filter(({ evicts }) => evicts !== false);
   try {
+    await using statistics = await gatherPromptStatistics(
+      wanted.map(({ evidence }) => evidence),
+      engine,
+    );
     const prefilled = await prefill(engine, sequence, ids, {
+      ...statistics,
       chunk,
       observe: union(wanted),
       ...(signal ? { signal } : {}),
@@ -81,33 +83,36 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       steps: mostSteps(wanted, request.answerTokens),
       ...(signal ? { signal } : {}),
     });
-    const gathered = new Map<string, GatheredAttention>();
+    const gathered = new Map<string, Gathered>();
     const judges: SoftTokens[] = [];
-    const gather = async (evidence: Evidence): Promise<GatheredAttention> => {
+    const gather = async (evidence: Evidence): Promise<Gathered> => {
       const { key, settled } = await settle(evidence, { answer, facts, judges });
-      if (gathered.has(key)) return gathered.get(key);
+      const known = gathered.get(key);
+      if (known) return known;
       signal?.throwIfAborted();
-      const found = await gatherEvidence(settled, { engine, sequence, facts, prefilled });
+      const found = await gatherEvidence(settled, {
+        ...{ engine, sequence, facts, prefilled, statistics },
+      });
       gathered.set(key, found);
       return found;
     };
     const judged = answer.slice(0, request.answerTokens);
-    const answerAttention = await gather({
+    const { attention: answerAttention = [] } = await gather({
       kind: "given",
       queries: { kind: "tokens", ids: judged },
-    }) ?? [];
-    const byPolicy = new Map<Policy, GatheredAttention>();
+    });
+    const byPolicy = new Map<Policy, Gathered>();
     for (const policy of wanted) byPolicy.set(policy, await gather(policy.evidence));
     return {
       tokens: ids.length,
       answer: judged,
       answerAttention,
-      attention: (policy) => byPolicy.get(policy),
+      attention: (policy) => byPolicy.get(policy)?.attention,
       async keep(policy, budget) {
         const keep = keepPerLayer(policy, { length: ids.length, budget, shape });
         const kept: (readonly Int32Array[])[] = [];
         for (const [layer, count] of keep.entries()) {
-          const view = layerView(cache, engine.config, layer, byPolicy.get(policy));
+          const view = layerView(cache, engine.config, layer, byPolicy.get(policy) ?? {});
           kept.push(await evictLayer(policy, view, count));
         }
         return kept;
@@ -169,6 +174,8 @@ async function settle(
     case "none":
     case "accumulated":
       return { key: evidence.kind, settled: evidence };
+    case "statistics":
+      return { key: `statistics ${evidence.skip} ${evidence.future}`, settled: evidence };
     case "window":
       return { key: `window ${evidence.size}`, settled: evidence };
     case "given": {

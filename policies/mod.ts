@@ -22,6 +22,7 @@ export {
   type PolicyEntry,
   type PolicyModule,
 } from "./create.ts";
+export { expectedAttention, type ExpectedAttentionOptions } from "./expected_attention.ts";
 export { full, type FullOptions } from "./full.ts";
 export { h2o, type H2oOptions } from "./h2o.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";

@@ -83,8 +83,21 @@ export type Evidence =
   }
   /** Attention received from every prompt query, summed over the whole prefill. */
   | { readonly kind: "accumulated" }
+  /**
+   * Mean and covariance of the prompt's queries, the first `skip` left out, turned by the mean
+   * rotation of the next `future` positions: what queries to come are expected to be.
+   */
+  | { readonly kind: "statistics"; readonly skip: number; readonly future: number }
   /** Queries that a {@linkcode QuerySource} supplies. */
   | { readonly kind: "given"; readonly queries: QuerySource };
+
+/** What queries to come are expected to make of each cached token: moments of attention logits. */
+export interface ExpectedLogits {
+  /** Mean, `[heads × length]`. */
+  readonly mean: Float32Array;
+  /** Variance, `[heads × length]`. */
+  readonly variance: Float32Array;
+}
 
 /**
  * One layer of the KV cache, as a policy sees it. All shapes are row-major.
@@ -120,6 +133,12 @@ export interface LayerView {
   attention(): Promise<Float32Array>;
   /** {@linkcode LayerView.attention} averaged over the query heads of each group, `[kvHeads × length]`. */
   groupAttention(): Promise<Float32Array>;
+  /**
+   * Logits (scaled by `1 / √headDim`) of each cached token under the Gaussian of `statistics`.
+   *
+   * @throws {EvidenceError} If the policy declared other evidence.
+   */
+  expectedLogits(): Promise<ExpectedLogits>;
 }
 
 /** Tokens that are always kept. They count towards the budget. */

@@ -3,10 +3,24 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
+export type PolicyName = "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
+  expected_attention: {
+    name: "expected_attention",
+    summary: "Keeps the tokens that queries drawn from the prompt's statistics would attend to.",
+    paper: "https://arxiv.org/abs/2510.00636",
+    evidence: "statistics",
+    options: [
+      {"name":"futurePositions","type":"an integer of at least 1","default":512,"about":"positions behind the prompt over which the rotation of queries is averaged"},
+      {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are always kept and left out of the statistics"},
+      {"name":"covariance","type":"true or false","default":true,"about":"whether the covariance of the queries counts"},
+      {"name":"valueNorm","type":"true or false","default":true,"about":"whether the norms of the values count"},
+      {"name":"epsilon","type":"a number of at least 0","default":0,"about":"added to the attention before the norms count"},
+    ],
+    load: () => import("./expected_attention.ts"),
+  },
   full: {
     name: "full",
     summary: "Keeps everything, whatever the budget is: the baseline to compare with.",

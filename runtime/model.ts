@@ -107,7 +107,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     },
   });
   const adapted = adaptedKernels((adapters) => createStepKernel(described, threads, { adapters }));
-  const engine = createEngine(guard(kernel), config, async (shape) => {
+  const engine = createEngine(guard(kernel), { config, threads }, async (shape) => {
     checkOpen();
     return guard(await adapted.kernel(shape));
   });

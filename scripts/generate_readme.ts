@@ -18,6 +18,7 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], string>> = {
   accumulated: "every prompt token",
   soft: "soft tokens",
   given: "the answer itself",
+  statistics: "queries to be expected",
 };
 
 /** The policies as a Markdown table, its columns padded as `deno fmt` pads them. */

@@ -1,4 +1,4 @@
-import type { LayerView } from "../policies/policy.ts";
+import type { ExpectedLogits, LayerView } from "../policies/policy.ts";
 import { EvidenceError } from "../runtime/errors.ts";
 
 /** What a fake layer is made of. */
@@ -13,6 +13,8 @@ export interface FakeLayer {
   readonly values?: Float32Array;
   /** `[heads × length]`; absent: the policy declared no evidence. */
   readonly attention?: Float32Array;
+  /** Absent: the policy declared other evidence. */
+  readonly expected?: ExpectedLogits;
   /** `[kvHeads × length]`. @default {0, 1, 2 … for each head} */
   readonly positions?: Int32Array;
 }
@@ -42,6 +44,10 @@ export function fakeLayer(fake: FakeLayer): LayerView {
     keys: () => Promise.resolve(keys),
     values: () => Promise.resolve(values),
     attention: received,
+    expectedLogits: () =>
+      fake.expected
+        ? Promise.resolve(fake.expected)
+        : Promise.reject(new EvidenceError("The fake layer has no statistics")),
     groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
   };
 }
@@ -66,7 +72,7 @@ export function meanOfGroups(
 
 /** A layer of noise: rows of attention sum to 1, the same seed gives the same layer. */
 export function noiseLayer(
-  fake: Omit<FakeLayer, "keys" | "values" | "attention"> & { seed: number },
+  fake: Omit<FakeLayer, "keys" | "values" | "attention" | "expected"> & { seed: number },
 ): LayerView {
   const { heads, kvHeads, headDim, length, seed } = fake;
   let state = seed >>> 0;
@@ -80,5 +86,6 @@ export function noiseLayer(
     return value / all.subarray(start, start + length).reduce((sum, one) => sum + one, 0);
   });
   const size = length * kvHeads * headDim;
-  return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention });
+  const expected = { mean: noise(heads * length), variance: noise(heads * length) };
+  return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention, expected });
 }

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import { full, h2o, judgeQ, knorm, oracle, type Policy, snapKv } from "../policies/mod.ts";
-import { type GatheredAttention, gatherEvidence } from "../runtime/engine/evidence.ts";
+import { type Gathered, gatherEvidence } from "../runtime/engine/evidence.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { assertClose } from "./_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "./_test_model.ts";
@@ -120,13 +120,13 @@ Deno.test("invariant 5: soft tokens and known answers leave no trace in the cach
         [...sequence.cache.positions(layer)],
       ]);
     const before = { cache: snapshot(), position: sequence.position };
-    const gathered: GatheredAttention = await gatherEvidence(policy.evidence, {
+    const gathered: Gathered = await gatherEvidence(policy.evidence, {
       engine,
       sequence,
       facts,
       prefilled,
     });
-    assertEquals(gathered?.length, engine.config.layers);
+    assertEquals(gathered.attention?.length, engine.config.layers);
     assertEquals({ cache: snapshot(), position: sequence.position }, before);
     sequence.cache[Symbol.dispose]();
   }

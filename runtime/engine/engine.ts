@@ -42,6 +42,8 @@ export interface ProbeInput extends StepInput {
 export interface Engine {
   /** Sizes and settings of the model. */
   readonly config: ModelConfig;
+  /** Threads of its kernels. */
+  readonly threads: number;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
   /**
@@ -59,7 +61,7 @@ export interface Engine {
  */
 export function createEngine(
   kernel: StepKernel,
-  config: ModelConfig,
+  { config, threads }: Pick<Engine, "config" | "threads">,
   adapted: (shape: AdapterShape) => Promise<StepKernel>,
 ): Engine {
   const count = ({ ids = [], embeddings }: StepInput) =>
@@ -90,6 +92,7 @@ export function createEngine(
   };
   return {
     config,
+    threads,
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);
       const withAdapters = await adapted(adapterShape(adapters, config));

@@ -1,4 +1,11 @@
-import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
+import { createExpectedLogitsKernel } from "../../kernels/expected_logits.ts";
+import type {
+  Evidence,
+  ExpectedLogits,
+  ModelFacts,
+  QuerySource,
+  SoftTokens,
+} from "../../policies/policy.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
 import { adapterShape } from "../soft_adapters.ts";
@@ -6,9 +13,15 @@ import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
 import type { Observation, Observed, Prefilled } from "./prefill.ts";
+import type { PromptStatistics } from "./query_statistics.ts";
 
-/** Attention to each cached token, `[heads × length]` per layer; absent where there are no queries. */
-export type GatheredAttention = readonly Float32Array[] | undefined;
+/** What was gathered for a policy, per layer. */
+export interface Gathered {
+  /** Attention to each cached token, `[heads × length]`; absent where there are no queries. */
+  readonly attention?: readonly Float32Array[];
+  /** Absent without statistics. */
+  readonly expected?: readonly ExpectedLogits[];
+}
 
 /**
  * What must be observed while the prompt is read.
@@ -30,6 +43,7 @@ export function observationFor(evidence: Evidence): Observation {
     case "none":
     case "soft":
     case "given":
+    case "statistics":
       return "none";
   }
 }
@@ -57,28 +71,32 @@ export interface EvidenceRequest {
   readonly sequence: Sequence;
   readonly facts: ModelFacts;
   readonly prefilled: Prefilled;
+  /** What was gathered on the way, if any evidence wants statistics. */
+  readonly statistics?: Pick<PromptStatistics, "skipping">;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Gathers the attention that a policy asked for. The sequence is left as it was.
+ * Gathers what a policy asked for. The sequence is left as it was.
  *
  * @throws {EvidenceError} If the reading did not observe what {@linkcode observationFor} asks for.
  */
 export async function gatherEvidence(
   evidence: Evidence,
   request: EvidenceRequest,
-): Promise<GatheredAttention> {
+): Promise<Gathered> {
   const { engine, sequence, facts, prefilled } = request;
   switch (evidence.kind) {
     case "none":
-      return undefined;
+      return {};
     case "accumulated":
-      return observedLast(Infinity, prefilled).received;
+      return { attention: observedLast(Infinity, prefilled).received };
     case "window": {
       const { received, queries } = observedLast(evidence.size, prefilled);
-      return received.map((sums) => scaled(sums, 1 / queries));
+      return { attention: received.map((sums) => scaled(sums, 1 / queries)) };
     }
+    case "statistics":
+      return { expected: await expectedLogits(evidence, request) };
     case "soft": {
       const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
       const { received } = await engine.probe(sequence, {
@@ -86,14 +104,33 @@ export async function gatherEvidence(
         observe: true,
         ...(adapters ? { adapters } : {}),
       });
-      return meanOverPrompt(received, sequence, count);
+      return { attention: meanOverPrompt(received, sequence, count) };
     }
     case "given": {
       const ids = await answerIds(evidence.queries, request);
       const { received } = await engine.probe(sequence, { ids, observe: true });
-      return meanOverPrompt(received, sequence, ids.length);
+      return { attention: meanOverPrompt(received, sequence, ids.length) };
     }
   }
+}
+
+async function expectedLogits(
+  { skip, future }: Extract<Evidence, { kind: "statistics" }>,
+  { engine: { config, threads }, sequence, statistics }: EvidenceRequest,
+): Promise<readonly ExpectedLogits[]> {
+  const found = statistics?.skipping(skip);
+  if (!found) {
+    throw new EvidenceError(
+      `Cannot gather evidence: the statistics of the queries without the first ${skip} were not ` +
+        "gathered when the prompt was read",
+    );
+  }
+  await using kernel = await createExpectedLogitsKernel(config, threads);
+  const logits: ExpectedLogits[] = [];
+  for (const [layer, queries] of found.at(sequence, future).entries()) {
+    logits.push(await kernel.run(sequence.cache.keys(layer), queries));
+  }
+  return logits;
 }
 
 function observedLast(last: number, { observed }: Prefilled): Observed {

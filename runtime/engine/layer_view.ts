@@ -1,8 +1,8 @@
-import type { LayerView } from "../../policies/policy.ts";
+import type { ExpectedLogits, LayerView } from "../../policies/policy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { EvidenceError } from "../errors.ts";
-import type { GatheredAttention } from "./evidence.ts";
+import type { Gathered } from "./evidence.ts";
 
 /**
  * Shows a layer of a cache to a policy. The view is frozen and every array is a copy: a policy cannot
@@ -12,7 +12,7 @@ export function layerView(
   cache: KvCache,
   { heads, layers }: ModelConfig,
   layer: number,
-  attention: GatheredAttention,
+  { attention, expected }: Gathered,
 ): LayerView {
   const { kvHeads, headDim } = cache;
   const length = cache.length(layer);
@@ -22,6 +22,13 @@ export function layerView(
     throw new EvidenceError(
       "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
         "'soft', 'accumulated' or 'given'",
+    );
+  };
+  const expectation = (): ExpectedLogits => {
+    const ofLayer = expected?.[layer];
+    if (ofLayer) return { mean: ofLayer.mean.slice(), variance: ofLayer.variance.slice() };
+    throw new EvidenceError(
+      "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
     );
   };
   return Object.freeze<LayerView>({
@@ -36,6 +43,7 @@ export function layerView(
     values: () => settle(() => cache.values(layer).slice()),
     attention: () => settle(() => gathered().slice()),
     groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
+    expectedLogits: () => settle(expectation),
   });
 }
 

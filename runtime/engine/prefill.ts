@@ -1,5 +1,6 @@
 import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
+import type { QueryStatistics } from "./query_statistics.ts";
 
 /**
  * Which prompt tokens are asked how much attention they pay: for each entry that many of the last
@@ -22,6 +23,8 @@ export interface PrefillOptions {
   /** Tokens read at a time: bounds the memory that reading takes. */
   readonly chunk: number;
   readonly observe: Observation;
+  /** Is given the rotated queries of each layer, `[tokens, heads · headDim]`, as they are read. */
+  readonly onQueries?: QueryStatistics["add"];
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -42,7 +45,7 @@ export async function prefill(
   engine: Engine,
   sequence: Sequence,
   ids: readonly number[],
-  { chunk, observe, signal, onProgress }: PrefillOptions,
+  { chunk, observe, onQueries, signal, onProgress }: PrefillOptions,
 ): Promise<Prefilled> {
   const { cache } = sequence;
   const { heads, layers } = engine.config;
@@ -67,7 +70,13 @@ export async function prefill(
     const size = observing ? Math.min(chunk, OBSERVED_CHUNK) : chunk;
     const end = Math.min(start + size, limit);
     await pause(signal);
-    const step = await engine.advance(sequence, { ids: ids.slice(start, end), observe: observing });
+    const { position, planned } = sequence;
+    const step = await engine.advance(sequence, {
+      ids: ids.slice(start, end),
+      observe: observing,
+      queries: onQueries !== undefined,
+    });
+    await onQueries?.(step.queries, { position, planned });
     for (const { received } of begun) {
       step.received.forEach((sums, layer) => addColumns(received[layer], sums, heads));
     }

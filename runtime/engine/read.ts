@@ -3,14 +3,10 @@ import type { Budget } from "../budget.ts";
 import { evictLayer } from "../evict/evict_layer.ts";
 import { keepPerLayer } from "../evict/keep_per_layer.ts";
 import type { Engine, Sequence } from "./engine.ts";
-import {
-  type GatheredAttention,
-  gatherEvidence,
-  observationFor,
-  softTokensFor,
-} from "./evidence.ts";
+import { type Gathered, gatherEvidence, observationFor, softTokensFor } from "./evidence.ts";
 import { layerView } from "./layer_view.ts";
 import { prefill } from "./prefill.ts";
+import { gatherPromptStatistics } from "./query_statistics.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {
@@ -75,15 +71,17 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
     : undefined;
   const evidence: Evidence = soft ? { kind: "soft", tokens: () => soft } : policy.evidence;
   const start = now();
+  await using statistics = await gatherPromptStatistics(evicts ? [evidence] : [], engine);
   const prefilled = await prefill(engine, sequence, ids, {
     ...request,
+    ...statistics,
     observe: evicts ? observationFor(evidence) : "none",
   });
   const read = now();
   const before = cache.bytes;
-  const attention = evicts ? await gatherEvidence(evidence, { ...request, prefilled }) : undefined;
+  const found = evicts ? await gatherEvidence(evidence, { ...request, prefilled, statistics }) : {};
   const gathered = now();
-  const { kept, scores, compaction } = await evict(request, keep, attention);
+  const { kept, scores, compaction } = await evict(request, keep, found);
   const end = now();
   return {
     logits: prefilled.logits,
@@ -110,13 +108,13 @@ interface Evicted {
 async function evict(
   { engine, sequence: { cache }, policy, scores: wanted, now, ids }: ReadRequest,
   keep: readonly number[],
-  attention: GatheredAttention,
+  gathered: Gathered,
 ): Promise<Evicted> {
   const kept: Int32Array[][] = [];
   const scores: Float32Array[] = [];
   // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
   for (const [layer, count] of keep.entries()) {
-    const view = layerView(cache, engine.config, layer, attention);
+    const view = layerView(cache, engine.config, layer, gathered);
     if (wanted && "score" in policy) scores.push(await policy.score(view));
     kept.push([...await evictLayer(policy, view, count)]);
   }

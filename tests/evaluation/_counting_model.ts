@@ -15,6 +15,7 @@ export function countingModel(
 ): { readonly model: Model; readonly calls: EngineCalls } {
   const calls: EngineCalls = { advanced: [], probed: [] };
   const engine: Engine = {
+    threads: model.engine.threads,
     config: model.engine.config,
     async advance(sequence, input) {
       calls.advanced.push(input.ids?.length ?? 0);

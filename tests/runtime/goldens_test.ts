@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { expectedAttention } from "../../policies/expected_attention.ts";
 import { h2o } from "../../policies/h2o.ts";
 import { judgeQ } from "../../policies/judge_q.ts";
 import { knorm } from "../../policies/knorm.ts";
@@ -25,6 +26,7 @@ const POLICIES: readonly Policy[] = [
   lagKv({ sinks: 4, lag: 16 }),
   pyramidKv({ window: 4, kernel: 5, pooling: "avg", beta: 5, variant: "kvpress" }),
   tova(),
+  expectedAttention(),
   streamingLlm({ sinks: 4 }),
 ];
 

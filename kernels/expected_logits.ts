@@ -1,0 +1,73 @@
+import type { HeadShape } from "./attention_nodes.ts";
+import { createGraph, type Graph, MICROSOFT } from "./onnx/graph.ts";
+import { createKernel, floats, floatsOf } from "./session.ts";
+
+/** A Gaussian of each query head. */
+export interface QueryGaussian {
+  /** `[heads, headDim]`. */
+  readonly mean: Float32Array;
+  /** `[heads, headDim, headDim]`. */
+  readonly covariance: Float32Array;
+}
+
+/** Attention logits (scaled by `1 / √headDim`) of each key under a {@linkcode QueryGaussian}. */
+export interface LogitMoments {
+  /** `[heads, tokens]`. */
+  readonly mean: Float32Array;
+  /** `[heads, tokens]`. */
+  readonly variance: Float32Array;
+}
+
+/** Computes {@linkcode LogitMoments}. */
+export interface ExpectedLogitsKernel extends AsyncDisposable {
+  /** @param keys `[tokens, kvHeads · headDim]`. */
+  run(keys: Float32Array, queries: QueryGaussian): Promise<LogitMoments>;
+}
+
+/** Loads the kernel. */
+export async function createExpectedLogitsKernel(
+  shape: HeadShape,
+  threads: number,
+): Promise<ExpectedLogitsKernel> {
+  const { heads, kvHeads, headDim } = shape;
+  const group = heads / kvHeads;
+  const kernel = await createKernel(buildExpectedLogits(shape), { threads });
+  return {
+    async run(keys, queries) {
+      const { mean, variance } = await kernel.run({
+        keys: floats(keys, [keys.length / (kvHeads * headDim), kvHeads, headDim]),
+        query_mean: floats(queries.mean, [kvHeads, group, headDim]),
+        query_covariance: floats(queries.covariance, [kvHeads, group, headDim, headDim]),
+      });
+      return { mean: floatsOf(mean), variance: floatsOf(variance) };
+    },
+    [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
+  };
+}
+
+function buildExpectedLogits({ heads, kvHeads, headDim }: HeadShape): Graph {
+  const graph = createGraph("expected_logits");
+  const group = heads / kvHeads;
+  graph.input("keys", "float32", ["N", kvHeads, headDim]);
+  graph.input("query_mean", "float32", [kvHeads, group, headDim]);
+  graph.input("query_covariance", "float32", [kvHeads, group, headDim, headDim]);
+  const keys = graph.op("Transpose", ["keys"], { attributes: { perm: { ints: [1, 0, 2] } } });
+  const mean = graph.op("FusedMatMul", ["query_mean", keys], {
+    domain: MICROSOFT,
+    attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
+  });
+  const perGroup = graph.op("Unsqueeze", [keys, graph.integers([1])]);
+  const turned = graph.op("FusedMatMul", [perGroup, "query_covariance"], {
+    domain: MICROSOFT,
+    attributes: { alpha: { float: 1 / headDim } },
+  });
+  const variance = graph.op("ReduceSum", [
+    graph.op("Mul", [turned, perGroup]),
+    graph.integers([3]),
+  ], { attributes: { keepdims: { int: 0 } } });
+  const flat = graph.integers([heads, -1]);
+  for (const [name, value] of [["mean", mean], ["variance", variance]] as const) {
+    graph.output(graph.op("Reshape", [value, flat], { names: [name] }), "float32", [heads, "N"]);
+  }
+  return graph.build();
+}
