@@ -7,8 +7,8 @@ export interface Progress extends Disposable {
   fetching(progress: FetchProgress): void;
   /** Tokens of the prompt are read. */
   reading(done: number, total: number): void;
-  /** Prompts, items or the like are gone through. */
-  counting(task: string, done: number, total: number): void;
+  /** Prompts, items or the like are gone through; `details` stand behind their number. */
+  counting(task: string, done: number, total: number, details?: string): void;
   /** Wipes the line, so that text can follow. */
   clear(): void;
 }
@@ -28,6 +28,18 @@ const PHASES: Readonly<Record<FetchProgress["phase"], string>> = {
   unpacking: "unpacking",
 };
 
+/** Columns of a terminal that has room for a long bar. */
+const WIDE = 100;
+
+function widthOf(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    // Not every terminal tells.
+    return 80;
+  }
+}
+
 /**
  * Opens a progress bar on standard error.
  *
@@ -37,11 +49,12 @@ export async function openProgress(
   terminal: boolean = Deno.stderr.isTerminal(),
 ): Promise<Progress> {
   if (!terminal) return SILENT;
+  const columns = widthOf();
   // @ts-types="npm:@types/cli-progress@3.11.6"
   const { SingleBar } = await import("npm:cli-progress@3.12.0");
   const bar = new SingleBar({
     format: "{task} {bar} {percentage}% {amount}",
-    barsize: 24,
+    barsize: columns < WIDE ? 10 : 24,
     barCompleteChar: "━",
     barIncompleteChar: " ",
     clearOnComplete: true,
@@ -66,7 +79,8 @@ export async function openProgress(
     fetching: ({ file, received, total, phase }) =>
       show(`${PHASES[phase]} ${file}`, received, Math.max(total, received), formatBytes(received)),
     reading: (done, total) => show("reading", done, total, `${done} of ${total} tokens`),
-    counting: (task, done, total) => show(task, done, total, `${done} of ${total}`),
+    counting: (task, done, total, details) =>
+      show(task, done, total, `${done} of ${total}${details ? `, ${details}` : ""}`),
     clear,
     [Symbol.dispose]: clear,
   };

@@ -1,14 +1,14 @@
-import { basename, isAbsolute } from "node:path";
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import type { Projection } from "../kernels/adapters.ts";
-import type { StepReport } from "../training/optimise.ts";
 import type { TrainingResult } from "../training/result.ts";
 import { DEFAULT_SETTINGS, type TrainingSettings } from "../training/settings.ts";
 import { interruptible } from "./_interrupt.ts";
 import { note, write } from "./_output.ts";
-import { openProgress, type Progress } from "./_progress.ts";
+import { openProgress } from "./_progress.ts";
 import { DEFAULT_MODEL } from "./_prompt_command.ts";
 import type { Subcommand } from "./_subcommand.ts";
+import { trainCommandLine } from "./_train_command_line.ts";
+import { trainView } from "./_train_view.ts";
 
 /** `kvjudge train`: trains what judges. */
 export function trainCommand(version: string): Subcommand {
@@ -118,7 +118,9 @@ function judgeCommand(version: string, adapted: boolean) {
       };
       await interruptible(async (signal) => {
         using progress = await openProgress();
-        const result = await trainSoftTokens({
+        const now = () => performance.now();
+        const { saved, ...watch } = trainView({ progress, note, now });
+        const training = trainSoftTokens({
           model: flags.model,
           data: flags.data,
           out: flags.out,
@@ -131,18 +133,20 @@ function judgeCommand(version: string, adapted: boolean) {
           threads: flags.threads ?? defaultThreads(),
           home: homeFolder(),
           origin: {
-            command: commandLine(name, flags, settings),
+            command: trainCommandLine(name, flags, settings),
             version,
             date: new Date().toISOString().slice(0, 10),
           },
-          now: () => performance.now(),
+          now,
           signal,
-          watch: {
-            onFetch: progress.fetching,
-            onNote: note,
-            onTarget: (done, total) => progress.counting("targets", done, total),
-            onStep: (report) => showStep(progress, report),
-          },
+          watch,
+        });
+        const result = await training.catch((error) => {
+          progress.clear();
+          if (signal.aborted && saved() !== undefined) {
+            note(`stopped after step ${saved()}; the same command with --resume goes on`);
+          }
+          throw error;
         });
         progress.clear();
         write(flags.json ? `${JSON.stringify(result)}\n` : show(result));
@@ -160,42 +164,6 @@ async function readProjections(list: string): Promise<Projection[]> {
       `Option "--projections" must list some of ${PROJECTIONS.join(", ")}, got "${text}".`,
     );
   });
-}
-
-/** The settings as flags, so that a card tells how to make its tokens again. */
-function commandLine(
-  name: string,
-  files: { readonly model: string; readonly data: string; readonly out: string },
-  settings: TrainingSettings,
-): string {
-  const { adapters, rate, initial, ...others } = settings;
-  const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  // A card travels; folders of the machine that made it do not.
-  const shown = (path: string) => isAbsolute(path) ? basename(path) : path;
-  return [
-    `kvjudge train ${name} --model ${shown(files.model)}`,
-    `--data ${shown(files.data)} --out ${shown(files.out)}`,
-    ...Object.entries(others).map(([name, value]) => `--${dashed(name)} ${value}`),
-    `--lr ${rate} --init ${initial}`,
-    ...(adapters
-      ? [`--rank ${adapters.rank} --projections ${adapters.projections.join(",")}`]
-      : []),
-    ...(adapters ? [`--adapter-lr ${adapters.rate}`] : []),
-  ].join(" ");
-}
-
-function showStep(progress: Progress, report: StepReport): void {
-  const { step, steps, loss, examplesPerSecond, validation } = report;
-  progress.counting(
-    `loss ${loss.toPrecision(4)}, ${examplesPerSecond.toFixed(1)} examples/s`,
-    step,
-    steps,
-  );
-  if (validation) {
-    const rates = Object.entries(validation.hitRate)
-      .map(([budget, rate]) => `${(100 * rate).toFixed(1)} % at ${budget}`);
-    note(`step ${step}: validation loss ${validation.loss.toPrecision(4)}, hit rate ${rates}`);
-  }
 }
 
 function show({ paths, steps, lossStart, lossEnd }: TrainingResult): string {

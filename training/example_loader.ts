@@ -1,7 +1,7 @@
 import type { Engine } from "../runtime/engine/engine.ts";
 import { recomputePast } from "./make_target.ts";
 import type { PreparedExample } from "./soft_step.ts";
-import type { TargetStore } from "./target_store.ts";
+import { pastShape, type TargetStore } from "./target_store.ts";
 
 /**
  * Reads examples as the optimiser asks for them, one at a time: memory does not grow with the data.
@@ -15,7 +15,9 @@ export function exampleLoader(
 ): (key: string) => Promise<PreparedExample> {
   return async (key) => {
     const target = store.load(key);
-    if (!engine || store.hasPast(key)) return { target, past: store.loadPast(key) };
+    if (!engine || store.hasPast(key, pastShape(engine, target.prompt.length))) {
+      return { target, past: store.loadPast(key) };
+    }
     const past = await recomputePast(engine, [...target.prompt], signal ? { signal } : {});
     return { target, past };
   };

@@ -1,7 +1,8 @@
 import { createPrng, type Prng } from "../policies/_random.ts";
-import type { SoftTokens } from "../policies/policy.ts";
+import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
 import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
 import { TrainingError } from "./errors.ts";
 
@@ -13,34 +14,46 @@ export interface InitialRequest {
   readonly seed: number;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
-  /** Root mean square of the model's embeddings. */
-  readonly embeddingRms: number;
-  readonly readSoftTokens: (path: string) => Promise<SoftTokens>;
+  readonly facts: ModelFacts;
+}
+
+/** What a training starts from. */
+export interface InitialEmbeddings {
+  /** `[tokens, hidden]`. */
+  readonly embeddings: Float32Array;
+  /** What the user may have expected otherwise. */
+  readonly note?: string;
 }
 
 /**
  * The embeddings that training starts from, `[tokens, hidden]`: random numbers of the magnitude of the
  * model's embeddings, the embeddings of random words, or those of a file.
  *
- * @throws {TrainingError} If a file holds another number or size of tokens.
+ * @throws {TrainingError} If a file holds another number of tokens, or the vocabulary too few words.
+ * @throws {CheckpointError} If a file is unusable, or of another model.
  */
-export async function initialEmbeddings(request: InitialRequest): Promise<Float32Array> {
-  const { initial, tokens, seed, checkpoint, embeddingRms } = request;
+export async function initialEmbeddings(request: InitialRequest): Promise<InitialEmbeddings> {
+  const { initial, tokens, seed, checkpoint, facts } = request;
   const { hidden } = checkpoint.config;
   const random = createPrng(seed, 0x1417);
   if (initial === "random") {
-    const reach = Math.sqrt(3) * embeddingRms;
-    return Float32Array.from({ length: tokens * hidden }, () => (2 * random() - 1) * reach);
+    const reach = Math.sqrt(3) * facts.embeddingRms;
+    const length = tokens * hidden;
+    return { embeddings: Float32Array.from({ length }, () => (2 * random() - 1) * reach) };
   }
-  if (initial === "words") return wordEmbeddings(request, random);
-  const given = await request.readSoftTokens(initial);
-  if (given.count !== tokens || given.hidden !== hidden) {
+  if (initial === "words") return { embeddings: wordEmbeddings(request, random) };
+  const { count, embeddings, adapters } = await resolveSoftTokens(
+    () => facts.readSoftTokens(initial),
+    facts,
+  );
+  if (count !== tokens) {
     throw new TrainingError(
-      `Cannot start from ${initial}: it holds ${given.count} tokens of size ${given.hidden}, ` +
-        `the run trains ${tokens} of size ${hidden}`,
+      `Cannot start from ${initial}: it holds ${count} soft tokens and the run trains ${tokens}; ` +
+        `give --tokens ${count} or another file`,
     );
   }
-  return given.embeddings.slice();
+  const note = `the adapters of ${initial} are not used, only its soft tokens`;
+  return { embeddings: embeddings.slice(), ...(adapters ? { note } : {}) };
 }
 
 // Tries before a vocabulary is held to have no words: byte vocabularies have none.
@@ -64,6 +77,6 @@ function wordEmbeddings(
   if (chosen.size === tokens) return embeddings;
   throw new TrainingError(
     `Cannot start from words: the vocabulary has only ${chosen.size} of the ${tokens} wanted; ` +
-      "start from random embeddings",
+      "give --init random",
   );
 }

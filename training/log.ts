@@ -93,6 +93,14 @@ export async function readLog(path: string): Promise<readonly LogEntry[]> {
   return lines.map(({ entry }) => entry);
 }
 
+/** The first line of a log; nothing if the file is not one. */
+export function readHead(path: string): LogEntry | undefined {
+  const bytes = new Uint8Array(1 << 16);
+  using file = Deno.openSync(path);
+  const text = new TextDecoder().decode(bytes.subarray(0, file.readSync(bytes) ?? 0));
+  return parse(text.split("\n", 1)[0] ?? "");
+}
+
 interface Line {
   readonly line: string;
   readonly entry: LogEntry;

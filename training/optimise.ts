@@ -53,6 +53,8 @@ export interface OptimiseRequest {
   readonly saveEvery: number;
   readonly validateEvery: number;
   readonly save: (progress: Progress) => Promise<void>;
+  /** What a user can do about a training that diverges; ends the sentence of the error. */
+  readonly wayOut: string;
   readonly onStep?: (report: StepReport) => void | Promise<void>;
   readonly now: () => number;
   readonly signal?: AbortSignal;
@@ -65,11 +67,11 @@ const SMOOTHING = 0.05;
 /**
  * The second phase: gradient descent on the soft tokens alone.
  *
- * @throws {TrainingError} If the loss is not a number or grows out of bounds; the last good state is
- * saved before. An abort saves the state as well.
+ * @throws {TrainingError} If the loss is not a number or grows out of bounds; the last state whose
+ * loss was sound is saved before. An abort, or an example that cannot be read, saves the state too.
  */
 export async function optimise(request: OptimiseRequest): Promise<Progress> {
-  const { settings, train, start, save, now, signal } = request;
+  const { settings, train, start, save, now } = request;
   const steps = stepsOf(settings, train.length);
   const schedule = learningRate({
     peak: 1,
@@ -81,22 +83,31 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
   let { step, smoothed, lowest, lossStart } = start;
   const progress = (): Progress => {
     const { first, second } = optimisers.exportState();
-    return { step, tensors, first, second, smoothed, lowest, lossStart };
+    return { step, tensors: copyOf(tensors), first, second, smoothed, lowest, lossStart };
   };
+  let good = start;
   while (step < steps) {
-    if (signal?.aborted) await save(progress());
-    await pause(signal);
     const begin = now();
-    const { loss, gradients } = await batchGradients(request, tensors, step);
+    const { loss, gradients } = await batchGradients(request, tensors, step).catch(
+      async (error) => {
+        await save(progress());
+        throw error;
+      },
+    );
     const gradientNorm = clipByNorm(gradients, settings.clip);
     const average = step === 0 ? loss : smoothed + SMOOTHING * (loss - smoothed);
     if (!Number.isFinite(loss + gradientNorm) || average > DIVERGED * lowest) {
-      await save(progress());
+      await save(good);
       throw new TrainingError(
         `Cannot go on training: the loss was ${loss} at step ${step + 1}, its gradient's norm ` +
-          `${gradientNorm}; the state of step ${step} is saved; start again with a lower --lr`,
+          `${gradientNorm}; the state of step ${good.step} is saved; ${request.wayOut}`,
       );
     }
+    const last = step + 1 === steps;
+    const validating = last || (step + 1) % request.validateEvery === 0;
+    good = progress();
+    // A validation takes long; whoever stops the run meanwhile goes on right before it.
+    if (validating && request.validation.length > 0) await save(good);
     const factor = schedule(step);
     optimisers.step(tensors, gradients, factor);
     step++;
@@ -104,10 +115,7 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
     smoothed = average;
     lowest = Math.min(lowest, average);
     const seconds = (now() - begin) / 1000;
-    const last = step === steps;
-    const validation = last || step % request.validateEvery === 0
-      ? await validationOf(request, tensors)
-      : undefined;
+    const validation = validating ? await validationOf(request, tensors) : undefined;
     await request.onStep?.({
       step,
       steps,
@@ -144,13 +152,14 @@ export async function validationOf(
 }
 
 async function batchGradients(
-  { settings: { batch, seed }, train, load, run }: OptimiseRequest,
+  { settings: { batch, seed }, train, load, run, signal }: OptimiseRequest,
   tensors: Tensors,
   step: number,
 ): Promise<{ readonly loss: number; readonly gradients: Record<string, Float32Array> }> {
   const gradients: Record<string, Float32Array> = {};
   let loss = 0;
   for (const index of batchOf(step, batch, train.length, seed)) {
+    await pause(signal);
     const example = await load(train[index] ?? "");
     const outputs = await run(example, tensors, { gradients: true, attention: false });
     loss += outputs.loss / batch;

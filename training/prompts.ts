@@ -21,38 +21,52 @@ export interface TrainingPrompts {
 }
 
 /**
- * Draws the examples of a run and turns them into token ids.
+ * Draws the examples of a run and turns them into token ids. Where there are fewer than wanted, those
+ * held out are at most half of them.
  *
+ * @param context Tokens that the model can read: the prompt, and behind it the answer or the soft
+ * tokens.
  * @throws {TrainingError} If no example is short enough.
  */
 export function trainingPrompts(
   set: ConversationSet,
   tokenizer: Tokenizer,
+  context: number,
   settings: TrainingSettings,
 ): TrainingPrompts {
-  const { samples, validate, codeShare, seed, maxPromptTokens } = settings;
+  const { samples, validate, codeShare, seed, responses, responseTokens, tokens } = settings;
   const { examples, duplicates } = selectExamples(set, {
     samples: set.examples.length,
     codeShare,
     seed,
   });
   const wanted = samples + validate;
-  const prompts: TrainingPrompt[] = [];
+  const room = context - Math.max(responseTokens, tokens);
+  const limit = Math.min(settings.maxPromptTokens, room);
+  const chosen: (TrainingPrompt & { readonly kind: string })[] = [];
   let long = 0;
-  for (const { messages, response } of examples) {
-    if (prompts.length === wanted) break;
+  for (const { messages, response, kind } of examples) {
+    if (chosen.length === wanted) break;
     const ids = tokenizer.encodeChat(messages);
-    if (ids.length > maxPromptTokens) long++;
-    else prompts.push({ ids, response: responseSource(response, tokenizer, settings) });
+    if (ids.length > limit) long++;
+    else chosen.push({ ids, response: responseSource(response, tokenizer, settings), kind });
   }
+  const prompts = chosen.map(({ ids, response }) => ({ ids, response }));
   // Those held out come first: the choice is the same however many are trained on.
   const held = Math.min(validate, Math.floor(prompts.length / 2));
-  if (prompts.length - held === 0) {
+  if (prompts.length === 0) {
     throw new TrainingError(
-      `Cannot train: all ${long} prompts are longer than ${maxPromptTokens} tokens; raise ` +
-        "--max-prompt-tokens",
+      `Cannot train: all ${long} prompts are longer than ${limit} tokens; ` +
+        (room > settings.maxPromptTokens
+          ? "raise --max-prompt-tokens"
+          : `the model reads ${context}, so give shorter ones or lower --response-tokens`),
     );
   }
+  const code = chosen.filter(({ kind }) => kind === "code").length;
+  const codeWanted = Math.round(codeShare * chosen.length);
+  const unanswered = responses === "self"
+    ? 0
+    : prompts.filter(({ response }) => response.kind === "self").length;
   const counted = (count: number, text: string) => count > 0 ? [`${count} ${text}`] : [];
   return {
     train: prompts.slice(held),
@@ -60,11 +74,15 @@ export function trainingPrompts(
     notes: [
       ...counted(set.skipped.length, `records skipped (${skippedLines(set)})`),
       ...counted(duplicates, "duplicates left out"),
-      ...counted(long, `prompts longer than ${maxPromptTokens} tokens left out`),
+      ...counted(long, `prompts longer than ${limit} tokens left out`),
+      ...counted(unanswered, "examples have no answer of their own: the model gives it"),
       ...counted(
         Math.max(0, wanted - prompts.length),
         `examples fewer than wanted: training on ${prompts.length - held}, validating on ${held}`,
       ),
+      ...(Math.abs(code - codeWanted) > 1
+        ? [`${code} of ${chosen.length} examples are code, ${codeWanted} were wanted`]
+        : []),
     ],
   };
 }

@@ -5,6 +5,7 @@ import { writeAtomically } from "./atomic_file.ts";
 import { drawCurves } from "./figure.ts";
 import { readLog } from "./log.ts";
 import type { Progress } from "./optimise.ts";
+import { portableName } from "./portable_name.ts";
 import type { RunPaths } from "./run_files.ts";
 import type { TrainingSettings } from "./settings.ts";
 import { adaptersOf } from "./trainable.ts";
@@ -33,12 +34,16 @@ export interface ResultRequest {
 
 /** Writes the soft tokens with their card, and the curves beside them. */
 export async function writeResult(request: ResultRequest): Promise<TrainingResult> {
-  const { paths, model, facts, settings, dataHash, origin, done } = request;
+  const { paths, facts, settings, dataHash, origin, done } = request;
+  const model = portableName(request.model);
   const entries = await readLog(paths.log);
   const validation = entries.findLast((entry) => entry.validation !== undefined)?.validation as
     | Validation
     | undefined;
   const adapters = adaptersOf(done.tensors);
+  const figure = await drawCurves(entries, { title: `Soft tokens of ${model}` });
+  await writeAtomically(paths.figure, new TextEncoder().encode(figure));
+  // Comes last: where the result is, all the rest is as well.
   await writeSoftTokens(
     paths.out,
     {
@@ -53,7 +58,7 @@ export async function writeResult(request: ResultRequest): Promise<TrainingResul
     {
       model,
       dataHash,
-      settings: { ...settings },
+      settings: { ...settings, initial: portableName(settings.initial) },
       lossStart: done.lossStart,
       lossEnd: done.smoothed,
       ...(validation ? { hitRate: validation.hitRate } : {}),
@@ -62,8 +67,6 @@ export async function writeResult(request: ResultRequest): Promise<TrainingResul
       command: origin.command,
     },
   );
-  const figure = await drawCurves(entries, { title: `Soft tokens of ${model}` });
-  await writeAtomically(paths.figure, new TextEncoder().encode(figure));
   return {
     paths,
     steps: done.step,

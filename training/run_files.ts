@@ -1,11 +1,9 @@
-import { existsSync, mkdirSync } from "node:fs";
 import { createHash } from "node:crypto";
-import { basename, dirname, extname, join } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { TrainingError } from "./errors.ts";
 import { writeError } from "./atomic_file.ts";
-import type { Progress } from "./optimise.ts";
-import { loadState, removeState, saveState } from "./state.ts";
-import type { Tensors } from "./trainable.ts";
+import { readHead } from "./log.ts";
+import { statesOf } from "./state.ts";
 
 /** Where the files of a run lie: the result's name gives all the others. */
 export interface RunPaths {
@@ -19,120 +17,105 @@ export interface RunPaths {
   readonly targets: string;
 }
 
-/**
- * Names the files of a run and makes their folders.
- *
- * @throws {TrainingError} If the folder cannot be made, or a run must not begin because of what lies
- * there.
- */
+/** Names the files of a run. */
 export function runPaths(out: string, cache?: string): RunPaths {
   const stem = join(dirname(out), basename(out, extname(out)));
   const work = `${stem}.work`;
-  const targets = cache ?? join(work, "targets");
-  try {
-    mkdirSync(work, { recursive: true });
-    mkdirSync(targets, { recursive: true });
-  } catch (error) {
-    throw writeError(work, error);
-  }
   return {
     out,
     log: `${stem}.jsonl`,
     figure: `${stem}.svg`,
     state: join(work, "state.safetensors"),
-    targets,
+    targets: cache ?? join(work, "targets"),
   };
 }
 
-/** Keeps two processes from writing the same files. The system frees it however a process ends. */
-export async function lockRun({ state }: RunPaths): Promise<Disposable> {
-  const file = await Deno.open(`${state}.lock`, { create: true, write: true });
-  if (await file.tryLock(true)) return { [Symbol.dispose]: () => file.close() };
-  file.close();
-  throw new TrainingError(
-    `Cannot train into ${dirname(state)}: another run is at work there; wait for it or choose ` +
-      "another --out",
-  );
+/**
+ * Looks, before any work is done, whether a run may write its files; makes none.
+ *
+ * @param inputs Files that the run reads.
+ * @throws {TrainingError} If the folder is missing, or something lies there that the run would
+ * overwrite.
+ */
+export function checkPaths(
+  paths: RunPaths,
+  { inputs, resume }: { readonly inputs: readonly string[]; readonly resume: boolean },
+): void {
+  const { out, log, figure, state } = paths;
+  const refuse = (problem: string): never => {
+    throw new TrainingError(`Cannot train into ${out}: ${problem}`);
+  };
+  if (!find(dirname(out))?.isDirectory) refuse(`there is no folder ${dirname(out)}; make it first`);
+  if (find(out)?.isDirectory) refuse("it is a folder; give the name of a file");
+  const written = [out, log, figure];
+  if (new Set(written).size < written.length) {
+    refuse("its log and curves would have its name; let the name end in .safetensors");
+  }
+  const clash = written.find((path) => inputs.some((input) => resolve(input) === resolve(path)));
+  if (clash !== undefined) {
+    refuse(`the run would overwrite ${clash}, which it reads; choose another --out`);
+  }
+  if (resume) return;
+  if (find(out)) refuse("there is a file of that name; remove it or choose another --out");
+  if (statesOf(state).some(find)) {
+    refuse(
+      `an interrupted run lies there; go on with --resume, or remove the state in ` +
+        `${dirname(state)} to start anew`,
+    );
+  }
+  const logFound = find(log);
+  const foreign = logFound ? logFound.size > 0 && !readHead(log) && log : find(figure) && figure;
+  if (foreign) {
+    refuse(
+      `the run would overwrite ${foreign}, which no training made; move it or choose another --out`,
+    );
+  }
+}
+
+function find(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw writeError(path, error);
+  }
+}
+
+/**
+ * Makes the folder of a run and keeps other processes out of it; the system frees it however a
+ * process ends. A run that ends before it saved anything leaves no folder.
+ *
+ * @throws {TrainingError} If the folder cannot be made, or another run is at work there.
+ */
+export async function claimRun({ state }: RunPaths): Promise<Disposable> {
+  const work = dirname(state);
+  const lock = `${state}.lock`;
+  let file: Deno.FsFile;
+  try {
+    Deno.mkdirSync(work, { recursive: true });
+    file = await Deno.open(lock, { create: true, write: true });
+  } catch (error) {
+    throw writeError(work, error);
+  }
+  if (!(await file.tryLock(true))) {
+    file.close();
+    throw new TrainingError(
+      `Cannot train into ${work}: another run is at work there; wait for it or choose another --out`,
+    );
+  }
+  return {
+    [Symbol.dispose]() {
+      if ([...Deno.readDirSync(work)].every(({ name }) => name === basename(lock))) {
+        Deno.removeSync(work, { recursive: true });
+      }
+      file.close();
+    },
+  };
 }
 
 /** Hash of all that a run's course depends on. */
 export function hashOf(facts: object): string {
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
-}
-
-/**
- * The progress that a run goes on from, if there is any.
- *
- * @throws {TrainingError} If there is some and the user did not ask to go on, or it was made with
- * other settings; if there is a result already.
- */
-export async function findProgress(
-  { out, state }: RunPaths,
-  settings: string,
-  resume: boolean,
-): Promise<Progress | undefined> {
-  if (!resume) {
-    const [what, way] = existsSync(out)
-      ? ["there is a file of that name", "remove it or choose another --out"]
-      : existsSync(state)
-      ? [
-        "an interrupted run lies there",
-        `go on with --resume, or remove ${dirname(state)} to start anew`,
-      ]
-      : [];
-    if (what) throw new TrainingError(`Cannot train into ${out}: ${what}; ${way}`);
-    await removeState(state);
-    return undefined;
-  }
-  const found = await loadState(state, settings);
-  if (!found) return undefined;
-  const part = (prefix: string): Tensors =>
-    Object.fromEntries(
-      Object.entries(found.tensors)
-        .filter(([name]) => name.startsWith(prefix))
-        .map(([name, data]) => [name.slice(prefix.length), data]),
-    );
-  return {
-    step: found.step,
-    tensors: part("value."),
-    first: part("first."),
-    second: part("second."),
-    smoothed: Number(found.numbers.smoothed),
-    lowest: Number(found.numbers.lowest),
-    lossStart: Number(found.numbers.lossStart),
-  };
-}
-
-/** Saves where a run stands; a kill at any moment leaves this state or the one before it. */
-export async function saveProgress(
-  { state }: RunPaths,
-  settings: string,
-  progress: Progress,
-): Promise<void> {
-  const { step, tensors, first, second, ...numbers } = progress;
-  const prefixed = (prefix: string, part: Tensors) =>
-    Object.entries(part).map(([name, data]) => [`${prefix}${name}`, data] as const);
-  await saveState(state, {
-    step,
-    settings,
-    tensors: Object.fromEntries([
-      ...prefixed("value.", tensors),
-      ...prefixed("first.", first),
-      ...prefixed("second.", second),
-    ]),
-    numbers,
-  });
-}
-
-/** A run before its first step. */
-export function freshProgress(tensors: Tensors): Progress {
-  return {
-    step: 0,
-    tensors,
-    first: {},
-    second: {},
-    smoothed: 0,
-    lowest: Infinity,
-    lossStart: NaN,
-  };
 }

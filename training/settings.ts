@@ -73,32 +73,42 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
 };
 
 /**
- * Checks settings before any work is done for them.
+ * Checks settings before any work is done for them. Messages name the flags of the command line.
  *
  * @throws {TrainingError} If one is out of range.
  */
 export function checkSettings(settings: TrainingSettings): void {
-  const whole = ["tokens", "samples", "epochs", "batch", "responseTokens", "maxPromptTokens"];
-  for (const name of whole as (keyof TrainingSettings)[]) {
-    demand(name, settings[name], "an integer of at least 1", isWhole(settings[name], 1));
-  }
-  demand("tokens", settings.tokens, "at most 1024", settings.tokens <= 1024);
-  demand("seed", settings.seed, "an integer of at least 0", isWhole(settings.seed, 0));
-  demand("validate", settings.validate, "an integer of at least 0", isWhole(settings.validate, 0));
-  const { rate, clip, warmup, codeShare, adapters } = settings;
-  demand("lr", rate, "a number above 0", rate > 0 && Number.isFinite(rate));
-  demand("clip", clip, "a number above 0", clip > 0);
-  demand("warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
-  demand("code share", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
+  const { tokens, seed, validate, rate, clip, warmup, codeShare, initial, adapters } = settings;
+  demandWhole("--tokens", tokens);
+  demand("--tokens", tokens, "at most 1024", tokens <= 1024);
+  demandWhole("--samples", settings.samples);
+  demandWhole("--epochs", settings.epochs);
+  demandWhole("--batch", settings.batch);
+  demandWhole("--response-tokens", settings.responseTokens);
+  demandWhole("--max-prompt-tokens", settings.maxPromptTokens);
+  demandWhole("--seed", seed, 0);
+  demandWhole("--validate", validate, 0);
+  demandAbove0("--lr", rate);
+  demand("--clip", clip, "above 0", clip > 0);
+  demand("--warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
+  demand("--code-share", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
+  demand("--init", initial, "random, words or the path of a file", initial.trim() !== "");
   if (!adapters) return;
-  demand("adapter rank", adapters.rank, "an integer of at least 1", isWhole(adapters.rank, 1));
-  demand("adapter lr", adapters.rate, "a number above 0", adapters.rate > 0);
-  demand(
-    "adapter projections",
-    adapters.projections.join(),
-    "at least one",
-    adapters.projections.length > 0,
-  );
+  const { rank, projections } = adapters;
+  demandWhole("--rank", rank);
+  demandAbove0("--adapter-lr", adapters.rate);
+  const distinct = new Set(projections).size === projections.length && projections.length > 0;
+  demand("--projections", projections.join() || "none", "different products", distinct);
+}
+
+/**
+ * Checks a number that counts something.
+ *
+ * @throws {TrainingError} If it is no integer or below `least`.
+ */
+export function demandWhole(flag: string, value: number, least = 1): void {
+  const holds = Number.isSafeInteger(value) && value >= least;
+  demand(flag, value, `an integer of at least ${least}`, holds);
 }
 
 /** Optimiser steps of a run. */
@@ -106,11 +116,10 @@ export function stepsOf({ epochs, batch }: TrainingSettings, examples: number): 
   return Math.ceil((examples * epochs) / batch);
 }
 
-function isWhole(value: unknown, least: number): boolean {
-  return Number.isSafeInteger(value) && Number(value) >= least;
+function demandAbove0(flag: string, value: number): void {
+  demand(flag, value, "a finite number above 0", value > 0 && Number.isFinite(value));
 }
 
-function demand(name: string, value: unknown, bound: string, holds: boolean): void {
-  if (holds) return;
-  throw new TrainingError(`Cannot train: ${name} must be ${bound}, got ${value}`);
+function demand(flag: string, value: unknown, bound: string, holds: boolean): void {
+  if (!holds) throw new TrainingError(`Cannot train: ${flag} must be ${bound}, got ${value}`);
 }

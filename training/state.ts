@@ -81,23 +81,18 @@ export async function saveState(path: string, state: RunState): Promise<void> {
  * @throws {TrainingError} If the state was made with other settings, or may not be read.
  */
 export async function loadState(path: string, settings: string): Promise<RunState | undefined> {
-  const state = await readState(path) ?? await readState(previousOf(path));
+  let state: RunState | undefined;
+  for (const file of statesOf(path)) state ??= await readState(file);
   if (!state || state.settings === settings) return state;
   throw new TrainingError(
     `Cannot resume from ${path}: it was made with other settings, data or another model; resume ` +
-      "with the same ones, or start anew without resuming",
+      "with the same ones, or start anew into another file",
   );
 }
 
-/** Removes both states, for a run that starts anew. */
-export async function removeState(path: string): Promise<void> {
-  for (const file of [path, previousOf(path)]) {
-    await Deno.remove(file).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) {
-        throw new TrainingError(`Cannot remove ${file}: ${error.message}`, { cause: error });
-      }
-    });
-  }
+/** The files that a state may lie in: its own, and that of the state before. */
+export function statesOf(path: string): readonly string[] {
+  return [path, previousOf(path)];
 }
 
 function previousOf(path: string): string {

@@ -1,29 +1,74 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openRange } from "../runtime/checkpoint/file_range.ts";
 import { readFloats, readTensor, writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
-import { readSafetensors } from "../runtime/checkpoint/safetensors_header.ts";
+import {
+  readSafetensors,
+  type SafetensorsHeader,
+} from "../runtime/checkpoint/safetensors_header.ts";
+import type { Engine } from "../runtime/engine/engine.ts";
 import { CheckpointError } from "../runtime/errors.ts";
+import { writeError } from "./atomic_file.ts";
+import { TrainingError } from "./errors.ts";
 import type { PromptCache, Target } from "./target.ts";
+
+/** What a target must look like to be of use. */
+export interface TargetShape {
+  readonly prompt: readonly number[];
+  readonly layers: number;
+  readonly heads: number;
+}
+
+/** What keys and values must look like to be of use. */
+export interface PastShape {
+  readonly tokens: number;
+  readonly layers: number;
+  /** Numbers of one token's keys in a layer. */
+  readonly width: number;
+}
+
+/** Shape of the keys and values that a model makes of so many tokens. */
+export function pastShape(
+  { config: { layers, kvHeads, headDim } }: Pick<Engine, "config">,
+  tokens: number,
+): PastShape {
+  return { tokens, layers, width: kvHeads * headDim };
+}
+
+/** Bytes of a file of keys and values, its header aside. */
+export function pastBytes({ tokens, layers, width }: PastShape): number {
+  return 2 * layers * tokens * width * Float16Array.BYTES_PER_ELEMENT;
+}
 
 /** Targets on disk, and the prompts' keys and values beside them. */
 export interface TargetStore {
-  /** Whether there is a whole target of that name. */
-  has(key: string): boolean;
-  /** Whether the prompt's keys and values are kept, whole. */
-  hasPast(key: string): boolean;
-  /** Saves a target; a run that is killed meanwhile leaves none of that name. */
+  /** Whether there is a whole target of that name and shape. */
+  has(key: string, shape: TargetShape): boolean;
+  /** Whether the prompt's keys and values are kept, whole and in that shape. */
+  hasPast(key: string, shape: PastShape): boolean;
+  /**
+   * Looks whether the disk has room for so many bytes.
+   *
+   * @param bytes Of each target that is to be saved.
+   * @throws {TrainingError} If it has not.
+   */
+  demandRoom(bytes: readonly number[]): void;
+  /**
+   * Saves a target; a run that is killed meanwhile leaves none of that name.
+   *
+   * @throws {CheckpointError} If the disk refuses.
+   */
   save(key: string, target: Target, past?: PromptCache): Promise<void>;
   /**
-   * Reads a target.
+   * Reads a target. A damaged one is removed, so that it is made again when the run goes on.
    *
-   * @throws {CheckpointError} If its file is missing or damaged.
+   * @throws {TrainingError} If it is missing or damaged.
    */
   load(key: string): Target;
   /**
    * Reads a prompt's keys and values.
    *
-   * @throws {CheckpointError} As {@linkcode TargetStore.load}.
+   * @throws {TrainingError} As {@linkcode TargetStore.load}.
    */
   loadPast(key: string): PromptCache;
 }
@@ -33,19 +78,45 @@ const ABANDONED = 10 * 60_000;
 
 /**
  * Opens a folder of targets, made where it is missing.
+ *
+ * @throws {TrainingError} If it cannot be made.
  */
 export function openTargetStore(folder: string): TargetStore {
-  mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(folder)) {
-    const file = join(folder, name);
-    // Another run may be writing into the same folder.
-    if (name.endsWith(".tmp") && Date.now() - statSync(file).mtimeMs > ABANDONED) rmSync(file);
+  try {
+    Deno.mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw writeError(folder, error);
   }
+  removeAbandoned(folder);
   const targetPath = (key: string) => join(folder, `${key}.target.safetensors`);
   const pastPath = (key: string) => join(folder, `${key}.past.safetensors`);
+  const reading = <T>(key: string, read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      for (const path of [targetPath(key), pastPath(key)]) rmSync(path, { force: true });
+      throw new TrainingError(
+        `Cannot go on training: target ${key} in ${folder} is missing or damaged; --resume makes ` +
+          "it again and goes on",
+        { cause: error },
+      );
+    }
+  };
   return {
-    has: (key) => isWhole(targetPath(key)),
-    hasPast: (key) => isWhole(pastPath(key)),
+    has: (key, shape) => isTarget(targetPath(key), shape),
+    hasPast: (key, shape) => isPast(pastPath(key), shape),
+    demandRoom(bytes) {
+      const needed = bytes.reduce((sum, one) => sum + one, 0);
+      const { bavail, bsize, blocks } = statfsSync(folder);
+      // Some network folders do not say how large they are.
+      if (blocks === 0 || needed <= bavail * bsize) return;
+      const [wanted, free] = [needed, bavail * bsize].map((size) => (size / 1e9).toFixed(1));
+      throw new TrainingError(
+        `Cannot make ${bytes.length} targets in ${folder}: they take ${wanted} GB, ${free} GB are ` +
+          "free; free some, give another folder as --targets, lower --samples, or --recompute",
+      );
+    },
     async save(key, { prompt, response, attention }, past) {
       // The target comes last: where it is, the keys and values are as well.
       if (past) await savePast(pastPath(key), past, prompt.length);
@@ -55,27 +126,56 @@ export function openTargetStore(folder: string): TargetStore {
         attention: { shape: [attention.length / prompt.length, prompt.length], data: attention },
       });
     },
-    load(key) {
-      const path = targetPath(key);
-      return {
-        prompt: readInts(path, "prompt"),
-        response: readInts(path, "response"),
-        attention: readFloats(path, "attention").data,
-      };
-    },
-    loadPast: (key) => readPast(pastPath(key)),
+    load: (key) => reading(key, () => readTarget(targetPath(key))),
+    loadPast: (key) => reading(key, () => readPast(pastPath(key))),
   };
 }
 
-/** Whether a file is there and as long as its header says. */
-function isWhole(path: string): boolean {
+function removeAbandoned(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith(".tmp")) continue;
+    const file = join(folder, name);
+    // Another run may be writing into the same folder, or removing the same file.
+    const changed = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - changed > ABANDONED) rmSync(file, { force: true });
+  }
+}
+
+function isTarget(path: string, { prompt, layers, heads }: TargetShape): boolean {
+  return isWhole(path, (tensors) => {
+    const rows = tensors.get("attention")?.shape.join();
+    return rows === `${layers * heads},${prompt.length}` &&
+      (tensors.get("response")?.bytes ?? 0) > 0 &&
+      readInts(path, "prompt").join() === prompt.join();
+  });
+}
+
+function isPast(path: string, { tokens, layers, width }: PastShape): boolean {
+  const shape = `${layers},${tokens * width * 2}`;
+  return isWhole(
+    path,
+    (tensors) => ["keys", "values"].every((part) => tensors.get(part)?.shape.join() === shape),
+  );
+}
+
+/** Whether a file is there, as long as its header says, and holds what is expected. */
+function isWhole(path: string, holds: (tensors: SafetensorsHeader["tensors"]) => boolean): boolean {
   if (!existsSync(path)) return false;
   try {
-    return readSafetensors(path).tensors.size > 0;
+    return holds(readSafetensors(path).tensors);
   } catch (error) {
     if (error instanceof CheckpointError) return false;
     throw error;
   }
+}
+
+function readTarget(path: string): Target {
+  const { data: attention } = readFloats(path, "attention");
+  // A share of the attention; what it cannot be was never written.
+  if (!attention.every((value) => value >= 0 && value < 1.01)) {
+    throw new CheckpointError(`Cannot read ${path}: its attention is not one`);
+  }
+  return { prompt: readInts(path, "prompt"), response: readInts(path, "response"), attention };
 }
 
 function readInts(path: string, name: string): Int32Array {

@@ -2,7 +2,7 @@ import type { Engine } from "../runtime/engine/engine.ts";
 import { pause } from "../runtime/engine/pause.ts";
 import { makeTarget } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";
-import type { TargetStore } from "./target_store.ts";
+import { pastBytes, pastShape, type TargetStore } from "./target_store.ts";
 import { targetKey } from "./target.ts";
 
 /** What {@linkcode makeTargets} works on. */
@@ -23,21 +23,35 @@ export interface TargetsRequest {
  * found by its name; each target is saved before the next is begun.
  *
  * @returns Names of the targets, in the order of the prompts.
+ * @throws {TrainingError} If the disk has no room for what is still to be made.
  */
 export async function makeTargets(request: TargetsRequest): Promise<readonly string[]> {
   const { prompts, engine, model, store, keepPast, signal, onProgress } = request;
-  const keys = prompts.map(({ ids, response }) => targetKey(model, ids, response));
-  let found = 0;
-  for (const [index, { ids, response }] of prompts.entries()) {
-    const key = keys[index] ?? "";
+  const { layers, heads } = engine.config;
+  const planned: { key: string; prompt: TrainingPrompt; found: boolean }[] = [];
+  for (const prompt of prompts) {
     await pause(signal);
-    if (store.has(key) && (!keepPast || store.hasPast(key))) found++;
-    else {
-      const options = signal ? { signal } : {};
-      const { target, past } = await makeTarget(engine, ids, response, options);
-      await store.save(key, target, keepPast ? past : undefined);
-    }
-    onProgress?.(index + 1, prompts.length, found);
+    const { ids, response } = prompt;
+    const key = targetKey(model, ids, response);
+    const found = store.has(key, { prompt: ids, layers, heads }) &&
+      (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
+    planned.push({ key, prompt, found });
   }
-  return keys;
+  const missing = planned.filter(({ found }) => !found);
+  store.demandRoom(missing.map(({ prompt: { ids } }) => bytesOf(engine, ids.length, keepPast)));
+  const found = planned.length - missing.length;
+  onProgress?.(found, planned.length, found);
+  for (const [index, { key, prompt: { ids, response } }] of missing.entries()) {
+    await pause(signal);
+    const { target, past } = await makeTarget(engine, ids, response, signal ? { signal } : {});
+    await store.save(key, target, keepPast ? past : undefined);
+    onProgress?.(found + index + 1, planned.length, found);
+  }
+  return planned.map(({ key }) => key);
+}
+
+function bytesOf(engine: Engine, tokens: number, keepPast: boolean): number {
+  const { layers, heads } = engine.config;
+  const attention = layers * heads * tokens * Float32Array.BYTES_PER_ELEMENT;
+  return attention + (keepPast ? pastBytes(pastShape(engine, tokens)) : 0);
 }

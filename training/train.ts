@@ -6,25 +6,27 @@ import type { FetchProgress } from "../runtime/models/fetch_context.ts";
 import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";
 import { readConversations } from "./data/conversations.ts";
+import type { ConversationSet } from "./data/example.ts";
 import { exampleLoader } from "./example_loader.ts";
 import { initialEmbeddings } from "./initial_tokens.ts";
-import { optimise, type OptimiseRequest, type StepReport, validationOf } from "./optimise.ts";
+import {
+  optimise,
+  type OptimiseRequest,
+  type Progress,
+  type StepReport,
+  validationOf,
+} from "./optimise.ts";
 import { trainingPrompts } from "./prompts.ts";
 import { openLog } from "./log.ts";
-import {
-  findProgress,
-  freshProgress,
-  hashOf,
-  lockRun,
-  runPaths,
-  saveProgress,
-} from "./run_files.ts";
-import { checkSettings, type TrainingSettings } from "./settings.ts";
+import { checkPaths, claimRun, hashOf, runPaths } from "./run_files.ts";
+import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
+import { checkSettings, demandWhole, type TrainingSettings } from "./settings.ts";
 import { softStep } from "./soft_step.ts";
 import { openTargetStore } from "./target_store.ts";
 import { makeTargets } from "./targets_phase.ts";
 import { initialTensors } from "./trainable.ts";
 import { type TrainingResult, writeResult } from "./result.ts";
+import type { Validation } from "./validation.ts";
 
 /** What a training run is to do. */
 export interface TrainingRequest {
@@ -59,62 +61,74 @@ export interface TrainingWatch {
   readonly onFetch?: (progress: FetchProgress) => void;
   readonly onNote?: (text: string) => void;
   readonly onTarget?: (done: number, total: number, found: number) => void;
+  /** The held-out examples were measured before the first step. */
+  readonly onStart?: (validation: Validation) => void;
   readonly onStep?: (report: StepReport) => void;
+  /** From here on the run can be resumed. */
+  readonly onSaved?: (step: number) => void;
 }
 
 /**
  * Trains soft tokens: targets first, then gradient descent. Both phases may be interrupted at any
  * moment, killed even, and go on with `resume`; the result is the same.
  *
- * @throws {TrainingError} If the data or the settings are unusable, or the training diverges.
- * @throws {CheckpointError} If the model is.
+ * @throws {TrainingError} If the data, the settings or the place of the result are unusable, or the
+ * training diverges.
+ * @throws {CheckpointError} If the model is unusable, or the tokens to start from are.
  */
 export async function trainSoftTokens(request: TrainingRequest): Promise<TrainingResult> {
-  const { settings, home, threads, signal, watch = {} } = request;
+  const { settings, home, threads, signal, resume, keepPast, watch = {} } = request;
   checkSettings(settings);
-  const set = await readConversations(request.data);
+  demandWhole("--save-every", request.saveEvery);
+  demandWhole("--validate-every", request.validateEvery);
+  const paths = runPaths(request.out, request.cache);
+  const inputs = [request.data, request.model, settings.initial];
+  checkPaths(paths, { inputs, resume });
+  let set: ConversationSet | undefined = await readConversations(request.data);
+  const dataHash = set.hash;
   const path = await resolveModel(request.model, {
     home,
     ...(watch.onFetch ? { onProgress: watch.onFetch } : {}),
     ...(signal ? { signal } : {}),
   });
   const checkpoint = await openCheckpoint(path, { home });
+  const { config } = checkpoint;
   const facts = await modelFacts(checkpoint);
-  const hash = hashOf({ settings, data: set.hash, model: facts.fingerprint });
-  const paths = runPaths(request.out, request.cache);
-  using _lock = await lockRun(paths);
-  const found = await findProgress(paths, hash, request.resume);
+  const hash = hashOf({ settings, data: dataHash, model: facts.fingerprint });
+  using _claim = await claimRun(paths);
+  const found = resume ? await loadProgress(paths, hash) : undefined;
+
+  await using model = await loadModel(path, { home, threads });
+  const prompts = trainingPrompts(set, model.tokenizer, config.context, settings);
+  // Its texts may be large, and are not needed again.
+  set = undefined;
+  for (const note of prompts.notes) watch.onNote?.(note);
+  const save = async (progress: Progress) => {
+    await saveProgress(paths, hash, progress);
+    watch.onSaved?.(progress.step);
+  };
+  const begin = async () => {
+    const { tokenizer } = model;
+    const request = { ...settings, checkpoint, tokenizer, facts };
+    const { embeddings, note } = await initialEmbeddings(request);
+    if (note) watch.onNote?.(note);
+    const layers = { length: config.layers };
+    return freshProgress(initialTensors(embeddings, { ...config, layers }, settings));
+  };
+  const start = found ?? await begin();
+  await save(start);
 
   const store = openTargetStore(paths.targets);
-  await using model = await loadModel(path, { home, threads });
-  const prompts = trainingPrompts(set, model.tokenizer, settings);
-  for (const note of prompts.notes) watch.onNote?.(note);
-  const targets = {
+  const keys = await makeTargets({
     engine: model.engine,
     model: { fingerprint: facts.fingerprint, precision: model.precision },
     store,
-    keepPast: request.keepPast,
-    ...(signal ? { signal } : {}),
-  };
-  const keys = await makeTargets({
-    ...targets,
+    keepPast,
     prompts: [...prompts.validate, ...prompts.train],
     ...(watch.onTarget ? { onProgress: watch.onTarget } : {}),
+    ...(signal ? { signal } : {}),
   });
-  const start = found ?? freshProgress(
-    initialTensors(
-      await initialEmbeddings({
-        ...settings,
-        checkpoint,
-        tokenizer: model.tokenizer,
-        embeddingRms: facts.embeddingRms,
-        readSoftTokens: facts.readSoftTokens,
-      }),
-      { ...checkpoint.config, layers: { length: checkpoint.config.layers } },
-      settings,
-    ),
-  );
-  if (request.keepPast) await model[Symbol.asyncDispose]();
+  if (keepPast) await model[Symbol.asyncDispose]();
 
   const described = await stepModel(checkpoint, {
     precision: "fp32",
@@ -129,19 +143,20 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     threads,
     ...(settings.adapters ? { adapters: settings.adapters } : {}),
   });
-  using log = await openLog(paths.log, found ? { resumeAt: found.step } : {});
+  using log = await openLog(paths.log, start.step > 0 ? { resumeAt: start.step } : {});
   const optimisation: OptimiseRequest = {
     settings,
-    run: softStep(kernel, checkpoint.config, settings),
-    heads: checkpoint.config,
-    layers: checkpoint.config.layers,
+    run: softStep(kernel, config, settings),
+    heads: config,
+    layers: config.layers,
     validation: keys.slice(0, prompts.validate.length),
     train: keys.slice(prompts.validate.length),
-    load: exampleLoader(store, request.keepPast ? undefined : model.engine, signal),
+    load: exampleLoader(store, keepPast ? undefined : model.engine, signal),
     start,
     saveEvery: request.saveEvery,
     validateEvery: request.validateEvery,
-    save: (progress) => saveProgress(paths, hash, progress),
+    save,
+    wayOut: `start anew with a lower --lr, another --out and --targets ${paths.targets}`,
     onStep(report) {
       log.write(report);
       watch.onStep?.(report);
@@ -149,19 +164,14 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     now: request.now,
     ...(signal ? { signal } : {}),
   };
-  if (!found) {
+  if (start.step === 0) {
     const validation = await validationOf(optimisation, start.tensors);
-    if (validation) log.write({ step: 0, validation });
+    if (validation) {
+      log.write({ step: 0, validation });
+      watch.onStart?.(validation);
+    }
   }
   const done = await optimise(optimisation);
   const { model: name, origin } = request;
-  return await writeResult({
-    paths,
-    model: name,
-    facts,
-    settings,
-    dataHash: set.hash,
-    origin,
-    done,
-  });
+  return await writeResult({ paths, model: name, facts, settings, dataHash, origin, done });
 }
