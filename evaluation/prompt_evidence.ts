@@ -40,7 +40,10 @@ export interface PromptEvidence extends Disposable {
   readonly answer: readonly number[];
   /** Attention of the answer's queries, `[heads × tokens]` per layer. */
   readonly answerAttention: readonly Float32Array[];
-  /** Attention that a policy judges by, `[heads × tokens]` per layer; absent where it needs none. */
+  /**
+   * Attention that a policy judges by, `[heads × tokens]` per layer; absent where it needs none, or
+   * where it depends on the budget.
+   */
   attention(policy: Policy): Gathered["attention"];
   /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
   keep(policy: Policy, budget: Budget): Promise<readonly (readonly Int32Array[])[]>;
@@ -85,13 +88,13 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     });
     const gathered = new Map<string, Gathered>();
     const judges: SoftTokens[] = [];
-    const gather = async (evidence: Evidence): Promise<Gathered> => {
-      const { key, settled } = await settle(evidence, { answer, facts, judges });
+    const gather = async (evidence: Evidence, keep: readonly number[] = []): Promise<Gathered> => {
+      const { key, settled } = await settle(evidence, { answer, facts, judges, keep });
       const known = gathered.get(key);
       if (known) return known;
       signal?.throwIfAborted();
       const found = await gatherEvidence(settled, {
-        ...{ engine, sequence, facts, prefilled, statistics },
+        ...{ engine, sequence, facts, prefilled, statistics, keep },
       });
       gathered.set(key, found);
       return found;
@@ -102,7 +105,9 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       queries: { kind: "tokens", ids: judged },
     });
     const byPolicy = new Map<Policy, Gathered>();
-    for (const policy of wanted) byPolicy.set(policy, await gather(policy.evidence));
+    for (const policy of wanted) {
+      if (!ofBudget(policy)) byPolicy.set(policy, await gather(policy.evidence));
+    }
     return {
       tokens: ids.length,
       answer: judged,
@@ -110,9 +115,10 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       attention: (policy) => byPolicy.get(policy)?.attention,
       async keep(policy, budget) {
         const keep = keepPerLayer(policy, { length: ids.length, budget, shape });
+        const found = byPolicy.get(policy) ?? await gather(policy.evidence, keep);
         const kept: (readonly Int32Array[])[] = [];
         for (const [layer, count] of keep.entries()) {
-          const view = layerView(cache, engine.config, layer, byPolicy.get(policy) ?? {});
+          const view = layerView(cache, engine.config, layer, found);
           kept.push(await evictLayer(policy, view, count));
         }
         return kept;
@@ -134,6 +140,11 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     cache[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Whether what a policy judges by depends on the budget. */
+function ofBudget({ evidence }: Policy): boolean {
+  return evidence.kind === "lookahead";
 }
 
 /** Every window that the policies need, each once. */
@@ -160,6 +171,8 @@ interface Known {
   readonly facts: ModelFacts;
   /** Soft tokens met so far, no two alike. */
   readonly judges: SoftTokens[];
+  /** Tokens that each layer keeps, where that matters. */
+  readonly keep: readonly number[];
 }
 
 /**
@@ -168,12 +181,17 @@ interface Known {
  */
 async function settle(
   evidence: Evidence,
-  { answer, facts, judges }: Known,
+  { answer, facts, judges, keep }: Known,
 ): Promise<{ readonly key: string; readonly settled: Evidence }> {
   switch (evidence.kind) {
     case "none":
     case "accumulated":
       return { key: evidence.kind, settled: evidence };
+    case "lookahead": {
+      const { steps, draft, window } = evidence;
+      const settings = JSON.stringify([steps, window, draft.name, draft.options, keep]);
+      return { key: `lookahead ${settings}`, settled: evidence };
+    }
     case "statistics":
       return { key: `statistics ${evidence.skip} ${evidence.future}`, settled: evidence };
     case "window":

@@ -30,6 +30,7 @@ export { keyDiff, type KeyDiffOptions } from "./keydiff.ts";
 export { knorm, type KnormOptions } from "./knorm.ts";
 export { lagKv, type LagKvOptions } from "./lagkv.ts";
 export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
+export { lookaheadQCache, type LookaheadQCacheOptions } from "./lookahead_q_cache.ts";
 export { oracle, type OracleOptions } from "./oracle.ts";
 export * from "./policy.ts";
 export { pyramidKv, type PyramidKvOptions } from "./pyramidkv.ts";

@@ -88,6 +88,17 @@ export type Evidence =
    * rotation of the next `future` positions: what queries to come are expected to be.
    */
   | { readonly kind: "statistics"; readonly skip: number; readonly future: number }
+  /**
+   * Queries of a draft of the answer: the prompt is evicted with the draft policy to the same budget,
+   * `steps` tokens are decoded greedily, and their queries are shown to the whole prompt. With a
+   * `window`, the last prompt queries judge too, each query counting the same.
+   */
+  | {
+    readonly kind: "lookahead";
+    readonly steps: number;
+    readonly draft: Policy;
+    readonly window?: number;
+  }
   /** Queries that a {@linkcode QuerySource} supplies. */
   | { readonly kind: "given"; readonly queries: QuerySource };
 

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
+export type PolicyName = "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
@@ -91,6 +91,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
     ],
     load: () => import("./lookahead_kv.ts"),
+  },
+  lookahead_q_cache: {
+    name: "lookahead_q_cache",
+    summary: "Drafts a few tokens on a SnapKV cache and keeps what their queries attend to.",
+    paper: "https://arxiv.org/abs/2505.20334",
+    evidence: "lookahead",
+    options: [
+      {"name":"steps","type":"an integer of at least 1","default":8,"about":"tokens of the draft whose queries judge"},
+      {"name":"window","type":"an integer of at least 1","default":32,"about":"window of the SnapKV draft; with plus it also judges and is always kept"},
+      {"name":"plus","type":"true or false","default":false,"about":"whether the last prompt queries judge too (LAQ++)"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+    ],
+    load: () => import("./lookahead_q_cache.ts"),
   },
   oracle: {
     name: "oracle",

@@ -18,6 +18,7 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], string>> = {
   accumulated: "every prompt token",
   soft: "soft tokens",
   given: "the answer itself",
+  lookahead: "a draft of the answer",
   statistics: "queries to be expected",
 };
 

@@ -1,7 +1,17 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { full, h2o, judgeQ, knorm, oracle, type Policy, snapKv } from "../policies/mod.ts";
-import { type Gathered, gatherEvidence } from "../runtime/engine/evidence.ts";
+import {
+  expectedAttention,
+  full,
+  h2o,
+  judgeQ,
+  knorm,
+  lookaheadQCache,
+  oracle,
+  type Policy,
+  snapKv,
+} from "../policies/mod.ts";
+import { type Gathered, gatherEvidence, observationFor } from "../runtime/engine/evidence.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { assertClose } from "./_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "./_test_model.ts";
@@ -15,6 +25,8 @@ const POLICIES: readonly (() => Policy)[] = [
   () => snapKv({ window: 4, kernel: 5 }),
   () => judgeQ({ window: 4 }),
   () => oracle({ tokens: 4 }),
+  () => expectedAttention({ sinks: 2 }),
+  () => lookaheadQCache({ steps: 3, window: 4 }),
 ];
 
 const prompts = fc.record({
@@ -109,9 +121,20 @@ Deno.test("invariant 5: soft tokens and known answers leave no trace in the cach
   const { engine } = tiny.model;
   const ids = randomIds(30, engine.config.vocabulary, 5);
   const facts = await tiny.model.facts();
-  for (const policy of [judgeQ({ window: 0 }), oracle({ tokens: 6 }), oracle({ ids: [4, 5] })]) {
+  const lookahead = lookaheadQCache({ window: 4, plus: true });
+  for (
+    const policy of [
+      judgeQ({ window: 0 }),
+      oracle({ tokens: 6 }),
+      oracle({ ids: [4, 5] }),
+      lookahead,
+    ]
+  ) {
     const sequence = newSequence(engine);
-    const prefilled = await prefill(engine, sequence, ids, { chunk: 16, observe: "none" });
+    const prefilled = await prefill(engine, sequence, ids, {
+      chunk: 16,
+      observe: observationFor(policy.evidence),
+    });
     const layers = Array.from({ length: engine.config.layers }, (_, layer) => layer);
     const snapshot = () =>
       layers.map((layer) => [
@@ -125,6 +148,7 @@ Deno.test("invariant 5: soft tokens and known answers leave no trace in the cach
       sequence,
       facts,
       prefilled,
+      keep: layers.map(() => 20),
     });
     assertEquals(gathered.attention?.length, engine.config.layers);
     assertEquals({ cache: snapshot(), position: sequence.position }, before);

@@ -12,6 +12,7 @@ import { adapterShape } from "../soft_adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
+import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observation, Observed, Prefilled } from "./prefill.ts";
 import type { PromptStatistics } from "./query_statistics.ts";
 
@@ -31,13 +32,15 @@ export interface Gathered {
 export function observationFor(evidence: Evidence): Observation {
   switch (evidence.kind) {
     case "window":
-      if (!Number.isInteger(evidence.size) || evidence.size < 1) {
-        throw new PolicyError(
-          "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
-            `got ${evidence.size}`,
-        );
-      }
-      return [evidence.size];
+      return [windowSize(evidence.size)];
+    case "lookahead": {
+      const ofDraft = observationFor(evidence.draft.evidence);
+      const sizes = [
+        ...(ofDraft === "none" ? [] : ofDraft),
+        ...(evidence.window === undefined ? [] : [windowSize(evidence.window)]),
+      ];
+      return sizes.length > 0 ? [...new Set(sizes)] : "none";
+    }
     case "accumulated":
       return [Infinity];
     case "none":
@@ -46,6 +49,14 @@ export function observationFor(evidence: Evidence): Observation {
     case "statistics":
       return "none";
   }
+}
+
+function windowSize(size: number): number {
+  if (Number.isInteger(size) && size >= 1) return size;
+  throw new PolicyError(
+    "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
+      `got ${size}`,
+  );
 }
 
 /**
@@ -73,6 +84,8 @@ export interface EvidenceRequest {
   readonly prefilled: Prefilled;
   /** What was gathered on the way, if any evidence wants statistics. */
   readonly statistics?: Pick<PromptStatistics, "skipping">;
+  /** Tokens that each layer keeps: a draft is evicted to them. */
+  readonly keep: readonly number[];
   readonly signal?: AbortSignal;
 }
 
@@ -97,6 +110,8 @@ export async function gatherEvidence(
     }
     case "statistics":
       return { expected: await expectedLogits(evidence, request) };
+    case "lookahead":
+      return { attention: await pseudoAttention(evidence, request) };
     case "soft": {
       const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
       const { received } = await engine.probe(sequence, {
@@ -131,6 +146,22 @@ async function expectedLogits(
     logits.push(await kernel.run(sequence.cache.keys(layer), queries));
   }
   return logits;
+}
+
+/** Mean over the pseudo queries and, where there is a window, the last prompt queries. */
+async function pseudoAttention(
+  evidence: LookaheadEvidence,
+  request: EvidenceRequest,
+): Promise<readonly Float32Array[]> {
+  const pseudo = await lookaheadAttention(evidence, request);
+  if (evidence.window === undefined) {
+    return pseudo.received.map((sums) => scaled(sums, 1 / pseudo.queries));
+  }
+  const last = observedLast(evidence.window, request.prefilled);
+  const queries = pseudo.queries + last.queries;
+  return pseudo.received.map((sums, layer) =>
+    sums.map((sum, index) => (sum + (last.received[layer]?.[index] ?? 0)) / queries)
+  );
 }
 
 function observedLast(last: number, { observed }: Prefilled): Observed {

@@ -50,7 +50,8 @@ export async function gatherPromptStatistics(
 ): Promise<PromptStatistics> {
   await using opened = new AsyncDisposableStack();
   const bySkip = new Map<number, QueryStatistics>();
-  for (const one of evidence) {
+  const all = evidence.flatMap((one) => one.kind === "lookahead" ? [one.draft.evidence] : [one]);
+  for (const one of all) {
     if (one.kind !== "statistics" || bySkip.has(one.skip)) continue;
     bySkip.set(one.skip, opened.use(await gatherQueryStatistics(config, threads, one.skip)));
   }

@@ -79,7 +79,9 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   });
   const read = now();
   const before = cache.bytes;
-  const found = evicts ? await gatherEvidence(evidence, { ...request, prefilled, statistics }) : {};
+  const found = evicts
+    ? await gatherEvidence(evidence, { ...request, prefilled, statistics, keep })
+    : {};
   const gathered = now();
   const { kept, scores, compaction } = await evict(request, keep, found);
   const end = now();
