@@ -72,7 +72,10 @@ Deno.test("loadState() refuses a state of other settings", async () => {
     const path = `${folder}/state.safetensors`;
     await saveState(path, state(1));
     const error = await assertRejects(() => loadState(path, "others"), TrainingError);
-    assertMatch(error.message, /^Cannot resume from .*: .*other settings.* start anew into another file$/);
+    assertMatch(
+      error.message,
+      /^Cannot resume from .*: .*other settings.* start anew into another file$/,
+    );
     assertEquals((await loadState(path, "settings"))?.step, 1);
   });
 });
