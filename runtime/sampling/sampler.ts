@@ -1,6 +1,7 @@
-import { xoroshiro128plus } from "npm:pure-rand@8.4.2/generator/xoroshiro128plus";
+import { xoroshiro128plusFromState } from "npm:pure-rand@8.4.2/generator/xoroshiro128plus";
 import { PromptError } from "../errors.ts";
 import { greedyToken } from "./greedy.ts";
+import { seededState } from "./seeded_state.ts";
 
 /** How the next token is drawn. */
 export interface SamplingOptions {
@@ -50,7 +51,7 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   }
   const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } =
     options;
-  const random = xoroshiro128plus(seed);
+  const random = xoroshiro128plusFromState(seededState(seed));
   const uniform = () => (random.next() >>> 0) / 2 ** 32;
   return {
     next(logits, seen) {

@@ -108,6 +108,24 @@ Deno.test("createSampler() draws the same for the same seed and otherwise for an
   assert(new Set(draw(-1)).size > 10);
 });
 
+Deno.test("createSampler() makes first draws that are spread evenly over small seeds", () => {
+  const bins = new Array<number>(10).fill(0);
+  let rises = 0;
+  let last = -1;
+  for (let seed = 0; seed < 1000; seed++) {
+    const id = createSampler({ temperature: 1, seed }).next(new Float32Array(1000), NOTHING);
+    const bin = Math.floor(id / 100);
+    bins[bin] = (bins[bin] ?? NaN) + 1;
+    if (id > last) rises++;
+    last = id;
+  }
+  // Chi-squared with 9 degrees of freedom: 27.9 is exceeded once in a thousand.
+  const chiSquared = bins.reduce((sum, count) => sum + (count - 100) ** 2 / 100, 0);
+  assert(chiSquared < 27.9, `${bins}`);
+  // Neighbouring seeds know nothing of each other: half of the steps go up.
+  assert(Math.abs(rises - 500) < 60, `${rises} rises`);
+});
+
 Deno.test("createSampler() never draws what a filter forbids", () => {
   const settings = fc.record({
     temperature: fc.double({ min: 0.05, max: 3, noNaN: true }),
