@@ -39,3 +39,15 @@ export class FetchError extends KvjudgeError {
   /** Always `"FetchError"`. */
   override readonly name = "FetchError";
 }
+
+/** A file could not be written. */
+export class StorageError extends KvjudgeError {
+  /** Always `"StorageError"`. */
+  override readonly name = "StorageError";
+}
+
+/** A saved cache is damaged, or belongs to another model. */
+export class SavedCacheError extends KvjudgeError {
+  /** Always `"SavedCacheError"`. */
+  override readonly name = "SavedCacheError";
+}
