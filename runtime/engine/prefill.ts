@@ -40,7 +40,10 @@ export interface Prefilled {
 // Weights of the attention are laid out in full while they are observed: short chunks bound them.
 const OBSERVED_CHUNK = 256;
 
-/** Reads a prompt into a sequence, chunk by chunk. The chunk size never changes the result. */
+/**
+ * Reads tokens into a sequence, behind what it holds, chunk by chunk. The chunk size never changes
+ * the result.
+ */
 export async function prefill(
   engine: Engine,
   sequence: Sequence,
@@ -49,12 +52,14 @@ export async function prefill(
 ): Promise<Prefilled> {
   const { cache } = sequence;
   const { heads, layers } = engine.config;
-  const length = cache.length(0) + ids.length;
   const observed = (observe === "none" ? [] : observe).map((last) => ({
     last,
     queries: Math.min(last, ids.length),
     from: Math.max(0, ids.length - last),
-    received: Array.from({ length: layers }, () => new Float32Array(heads * length)),
+    received: Array.from(
+      { length: layers },
+      (_, layer) => new Float32Array(heads * (cache.length(layer) + ids.length)),
+    ),
   }));
   sequence.planned = Math.max(sequence.planned, sequence.position + ids.length);
   cache.reserve(ids.length);

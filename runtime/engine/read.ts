@@ -22,6 +22,8 @@ export interface ReadRequest {
   readonly now: () => number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /** Called before the cache is compacted, if it is: the last chance to copy it. */
+  readonly beforeCompaction?: () => void;
 }
 
 /** Milliseconds of each phase. */
@@ -40,11 +42,14 @@ export interface ReadTimes {
 export interface Reading {
   /** Logits of the last prompt token. */
   readonly logits: Float32Array;
-  /** Tokens of the prompt. */
+  /** Tokens that were read. */
   readonly tokens: number;
-  /** Kept indices of the prompt, `[layer][KV head]`. */
+  /**
+   * What was kept, `[layer][KV head]`: indices of the entries that were held when all was read. Of a
+   * first prompt these are its positions.
+   */
   readonly kept: readonly (readonly Int32Array[])[];
-  /** Scores `[kvHeads × tokens]` per layer; empty unless wanted, or where the policy has none. */
+  /** Scores `[kvHeads × held]` per layer; empty unless wanted, or where the policy has none. */
   readonly scores: readonly Float32Array[];
   /** Allocated bytes of the cache. */
   readonly bytes: { readonly before: number; readonly after: number };
@@ -54,18 +59,23 @@ export interface Reading {
   readonly softTokens?: SoftTokens;
 }
 
-/** Reads a prompt into an empty sequence and evicts what the policy does not keep. */
+/**
+ * Reads a prompt behind what a sequence holds, and evicts what the policy does not keep of all of it.
+ * Where it fails, the sequence may hold a part of the prompt, and nothing was evicted.
+ */
 export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, policy, now } = request;
   const { cache } = sequence;
   const { layers, kvHeads, headDim } = engine.config;
-  const keep = keepPerLayer(policy, {
-    length: ids.length,
+  const share = await keepPerLayer(policy, {
+    length: sequence.position + ids.length,
     budget: request.budget,
     shape: { layers, kvHeads, headDim },
   });
+  const held = share.map((_, layer) => cache.length(layer) + ids.length);
+  const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
   // Where everything is kept, nothing is scored, and nothing need be gathered.
-  const evicts = request.scores || keep.some((count) => count < ids.length);
+  const evicts = request.scores || keep.some((count, layer) => count < (held[layer] ?? 0));
   const soft = evicts
     ? await softTokensFor(policy.evidence, request.facts, engine.config)
     : undefined;
@@ -108,7 +118,7 @@ interface Evicted {
 }
 
 async function evict(
-  { engine, sequence: { cache }, policy, scores: wanted, now, ids }: ReadRequest,
+  { engine, sequence: { cache }, policy, scores: wanted, now, beforeCompaction }: ReadRequest,
   keep: readonly number[],
   gathered: Gathered,
 ): Promise<Evicted> {
@@ -121,8 +131,10 @@ async function evict(
     kept.push([...await evictLayer(policy, view, count)]);
   }
   const start = now();
-  for (const [layer, heads] of kept.entries()) {
-    if ((heads[0]?.length ?? 0) < ids.length) cache.compact(layer, heads);
-  }
+  const dropping = kept.flatMap((heads, layer) =>
+    (heads[0]?.length ?? 0) < cache.length(layer) ? [{ layer, heads }] : []
+  );
+  if (dropping.length > 0) beforeCompaction?.();
+  for (const { layer, heads } of dropping) cache.compact(layer, heads);
   return { kept, scores, compaction: now() - start };
 }
