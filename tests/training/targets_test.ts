@@ -1,0 +1,219 @@
+import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { utimesSync } from "node:fs";
+import { exampleLoader } from "../../training/example_loader.ts";
+import { TrainingError } from "../../training/errors.ts";
+import { makeTargets, type TargetsRequest } from "../../training/targets_phase.ts";
+import { type ResponseSource, targetKey } from "../../training/target.ts";
+import { openTargetStore, pastShape } from "../../training/target_store.ts";
+import { randomIds, tinyModel } from "../_test_model.ts";
+import { withFolder } from "./_folder.ts";
+
+const SELF: ResponseSource = { kind: "self", tokens: 3 };
+
+const prompts = (response: ResponseSource = SELF) =>
+  [20, 31, 12].map((length, seed) => ({ ids: randomIds(length, 250, seed + 1), response }));
+
+/** Runs `use` with the first phase on a tiny model, in a folder of its own. */
+async function withTargets(
+  use: (make: (changes?: Partial<TargetsRequest>) => Promise<Made>, folder: string) => unknown,
+): Promise<void> {
+  await using tiny = await tinyModel("tiny-llama");
+  const { engine } = tiny.model;
+  await withFolder(async (folder) => {
+    await use(async (changes) => {
+      const store = openTargetStore(folder);
+      const counts: number[][] = [];
+      const request = {
+        prompts: prompts(),
+        engine,
+        model: { fingerprint: "abc", precision: "fp32" },
+        store,
+        keepPast: true,
+        onProgress: (...count: number[]) => void counts.push(count),
+        ...changes,
+      };
+      const keys = await makeTargets(request);
+      return { keys, counts, store, engine };
+    }, folder);
+  });
+}
+
+type Made =
+  & Pick<TargetsRequest, "store" | "engine">
+  & { readonly keys: readonly string[]; readonly counts: number[][] };
+
+const madeIn = ({ counts }: Made) => {
+  const [done = 0, , found = 0] = counts.at(-1) ?? [];
+  return done - found;
+};
+
+/** Bytes of all files of a folder, by name. */
+function snapshot(folder: string): Record<string, Uint8Array> {
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  return Object.fromEntries(names.map((name) => [name, Deno.readFileSync(`${folder}/${name}`)]));
+}
+
+Deno.test("makeTargets() makes each target once and gives their names in order", async () => {
+  await withTargets(async (make) => {
+    const first = await make();
+    assertEquals(first.counts, [[0, 3, 0], [1, 3, 0], [2, 3, 0], [3, 3, 0]]);
+    const second = await make();
+    assertEquals(second.counts, [[3, 3, 3]]);
+    assertEquals(second.keys, first.keys);
+    const turned = await make({ prompts: prompts().toReversed() });
+    assertEquals(turned.keys, first.keys.toReversed());
+    assertEquals(madeIn(turned), 0);
+    const [key = ""] = first.keys;
+    const { prompt, response, attention } = first.store.load(key);
+    assertEquals([...prompt], randomIds(20, 250, 1));
+    assertEquals(response.length, 3);
+    const { layers, heads } = first.engine.config;
+    assertEquals(attention.length, layers * heads * 20);
+    assertEquals(first.store.loadPast(key).length, layers);
+  });
+});
+
+Deno.test("makeTargets() makes others where model or answer are others", async () => {
+  await withTargets(async (make) => {
+    const { keys } = await make();
+    const others = [
+      await make({ prompts: prompts({ kind: "self", tokens: 4 }) }),
+      await make({ prompts: prompts({ kind: "original", ids: [5, 6, 7] }) }),
+      await make({ prompts: prompts({ kind: "original", ids: [5, 6] }) }),
+      await make({ model: { fingerprint: "abd", precision: "fp32" } }),
+      await make({ model: { fingerprint: "abc", precision: "int8" } }),
+    ];
+    for (const other of others) assertEquals(madeIn(other), 3);
+    assertEquals(new Set([keys, ...others.map((other) => other.keys)].flat()).size, 18);
+    const [, known] = others;
+    assertEquals([...known?.store.load(known.keys[0] ?? "").response ?? []], [5, 6, 7]);
+  });
+});
+
+Deno.test("targetKey() is what targets on disk are already called", () => {
+  const key = targetKey({ fingerprint: "abc", precision: "int4" }, [1, 2, 3], SELF);
+  assertEquals(key, "52676c5818790e1adcea8ea716a6872f");
+});
+
+Deno.test("makeTargets() makes damaged, truncated and foreign files again", async () => {
+  await withTargets(async (make, folder) => {
+    const { keys: [key = "", other = ""] } = await make();
+    const whole = snapshot(folder);
+    const target = `${folder}/${key}.target.safetensors`;
+    const past = `${folder}/${key}.past.safetensors`;
+    const bytesOf = (path: string) => whole[path.slice(folder.length + 1)] ?? new Uint8Array();
+    const damages: Record<string, () => void> = {
+      "target removed": () => Deno.removeSync(target),
+      "past removed": () => Deno.removeSync(past),
+      "target empty": () => Deno.writeFileSync(target, new Uint8Array()),
+      "target truncated": () => Deno.truncateSync(target, bytesOf(target).length - 1),
+      "past truncated": () => Deno.truncateSync(past, bytesOf(past).length - 1),
+      "header truncated": () => Deno.truncateSync(past, 30),
+      "no safetensors": () => Deno.writeTextFileSync(target, "hello, this is not a target"),
+      "target of another prompt": () =>
+        Deno.copyFileSync(`${folder}/${other}.target.safetensors`, target),
+      "past of another prompt": () =>
+        Deno.copyFileSync(`${folder}/${other}.past.safetensors`, past),
+      "past for target": () => Deno.copyFileSync(past, target),
+      "target for past": () => Deno.copyFileSync(target, past),
+    };
+    for (const [name, damage] of Object.entries(damages)) {
+      damage();
+      assertEquals(madeIn(await make()), 1, name);
+      assertEquals(snapshot(folder), whole, name);
+    }
+  });
+});
+
+Deno.test("makeTargets() keeps no keys and values unless asked to, and adds them later", async () => {
+  await withTargets(async (make, folder) => {
+    await make({ keepPast: false });
+    assertEquals(Object.keys(snapshot(folder)).length, 3);
+    assertEquals(madeIn(await make({ keepPast: false })), 0);
+    assertEquals(madeIn(await make()), 3);
+    assertEquals(Object.keys(snapshot(folder)).length, 6);
+    assertEquals(madeIn(await make({ keepPast: false })), 0);
+  });
+});
+
+Deno.test("makeTargets() stops between two prompts, and what it made is found again", async () => {
+  await withTargets(async (make) => {
+    const controller = new AbortController();
+    const onProgress = (done: number) => done === 2 && controller.abort();
+    await assertRejects(() => make({ signal: controller.signal, onProgress }), DOMException);
+    assertEquals((await make()).counts, [[2, 3, 2], [3, 3, 2]]);
+  });
+});
+
+Deno.test("exampleLoader() recomputes keys and values to the very bits that are kept", async () => {
+  await withTargets(async (make) => {
+    const { engine, store, keys } = await make();
+    const kept = exampleLoader(store, undefined);
+    const bare = { ...store, hasPast: () => false };
+    const recomputed = exampleLoader(bare, engine);
+    for (const key of keys) assertEquals(await recomputed(key), await kept(key));
+  });
+});
+
+Deno.test("exampleLoader() names a target that was lost and has it made again", async () => {
+  await withTargets(async (make, folder) => {
+    const { store, keys: [key = "", other = ""] } = await make();
+    const load = exampleLoader(store, undefined);
+    const target = `${folder}/${key}.target.safetensors`;
+    const bytes = Deno.readFileSync(target);
+    // What is no attention in a file whose header is sound.
+    const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    Deno.writeFileSync(target, bytes.fill(0xff, 8 + length));
+    const error = await assertRejects(() => load(key), TrainingError);
+    assertEquals(
+      error.message,
+      `Cannot go on training: target ${key} in ${folder} is missing or damaged; --resume makes it ` +
+        "again and goes on",
+    );
+    Deno.removeSync(`${folder}/${other}.past.safetensors`);
+    await assertRejects(() => load(other), TrainingError, other);
+    assertEquals(madeIn(await make()), 2);
+    await load(key);
+    await load(other);
+  });
+});
+
+Deno.test("openTargetStore() removes what killed runs left, and only that", async () => {
+  await withFolder((folder) => {
+    for (const name of ["old.tmp", "new.tmp", "old.safetensors"]) {
+      Deno.writeTextFileSync(`${folder}/${name}`, name);
+    }
+    const yesterday = Date.now() / 1000 - 86_400;
+    for (const name of ["old.tmp", "old.safetensors"]) {
+      utimesSync(`${folder}/${name}`, yesterday, yesterday);
+    }
+    openTargetStore(folder);
+    assertEquals(Object.keys(snapshot(folder)), ["new.tmp", "old.safetensors"]);
+  });
+});
+
+Deno.test("openTargetStore() refuses places that it cannot write to, and disks that are full", async () => {
+  await withFolder((folder) => {
+    Deno.writeTextFileSync(`${folder}/file`, "");
+    assertThrows(() => openTargetStore(`${folder}/file/targets`), TrainingError, "Cannot write");
+    const store = openTargetStore(`${folder}/made/targets`);
+    store.demandRoom([1000, 1000]);
+    const error = assertThrows(() => store.demandRoom([4e17, 4e17]), TrainingError);
+    assert(
+      /^Cannot make 2 targets in .*: they take 800000000.0 GB, .* GB are free; .*--recompute$/
+        .test(error.message),
+      error.message,
+    );
+  });
+});
+
+Deno.test("pastShape() follows the model and the length of the prompt", async () => {
+  await withTargets(async (make) => {
+    const { engine, store, keys: [key = ""] } = await make();
+    const shape = pastShape(engine, 20);
+    assert(store.hasPast(key, shape));
+    assert(!store.hasPast(key, pastShape(engine, 21)));
+    assert(!store.hasPast(key, { ...shape, layers: shape.layers + 1 }));
+    assertNotEquals(shape.width, 0);
+  });
+});
