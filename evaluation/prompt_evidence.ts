@@ -114,7 +114,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       answerAttention,
       attention: (policy) => byPolicy.get(policy)?.attention,
       async keep(policy, budget) {
-        const keep = keepPerLayer(policy, { length: ids.length, budget, shape });
+        const keep = await keepPerLayer(policy, { length: ids.length, budget, shape });
         const found = byPolicy.get(policy) ?? await gather(policy.evidence, keep);
         const kept: (readonly Int32Array[])[] = [];
         for (const [layer, count] of keep.entries()) {

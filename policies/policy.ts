@@ -171,7 +171,7 @@ export interface AllocationRequest {
 }
 
 /** Divides a budget among the layers: tokens per KV head, one number per layer. */
-export type BudgetAllocator = (request: AllocationRequest) => readonly number[];
+export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
 
 /** What both kinds of policy have. */
 export interface PolicyBase {
@@ -192,7 +192,7 @@ export interface PolicyBase {
 /** Ranks cached tokens. Higher scores are kept. */
 export interface ScorerPolicy extends PolicyBase {
   /** Tokens that are always kept, given the tokens to keep and the tokens cached. */
-  readonly protect?: Protection | ((keep: number, length: number) => Protection);
+  readonly protect?: Protection | ((keep: number, length: number) => MaybePromise<Protection>);
   /** Scores of a layer's tokens, `[kvHeads × length]`. */
   score(layer: LayerView): MaybePromise<Float32Array>;
 }

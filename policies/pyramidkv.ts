@@ -84,7 +84,7 @@ export const about: PolicyAbout<PyramidKvOptions> = {
  * import { assertEquals } from "@std/assert";
  *
  * const { allocate } = pyramidKv({ window: 8, beta: 5 });
- * assertEquals(allocate?.({ layers: 3, length: 200, budget: 28 }), [44, 28, 12]);
+ * assertEquals(await allocate?.({ layers: 3, length: 200, budget: 28 }), [44, 28, 12]);
  * ```
  */
 export function pyramidKv(options: PyramidKvOptions = {}): ScorerPolicy {

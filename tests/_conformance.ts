@@ -73,7 +73,7 @@ const CHECKS: Readonly<Record<string, (policy: Conformance) => Promise<void>>> =
     if (!("score" in policy)) return;
     for (const keep of budgets()) {
       const { protect = {} } = policy;
-      const given = typeof protect === "function" ? protect(keep, LENGTH) : protect;
+      const given = typeof protect === "function" ? await protect(keep, LENGTH) : protect;
       for (const layer of layers()) {
         for (const indices of await evictLayer(policy, layer, keep)) {
           for (let sink = 0; sink < (given.sinks ?? 0); sink++) assert(indices.includes(sink));
@@ -112,7 +112,7 @@ const CHECKS: Readonly<Record<string, (policy: Conformance) => Promise<void>>> =
     const policy = await create();
     const shape = { layers: LAYERS, kvHeads: 2, headDim: 8 };
     for (const budget of budgets()) {
-      const counts = keepPerLayer(policy, { length: LENGTH, budget, shape });
+      const counts = await keepPerLayer(policy, { length: LENGTH, budget, shape });
       const total = counts.reduce((sum, count) => sum + count, 0);
       assertEquals(total, LAYERS * (policy.evicts === false ? LENGTH : budget));
     }

@@ -35,11 +35,14 @@ export interface KeepRequest {
  *   allocate: () => [30, 10],
  * } as const;
  * const shape = { layers: 2, kvHeads: 1, headDim: 8 };
- * assertEquals(keepPerLayer(policy, { length: 100, budget: 20, shape }), [30, 10]);
- * assertEquals(keepPerLayer(policy, { length: 100, budget: [5, 7], shape }), [5, 7]);
+ * assertEquals(await keepPerLayer(policy, { length: 100, budget: 20, shape }), [30, 10]);
+ * assertEquals(await keepPerLayer(policy, { length: 100, budget: [5, 7], shape }), [5, 7]);
  * ```
  */
-export function keepPerLayer(policy: Policy, request: KeepRequest): readonly number[] {
+export async function keepPerLayer(
+  policy: Policy,
+  request: KeepRequest,
+): Promise<readonly number[]> {
   const { length, budget, shape } = request;
   const { layers } = shape;
   checkBudget(budget);
@@ -55,7 +58,7 @@ export function keepPerLayer(policy: Policy, request: KeepRequest): readonly num
   }
   const keep = keepCount(length, budget, shape);
   if (keep >= length || policy.allocate === undefined) return new Array<number>(layers).fill(keep);
-  const allocated = policy.allocate({ layers, length, budget: keep });
+  const allocated = await policy.allocate({ layers, length, budget: keep });
   const problem = findProblem(allocated, layers, length, keep);
   if (problem !== undefined) {
     throw new PolicyError(`Policy '${policy.name}' broke its contract: ${problem}`);

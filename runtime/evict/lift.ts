@@ -42,7 +42,7 @@ export function lift(policy: Policy): EvictionPolicy {
     ...(allocate === undefined ? {} : { allocate }),
     ...(evicts === undefined ? {} : { evicts }),
     async select(layer, keep) {
-      const { sinks, recent } = protectedTokens(policy, layer, keep);
+      const { sinks, recent } = await protectedTokens(policy, layer, keep);
       const scores = await policy.score(layer);
       checkScores(scores, policy, layer);
       const { kvHeads, length } = layer;
@@ -70,13 +70,14 @@ function selectTokens(
   return kept;
 }
 
-function protectedTokens(
+async function protectedTokens(
   policy: ScorerPolicy,
   { layer, length }: LayerView,
   keep: number,
-): Required<Protection> {
+): Promise<Required<Protection>> {
   const { protect = {} } = policy;
-  const { sinks = 0, recent = 0 } = typeof protect === "function" ? protect(keep, length) : protect;
+  const given = typeof protect === "function" ? await protect(keep, length) : protect;
+  const { sinks = 0, recent = 0 } = given;
   for (const [kind, count] of Object.entries({ sinks, recent })) {
     if (!Number.isInteger(count) || count < 0) {
       throw new PolicyError(

@@ -26,16 +26,16 @@ export interface GoldenLayer {
 }
 
 /** Every layer of every golden, seen by a policy with the given evidence. */
-export function goldenLayers(policy: Policy): readonly GoldenLayer[] {
+export async function goldenLayers(policy: Policy): Promise<readonly GoldenLayer[]> {
   const { evidence } = policy;
-  return GOLDENS.flatMap((model) => {
+  const read = async (model: string): Promise<readonly GoldenLayer[]> => {
     const folder = new URL(`../fixtures/${model}/`, import.meta.url);
     const path = new URL("golden.safetensors", folder).pathname;
     const settings = JSON.parse(Deno.readTextFileSync(new URL("golden.json", folder)));
     const { layers, heads, kv_heads: kvHeads, head_dim: headDim, tokens: length } = settings;
     const floats = (name: string) => readFloats(path, name).data;
     const shape = { layers, kvHeads, headDim };
-    const keep = keepPerLayer(policy, { length, budget: settings.kept, shape });
+    const keep = await keepPerLayer(policy, { length, budget: settings.kept, shape });
     return Array.from({ length: layers }, (_, layer): GoldenLayer => {
       const queries = floats(`q.${layer}`);
       const keys = floats(`k.${layer}`);
@@ -69,7 +69,8 @@ export function goldenLayers(policy: Policy): readonly GoldenLayer[] {
         },
       };
     });
-  });
+  };
+  return (await Promise.all(GOLDENS.map(read))).flat();
 }
 
 /**
@@ -79,7 +80,7 @@ export function goldenLayers(policy: Policy): readonly GoldenLayer[] {
 export async function assertGoldenKept(policy: Policy): Promise<void> {
   let ties = 0;
   let total = 0;
-  for (const golden of goldenLayers(policy)) {
+  for (const golden of await goldenLayers(policy)) {
     const { model, layer, view, keep } = golden;
     const kept = await evictLayer(policy, view, keep);
     const scores = golden.scores(policy.name);
@@ -109,7 +110,7 @@ export async function assertGoldenScores(
   compared: (index: number, length: number) => boolean = () => true,
 ): Promise<void> {
   assert("score" in policy);
-  for (const { model, layer, view, scores } of goldenLayers(policy)) {
+  for (const { model, layer, view, scores } of await goldenLayers(policy)) {
     const expected = scores(policy.name);
     const got = await policy.score(view);
     assertEquals(got.length, expected.length);

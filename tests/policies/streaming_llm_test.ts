@@ -10,7 +10,7 @@ const layer = fakeLayer({ heads: 2, kvHeads: 2, headDim: 1, length: 10 });
 
 Deno.test("streamingLlm() keeps what the goldens keep", async () => {
   const policy = streamingLlm();
-  for (const { view, keep, kept } of goldenLayers(policy)) {
+  for (const { view, keep, kept } of await goldenLayers(policy)) {
     assertEquals(await evictLayer(policy, view, keep), kept(policy.name));
   }
 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import type { AllocationRequest, BudgetAllocator, Policy } from "../../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../../../runtime/errors.ts";
 import { keepPerLayer } from "../../../runtime/evict/keep_per_layer.ts";
@@ -14,45 +14,53 @@ function policy(allocate?: BudgetAllocator): Policy {
   };
 }
 
-Deno.test("keepPerLayer() gives each layer the same without an allocator", () => {
-  assertEquals(keepPerLayer(policy(), { length: 100, budget: 0.1, shape }), [10, 10, 10]);
-  assertEquals(keepPerLayer(policy(), { length: 8, budget: 10, shape }), [8, 8, 8]);
+Deno.test("keepPerLayer() gives each layer the same without an allocator", async () => {
+  assertEquals(await keepPerLayer(policy(), { length: 100, budget: 0.1, shape }), [10, 10, 10]);
+  assertEquals(await keepPerLayer(policy(), { length: 8, budget: 10, shape }), [8, 8, 8]);
 });
 
-Deno.test("keepPerLayer() divides bytes among the layers", () => {
+Deno.test("keepPerLayer() divides bytes among the layers", async () => {
   const tokenBytes = 2 * (8 + 8 + 1) * 4;
   const request = { length: 100, shape };
   assertEquals(
-    keepPerLayer(policy(), { ...request, budget: { bytes: 3 * 5 * tokenBytes } }),
+    await keepPerLayer(policy(), { ...request, budget: { bytes: 3 * 5 * tokenBytes } }),
     [5, 5, 5],
   );
   const perLayer = [{ bytes: 5 * tokenBytes }, 7, { ratio: 0.2 }];
-  assertEquals(keepPerLayer(policy(), { ...request, budget: perLayer }), [5, 7, 20]);
+  assertEquals(await keepPerLayer(policy(), { ...request, budget: perLayer }), [5, 7, 20]);
 });
 
-Deno.test("keepPerLayer() lets the allocator divide the total", () => {
+Deno.test("keepPerLayer() lets the allocator divide the total", async () => {
   const requests: AllocationRequest[] = [];
   const allocate: BudgetAllocator = (request) => {
     requests.push(request);
     return [18, 8, 4];
   };
-  assertEquals(keepPerLayer(policy(allocate), { length: 100, budget: 10, shape }), [18, 8, 4]);
+  assertEquals(await keepPerLayer(policy(allocate), { length: 100, budget: 10, shape }), [
+    18,
+    8,
+    4,
+  ]);
   assertEquals(requests, [{ layers: 3, length: 100, budget: 10 }]);
 });
 
-Deno.test("keepPerLayer() does not ask the allocator when everything fits or layers are given", () => {
+Deno.test("keepPerLayer() does not ask the allocator when everything fits or layers are given", async () => {
   const allocate = () => {
     throw new Error("asked");
   };
-  assertEquals(keepPerLayer(policy(allocate), { length: 10, budget: 10, shape }), [10, 10, 10]);
-  assertEquals(keepPerLayer(policy(allocate), { length: 10, budget: [1, 2, 99], shape }), [
+  assertEquals(await keepPerLayer(policy(allocate), { length: 10, budget: 10, shape }), [
+    10,
+    10,
+    10,
+  ]);
+  assertEquals(await keepPerLayer(policy(allocate), { length: 10, budget: [1, 2, 99], shape }), [
     1,
     2,
     10,
   ]);
 });
 
-Deno.test("keepPerLayer() refuses an allocator that breaks its contract", () => {
+Deno.test("keepPerLayer() refuses an allocator that breaks its contract", async () => {
   for (
     const [answer, message] of [
       [[15, 15], "one number for each of 3 layers, got 2"],
@@ -66,7 +74,7 @@ Deno.test("keepPerLayer() refuses an allocator that breaks its contract", () => 
     ] as const
   ) {
     const allocate = (() => answer) as BudgetAllocator;
-    assertThrows(
+    await assertRejects(
       () => keepPerLayer(policy(allocate), { length: 20, budget: 10, shape }),
       PolicyError,
       message,
@@ -74,20 +82,20 @@ Deno.test("keepPerLayer() refuses an allocator that breaks its contract", () => 
   }
 });
 
-Deno.test("keepPerLayer() refuses budgets for another number of layers, and bad ones", () => {
-  assertThrows(
+Deno.test("keepPerLayer() refuses budgets for another number of layers, and bad ones", async () => {
+  await assertRejects(
     () => keepPerLayer(policy(), { length: 20, budget: [1, 2], shape }),
     BudgetError,
     "Cannot use a budget for 2 layers: the model has 3",
   );
   for (const budget of [0, [5, 5, -1]]) {
-    assertThrows(() => keepPerLayer(policy(), { length: 20, budget, shape }), BudgetError);
+    await assertRejects(() => keepPerLayer(policy(), { length: 20, budget, shape }), BudgetError);
   }
 });
 
-Deno.test("keepPerLayer() keeps everything for a policy that evicts nothing", () => {
+Deno.test("keepPerLayer() keeps everything for a policy that evicts nothing", async () => {
   const keeper: Policy = { ...policy(() => [1, 1, 1]), evicts: false };
   for (const budget of [1, 0.5, [1, 2, 3]]) {
-    assertEquals(keepPerLayer(keeper, { length: 20, budget, shape }), [20, 20, 20]);
+    assertEquals(await keepPerLayer(keeper, { length: 20, budget, shape }), [20, 20, 20]);
   }
 });
