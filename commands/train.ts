@@ -1,7 +1,10 @@
 import { Command, EnumType, ValidationError } from "@cliffy/command";
-import type { Projection } from "../kernels/adapters.ts";
 import type { TrainingResult } from "../training/result.ts";
-import { DEFAULT_SETTINGS, type TrainingSettings } from "../training/settings.ts";
+import {
+  type AdapterSettings,
+  DEFAULT_SETTINGS,
+  type TrainingSettings,
+} from "../training/settings.ts";
 import { interruptible } from "./_interrupt.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
@@ -27,6 +30,8 @@ export function trainCommand(version: string): Subcommand {
 function judgeCommand(version: string, adapted: boolean) {
   const defaults = DEFAULT_SETTINGS;
   const name = adapted ? "lookahead-kv" : "judge-q";
+  // The other subcommand knows them only to say that they are not for it.
+  const own = { hidden: !adapted };
   return new Command()
     .noExit()
     .help({ colors: Deno.stdout.isTerminal() })
@@ -79,13 +84,9 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--validate <count:integer>", "Examples held out.", { default: defaults.validate })
     .option("--validate-every <steps:integer>", "Steps between validations.", { default: 100 })
     .option("--save-every <steps:integer>", "Steps between savings.", { default: 25 })
-    .option("--rank <rank:integer>", "Rank of the adapters (lookahead-kv).", { default: 4 })
-    .option("--projections <list:string>", "Products with adapters (lookahead-kv).", {
-      default: "q,k,v,o",
-    })
-    .option("--adapter-lr <rate:number>", "Highest learning rate of the adapters.", {
-      default: 0.001,
-    })
+    .option("--rank <rank:integer>", "Rank of the adapters; 4 if absent.", own)
+    .option("--projections <list:string>", "Products with adapters; q,k,v,o if absent.", own)
+    .option("--adapter-lr <rate:number>", "Their highest learning rate; 0.001 if absent.", own)
     .option("--targets <folder:string>", "Folder of targets, to share between runs.")
     .option("--recompute", "Make keys and values anew at each visit: slower, no disk.")
     .option("--resume", "Go on with an interrupted run.")
@@ -95,7 +96,7 @@ function judgeCommand(version: string, adapted: boolean) {
       const { trainSoftTokens } = await import("../training/train.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
       const { defaultThreads } = await import("../runtime/processor.ts");
-      const projections = await readProjections(flags.projections);
+      const adapters = adapted ? await readAdapters(flags) : refuseAdapterFlags(flags);
       const settings: TrainingSettings = {
         tokens: flags.tokens,
         samples: flags.samples,
@@ -114,7 +115,7 @@ function judgeCommand(version: string, adapted: boolean) {
         initial: flags.init,
         seed: flags.seed,
         validate: flags.validate,
-        ...(adapted ? { adapters: { rank: flags.rank, projections, rate: flags.adapterLr } } : {}),
+        ...(adapters ? { adapters } : {}),
       };
       await interruptible(async (signal) => {
         using progress = await openProgress();
@@ -154,16 +155,35 @@ function judgeCommand(version: string, adapted: boolean) {
     });
 }
 
-async function readProjections(list: string): Promise<Projection[]> {
+interface AdapterFlags {
+  readonly rank?: number | undefined;
+  readonly projections?: string | undefined;
+  readonly adapterLr?: number | undefined;
+}
+
+async function readAdapters(
+  { rank = 4, projections = "q,k,v,o", adapterLr = 0.001 }: AdapterFlags,
+): Promise<AdapterSettings> {
   // Imported late: its neighbours load native code, which `--help` has no use for.
   const { PROJECTIONS } = await import("../kernels/adapters.ts");
-  return list.split(",").map((text) => {
+  const listed = projections.split(",").map((text) => {
     const found = PROJECTIONS.find((name) => name === text.trim());
     if (found) return found;
     throw new ValidationError(
       `Option "--projections" must list some of ${PROJECTIONS.join(", ")}, got "${text}".`,
     );
   });
+  return { rank, projections: listed, rate: adapterLr };
+}
+
+/** Without adapters, their flags would be ignored; whoever gives them expects otherwise. */
+function refuseAdapterFlags({ rank, projections, adapterLr }: AdapterFlags): undefined {
+  const given = Object.entries({ rank, projections, "adapter-lr": adapterLr })
+    .find(([, value]) => value !== undefined);
+  if (!given) return undefined;
+  throw new ValidationError(
+    `Option "--${given[0]}" is for adapters, which only kvjudge train lookahead-kv has.`,
+  );
 }
 
 function show({ paths, steps, lossStart, lossEnd }: TrainingResult): string {

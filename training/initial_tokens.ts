@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { createPrng, type Prng } from "../policies/_random.ts";
 import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
@@ -42,6 +43,12 @@ export async function initialEmbeddings(request: InitialRequest): Promise<Initia
     return { embeddings: Float32Array.from({ length }, () => (2 * random() - 1) * reach) };
   }
   if (initial === "words") return { embeddings: wordEmbeddings(request, random) };
+  if (!URL.canParse(initial) && !existsSync(initial)) {
+    throw new TrainingError(
+      `Cannot start from ${initial}: there is no file of that name; give random, words or the path ` +
+        "of a file of soft tokens",
+    );
+  }
   const { count, embeddings, adapters } = await resolveSoftTokens(
     () => facts.readSoftTokens(initial),
     facts,

@@ -43,8 +43,9 @@ export function checkPaths(
 ): void {
   const { out, log, figure, state } = paths;
   const refuse = (problem: string): never => {
-    throw new TrainingError(`Cannot train into ${out}: ${problem}`);
+    throw new TrainingError(`Cannot train into ${out || '""'}: ${problem}`);
   };
+  if (basename(out).trim() === "") refuse("the name is empty; give the name of a file");
   if (!find(dirname(out))?.isDirectory) refuse(`there is no folder ${dirname(out)}; make it first`);
   if (find(out)?.isDirectory) refuse("it is a folder; give the name of a file");
   const written = [out, log, figure];
@@ -107,12 +108,16 @@ export async function claimRun({ state }: RunPaths): Promise<Disposable> {
   }
   return {
     [Symbol.dispose]() {
-      if ([...Deno.readDirSync(work)].every(({ name }) => name === basename(lock))) {
-        Deno.removeSync(work, { recursive: true });
-      }
+      const isIdle = ({ name, isDirectory }: Deno.DirEntry) =>
+        name === basename(lock) || isDirectory && isEmpty(join(work, name));
+      if ([...Deno.readDirSync(work)].every(isIdle)) Deno.removeSync(work, { recursive: true });
       file.close();
     },
   };
+}
+
+function isEmpty(folder: string): boolean {
+  return [...Deno.readDirSync(folder)].length === 0;
 }
 
 /** Hash of all that a run's course depends on. */

@@ -5,7 +5,7 @@ import type { TrainingPrompt } from "./prompts.ts";
 import { pastBytes, pastShape, type TargetStore } from "./target_store.ts";
 import { targetKey } from "./target.ts";
 
-/** What {@linkcode makeTargets} works on. */
+/** What {@linkcode planTargets} works on. */
 export interface TargetsRequest {
   readonly prompts: readonly TrainingPrompt[];
   readonly engine: Engine;
@@ -13,41 +13,63 @@ export interface TargetsRequest {
   readonly store: TargetStore;
   /** Whether the prompts' keys and values are kept on disk. */
   readonly keepPast: boolean;
+}
+
+/** Which targets a run needs, and which of them are still to be made. */
+export interface TargetsPlan extends TargetsRequest {
+  /** Names of the targets, in the order of the prompts. */
+  readonly keys: readonly string[];
+  /** Places of those that are to be made. */
+  readonly missing: readonly number[];
+}
+
+/**
+ * Looks up by their names what earlier runs made; makes nothing.
+ *
+ * @throws {TrainingError} If the disk has no room for what is still to be made.
+ */
+export function planTargets(request: TargetsRequest): TargetsPlan {
+  const { prompts, engine, model, store, keepPast } = request;
+  const { layers, heads } = engine.config;
+  const keys = prompts.map(({ ids, response }) => targetKey(model, ids, response));
+  const missing = [...prompts.entries()].flatMap(([place, { ids }]) => {
+    const key = keys[place] ?? "";
+    const found = store.has(key, { prompt: ids, layers, heads }) &&
+      (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
+    return found ? [] : [place];
+  });
+  store.demandRoom(
+    missing.map((place) => bytesOf(engine, prompts[place]?.ids.length ?? 0, keepPast)),
+  );
+  return { ...request, keys, missing };
+}
+
+/** How {@linkcode makeTargets} is watched and stopped. */
+export interface MakeTargetsOptions {
   readonly signal?: AbortSignal;
   /** Is told how many targets there are, and how many were there before. */
   readonly onProgress?: (done: number, total: number, found: number) => void;
 }
 
 /**
- * The first phase: answers and their attention, one prompt at a time. What an earlier run made is
- * found by its name; each target is saved before the next is begun.
- *
- * @returns Names of the targets, in the order of the prompts.
- * @throws {TrainingError} If the disk has no room for what is still to be made.
+ * The first phase: answers and their attention, one prompt at a time. Each target is saved before the
+ * next is begun.
  */
-export async function makeTargets(request: TargetsRequest): Promise<readonly string[]> {
-  const { prompts, engine, model, store, keepPast, signal, onProgress } = request;
-  const { layers, heads } = engine.config;
-  const planned: { key: string; prompt: TrainingPrompt; found: boolean }[] = [];
-  for (const prompt of prompts) {
+export async function makeTargets(
+  { prompts, engine, store, keepPast, keys, missing }: TargetsPlan,
+  { signal, onProgress }: MakeTargetsOptions = {},
+): Promise<void> {
+  const found = keys.length - missing.length;
+  onProgress?.(found, keys.length, found);
+  for (const [index, place] of missing.entries()) {
+    const prompt = prompts[place];
+    if (!prompt) continue;
     await pause(signal);
     const { ids, response } = prompt;
-    const key = targetKey(model, ids, response);
-    const found = store.has(key, { prompt: ids, layers, heads }) &&
-      (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
-    planned.push({ key, prompt, found });
-  }
-  const missing = planned.filter(({ found }) => !found);
-  store.demandRoom(missing.map(({ prompt: { ids } }) => bytesOf(engine, ids.length, keepPast)));
-  const found = planned.length - missing.length;
-  onProgress?.(found, planned.length, found);
-  for (const [index, { key, prompt: { ids, response } }] of missing.entries()) {
-    await pause(signal);
     const { target, past } = await makeTarget(engine, ids, response, signal ? { signal } : {});
-    await store.save(key, target, keepPast ? past : undefined);
-    onProgress?.(found + index + 1, planned.length, found);
+    await store.save(keys[place] ?? "", target, keepPast ? past : undefined);
+    onProgress?.(found + index + 1, keys.length, found);
   }
-  return planned.map(({ key }) => key);
 }
 
 function bytesOf(engine: Engine, tokens: number, keepPast: boolean): number {

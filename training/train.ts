@@ -23,7 +23,7 @@ import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
 import { checkSettings, demandWhole, type TrainingSettings } from "./settings.ts";
 import { softStep } from "./soft_step.ts";
 import { openTargetStore } from "./target_store.ts";
-import { makeTargets } from "./targets_phase.ts";
+import { makeTargets, planTargets } from "./targets_phase.ts";
 import { initialTensors } from "./trainable.ts";
 import { type TrainingResult, writeResult } from "./result.ts";
 import type { Validation } from "./validation.ts";
@@ -116,15 +116,17 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     return freshProgress(initialTensors(embeddings, { ...config, layers }, settings));
   };
   const start = found ?? await begin();
-  await save(start);
-
   const store = openTargetStore(paths.targets);
-  const keys = await makeTargets({
+  const plan = planTargets({
     engine: model.engine,
     model: { fingerprint: facts.fingerprint, precision: model.precision },
     store,
     keepPast,
     prompts: [...prompts.validate, ...prompts.train],
+  });
+  // Nothing can be refused any more: from here on the run can be resumed.
+  await save(start);
+  await makeTargets(plan, {
     ...(watch.onTarget ? { onProgress: watch.onTarget } : {}),
     ...(signal ? { signal } : {}),
   });
@@ -149,8 +151,8 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     run: softStep(kernel, config, settings),
     heads: config,
     layers: config.layers,
-    validation: keys.slice(0, prompts.validate.length),
-    train: keys.slice(prompts.validate.length),
+    validation: plan.keys.slice(0, prompts.validate.length),
+    train: plan.keys.slice(prompts.validate.length),
     load: exampleLoader(store, keepPast ? undefined : model.engine, signal),
     start,
     saveEvery: request.saveEvery,

@@ -2,7 +2,12 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import { utimesSync } from "node:fs";
 import { exampleLoader } from "../../training/example_loader.ts";
 import { TrainingError } from "../../training/errors.ts";
-import { makeTargets, type TargetsRequest } from "../../training/targets_phase.ts";
+import {
+  makeTargets,
+  type MakeTargetsOptions,
+  planTargets,
+  type TargetsRequest,
+} from "../../training/targets_phase.ts";
 import { type ResponseSource, targetKey } from "../../training/target.ts";
 import { openTargetStore, pastShape } from "../../training/target_store.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
@@ -15,7 +20,7 @@ const prompts = (response: ResponseSource = SELF) =>
 
 /** Runs `use` with the first phase on a tiny model, in a folder of its own. */
 async function withTargets(
-  use: (make: (changes?: Partial<TargetsRequest>) => Promise<Made>, folder: string) => unknown,
+  use: (make: (changes?: Changes) => Promise<Made>, folder: string) => unknown,
 ): Promise<void> {
   await using tiny = await tinyModel("tiny-llama");
   const { engine } = tiny.model;
@@ -23,20 +28,28 @@ async function withTargets(
     await use(async (changes) => {
       const store = openTargetStore(folder);
       const counts: number[][] = [];
-      const request = {
+      const { signal, onProgress, ...others } = changes ?? {};
+      const plan = planTargets({
         prompts: prompts(),
         engine,
         model: { fingerprint: "abc", precision: "fp32" },
         store,
         keepPast: true,
-        onProgress: (...count: number[]) => void counts.push(count),
-        ...changes,
-      };
-      const keys = await makeTargets(request);
-      return { keys, counts, store, engine };
+        ...others,
+      });
+      await makeTargets(plan, {
+        onProgress(...count) {
+          counts.push(count);
+          onProgress?.(...count);
+        },
+        ...(signal ? { signal } : {}),
+      });
+      return { keys: plan.keys, counts, store, engine };
     }, folder);
   });
 }
+
+type Changes = Partial<TargetsRequest> & MakeTargetsOptions;
 
 type Made =
   & Pick<TargetsRequest, "store" | "engine">
