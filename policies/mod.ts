@@ -11,10 +11,12 @@
  *
  * @module
  */
+export type { InnerOption } from "./_inner.ts";
 export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
 export type { Pooling } from "./_pool.ts";
 export type { SoftJudgeOptions } from "./_soft_judge.ts";
 export type { SoftTokenSource } from "./_soft_tokens.ts";
+export { chunkKv, type ChunkKvOptions } from "./chunk_kv.ts";
 export {
   createPolicy,
   findPolicy,
@@ -32,7 +34,9 @@ export { lagKv, type LagKvOptions } from "./lagkv.ts";
 export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
 export { lookaheadQCache, type LookaheadQCacheOptions } from "./lookahead_q_cache.ts";
 export { oracle, type OracleOptions } from "./oracle.ts";
+export { perLayer, type PerLayerOptions } from "./per_layer.ts";
 export * from "./policy.ts";
+export { pyramid, type PyramidOptions } from "./pyramid.ts";
 export { pyramidKv, type PyramidKvOptions } from "./pyramidkv.ts";
 export { random, type RandomOptions } from "./random.ts";
 export { type PolicyName, registry } from "./registry.ts";

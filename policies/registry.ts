@@ -3,10 +3,21 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
+export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
+  chunk_kv: {
+    name: "chunk_kv",
+    summary: "Wraps a policy: whole chunks of neighbouring tokens are kept, the same for every head.",
+    paper: "https://arxiv.org/abs/2502.00299",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"chunk","type":"an integer of at least 1","default":20,"about":"tokens of a chunk"},
+    ],
+    load: () => import("./chunk_kv.ts"),
+  },
   expected_attention: {
     name: "expected_attention",
     summary: "Keeps the tokens that queries drawn from the prompt's statistics would attend to.",
@@ -116,6 +127,27 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"ids","type":"a list of at least one token id","about":"token ids of a known answer whose queries judge instead"},
     ],
     load: () => import("./oracle.ts"),
+  },
+  per_layer: {
+    name: "per_layer",
+    summary: "Wraps a policy: the budget is divided among the layers by given weights.",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"weights","type":"a list of at least one number above 0","default":[1],"about":"weights of the layers, one for each, or a few that are stretched over all of them"},
+    ],
+    load: () => import("./per_layer.ts"),
+  },
+  pyramid: {
+    name: "pyramid",
+    summary: "Wraps a policy: early layers keep more tokens than late ones.",
+    paper: "https://arxiv.org/abs/2406.02069",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"beta","type":"a number of at least 1","default":20,"about":"how steep: the last layer gets the average divided by this"},
+    ],
+    load: () => import("./pyramid.ts"),
   },
   pyramidkv: {
     name: "pyramidkv",

@@ -1,0 +1,35 @@
+/**
+ * Divides a total in proportion to weights, no share above `most` nor below 1; what does not fit goes
+ * to the others. Shares are rounded so that the first ones, summed, are what they come to: the total
+ * is exact.
+ *
+ * @param total From the number of weights to that number times `most`.
+ */
+export function shareOut(total: number, weights: readonly number[], most: number): number[] {
+  const shares = realShares(total, weights, most);
+  let [sum, given] = [0, 0];
+  return shares.map((share) => {
+    sum += share;
+    const rounded = Math.round(sum) - given;
+    given += rounded;
+    return rounded;
+  });
+}
+
+/** Raises the level until every share is within its bounds. */
+function realShares(total: number, weights: readonly number[], most: number): number[] {
+  const sumAt = (level: number) =>
+    weights.reduce((sum, weight) => sum + clamp(weight * level, most), 0);
+  let [low, high] = [0, 1];
+  while (sumAt(high) < total && high < Number.MAX_VALUE) high *= 2;
+  for (let round = 0; round < 100; round++) {
+    const middle = (low + high) / 2;
+    if (sumAt(middle) < total) low = middle;
+    else high = middle;
+  }
+  return weights.map((weight) => clamp(weight * high, most));
+}
+
+function clamp(share: number, most: number): number {
+  return Math.min(most, Math.max(1, share));
+}
