@@ -16,5 +16,6 @@
  *
  * @module
  */
+export * from "./plugins/mod.ts";
 export * from "./policies/mod.ts";
 export * from "./runtime/mod.ts";

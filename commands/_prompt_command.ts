@@ -27,10 +27,13 @@ export function promptCommand(name: string) {
     .option("--ids-file <file:string>", "Read token ids, a JSON array, instead of text.", {
       conflicts: ["prompt-file", "system", "raw"],
     })
-    .option("-p, --policy <name:string>", "What decides which tokens are kept.", {
-      default: "full",
-    })
-    .option("--options <json:string>", "Options of the policy, a JSON object.")
+    .option(
+      "-p, --policy <policy:string>",
+      "What decides which tokens are kept: a name, a file or a URL, as in 'snapkv(window=16)'.",
+      { default: "full" },
+    )
+    .option("--options <json:string>", "Options of a policy without parentheses, a JSON object.")
+    .option("--trust", "Run a policy from a URL without a sandbox, with every permission.")
     .option(
       "-b, --budget <amount:string>",
       "What is kept: tokens (256), a ratio (0.1) or bytes (8MiB).",

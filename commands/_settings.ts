@@ -1,13 +1,15 @@
-import { createPolicy } from "../policies/create.ts";
+import { loadPolicy } from "../plugins/load_policy.ts";
 import type { Policy } from "../policies/policy.ts";
 import { parseBudget, type UniformBudget } from "../runtime/budget.ts";
 import { PromptError } from "../runtime/errors.ts";
+import { note } from "./_output.ts";
 import { parseJson } from "./_read_input.ts";
 
 /** What the user said about eviction. */
 export interface EvictionFlags {
   readonly policy: string;
   readonly options?: string | undefined;
+  readonly trust?: boolean | undefined;
   readonly budget: string;
   readonly chunk?: number | undefined;
 }
@@ -23,20 +25,39 @@ export interface EvictionSettings {
  * Reads policy, options and budget, before any model is loaded for them.
  *
  * @throws {OptionError} If there is no such policy or it refuses an option.
+ * @throws {PolicyError} If a plugin cannot be loaded.
  * @throws {BudgetError} If the budget is out of range.
  * @throws {PromptError} If the options are not a JSON object.
  */
 export async function readSettings(flags: EvictionFlags): Promise<EvictionSettings> {
   const { budget, chunk } = flags;
   return {
-    policy: await createPolicy(flags.policy, readOptions(flags.options)),
+    policy: await readPolicy(flags),
     budget: parseBudget(budget),
     ...(chunk === undefined ? {} : { chunk }),
   };
 }
 
-function readOptions(text: string | undefined): object {
-  if (text === undefined) return {};
+/**
+ * Loads a policy by name, path, URL or expression. One that runs in a sandbox prints to standard
+ * error, and ends with this process.
+ *
+ * @throws {OptionError} If there is no such policy or it refuses an option.
+ * @throws {PolicyError} If a plugin cannot be loaded.
+ * @throws {PromptError} If the options are not a JSON object.
+ */
+export async function readPolicy(
+  { policy: source, options, trust = false }: Pick<EvictionFlags, "policy" | "options" | "trust">,
+): Promise<Policy> {
+  const { policy } = await loadPolicy(source, {
+    ...(options === undefined ? {} : { options: readOptions(options) }),
+    trust,
+    onPrint: (line) => note(`policy: ${line}`),
+  });
+  return policy;
+}
+
+function readOptions(text: string): object {
   const what = `--options must be a JSON object such as '{"window": 16}'`;
   const options = parseJson(text, what);
   if (typeof options !== "object" || options === null || Array.isArray(options)) {

@@ -5,11 +5,13 @@ import { parseBudget } from "../../runtime/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { PRECISIONS } from "../../runtime/weights/precision.ts";
+import { note } from "../_output.ts";
 import { DEFAULT_MODEL } from "../_prompt_command.ts";
 
 /** What the user said about the measurement. */
 export interface EvalFlags {
   readonly policies: string;
+  readonly trust?: boolean | undefined;
   readonly budgets: string;
   readonly seed: number;
   readonly chunk?: number | undefined;
@@ -32,7 +34,7 @@ export function measurementCommand(policies: string) {
     })
     .option(
       "-p, --policies <list:string>",
-      "Policies, as in 'random,snapkv(window=32,kernel=1)'.",
+      "Names, files and URLs, as in 'random,snapkv(window=32),./mine.ts'.",
       {
         default: policies,
       },
@@ -44,6 +46,7 @@ export function measurementCommand(policies: string) {
         default: "64,128,256",
       },
     )
+    .option("--trust", "Run policies from URLs without a sandbox, with every permission.")
     .option("--seed <seed:integer>", "Seed of everything that is drawn.", { default: 0 })
     .option("--chunk <tokens:integer>", "Prompt tokens read at a time.")
     .option("--threads <count:integer>", "Threads; one per processor if absent.")
@@ -68,12 +71,16 @@ export interface EvalSettings {
  * @throws {BudgetError} If a budget is out of range or given twice.
  */
 export async function readEvalSettings(
-  { policies, budgets, chunk }: EvalFlags,
+  { policies, trust = false, budgets, chunk }: EvalFlags,
   answerTokens: number,
 ): Promise<EvalSettings> {
   atLeast("--chunk", chunk, 1);
   return {
-    policies: await parsePolicies(policies, { oracle: { tokens: answerTokens } }),
+    policies: await parsePolicies(policies, {
+      trust,
+      defaults: { oracle: { tokens: answerTokens } },
+      onPrint: (line) => note(`policy: ${line}`),
+    }),
     budgets: readBudgets(budgets),
   };
 }

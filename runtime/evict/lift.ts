@@ -77,6 +77,12 @@ async function protectedTokens(
 ): Promise<Required<Protection>> {
   const { protect = {} } = policy;
   const given = typeof protect === "function" ? await protect(keep, length) : protect;
+  if (typeof given !== "object" || given === null) {
+    throw new PolicyError(
+      `Policy '${policy.name}' broke its contract in layer ${layer}: 'protect' must give an object ` +
+        `like { sinks: 4, recent: 32 }, got ${kindOf(given)}`,
+    );
+  }
   const { sinks = 0, recent = 0 } = given;
   for (const [kind, count] of Object.entries({ sinks, recent })) {
     if (!Number.isInteger(count) || count < 0) {

@@ -24,7 +24,7 @@ Deno.test("parsePolicies() reads numbers, words, paths, JSON and quoted text", a
 
 Deno.test("parsePolicies() gives defaults to a policy without options only", async () => {
   const defaults = { oracle: { tokens: 8 } };
-  const policies = await parsePolicies("oracle,oracle(ids=[1]),random", defaults);
+  const policies = await parsePolicies("oracle,oracle(ids=[1]),random", { defaults });
   assertEquals(policies.map(({ policy }) => policy.options), [
     { tokens: 8 },
     { ids: [1] },

@@ -1,0 +1,136 @@
+import { suggest } from "../policies/_suggest.ts";
+import { findPolicy } from "../policies/create.ts";
+import { OptionError, type Policy } from "../policies/policy.ts";
+import { parseExpression, type PolicyExpression } from "./expression.ts";
+import { importPlugin } from "./import_plugin.ts";
+import type { PolicyFactory } from "./plugin.ts";
+import { openSandbox } from "./sandbox/sandboxed_policy.ts";
+import { policySource } from "./source.ts";
+
+/** Options that a policy gets where it is given none, by the policy's name. */
+export type PolicyDefaults = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** How policies are loaded. */
+export interface LoadPolicyOptions {
+  /** Options of a policy that is given without parentheses. */
+  readonly options?: object;
+  /** Run a policy from a URL in this process, with all its permissions. @default {false} */
+  readonly trust?: boolean;
+  /** Milliseconds that a policy in a sandbox has for one answer. @default {20 seconds} */
+  readonly timeLimit?: number;
+  /** Bytes of memory that a policy in a sandbox may take. @default {2 GiB} */
+  readonly memoryLimit?: number;
+  /** Options where a policy is given none. */
+  readonly defaults?: PolicyDefaults;
+  /** Is given lines that a policy in a sandbox prints. */
+  readonly onPrint?: (line: string) => void;
+}
+
+/** A policy, and the processes that it runs in, to be closed when it is not needed any more. */
+export interface LoadedPolicy extends AsyncDisposable {
+  readonly policy: Policy;
+}
+
+const TIME_LIMIT = 20_000;
+const MEMORY_LIMIT = 2 * 2 ** 30;
+
+/**
+ * Loads a policy by name, path or URL, or from an expression such as
+ * `./mine.ts(snapkv(window=8),share=0.5)`.
+ *
+ * A file of the user's own is imported. A stranger's, given by `http:` or `https:` URL, runs in a
+ * process without permissions: it sees the layers that it scores and gives scores, and can reach
+ * neither files, variables, programs nor the network. `trust` imports it as well.
+ *
+ * @param source An expression, or the URL of a plugin.
+ * @throws {OptionError} If there is no such policy, the expression is broken or an option is refused.
+ * @throws {PolicyError} If a plugin cannot be loaded or gives no policy.
+ *
+ * @example
+ * ```ts
+ * import { loadPolicy } from "./load_policy.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using loaded = await loadPolicy("snapkv(window=8,pooling=avg)");
+ * assertEquals(loaded.policy.options, { window: 8, kernel: 7, pooling: "avg" });
+ * ```
+ */
+export async function loadPolicy(
+  source: string | URL,
+  options: LoadPolicyOptions = {},
+): Promise<LoadedPolicy> {
+  const expression = source instanceof URL
+    ? { text: source.href, source: source.href, options: {}, called: false }
+    : parseExpression(source);
+  if (options.options !== undefined && expression.called) {
+    throw new OptionError(
+      `Cannot give options to '${expression.text}' twice: write them in its parentheses, or apart`,
+    );
+  }
+  await using opened = new AsyncDisposableStack();
+  const policy = await make(
+    { ...expression, options: options.options ?? expression.options },
+    options,
+    opened,
+  );
+  const kept = opened.move();
+  return { policy, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+async function make(
+  expression: Omit<PolicyExpression, "options"> & { readonly options: object },
+  settings: LoadPolicyOptions,
+  opened: AsyncDisposableStack,
+): Promise<Policy> {
+  const { source, inner, options } = expression;
+  const create = await findFactory(expression, settings, opened);
+  if (inner !== undefined && "inner" in options) {
+    throw new OptionError(`Cannot give option 'inner' of '${source}' twice`);
+  }
+  const innerPolicy = inner && await make(inner, settings, opened);
+  return await create({ ...options, ...(innerPolicy ? { inner: innerPolicy } : {}) });
+}
+
+async function findFactory(
+  { source, inner, options }: Omit<PolicyExpression, "options"> & { readonly options: object },
+  settings: LoadPolicyOptions,
+  opened: AsyncDisposableStack,
+): Promise<PolicyFactory> {
+  const place = policySource(source);
+  if (place === undefined) {
+    throw new OptionError(
+      `Cannot load a policy from '${source}': give a name, the path of a .ts or .js file, or a ` +
+        "file:, http: or https: URL",
+    );
+  }
+  if (place.kind === "name") {
+    const found = findPolicy(place.name);
+    checkInner(found.name, inner, found.options.map(({ name }) => name));
+    const { default: create } = await found.load();
+    const given = inner !== undefined || Object.keys(options).length > 0;
+    // Defaults and options may not go together.
+    const defaults = given ? {} : settings.defaults?.[found.name];
+    return (own) => create({ ...defaults, ...own });
+  }
+  if (place.kind === "file" || settings.trust === true) return await importPlugin(place.url);
+  const { timeLimit = TIME_LIMIT, memoryLimit = MEMORY_LIMIT, onPrint = () => {} } = settings;
+  const plugin = await openSandbox({
+    url: place.url,
+    limits: { time: timeLimit, memory: memoryLimit },
+    onPrint,
+  });
+  return opened.use(plugin).create;
+}
+
+/** A policy of the registry says whether it wraps another. */
+function checkInner(
+  name: string,
+  inner: PolicyExpression | undefined,
+  known: readonly string[],
+): void {
+  if (inner === undefined || known.includes("inner")) return;
+  throw new OptionError(
+    `Cannot read ${JSON.stringify(inner.text)} as an option of '${name}': write name=value` +
+      (known.length === 0 ? "; it takes no options" : suggest(inner.text, known)),
+  );
+}

@@ -1,0 +1,109 @@
+import { PolicyError } from "../../runtime/errors.ts";
+
+/** Hosts that Deno imports from unless told otherwise. */
+const PUBLIC_HOSTS = [
+  "deno.land:443",
+  "jsr.io:443",
+  "esm.sh:443",
+  "raw.githubusercontent.com:443",
+  "gist.githubusercontent.com:443",
+];
+
+/** Flags that leave nothing of the user's project to be found. */
+const PLAIN_FLAGS = ["--quiet", "--no-config", "--no-lock", "--no-npm", "--node-modules-dir=none"];
+
+/** Variables that a process needs to find Deno's cache and its libraries. */
+const NEEDED = [
+  ...["HOME", "DENO_DIR", "XDG_CACHE_HOME", "PATH", "LD_LIBRARY_PATH", "TMPDIR"],
+  ...["USERPROFILE", "LOCALAPPDATA", "SystemRoot", "TEMP", "TMP"],
+];
+
+/** Most bytes of a file that a sandbox writes, which is Deno's own cache. */
+const FILE_BLOCKS = 1 << 17;
+
+/** Bytes that Deno takes for itself. */
+const OWN_BYTES = 640 * 2 ** 20;
+
+/** Flags of both steps: what a plugin may import comes from its own host or a public one. */
+function flagsFor(url: URL): readonly string[] {
+  const port = url.port === "" ? { "http:": "80", "https:": "443" }[url.protocol] : url.port;
+  const hosts = [`${url.hostname}:${port}`, ...PUBLIC_HOSTS];
+  return [...PLAIN_FLAGS, `--allow-import=${hosts.join(",")}`];
+}
+
+/** A command that fetches a plugin and what it imports into Deno's cache, and runs none of it. */
+export function fetchingCommand(url: URL, signal: AbortSignal): Deno.Command {
+  return new Deno.Command(denoProgram(), {
+    args: ["cache", ...flagsFor(url), url.href],
+    env: { NO_COLOR: "1" },
+    signal,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  });
+}
+
+/**
+ * A command that runs a program without any permission, with modules from Deno's cache alone: what is
+ * not there cannot be imported, so that an import reaches no network either.
+ *
+ * @param program JavaScript that needs no import.
+ * @param memory Bytes that it may take; held to on Linux, elsewhere only for JavaScript's heap.
+ */
+export function lockedCommand(url: URL, program: string, memory: number): Deno.Command {
+  const heap = Math.ceil(memory / 2 ** 20);
+  const args = [
+    ...["run", ...flagsFor(url), "--no-prompt", "--cached-only"],
+    `--v8-flags=--max-old-space-size=${heap}`,
+    `data:text/javascript,${encodeURIComponent(program)}`,
+  ];
+  const deno = denoProgram();
+  const env = neededVariables();
+  const options: Deno.CommandOptions = {
+    ...env ? { env, clearEnv: true } : {},
+    ...Deno.build.os === "windows" ? {} : { cwd: "/" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  };
+  if (Deno.build.os !== "linux" || !mayRun("sh")) {
+    return new Deno.Command(deno, { ...options, args });
+  }
+  const bytes = Math.ceil((memory + OWN_BYTES) / 2 ** 10);
+  const limits = `ulimit -d ${bytes}; ulimit -f ${FILE_BLOCKS}; ulimit -c 0`;
+  const shell = `(${limits}) 2>/dev/null && { ${limits}; }; exec "$0" "$@"`;
+  return new Deno.Command("sh", { ...options, args: ["-c", shell, deno, ...args] });
+}
+
+/** The program that runs us, unless we are compiled into a program of our own. */
+function denoProgram(): string {
+  return Deno.build.standalone ? "deno" : Deno.execPath();
+}
+
+function mayRun(command: string): boolean {
+  return Deno.permissions.querySync({ name: "run", command }).state === "granted";
+}
+
+/** `undefined` if we may not read them: then Deno keeps them from the plugin all the same. */
+function neededVariables(): Record<string, string> | undefined {
+  const variables: Record<string, string> = {};
+  for (const name of NEEDED) {
+    if (Deno.permissions.querySync({ name: "env", variable: name }).state !== "granted") return;
+    const value = Deno.env.get(name);
+    if (value !== undefined) variables[name] = value;
+  }
+  return variables;
+}
+
+/** What to say where a program could not be started. */
+export function startProblem(error: unknown, url: URL): PolicyError {
+  const reason = error instanceof Deno.errors.NotCapable
+    ? "a sandbox is a process of its own; allow it with --allow-run"
+    : error instanceof Deno.errors.NotFound
+    ? "a sandbox needs the program 'deno'; put it on the PATH"
+    : `its sandbox does not start: ${error instanceof Error ? error.message : error}`;
+  return new PolicyError(
+    `Cannot run the policy ${url.href}: ${reason}, or trust the policy if you know its author`,
+    { cause: error },
+  );
+}
