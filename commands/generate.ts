@@ -1,5 +1,5 @@
 import type { GenerateOptions, Generation } from "../runtime/generate.ts";
-import type { SessionStats } from "../runtime/session.ts";
+import type { SessionStats } from "../runtime/session/stats.ts";
 import { defined } from "./_defined.ts";
 import { interruptible } from "./_interrupt.ts";
 import { type ModelFlags, openModel } from "./_open_model.ts";

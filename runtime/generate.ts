@@ -1,9 +1,8 @@
-import type { Engine, Sequence } from "./engine/engine.ts";
 import { pause } from "./engine/pause.ts";
 import { PromptError } from "./errors.ts";
 import { createSampler, type SamplingOptions } from "./sampling/sampler.ts";
 import { createStopText } from "./sampling/stop_text.ts";
-import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+import type { TextStream } from "./tokenizer/tokenizer.ts";
 
 /** How an answer is made. */
 export interface GenerateOptions extends SamplingOptions {
@@ -33,13 +32,30 @@ export interface Generation extends AsyncIterable<string> {
 
 /** What a generation starts from. */
 export interface GenerationStart {
-  readonly engine: Engine;
-  readonly sequence: Sequence;
-  readonly tokenizer: Tokenizer;
   /** Logits of the last token read. */
   readonly logits: Float32Array;
-  /** Tokens of the prompt. */
-  readonly prompt: readonly number[];
+  /** Tokens before the answer. */
+  readonly seen: readonly number[];
+  /** Ids that end the answer. */
+  readonly endIds: ReadonlySet<number>;
+  /** Decodes the answer. */
+  readonly stream: TextStream;
+}
+
+/** What makes a generation's tokens. */
+export interface GenerationSource {
+  /** Gets ready for the first token; runs when the iteration starts. */
+  begin(): Promise<GenerationStart>;
+  /** Is told each token of the answer. */
+  sampled(id: number): void;
+  /** Is told each piece of the answer's text before it is shown. */
+  said(text: string): void;
+  /** Whether the last token that was sampled can be read. */
+  hasRoom(): boolean;
+  /** Reads the last token that was sampled and gives the logits of the next. */
+  advance(): Promise<Float32Array>;
+  /** Runs when the answer has ended, however it did. */
+  end?(): Promise<void>;
 }
 
 /**
@@ -59,17 +75,8 @@ export function checkGenerateOptions(options: GenerateOptions): void {
 
 const DEFAULT_MAX_TOKENS = 256;
 
-/**
- * Generates an answer.
- *
- * @param begin Reads the prompt; runs when the iteration starts.
- * @param onStep Is told the milliseconds of each decoding step.
- */
-export function createGeneration(
-  begin: () => Promise<GenerationStart>,
-  options: GenerateOptions,
-  onStep: (run: () => Promise<Float32Array>) => Promise<Float32Array>,
-): Generation {
+/** Generates an answer. Nothing happens until it is iterated over. */
+export function createGeneration(source: GenerationSource, options: GenerateOptions): Generation {
   checkGenerateOptions(options);
   const ids: number[] = [];
   let text = "";
@@ -79,7 +86,7 @@ export function createGeneration(
   async function* pieces(): AsyncGenerator<string> {
     if (started) throw new PromptError("Cannot iterate over an answer twice: its text is kept");
     started = true;
-    const decoding = decode(begin, options, onStep, ids);
+    const decoding = decode(source, options, ids);
     let stopped = false;
     try {
       for (;;) {
@@ -89,6 +96,7 @@ export function createGeneration(
           return;
         }
         text += value;
+        source.said(value);
         stopped = true;
         yield value;
         stopped = false;
@@ -96,6 +104,7 @@ export function createGeneration(
     } finally {
       // Whoever leaves the loop early ends the answer.
       if (stopped) finishReason = "abort";
+      await source.end?.();
     }
   }
   return {
@@ -113,42 +122,40 @@ export function createGeneration(
 }
 
 async function* decode(
-  begin: () => Promise<GenerationStart>,
+  source: GenerationSource,
   options: GenerateOptions,
-  onStep: (run: () => Promise<Float32Array>) => Promise<Float32Array>,
   ids: number[],
 ): AsyncGenerator<string, FinishReason> {
   const { maxTokens = DEFAULT_MAX_TOKENS, stop = [], signal } = options;
   let start: GenerationStart;
   try {
-    start = await begin();
+    start = await source.begin();
   } catch (error) {
     if (signal?.aborted) return "abort";
     throw error;
   }
-  const { engine, sequence, tokenizer, prompt } = start;
+  const { stream, endIds } = start;
   const sampler = createSampler(options);
-  const seen = new Set(prompt);
-  const stream = tokenizer.stream({ skipSpecial: true });
+  const seen = new Set(start.seen);
   const stopText = createStopText(stop);
-  const endIds = new Set([...engine.config.eosIds, ...tokenizer.eosIds]);
   let { logits } = start;
   for (;;) {
     const id = sampler.next(logits, seen);
     if (endIds.has(id)) break;
     ids.push(id);
+    source.sampled(id);
     seen.add(id);
     const piece = stopText.push(stream.push(id));
     if (piece.text !== "") yield piece.text;
     if (piece.stopped) return "stop";
-    const full = ids.length >= maxTokens || sequence.position >= engine.config.context;
+    const full = ids.length >= maxTokens || !source.hasRoom();
     await pause();
     if (full || signal?.aborted) {
       const rest = stopText.push(stream.flush()).text + stopText.flush();
       if (rest !== "") yield rest;
       return full ? "length" : "abort";
     }
-    logits = await onStep(async () => (await engine.advance(sequence, { ids: [id] })).logits);
+    logits = await source.advance();
   }
   const rest = stopText.push(stream.flush()).text + stopText.flush();
   if (rest !== "") yield rest;

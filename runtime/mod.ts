@@ -25,7 +25,12 @@ export { type ListedModel, listModels } from "./models/list_models.ts";
 export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
 export type { Prompt } from "./prompt.ts";
 export type { SamplingOptions } from "./sampling/sampler.ts";
-export type { ReadOptions, Session, SessionOptions, SessionStats } from "./session.ts";
+export type { ReadOptions, Session, SessionOptions } from "./session.ts";
+export type { SessionMark } from "./session/marks.ts";
+export type { SessionStats } from "./session/stats.ts";
+export { readSavedCacheInfo, type SavedCacheInfo } from "./saved_cache_file.ts";
+export type { Judge, SavedCacheRecord } from "./saved_cache_record.ts";
+export type { Told } from "./session/told.ts";
 export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_token_card.ts";
 export { readSoftTokens } from "./soft_tokens.ts";
 export type {

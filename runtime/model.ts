@@ -11,7 +11,8 @@ import { modelFacts } from "./model_facts.ts";
 import { homeFolder } from "./models/home.ts";
 import { resolveModel } from "./models/resolve_model.ts";
 import { defaultThreads, prefillArithmetic } from "./processor.ts";
-import { createSession, type Session, type SessionOptions } from "./session.ts";
+import { createSession } from "./session/open.ts";
+import type { Session, SessionOptions } from "./session.ts";
 import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { type Precision, type PrecisionChoice, settlePrecision } from "./weights/precision.ts";
@@ -122,7 +123,10 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     facts: () => facts ??= modelFacts(checkpoint),
     session(sessionOptions) {
       checkOpen();
-      return createSession({ engine, tokenizer, facts: model.facts, now }, sessionOptions);
+      return createSession(
+        { engine, tokenizer, facts: model.facts, now, name: source },
+        sessionOptions,
+      );
     },
     async [Symbol.asyncDispose]() {
       if (closed) return;

@@ -1,18 +1,11 @@
-import type { ModelFacts, Policy } from "../policies/policy.ts";
-import { type Budget, checkBudget } from "./budget.ts";
-import { createHostCache } from "./cache/host_cache.ts";
-import type { Engine, Sequence } from "./engine/engine.ts";
-import { type Reading, readPrompt, type ReadTimes } from "./engine/read.ts";
-import { PromptError } from "./errors.ts";
-import {
-  checkGenerateOptions,
-  createGeneration,
-  type GenerateOptions,
-  type Generation,
-  type GenerationStart,
-} from "./generate.ts";
-import { type Prompt, promptIds } from "./prompt.ts";
-import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+import type { Policy } from "../policies/policy.ts";
+import type { Budget } from "./budget.ts";
+import type { Reading } from "./engine/read.ts";
+import type { GenerateOptions, Generation } from "./generate.ts";
+import type { Prompt } from "./prompt.ts";
+import type { SavedCacheInfo } from "./saved_cache_file.ts";
+import type { SessionMark } from "./session/marks.ts";
+import type { SessionStats } from "./session/stats.ts";
 
 /** How a session reads and evicts. */
 export interface SessionOptions {
@@ -34,185 +27,91 @@ export interface ReadOptions {
   readonly scores?: boolean;
 }
 
-/** What a session did, in tokens, bytes and milliseconds. */
-export interface SessionStats {
-  /** Name of the policy. */
-  readonly policy: string;
-  /** Tokens of the prompt. */
-  readonly promptTokens: number;
-  /** Kept tokens, `[layer][KV head]`. */
-  readonly kept: readonly (readonly number[])[];
-  /** Allocated bytes of the cache: after reading, after eviction, now. */
-  readonly bytes: { readonly before: number; readonly after: number; readonly now: number };
-  /** Milliseconds of each phase. */
-  readonly times: ReadTimes & { readonly decode: number };
-  /** Decoding steps: one fewer than the answer's tokens, as the prompt gives the first. */
-  readonly steps: number;
-  /** What a user may have expected otherwise, such as a budget above the prompt. */
-  readonly notes: readonly string[];
-}
-
-/** A prompt read into a cache that was evicted, and the answers made from it. Owns its memory. */
+/**
+ * Text that was read into a cache, what was kept of it, and what follows it: more text, answers,
+ * questions that leave no trace. Owns its memory.
+ *
+ * One thing happens at a time: whatever begins to read or answer ends what did so before.
+ *
+ * @example Ask about a document that is read once
+ * ```ts
+ * import { knorm } from "../policies/knorm.ts";
+ * import { loadModel } from "./model.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { precision: "fp32" });
+ * await using session = model.session({ policy: knorm(), budget: 16 });
+ * // This model has no tokenizer; with one, `{ document }` and a question as text.
+ * await session.read({ ids: Array.from({ length: 40 }, (_, index) => index + 2) });
+ * await using copy = await session.fork();
+ * await copy.append({ ids: [7, 8, 9] });
+ * assertEquals([session.ids.length, copy.ids.length], [40, 43]);
+ * ```
+ */
 export interface Session extends AsyncDisposable {
-  /** Reads a prompt in place of what was read before, and evicts. */
+  /** Tokens read and answered so far, in order, those that were evicted too. */
+  readonly ids: readonly number[];
+  /**
+   * Reads a prompt in place of what was read before, and evicts.
+   *
+   * @throws {PromptError} If there is nothing to read, or more than the model's context holds.
+   */
   read(prompt: Prompt, options?: ReadOptions): Promise<Reading>;
+  /**
+   * Reads more behind all that was read and answered; where the budget is passed, the policy judges
+   * everything that is held again. Messages become the ids that the whole conversation, encoded at
+   * once, would have. If it fails or is aborted, the session is as it was.
+   *
+   * @throws {PromptError} If the context is full, or such a prompt cannot follow.
+   */
+  append(prompt: Prompt, options?: ReadOptions): Promise<Reading>;
   /** Reads a prompt and answers it. Nothing happens until the answer is iterated over. */
   generate(prompt: Prompt, options?: GenerateOptions & ReadOptions): Generation;
-  /** Asks a question about a document: one user message, the question last. */
+  /** Answers what was read, or goes on with an answer that ended early. */
+  generate(options?: GenerateOptions & ReadOptions): Generation;
+  /**
+   * Asks a question about what was read, then rolls back to that: the next question finds what this
+   * one found. After `read({ document })` the question ends the document's message, after messages it
+   * is the next one, after text or ids it follows as it is. The question is not evicted.
+   */
+  ask(question: string, options?: GenerateOptions & ReadOptions): Generation;
+  /**
+   * Reads a document with a question below it, in place of what was read before, and answers: the
+   * policy judges by the question. Read the document alone to ask several.
+   */
   ask(document: string, question: string, options?: GenerateOptions & ReadOptions): Generation;
-  /** What was done since the last prompt was read. */
+  /** Remembers this moment. It costs memory only if something is evicted later. */
+  mark(): Promise<SessionMark>;
+  /**
+   * Goes back to a moment. Marks that were taken later are void then.
+   *
+   * @throws {PromptError} If the mark is not good any more, or not of this session.
+   */
+  rollback(mark: SessionMark): Promise<void>;
+  /**
+   * Makes a second session that goes on from here by itself; it copies the cache.
+   *
+   * @param options What it does otherwise from now on.
+   * @throws {BudgetError} If the budget is out of range.
+   */
+  fork(options?: Partial<SessionOptions>): Promise<Session>;
+  /**
+   * Writes what is kept to a file, whole or not at all: the entries of the cache, and all that is
+   * needed to go on from here as if nothing had happened, the text included.
+   *
+   * @throws {PromptError} If nothing was read.
+   * @throws {StorageError} If the file cannot be written.
+   */
+  save(path: string): Promise<SavedCacheInfo>;
+  /**
+   * Takes up what {@linkcode Session.save} wrote, in place of what was read before. The session's own
+   * policy and budget decide about what is appended.
+   *
+   * @throws {SavedCacheError} If the file is damaged, or was saved with another model. What was read
+   * before stays.
+   */
+  load(path: string): Promise<SavedCacheInfo>;
+  /** What was done since a prompt was read or a cache loaded. */
   stats(): SessionStats;
-}
-
-/** What a session needs of its model. */
-export interface SessionModel {
-  readonly engine: Engine;
-  readonly tokenizer: Tokenizer;
-  readonly facts: () => Promise<ModelFacts>;
-  /** Milliseconds, to measure phases with. */
-  readonly now: () => number;
-}
-
-const DEFAULT_BUDGET: Budget = { tokens: 512 };
-const DEFAULT_CHUNK = 256;
-const NO_TIMES: ReadTimes = { prefill: 0, evidence: 0, selection: 0, compaction: 0 };
-
-/**
- * Opens a session on a model.
- *
- * @throws {BudgetError} If the budget is out of range.
- * @throws {PromptError} If the chunk size is.
- */
-export function createSession(model: SessionModel, options: SessionOptions): Session {
-  const { policy, budget = DEFAULT_BUDGET, chunk = DEFAULT_CHUNK } = options;
-  checkBudget(budget);
-  if (!Number.isInteger(chunk) || chunk < 1) {
-    throw new PromptError(
-      `Cannot read prompts in chunks: chunk must be an integer of at least 1, got ${chunk}`,
-    );
-  }
-  const { engine, tokenizer, now } = model;
-  let sequence = emptySequence(engine);
-  let reading: Reading | undefined;
-  let decode = 0;
-  let steps = 0;
-  let closed = false;
-
-  /** Throws if a sequence is no longer the session's. */
-  const checkCurrent = (own: Sequence): void => {
-    if (closed) throw new PromptError("Cannot go on: the session is closed; open another one");
-    if (own === sequence) return;
-    throw new PromptError(
-      "Cannot go on: the session has begun to read another prompt; use one session for each answer " +
-        "that is made at the same time",
-    );
-  };
-  const read = async (ids: readonly number[], readOptions: ReadOptions): Promise<Reading> => {
-    if (closed) {
-      throw new PromptError("Cannot read a prompt: the session is closed; open another one");
-    }
-    checkLength(ids, engine);
-    sequence.cache[Symbol.dispose]();
-    const own = sequence = emptySequence(engine);
-    [reading, decode, steps] = [undefined, 0, 0];
-    const { scores = false } = readOptions;
-    try {
-      const facts = await model.facts();
-      const request = { engine, sequence: own, ids, policy, budget, facts, chunk, scores, now };
-      const done = await readPrompt({ ...request, ...readOptions, scores });
-      checkCurrent(own);
-      return reading = done;
-    } catch (error) {
-      own.cache[Symbol.dispose]();
-      checkCurrent(own);
-      throw error;
-    }
-  };
-  const timed = async (
-    own: Sequence,
-    run: () => Promise<Float32Array>,
-  ): Promise<Float32Array> => {
-    checkCurrent(own);
-    const start = now();
-    const logits = await run();
-    decode += now() - start;
-    steps++;
-    return logits;
-  };
-  const session: Session = {
-    read: async (prompt, options = {}) => await read(promptIds(prompt, tokenizer), options),
-    generate(prompt, options = {}) {
-      checkGenerateOptions(options);
-      const ids = promptIds(prompt, tokenizer);
-      checkLength(ids, engine);
-      let own: Sequence;
-      const begin = async (): Promise<GenerationStart> => {
-        const { logits } = await read(ids, options);
-        own = sequence;
-        return { engine, sequence, tokenizer, logits, prompt: ids };
-      };
-      return createGeneration(begin, options, (run) => timed(own, run));
-    },
-    ask(document, question, options) {
-      const content = `${document.trimEnd()}\n\n${question}`;
-      return session.generate({ messages: [{ role: "user", content }] }, options);
-    },
-    stats: () => ({
-      policy: policy.name,
-      promptTokens: reading?.tokens ?? 0,
-      kept: reading?.kept.map((heads) => heads.map(({ length }) => length)) ?? [],
-      bytes: {
-        before: reading?.bytes.before ?? 0,
-        after: reading?.bytes.after ?? 0,
-        now: closed ? 0 : sequence.cache.bytes,
-      },
-      times: { ...(reading?.times ?? NO_TIMES), decode },
-      steps,
-      notes: notesOn(reading, policy),
-    }),
-    [Symbol.asyncDispose]: () => {
-      closed = true;
-      sequence.cache[Symbol.dispose]();
-      return Promise.resolve();
-    },
-  };
-  return session;
-}
-
-function emptySequence({ config: { layers, kvHeads, headDim } }: Engine): Sequence {
-  return {
-    cache: createHostCache({ layers, kvHeads, headDim, capacity: 0 }),
-    position: 0,
-    planned: 0,
-  };
-}
-
-function checkLength(ids: readonly number[], { config: { context, vocabulary } }: Engine): void {
-  if (ids.length === 0) throw new PromptError("Cannot read an empty prompt: give some text");
-  if (ids.length >= context) {
-    throw new PromptError(
-      `Cannot read a prompt of ${ids.length} tokens: the model's context is ${context} tokens and ` +
-        "the answer needs at least one; shorten the prompt or use a model with a longer context",
-    );
-  }
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
-  if (wrong !== undefined) {
-    throw new PromptError(
-      `Cannot read token id ${wrong}: ids must be integers from 0 to ${vocabulary - 1}`,
-    );
-  }
-}
-
-function notesOn(reading: Reading | undefined, policy: Policy): string[] {
-  if (!reading || policy.evicts === false) return [];
-  const notes: string[] = [];
-  if (reading.kept.every((heads) => heads[0]?.length === reading.tokens)) {
-    notes.push(`nothing was evicted: the budget covers the prompt's ${reading.tokens} tokens`);
-  }
-  const { softTokens } = reading;
-  if (softTokens?.trained === false) {
-    const { note } = softTokens;
-    notes.push(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);
-  }
-  return notes;
 }

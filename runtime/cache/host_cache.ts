@@ -266,3 +266,42 @@ function requireInteger(name: string, value: number, least: number): void {
     );
   }
 }
+
+/** Where {@linkcode fillHostCache} wants the entries of a layer. */
+export interface LayerSpace {
+  /** `[length, kvHeads, headDim]`. */
+  readonly keys: Float32Array;
+  /** Like the keys. */
+  readonly values: Float32Array;
+}
+
+/**
+ * Makes a cache of entries that come from elsewhere, such as a file, without a second copy of them.
+ *
+ * @param lengths Tokens per KV head, one number per layer.
+ * @param fill Writes the keys and values of a layer and returns its positions, `[kvHeads, length]`.
+ */
+export function fillHostCache(
+  shape: CacheShape,
+  lengths: readonly number[],
+  fill: (layer: number, space: LayerSpace) => Int32Array,
+): KvCache {
+  const { kvHeads } = shape;
+  const store = lengths.map((length) => createLayer(length, shape));
+  const cache = hostCache(shape, store);
+  try {
+    for (const [index, layer] of store.entries()) {
+      const length = layer.length = layer.capacity;
+      const positions = fill(index, layer);
+      for (let head = 0; head < kvHeads; head++) {
+        for (let token = 0; token < length; token++) {
+          layer.positions[token * kvHeads + head] = positions[head * length + token] ?? 0;
+        }
+      }
+    }
+    return cache;
+  } catch (error) {
+    cache[Symbol.dispose]();
+    throw error;
+  }
+}

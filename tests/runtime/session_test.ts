@@ -7,7 +7,8 @@ import { bytesPerToken } from "../../runtime/cache/bytes_per_token.ts";
 import { KvjudgeError, PromptError } from "../../runtime/errors.ts";
 import type { Generation } from "../../runtime/generate.ts";
 import type { Model } from "../../runtime/model.ts";
-import { createSession, type Session, type SessionOptions } from "../../runtime/session.ts";
+import { createSession } from "../../runtime/session/open.ts";
+import type { Session, SessionOptions } from "../../runtime/session.ts";
 import { probePolicy } from "../_probe_policy.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
 import { wordTokenizer } from "../_word_tokenizer.ts";
@@ -267,7 +268,7 @@ Deno.test("session makes one answer at a time: the older one says so", async () 
   await assertRejects(() => first.next(), PromptError, "use one session for each answer");
   const interrupted = session.read({ ids: IDS });
   const [, third] = await Promise.all([
-    assertRejects(() => interrupted, PromptError, "begun to read another prompt"),
+    assertRejects(() => interrupted, PromptError, "begun to read or answer something else"),
     idsOf(session, 5),
   ]);
   assertEquals(third, whole);
@@ -341,7 +342,10 @@ Deno.test("session.stats() tells tokens, bytes, times and steps", async () => {
   assertEquals(session.stats(), {
     policy: "snapkv",
     promptTokens: 0,
+    prefilled: 0,
+    tokens: 0,
     kept: [],
+    held: [0, 0, 0],
     bytes: { before: 0, after: 0, now: 0 },
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
@@ -350,7 +354,8 @@ Deno.test("session.stats() tells tokens, bytes, times and steps", async () => {
   await idsOf(session, 4);
   const token = bytesPerToken(test.model.config);
   const stats = session.stats();
-  assertEquals(stats.promptTokens, 96);
+  assertEquals([stats.promptTokens, stats.prefilled, stats.tokens], [96, 96, 100]);
+  assertEquals(stats.held, [27, 27, 27]);
   assertEquals(stats.kept, [[24, 24], [24, 24], [24, 24]]);
   assertEquals([stats.bytes.before, stats.bytes.after], [96 * token, 24 * token]);
   assert(stats.bytes.now >= 27 * token);

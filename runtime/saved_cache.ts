@@ -1,0 +1,103 @@
+import { createHash } from "node:crypto";
+import type { Policy } from "../policies/policy.ts";
+import { replaceAtomically, writeError } from "./atomic_file.ts";
+import type { Budget } from "./budget.ts";
+import type { KvCache } from "./cache/kv_cache.ts";
+import { type SafetensorsInput, writeSafetensors } from "./checkpoint/safetensors.ts";
+import { PromptError } from "./errors.ts";
+import {
+  SAVED_CACHE_FORMAT,
+  SAVED_CACHE_VERSION,
+  type SavedCacheInfo,
+} from "./saved_cache_file.ts";
+import type { SavedCacheRecord } from "./saved_cache_record.ts";
+import type { State } from "./session/state.ts";
+import { judgeOf, type Tally } from "./session/stats.ts";
+
+/** What is told about the session that is saved. */
+export interface SavedCacheOrigin {
+  /** Name of the model. */
+  readonly name?: string;
+  readonly fingerprint: string;
+  readonly policy: Policy;
+  readonly budget: Budget;
+  readonly tally: Pick<Tally, "judge">;
+}
+
+/**
+ * Writes a session's state to a safetensors file, whole or not at all.
+ *
+ * @throws {PromptError} If nothing was read.
+ * @throws {StorageError} If the file cannot be written; what it held before stays.
+ */
+export async function saveCache(
+  path: string,
+  state: State,
+  origin: SavedCacheOrigin,
+): Promise<SavedCacheInfo> {
+  const { sequence: { cache, planned }, ids, pending, logits, tail, told, answer } = state;
+  if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
+  const { name, fingerprint, policy, budget, tally } = origin;
+  const record: SavedCacheRecord = {
+    model: { ...(name === undefined ? {} : { name }), fingerprint },
+    policy: tally.judge ?? judgeOf(policy, budget, false),
+    planned,
+    tail,
+    pending,
+    told,
+    ...(answer === undefined ? {} : { answer }),
+  };
+  const tensors = tensorsOf(cache, ids, pending.length > 0 ? undefined : logits);
+  const text = JSON.stringify(record);
+  const metadata = {
+    format: SAVED_CACHE_FORMAT,
+    version: SAVED_CACHE_VERSION,
+    record: text,
+    sha256: digestOf(text, tensors),
+  };
+  try {
+    await replaceAtomically(path, (temporary) => writeSafetensors(temporary, tensors, metadata));
+    const { size } = await Deno.stat(path);
+    return {
+      path,
+      bytes: size,
+      record,
+      tokens: ids.length + pending.length,
+      kept: lengthsOf(cache),
+    };
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
+  return cache.mark().lengths.map((length) => new Array<number>(cache.kvHeads).fill(length));
+}
+
+function tensorsOf(
+  cache: KvCache,
+  ids: readonly number[],
+  logits: Float32Array | undefined,
+): Record<string, SafetensorsInput> {
+  const { layers, kvHeads, headDim } = cache;
+  const tensors: Record<string, SafetensorsInput> = {
+    ids: { shape: [ids.length], data: Int32Array.from(ids) },
+    ...(logits ? { logits: { shape: [logits.length], data: logits } } : {}),
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const length = cache.length(layer);
+    const shape = [length, kvHeads, headDim];
+    tensors[`keys.${layer}`] = { shape, data: cache.keys(layer) };
+    tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
+    tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
+  }
+  return tensors;
+}
+
+function digestOf(record: string, tensors: Readonly<Record<string, SafetensorsInput>>): string {
+  const hash = createHash("sha256").update(record);
+  for (const { data } of Object.values(tensors)) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,289 @@
+import { createHash, type Hash } from "node:crypto";
+import { fillHostCache } from "./cache/host_cache.ts";
+import type { KvCache } from "./cache/kv_cache.ts";
+import type { ModelConfig } from "./checkpoint/checkpoint.ts";
+import { openRange, type RangeFile } from "./checkpoint/file_range.ts";
+import { readSafetensors, type SafetensorsHeader } from "./checkpoint/safetensors.ts";
+import { CheckpointError, SavedCacheError } from "./errors.ts";
+import { parseRecord, type SavedCacheRecord } from "./saved_cache_record.ts";
+import { type State, stateOf } from "./session/state.ts";
+
+/** Marks a safetensors file as a saved cache. */
+export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
+
+/** Version of the format that is written, and the only one that is read. */
+export const SAVED_CACHE_VERSION = "1";
+
+/** What a saved cache holds. */
+export interface SavedCacheInfo {
+  /** The file. */
+  readonly path: string;
+  /** Size of the file. */
+  readonly bytes: number;
+  /** Tokens read and answered, evicted ones too. */
+  readonly tokens: number;
+  /** Kept tokens, `[layer][KV head]`. */
+  readonly kept: readonly (readonly number[])[];
+  /** What it says of its making. */
+  readonly record: SavedCacheRecord;
+}
+
+/** The model that a saved cache must fit. */
+export interface SavedCacheModel {
+  readonly config: ModelConfig;
+  readonly fingerprint: string;
+}
+
+/**
+ * Reads a saved cache.
+ *
+ * @throws {SavedCacheError} If the file is missing or damaged, or was saved with another model.
+ */
+export function readSavedCache(
+  path: string,
+  model: SavedCacheModel,
+): { readonly state: State; readonly info: SavedCacheInfo } {
+  return reading(path, () => {
+    const opened = open(path);
+    const { info, header } = opened;
+    checkModel(info, model);
+    using file = openRange(path);
+    return { state: readState(opened, file, header, model.config), info };
+  });
+}
+
+/**
+ * Tells what a saved cache holds, without its numbers and without a look at whether they are whole.
+ *
+ * @throws {SavedCacheError} If the file is missing or is no saved cache.
+ */
+export function readSavedCacheInfo(path: string): SavedCacheInfo {
+  return reading(path, () => open(path).info);
+}
+
+/** Whether a safetensors header is that of a saved cache. */
+export function isSavedCache({ metadata }: SafetensorsHeader): boolean {
+  return metadata.format === SAVED_CACHE_FORMAT;
+}
+
+interface Opened {
+  readonly info: SavedCacheInfo;
+  readonly header: SafetensorsHeader;
+  readonly lengths: readonly number[];
+  /** The record as it is written, and the digest over it and all numbers. */
+  readonly text: string;
+  readonly sha256: string;
+}
+
+function fail(path: string, problem: string): never {
+  throw new SavedCacheError(`Cannot load ${path}: ${problem}; save it again`);
+}
+
+function reading<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    const reason = error.message.replace(/^Cannot read .*? as safetensors: /, "")
+      .replace(/; fetch.*$|\.$/, "");
+    throw new SavedCacheError(`Cannot load a saved cache from ${path}: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+function open(path: string): Opened {
+  const header = readSafetensors(path);
+  const { format, version, record: text = "", sha256 = "" } = header.metadata;
+  if (format !== SAVED_CACHE_FORMAT) {
+    throw new SavedCacheError(
+      `Cannot load ${path}: it is no saved cache but another safetensors file; give one that ` +
+        "--save-cache, /save or session.save() wrote",
+    );
+  }
+  if (version !== SAVED_CACHE_VERSION) {
+    fail(
+      path,
+      `it has version ${version} of the format, this kvjudge reads ${SAVED_CACHE_VERSION}`,
+    );
+  }
+  const record = parseRecord(text);
+  if (typeof record === "string") fail(path, record);
+  const { lengths, kvHeads } = layersOf(path, header);
+  const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
+  const { size } = Deno.statSync(path);
+  return {
+    info: {
+      path,
+      bytes: size,
+      tokens: tokens + record.pending.length,
+      kept: lengths.map((length) => new Array<number>(kvHeads).fill(length)),
+      record,
+    },
+    header,
+    lengths,
+    text,
+    sha256,
+  };
+}
+
+/** Sizes of the layers; every tensor is checked against them. */
+function layersOf(path: string, header: SafetensorsHeader) {
+  const lengths: number[] = [];
+  let [kvHeads, headDim] = [0, 0];
+  while (header.tensors.has(`keys.${lengths.length}`)) {
+    const layer = lengths.length;
+    const keys = shapeOf(path, header, `keys.${layer}`, "F32", 3);
+    const values = shapeOf(path, header, `values.${layer}`, "F32", 3);
+    const positions = shapeOf(path, header, `positions.${layer}`, "I32", 2);
+    const [length = 0] = keys;
+    if (layer === 0) [, kvHeads = 0, headDim = 0] = keys;
+    const fits = same(keys, [length, kvHeads, headDim]) && same(values, keys) &&
+      same(positions, [kvHeads, length]);
+    if (!fits || length < 1) fail(path, `the sizes of its layer ${layer} do not fit together`);
+    lengths.push(length);
+  }
+  const expected = 3 * lengths.length + 1 + (header.tensors.has("logits") ? 1 : 0);
+  if (lengths.length === 0 || header.tensors.size !== expected) {
+    fail(path, "it does not hold the layers of a cache and nothing else");
+  }
+  return { lengths, kvHeads, headDim };
+}
+
+function shapeOf(
+  path: string,
+  { tensors }: SafetensorsHeader,
+  name: string,
+  dtype: string,
+  dimensions: number,
+): readonly number[] {
+  const entry = tensors.get(name);
+  if (entry?.dtype === dtype && entry.shape.length === dimensions) return entry.shape;
+  return fail(path, `its tensor "${name}" is missing or of the wrong type`);
+}
+
+function same(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, index) => size === b[index]);
+}
+
+function checkModel(
+  { path, record: { model } }: SavedCacheInfo,
+  { fingerprint }: SavedCacheModel,
+): void {
+  if (model.fingerprint === fingerprint) return;
+  throw new SavedCacheError(
+    `Cannot load ${path}: it was saved with the model ${model.name ?? "of another name"} ` +
+      `(fingerprint ${model.fingerprint.slice(0, 12)}…), this one has fingerprint ` +
+      `${fingerprint.slice(0, 12)}…; load it with the model file that it was saved with`,
+  );
+}
+
+function readState(
+  { info: { path, record }, lengths, text, sha256 }: Opened,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  config: ModelConfig,
+): State {
+  const { layers, kvHeads, headDim, vocabulary, context } = config;
+  const first = header.tensors.get("keys.0")?.shape ?? [];
+  if (lengths.length !== layers || !same(first.slice(1), [kvHeads, headDim])) {
+    fail(path, "its layers do not have the sizes of the model");
+  }
+  const hash = createHash("sha256").update(text);
+  const ids = readInto(file, header, "ids", (count) => new Int32Array(count), hash);
+  const { pending, tail, planned, told, answer } = record;
+  const position = ids.length;
+  if ([...ids, ...pending].some((id) => id < 0 || id >= vocabulary)) {
+    fail(path, "it holds tokens that the model does not know");
+  }
+  if (
+    position + pending.length > context + 1 || planned < position || tail > Math.min(...lengths) ||
+    Math.max(...lengths) > position || pending.length > position
+  ) fail(path, "its positions do not fit together");
+  const logits = header.tensors.has("logits")
+    ? readInto(file, header, "logits", (count) => new Float32Array(count), hash)
+    : undefined;
+  if ((logits === undefined) !== (pending.length > 0) || (logits && logits.length !== vocabulary)) {
+    fail(path, "its logits are not those of its last token");
+  }
+  const cache = readCache(path, file, header, { position, tail, config, lengths, hash });
+  if (hash.digest("hex") !== sha256) {
+    cache[Symbol.dispose]();
+    fail(path, "it is damaged: its numbers are not those that were saved");
+  }
+  return Object.assign(stateOf({ cache, position, planned }), {
+    ids: Array.from(ids),
+    pending,
+    logits,
+    tail,
+    told,
+    answer,
+  });
+}
+
+function readCache(
+  path: string,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  { position, tail, config, lengths, hash }: {
+    readonly position: number;
+    readonly tail: number;
+    readonly config: ModelConfig;
+    readonly lengths: readonly number[];
+    readonly hash: Hash;
+  },
+): KvCache {
+  const { layers, kvHeads, headDim } = config;
+  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
+    readInto(file, header, `keys.${layer}`, () => keys, hash);
+    readInto(file, header, `values.${layer}`, () => values, hash);
+    const positions = readInto(
+      file,
+      header,
+      `positions.${layer}`,
+      (count) => new Int32Array(count),
+      hash,
+    );
+    if (!keys.every(Number.isFinite) || !values.every(Number.isFinite)) {
+      fail(path, `some numbers of its layer ${layer} are not finite`);
+    }
+    if (!arePositions(positions, { kvHeads, position, tail })) {
+      fail(path, `the positions of its layer ${layer} are out of order`);
+    }
+    return positions;
+  });
+}
+
+/** Whether positions ascend in each head and end with those of the tail. */
+function arePositions(
+  positions: Int32Array,
+  { kvHeads, position, tail }: {
+    readonly kvHeads: number;
+    readonly position: number;
+    readonly tail: number;
+  },
+): boolean {
+  const length = positions.length / kvHeads;
+  return positions.every((at, index) => {
+    const entry = index % length;
+    const last = entry === 0 ? -1 : positions[index - 1] ?? -1;
+    const left = length - entry;
+    return at > last && at < position && (left > tail || at === position - left);
+  });
+}
+
+function readInto<Data extends Float32Array | Int32Array>(
+  file: RangeFile,
+  { tensors }: SafetensorsHeader,
+  name: string,
+  space: (elements: number) => Data,
+  hash: Hash,
+): Data {
+  const entry = tensors.get(name);
+  if (!entry) throw new CheckpointError(`Cannot read ${file.path}: it has no tensor "${name}"`);
+  const data = space(entry.bytes / Float32Array.BYTES_PER_ELEMENT);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  file.read(bytes, entry.offset);
+  hash.update(bytes);
+  return data;
+}

@@ -1,0 +1,112 @@
+import { type Budget, checkBudget } from "./budget.ts";
+import { isRecord } from "./checkpoint/read_json.ts";
+import type { Told } from "./session/told.ts";
+import type { ChatMessage } from "./tokenizer/tokenizer.ts";
+
+/** What decided which tokens were kept, and how many. */
+export interface Judge {
+  /** Name of the policy. */
+  readonly name: string;
+  /** Its options. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly budget: Budget;
+  /** Whether anything was evicted. */
+  readonly evicted: boolean;
+  /** Whether it judged by queries, of which a question to come was none. */
+  readonly judgedByQueries: boolean;
+}
+
+/** What a saved cache says beside its numbers. */
+export interface SavedCacheRecord {
+  /** The model that it was made with. */
+  readonly model: { readonly name?: string; readonly fingerprint: string };
+  /** What decided which tokens were kept. */
+  readonly policy: Judge;
+  /** Tokens that dynamic RoPE scaling reckons with. */
+  readonly planned: number;
+  /** Tokens at the end that no eviction has touched. */
+  readonly tail: number;
+  /** Tokens that follow, and are not in the cache yet. */
+  readonly pending: readonly number[];
+  /** What the tokens are. */
+  readonly told: Told;
+  /** What the model has answered since. */
+  readonly answer?: string;
+}
+
+/**
+ * Reads a record; what it means for the numbers beside it is not looked at.
+ *
+ * @returns The record, or what is wrong with it.
+ */
+export function parseRecord(text: string): SavedCacheRecord | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return "its record is not valid JSON";
+  }
+  if (!isRecord(value)) return "its record is not an object";
+  const { model, policy, planned, tail, pending, told, answer } = value;
+  if (
+    !isRecord(model) || typeof model.fingerprint !== "string" ||
+    !(model.name === undefined || typeof model.name === "string")
+  ) return "its record names no model";
+  if (
+    !isRecord(policy) || typeof policy.name !== "string" || !isRecord(policy.options) ||
+    !isBudget(policy.budget) || typeof policy.evicted !== "boolean" ||
+    typeof policy.judgedByQueries !== "boolean"
+  ) return "its record names no policy";
+  if (!isCount(planned) || !isCount(tail)) return "its record lacks positions";
+  if (!Array.isArray(pending) || !pending.every(isCount)) return "its record lacks pending tokens";
+  if (!isTold(told) || !(answer === undefined || typeof answer === "string")) {
+    return "its record does not say what its tokens are";
+  }
+  const { name, options, budget, evicted, judgedByQueries } = policy;
+  return {
+    model: {
+      fingerprint: model.fingerprint,
+      ...(typeof model.name === "string" ? { name: model.name } : {}),
+    },
+    policy: { name, options, budget, evicted, judgedByQueries },
+    planned,
+    tail,
+    pending,
+    told,
+    ...(answer === undefined ? {} : { answer }),
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
+}
+
+function isBudget(value: unknown): value is Budget {
+  try {
+    checkBudget(value as Budget);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isTold(value: unknown): value is Told {
+  if (!isRecord(value)) return false;
+  const { kind, document, system, messages, open } = value;
+  switch (kind) {
+    case "raw":
+      return true;
+    case "document":
+      return typeof document === "string" &&
+        (system === undefined || typeof system === "string");
+    case "chat":
+      return Array.isArray(messages) && messages.length > 0 && messages.every(isMessage) &&
+        typeof open === "boolean";
+    default:
+      return false;
+  }
+}
+
+function isMessage(value: unknown): value is ChatMessage {
+  return isRecord(value) && typeof value.role === "string" && typeof value.content === "string";
+}

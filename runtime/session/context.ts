@@ -1,0 +1,48 @@
+import type { Engine } from "../engine/engine.ts";
+import { PromptError } from "../errors.ts";
+
+/**
+ * Refuses a first prompt that cannot be read.
+ *
+ * @throws {PromptError} If it is empty, too long or has ids that the model does not know.
+ */
+export function checkPrompt(ids: readonly number[], { config: { context, vocabulary } }: Engine) {
+  if (ids.length === 0) throw new PromptError("Cannot read an empty prompt: give some text");
+  if (ids.length >= context) {
+    throw new PromptError(
+      `Cannot read a prompt of ${ids.length} tokens: the model's context is ${context} tokens and ` +
+        "the answer needs at least one; shorten the prompt or use a model with a longer context",
+    );
+  }
+  checkIds(ids, vocabulary);
+}
+
+/**
+ * Refuses more text that cannot be read.
+ *
+ * @param position Tokens before it.
+ * @throws {PromptError} If it is empty, passes the context or has ids that the model does not know.
+ */
+export function checkMore(
+  ids: readonly number[],
+  position: number,
+  { config: { context, vocabulary } }: Engine,
+) {
+  if (ids.length === 0) throw new PromptError("Cannot append nothing: give some text");
+  if (position + ids.length >= context) {
+    throw new PromptError(
+      `Cannot append ${ids.length} tokens: ${position} were read and answered before, evicted ones ` +
+        `count too, the model's context is ${context} tokens and the answer needs at least one; ` +
+        "roll back, or begin anew with a shorter text",
+    );
+  }
+  checkIds(ids, vocabulary);
+}
+
+function checkIds(ids: readonly number[], vocabulary: number): void {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
+  if (wrong === undefined) return;
+  throw new PromptError(
+    `Cannot read token id ${wrong}: ids must be integers from 0 to ${vocabulary - 1}`,
+  );
+}

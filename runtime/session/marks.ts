@@ -1,0 +1,126 @@
+import type { KvCache } from "../cache/kv_cache.ts";
+import { PromptError } from "../errors.ts";
+import { commonPrefix } from "../prompt.ts";
+import { dropTail, replaceCache, type State } from "./state.ts";
+
+/** A moment that a session can be rolled back to. */
+export interface SessionMark extends Disposable {
+  /** Tokens read and answered at that moment. */
+  readonly tokens: number;
+  /** Forgets the moment: an eviction need not keep a copy for it any more. */
+  [Symbol.dispose](): void;
+}
+
+interface Moment {
+  readonly state: Omit<State, "sequence">;
+  readonly planned: number;
+  /** Which eviction was the last one. */
+  readonly epoch: number;
+}
+
+/** The cache as it was before an eviction. */
+interface Copy {
+  readonly cache: KvCache;
+  readonly ids: number[];
+  readonly tail: number;
+}
+
+/** The moments that a session can be rolled back to. Owns the copies that they need. */
+export interface Marks extends Disposable {
+  /** Bytes of the copies that evictions left for marks. */
+  readonly bytes: number;
+  /** Takes a mark. It costs no memory until something is evicted. */
+  take(state: State): SessionMark;
+  /**
+   * Brings a state back. The mark stays good, marks that were taken after it do not.
+   *
+   * @throws {PromptError} If the mark is not one of these, or not good any more.
+   */
+  restore(mark: SessionMark, state: State): void;
+  /** To be called before an eviction: copies the cache if a mark needs it as it is. */
+  beforeEviction(state: State, lengths: readonly number[]): void;
+  /** Forgets every mark. */
+  clear(): void;
+}
+
+/** Makes the marks of a session. */
+export function createMarks(): Marks {
+  const moments = new Map<SessionMark, Moment>();
+  const copies = new Map<number, Copy>();
+  let epoch = 0;
+  let epochs = 0;
+
+  const releaseUnneeded = () => {
+    const needed = new Set([...moments.values()].map((moment) => moment.epoch));
+    for (const [of, { cache }] of copies) {
+      if (needed.has(of)) continue;
+      cache[Symbol.dispose]();
+      copies.delete(of);
+    }
+  };
+  const forget = (mark: SessionMark) => {
+    moments.delete(mark);
+    releaseUnneeded();
+  };
+  const clear = () => {
+    moments.clear();
+    releaseUnneeded();
+    epoch = ++epochs;
+  };
+  return {
+    get bytes() {
+      return [...copies.values()].reduce((sum, { cache }) => sum + cache.bytes, 0);
+    },
+    take(state) {
+      const { sequence, ...rest } = state;
+      const mark: SessionMark = {
+        tokens: state.ids.length + state.pending.length,
+        [Symbol.dispose]: () => forget(mark),
+      };
+      const copied = { ...rest, ids: rest.ids.slice() };
+      moments.set(mark, { state: copied, planned: sequence.planned, epoch });
+      return mark;
+    },
+    restore(mark, state) {
+      const moment = moments.get(mark);
+      if (!moment) {
+        throw new PromptError(
+          "Cannot roll back: the mark is not one of this session, was disposed of, or was taken " +
+            "after a moment that the session has been rolled back to",
+        );
+      }
+      let later = false;
+      for (const other of [...moments.keys()]) {
+        if (later) moments.delete(other);
+        if (other === mark) later = true;
+      }
+      if (moment.epoch !== epoch) {
+        const copy = copies.get(moment.epoch);
+        if (!copy) throw new Error("an eviction did not copy the cache for its marks");
+        copies.delete(moment.epoch);
+        replaceCache(state, copy.cache);
+        Object.assign(state, { ids: copy.ids, tail: copy.tail });
+        state.sequence.position = copy.ids.length;
+        epoch = moment.epoch;
+      }
+      releaseUnneeded();
+      const same = commonPrefix(state.ids, moment.state.ids);
+      dropTail(state, state.ids.length - same);
+      const { ids: _, tail: __, ...rest } = moment.state;
+      const pending = [...moment.state.ids.slice(same), ...moment.state.pending];
+      const whole = same === moment.state.ids.length;
+      Object.assign(state, { ...rest, pending, logits: whole ? moment.state.logits : undefined });
+      state.sequence.planned = moment.planned;
+    },
+    beforeEviction(state, lengths) {
+      if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
+        const cache = state.sequence.cache.fork();
+        cache.rollback({ lengths });
+        copies.set(epoch, { cache, ids: state.ids.slice(), tail: state.tail });
+      }
+      epoch = ++epochs;
+    },
+    clear,
+    [Symbol.dispose]: clear,
+  };
+}

@@ -1,0 +1,295 @@
+import type { ModelFacts } from "../../policies/policy.ts";
+import { type Budget, checkBudget } from "../budget.ts";
+import type { Engine } from "../engine/engine.ts";
+import { PromptError } from "../errors.ts";
+import {
+  checkGenerateOptions,
+  createGeneration,
+  type GenerateOptions,
+  type Generation,
+  type GenerationStart,
+} from "../generate.ts";
+import { asMessages, type Prompt, promptIds } from "../prompt.ts";
+import { saveCache } from "../saved_cache.ts";
+import { readSavedCache } from "../saved_cache_file.ts";
+import type { ReadOptions, Session, SessionOptions } from "../session.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { checkMore, checkPrompt } from "./context.ts";
+import { createMarks, type SessionMark } from "./marks.ts";
+import { readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
+import { dropTail, emptyState, forkState, type State } from "./state.ts";
+import { countLoaded, forkTally, newTally, noteUnseenQuestion, type Tally } from "./stats.ts";
+import { type Continuation, continuation, toldBy, withAnswer } from "./told.ts";
+import { createTurns, type Turn } from "./turns.ts";
+
+/** What a session needs of its model. */
+export interface SessionModel {
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  readonly facts: () => Promise<ModelFacts>;
+  /** Milliseconds, to measure phases with. */
+  readonly now: () => number;
+  /** Name of the model, for records. */
+  readonly name?: string;
+}
+
+type AnswerOptions = GenerateOptions & ReadOptions;
+
+const DEFAULT_BUDGET: Budget = { tokens: 512 };
+const DEFAULT_CHUNK = 256;
+
+/**
+ * Opens a session on a model.
+ *
+ * @throws {BudgetError} If the budget is out of range.
+ * @throws {PromptError} If the chunk size is.
+ */
+export function createSession(model: SessionModel, options: SessionOptions): Session {
+  return openSession(model, settled(options), emptyState(model.engine), newTally());
+}
+
+function settled(options: SessionOptions): Required<SessionOptions> {
+  const { policy, budget = DEFAULT_BUDGET, chunk = DEFAULT_CHUNK } = options;
+  checkBudget(budget);
+  if (!Number.isInteger(chunk) || chunk < 1) {
+    throw new PromptError(
+      `Cannot read prompts in chunks: chunk must be an integer of at least 1, got ${chunk}`,
+    );
+  }
+  return { policy, budget, chunk };
+}
+
+function openSession(
+  model: SessionModel,
+  options: Required<SessionOptions>,
+  state: State,
+  tally: Tally,
+): Session {
+  const { engine, tokenizer, now } = model;
+  const { policy } = options;
+  const turns = createTurns();
+  const marks = createMarks();
+  let closed = false;
+  /** Where an unfinished question is rolled back to. */
+  let asked: SessionMark | undefined;
+
+  const context = (): ReaderContext => ({ model, options, state, tally, marks });
+  const within = <O extends ReadOptions>(turn: Turn, given: O): O => ({
+    ...given,
+    signal: given.signal ? AbortSignal.any([given.signal, turn.signal]) : turn.signal,
+  });
+  const endQuestion = () => {
+    if (!asked) return;
+    marks.restore(asked, state);
+    asked[Symbol.dispose]();
+    asked = undefined;
+  };
+  const startAfresh = (next: State) => {
+    asked = undefined;
+    marks.clear();
+    state.sequence.cache[Symbol.dispose]();
+    state = next;
+    tally = newTally();
+  };
+  const readAnew = async (prompt: Prompt, ids: readonly number[], given: ReadOptions) => {
+    startAfresh(emptyState(engine));
+    state.told = toldBy(prompt);
+    try {
+      const reading = await readAndEvict(context(), ids, given);
+      if (state.told.kind === "document") noteUnseenQuestion(tally);
+      return reading;
+    } catch (error) {
+      startAfresh(emptyState(engine));
+      throw error;
+    }
+  };
+  /** What follows all that was read and answered; changes nothing yet. */
+  const next = (prompt: Prompt): Continuation => {
+    const { told, answer, ids, pending, tail } = state;
+    const standing = {
+      told: withAnswer(told, answer),
+      ids: [...ids, ...pending],
+      tail: tail + pending.length,
+    };
+    const found = continuation(standing, prompt, tokenizer);
+    checkMore(found.ids, standing.ids.length - found.drop, engine);
+    return found;
+  };
+  const takeUp = ({ drop, told, note }: Continuation) => {
+    const unread = Math.min(drop, state.pending.length);
+    state.pending = state.pending.slice(0, state.pending.length - unread);
+    dropTail(state, drop - unread);
+    // What was dropped is read otherwise.
+    state.pending = state.pending.slice(0, state.pending.length - (drop - unread));
+    Object.assign(state, { told, answer: undefined });
+    if (note !== undefined) tally.notes.add(note);
+  };
+  const append = async (prompt: Prompt, given: ReadOptions) => {
+    const found = next(prompt);
+    const before = marks.take(state);
+    try {
+      takeUp(found);
+      return await readAndEvict(context(), found.ids, given, () => before[Symbol.dispose]());
+    } catch (error) {
+      marks.restore(before, state);
+      throw error;
+    } finally {
+      before[Symbol.dispose]();
+    }
+  };
+  const start = (): GenerationStart => {
+    const { logits, ids, pending } = state;
+    if (!logits) throw new PromptError("Cannot answer: nothing was read; read a prompt first");
+    state.answer ??= "";
+    return {
+      logits,
+      seen: [...ids, ...pending],
+      endIds: new Set([...engine.config.eosIds, ...tokenizer.eosIds]),
+      stream: tokenizer.stream({ skipSpecial: true }),
+    };
+  };
+  /** Makes an answer to what `prepare` reads when the iteration starts. */
+  const answer = (
+    action: string,
+    given: AnswerOptions,
+    prepare: (within: ReadOptions) => Promise<unknown>,
+    finish?: () => void,
+  ): Generation => {
+    let turn: Turn | undefined;
+    const current = (): Turn => turn ??= turns.begin(action);
+    return createGeneration({
+      begin: () =>
+        current().run(async () => {
+          endQuestion();
+          await prepare(within(current(), given));
+          return start();
+        }),
+      sampled: (id) => state.pending = [id],
+      said: (text) => state.answer = (state.answer ?? "") + text,
+      hasRoom: () => state.sequence.position < engine.config.context,
+      advance: () =>
+        current().run(async () => {
+          const begun = now();
+          const { pending, sequence } = state;
+          const { logits } = await engine.advance(sequence, { ids: pending });
+          for (const id of pending) state.ids.push(id);
+          state.tail += pending.length;
+          Object.assign(state, { pending: [], logits });
+          tally.times.decode += now() - begun;
+          tally.steps++;
+          return logits;
+        }),
+      async end() {
+        if (turn && !turn.signal.aborted && finish) await turn.run(() => Promise.resolve(finish()));
+      },
+    }, given);
+  };
+  const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
+    checkGenerateOptions(given);
+    const ids = promptIds(prompt, tokenizer);
+    checkPrompt(ids, engine);
+    return answer("read a prompt", given, (readOptions) => readAnew(prompt, ids, readOptions));
+  };
+  const answerQuestion = (question: string, given: AnswerOptions): Generation =>
+    answer("answer a question", given, async (readOptions) => {
+      const raw = state.told.kind === "raw";
+      const found = next(
+        raw ? { text: question } : { messages: [{ role: "user", content: question }] },
+      );
+      asked = marks.take(state);
+      takeUp(found);
+      await readWhole(context(), found.ids, readOptions);
+      noteUnseenQuestion(tally);
+    }, endQuestion);
+  const between = <T>(action: string, work: () => Promise<T>): Promise<T> =>
+    turns.between(action, () => {
+      if (!asked) return work();
+      throw new PromptError(
+        `Cannot ${action}: a question is being answered; finish its answer first, or leave it`,
+      );
+    });
+
+  const session: Session = {
+    get ids() {
+      return [...state.ids, ...state.pending];
+    },
+    async read(prompt, given = {}) {
+      const ids = promptIds(prompt, tokenizer);
+      checkPrompt(ids, engine);
+      const turn = turns.begin("read a prompt");
+      return await turn.run(() => readAnew(prompt, ids, within(turn, given)));
+    },
+    async append(prompt, given = {}) {
+      const turn = turns.begin("append a prompt");
+      return await turn.run(() => {
+        endQuestion();
+        return append(prompt, within(turn, given));
+      });
+    },
+    generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
+      if (isPrompt(first)) return answerPrompt(first, second);
+      return answer("answer", first, async (readOptions) => {
+        if (state.pending.length > 0) await readWhole(context(), [], readOptions);
+      });
+    },
+    ask(text: string, second: string | AnswerOptions = {}, given: AnswerOptions = {}) {
+      if (typeof second !== "string") return answerQuestion(text, second);
+      return answerPrompt({ messages: asMessages({ document: text }, second) }, given);
+    },
+    mark: () => between("take a mark", () => Promise.resolve(marks.take(state))),
+    async rollback(mark) {
+      await turns.begin("roll back").run(() => {
+        endQuestion();
+        marks.restore(mark, state);
+        return Promise.resolve();
+      });
+    },
+    fork: (changes = {}) =>
+      between("fork", () => {
+        const forked = settled({ ...options, ...changes });
+        return Promise.resolve(openSession(model, forked, forkState(state), forkTally(tally)));
+      }),
+    save: (path) =>
+      between("save", async () => {
+        const { fingerprint } = await model.facts();
+        return await saveCache(path, state, { ...model, ...options, fingerprint, tally });
+      }),
+    async load(path) {
+      return await turns.begin("load a saved cache").run(async () => {
+        endQuestion();
+        const { fingerprint } = await model.facts();
+        const { state: loaded, info } = readSavedCache(path, {
+          config: engine.config,
+          fingerprint,
+        });
+        startAfresh(loaded);
+        countLoaded(tally, info, loaded.sequence.cache.bytes);
+        return info;
+      });
+    },
+    stats: () => ({
+      policy: policy.name,
+      promptTokens: tally.promptTokens,
+      prefilled: tally.prefilled,
+      tokens: state.ids.length + state.pending.length,
+      kept: tally.kept,
+      held: closed ? [] : state.sequence.cache.mark().lengths,
+      bytes: { ...tally.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
+      times: { ...tally.times },
+      steps: tally.steps,
+      notes: [...tally.notes],
+    }),
+    async [Symbol.asyncDispose]() {
+      if (closed) return;
+      await turns.close();
+      closed = true;
+      marks[Symbol.dispose]();
+      state.sequence.cache[Symbol.dispose]();
+    },
+  };
+  return session;
+}
+
+function isPrompt(given: Prompt | AnswerOptions): given is Prompt {
+  return "messages" in given || "text" in given || "ids" in given || "document" in given;
+}

@@ -1,0 +1,95 @@
+import { type Reading, readPrompt } from "../engine/read.ts";
+import { prefill } from "../engine/prefill.ts";
+import type { ReadOptions, SessionOptions } from "../session.ts";
+import type { Marks } from "./marks.ts";
+import type { SessionModel } from "./open.ts";
+import type { State } from "./state.ts";
+import { countReading, judgeOf, noteReading, type Tally } from "./stats.ts";
+
+/** What reading works on. */
+export interface ReaderContext {
+  readonly model: SessionModel;
+  readonly options: Required<SessionOptions>;
+  readonly state: State;
+  readonly tally: Tally;
+  readonly marks: Marks;
+}
+
+/**
+ * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.
+ * If it fails, the state is as it was.
+ *
+ * @param beforeEviction Runs when nothing can fail any more.
+ */
+export async function readAndEvict(
+  { model, options, state, tally, marks }: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+  beforeEviction: () => void = () => {},
+): Promise<Reading> {
+  const { engine, now } = model;
+  const { sequence } = state;
+  const { lengths } = sequence.cache.mark();
+  const all = [...state.pending, ...ids];
+  let evicted = false;
+  const reading = await undoing(state, async () =>
+    await readPrompt({
+      engine,
+      sequence,
+      ids: all,
+      ...options,
+      facts: await model.facts(),
+      now,
+      ...readOptions,
+      scores: readOptions.scores ?? false,
+      beforeCompaction: () => {
+        beforeEviction();
+        marks.beforeEviction(state, lengths);
+        evicted = true;
+      },
+    }));
+  hold(state, all, reading.logits);
+  if (evicted) state.tail = 0;
+  const { policy, budget } = options;
+  countReading(tally, reading, evicted ? judgeOf(policy, budget, true) : undefined);
+  noteReading(tally, reading, policy);
+  return reading;
+}
+
+/** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */
+export async function readWhole(
+  { model: { engine, now }, options: { chunk }, state, tally }: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+): Promise<void> {
+  const { sequence } = state;
+  const all = [...state.pending, ...ids];
+  const start = now();
+  const { logits } = await undoing(
+    state,
+    () => prefill(engine, sequence, all, { chunk, observe: "none", ...readOptions }),
+  );
+  hold(state, all, logits);
+  tally.prefilled += all.length;
+  tally.times.prefill += now() - start;
+}
+
+function hold(state: State, ids: readonly number[], logits: Float32Array): void {
+  state.ids = state.ids.concat(ids);
+  state.tail += ids.length;
+  state.pending = [];
+  state.logits = logits;
+}
+
+/** Takes what was read by halves out of the cache again. */
+async function undoing<T>({ sequence }: State, work: () => Promise<T>): Promise<T> {
+  const { cache, position, planned } = sequence;
+  const mark = cache.mark();
+  try {
+    return await work();
+  } catch (error) {
+    cache.rollback(mark);
+    Object.assign(sequence, { position, planned });
+    throw error;
+  }
+}

@@ -1,0 +1,78 @@
+import type { KvCache } from "../cache/kv_cache.ts";
+import { createHostCache } from "../cache/host_cache.ts";
+import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Told } from "./told.ts";
+
+/** What a session holds. All of it together says how its text goes on. */
+export interface State {
+  /** The cache, and the true position of what follows. */
+  readonly sequence: Sequence;
+  /** Tokens that went into the cache, in order, evicted ones too: as many as the position says. */
+  ids: number[];
+  /** Tokens that follow them and are not in the cache yet, such as the last one of an answer. */
+  pending: readonly number[];
+  /** Logits of the last token in the cache, where nothing is pending. */
+  logits: Float32Array | undefined;
+  /** Tokens at the end of the cache that no eviction has touched: the same ones in every head. */
+  tail: number;
+  /** What the tokens are. */
+  told: Told;
+  /** What the model has answered since. */
+  answer: string | undefined;
+}
+
+/** The state of a session that has read nothing. */
+export function emptyState(engine: Engine): State {
+  return stateOf(emptySequence(engine));
+}
+
+/** A state that holds nothing but a sequence. */
+export function stateOf(sequence: Sequence): State {
+  return {
+    sequence,
+    ids: [],
+    pending: [],
+    logits: undefined,
+    tail: 0,
+    told: { kind: "raw" },
+    answer: undefined,
+  };
+}
+
+/** A copy that lives on by itself. */
+export function forkState(state: State): State {
+  const { sequence } = state;
+  return {
+    ...state,
+    sequence: { ...sequence, cache: sequence.cache.fork() },
+    ids: state.ids.slice(),
+  };
+}
+
+/** Takes tokens off the end of the cache; they are then pending. */
+export function dropTail(state: State, tokens: number): void {
+  if (tokens === 0) return;
+  const { sequence: { cache }, ids } = state;
+  const { lengths } = cache.mark();
+  cache.rollback({ lengths: lengths.map((length) => length - tokens) });
+  state.pending = [...ids.slice(ids.length - tokens), ...state.pending];
+  state.ids = ids.slice(0, ids.length - tokens);
+  state.sequence.position -= tokens;
+  state.tail -= tokens;
+  state.logits = undefined;
+}
+
+/** Puts another cache in the place of a state's own, which is released. */
+export function replaceCache(state: State, cache: KvCache): void {
+  const { sequence } = state;
+  sequence.cache[Symbol.dispose]();
+  Object.assign(sequence, { cache });
+}
+
+function emptySequence({ config: { layers, kvHeads, headDim } }: Engine): Sequence {
+  return {
+    cache: createHostCache({ layers, kvHeads, headDim, capacity: 0 }),
+    position: 0,
+    planned: 0,
+  };
+}
