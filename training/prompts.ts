@@ -43,6 +43,12 @@ export function trainingPrompts(
   const wanted = samples + validate;
   const room = context - Math.max(responseTokens, tokens);
   const limit = Math.min(settings.maxPromptTokens, room);
+  if (room < 1) {
+    throw new TrainingError(
+      `Cannot train: the model reads ${context} tokens, which leaves none for a prompt; lower ` +
+        (tokens > responseTokens ? "--tokens" : "--response-tokens"),
+    );
+  }
   const chosen: (TrainingPrompt & { readonly kind: string })[] = [];
   let long = 0;
   for (const { messages, response, kind } of examples) {
