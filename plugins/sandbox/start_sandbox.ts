@@ -118,7 +118,7 @@ async function fetchModules(url: URL): Promise<void> {
   const lines = new TextDecoder().decode(stderr).split("\n");
   const [, first = ""] = /^error: (.*)/.exec(lines.find((line) => /^error: /.test(line)) ?? "") ??
     [];
-  const detail = lines.find((line) => /^ {4}0: /.test(line))?.slice("    0: ".length) ?? "";
+  const detail = lines.find((line) => /^ {4}(0:|at) /.test(line))?.replace(/^ {4}(0: )?/, "") ?? "";
   throw new PolicyError(
     `Cannot load the policy ${url.href}: ${
       signal.aborted ? `no answer within ${FETCHING / 1000} seconds` : fetchProblem(first, detail)

@@ -1,6 +1,14 @@
-import { type LayerView, OptionError, type Policy } from "../../policies/policy.ts";
+import {
+  type LayerView,
+  OptionError,
+  type Policy,
+  type ScorerPolicy,
+} from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../errors.ts";
-import { lift } from "./lift.ts";
+import { checkedScores, lift } from "./lift.ts";
+
+/** Most characters of what a policy threw. */
+const LONGEST_REASON = 1000;
 
 /**
  * Asks a policy which tokens of a layer stay, and checks its answer.
@@ -38,7 +46,7 @@ export async function evictLayer(
     for (let index = 0; index < length; index++) all[index] = index;
     return Array.from({ length: kvHeads }, () => all.slice());
   }
-  const kept = await ask(policy, layer, keep);
+  const kept = await asked(policy, layer, () => lift(policy).select(layer, keep));
   const problem = findProblem(kept, layer, keep);
   if (problem !== undefined) {
     throw new PolicyError(
@@ -48,16 +56,45 @@ export async function evictLayer(
   return kept;
 }
 
-async function ask(policy: Policy, layer: LayerView, keep: number): Promise<readonly Int32Array[]> {
+/**
+ * Asks a policy for its scores of a layer, and checks them.
+ *
+ * @returns `[kvHeads × length]`.
+ * @throws {PolicyError} If the policy fails or its scores break the contract.
+ *
+ * @example
+ * ```ts
+ * import type { LayerView } from "../../policies/policy.ts";
+ * import { scoreLayer } from "./evict_layer.ts";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const score = () => new Float32Array([NaN]);
+ * const policy = { name: "odd", evidence: { kind: "none" }, score } as const;
+ * const layer = { layer: 0, kvHeads: 1, length: 1 } as LayerView;
+ * await assertRejects(() => scoreLayer(policy, layer), Error, "is NaN");
+ * ```
+ */
+export function scoreLayer(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
+  return asked(policy, layer, () => checkedScores(policy, layer));
+}
+
+async function asked<T>(policy: Policy, layer: LayerView, ask: () => T | Promise<T>): Promise<T> {
   try {
-    return await lift(policy).select(layer, keep);
+    return await ask();
   } catch (cause) {
     if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     throw new PolicyError(`Policy '${policy.name}' failed in layer ${layer.layer}: ${reason}`, {
       cause,
     });
   }
+}
+
+/** What a policy threw, in a line. */
+function reasonOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const line = text.split("\n", 1)[0] ?? "";
+  return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON)}…` : line;
 }
 
 function findProblem(

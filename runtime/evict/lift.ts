@@ -43,8 +43,7 @@ export function lift(policy: Policy): EvictionPolicy {
     ...(evicts === undefined ? {} : { evicts }),
     async select(layer, keep) {
       const { sinks, recent } = await protectedTokens(policy, layer, keep);
-      const scores = await policy.score(layer);
-      checkScores(scores, policy, layer);
+      const scores = await checkedScores(policy, layer);
       const { kvHeads, length } = layer;
       return Array.from({ length: kvHeads }, (_, head) => {
         const ofHead = scores.subarray(head * length, (head + 1) * length);
@@ -100,6 +99,17 @@ async function protectedTokens(
     );
   }
   return { sinks, recent };
+}
+
+/**
+ * A policy's scores of a layer.
+ *
+ * @throws {PolicyError} If they are not `[kvHeads × length]` numbers.
+ */
+export async function checkedScores(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
+  const scores = await policy.score(layer);
+  checkScores(scores, policy, layer);
+  return scores;
 }
 
 function checkScores(scores: unknown, { name }: ScorerPolicy, layer: LayerView): void {

@@ -1,0 +1,25 @@
+/** Files on the loopback, and what was asked for. */
+export interface ModuleServer extends AsyncDisposable {
+  /** Address of a file. */
+  url(path: string): string;
+  /** Paths of all requests, in order. */
+  readonly requests: readonly string[];
+}
+
+/** Serves files by path; a path that is not there is a 404. */
+export function serveModules(files: Readonly<Record<string, string>>): ModuleServer {
+  const requests: string[] = [];
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    const path = new URL(request.url).pathname.slice(1);
+    requests.push(path);
+    const text = files[path];
+    if (text === undefined) return new Response("not here", { status: 404 });
+    const type = path.endsWith(".js") ? "text/javascript" : "application/typescript";
+    return new Response(text, { headers: { "content-type": type } });
+  });
+  return {
+    url: (path) => `http://127.0.0.1:${server.addr.port}/${path}`,
+    requests,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
