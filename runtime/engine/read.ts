@@ -1,6 +1,6 @@
 import type { Evidence, ModelFacts, Policy, SoftTokens } from "../../policies/policy.ts";
 import type { Budget } from "../budget.ts";
-import { evictLayer } from "../evict/evict_layer.ts";
+import { evictLayer, scoreLayer } from "../evict/evict_layer.ts";
 import { keepPerLayer } from "../evict/keep_per_layer.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { type Gathered, gatherEvidence, observationFor, softTokensFor } from "./evidence.ts";
@@ -127,7 +127,7 @@ async function evict(
   // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
   for (const [layer, count] of keep.entries()) {
     const view = layerView(cache, engine.config, layer, gathered);
-    if (wanted && "score" in policy) scores.push(await policy.score(view));
+    if (wanted && "score" in policy) scores.push(await scoreLayer(policy, view));
     kept.push([...await evictLayer(policy, view, count)]);
   }
   const start = now();
