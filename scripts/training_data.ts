@@ -8,33 +8,39 @@
  * ```
  *
  * `instructions.sharegpt.json` holds ShareGPT records with a `source`, the task that they come from.
- * The tasks in {@linkcode HELD_OUT} are never trained on.
+ * The tasks in {@linkcode HELD_OUT} are never trained on. The same files give the same bytes.
  *
  * @module
  */
 import { join } from "node:path";
 import { createPrng, type Prng } from "../policies/_random.ts";
+import { isRecord } from "../runtime/checkpoint/read_json.ts";
+import { writeAtomically } from "../training/atomic_file.ts";
+import { TrainingError } from "../training/errors.ts";
 import { lookups } from "./training_data/lookups.ts";
 import { asMessages, packed, type Recipe, type Single, texts } from "./training_data/recipes.ts";
 
 /** Tasks that only the held-out prompts come from. */
-const HELD_OUT = new Set(["wiki", "ropes", "adversarial", "dbpedia", "rotten", "qasc", "social"]);
-
-interface ShareGptRecord {
-  readonly source: string;
-  readonly conversations: readonly { readonly from: string; readonly value: string }[];
-}
+export const HELD_OUT: ReadonlySet<string> = new Set([
+  ...["wiki", "ropes", "adversarial", "dbpedia", "rotten", "qasc", "social"],
+]);
 
 // Longer conversations of the source mix tasks, so only single exchanges keep the split clean.
-function singles(records: readonly ShareGptRecord[]): Single[] {
-  return records.flatMap(({ source, conversations }) => {
-    const [question, answer] = conversations;
-    if (conversations.length !== 2 || !question || !answer) return [];
-    return [{
-      source,
-      question: question.value.trim(),
-      answer: answer.value.replace("<|endoftext|>", "").trim(),
-    }];
+function singles(records: readonly unknown[]): Single[] {
+  return records.flatMap((record, index) => {
+    const { source, conversations } = isRecord(record) ? record : {};
+    if (!Array.isArray(conversations)) {
+      throw new TrainingError(`Cannot use record ${index + 1}: it has no list of conversations`);
+    }
+    if (conversations.length !== 2) return [];
+    const [question, answer] = conversations.map((turn) => isRecord(turn) ? turn.value : undefined);
+    if (typeof source === "string" && typeof question === "string" && typeof answer === "string") {
+      const answered = answer.replace("<|endoftext|>", "").trim();
+      return [{ source, question: question.trim(), answer: answered }];
+    }
+    throw new TrainingError(
+      `Cannot use record ${index + 1}: it needs a source and two turns with a text as value`,
+    );
   });
 }
 
@@ -72,24 +78,70 @@ function heldOutSet(pool: readonly Single[], random: Prng): Recipe[] {
   ];
 }
 
-if (import.meta.main) {
-  const [source, haystack, folder] = Deno.args;
-  if (!source || !haystack || !folder) {
-    console.error("usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER");
-    Deno.exit(2);
-  }
-  const all = singles(JSON.parse(await Deno.readTextFile(source)));
+/** The two sets. */
+export interface TrainingData {
+  readonly train: readonly Recipe[];
+  readonly heldOut: readonly Recipe[];
+}
+
+/**
+ * Makes both sets.
+ *
+ * @param records ShareGPT records with a source.
+ * @param haystack Prose to hide statements in.
+ * @throws {TrainingError} If a record is broken, or there is too little of anything.
+ */
+export function trainingData(records: readonly unknown[], haystack: string): TrainingData {
+  const all = singles(records);
   const random = createPrng(2509, 10798);
   const trained = all.filter((single) => !HELD_OUT.has(single.source));
   const held = all.filter((single) => HELD_OUT.has(single.source));
-  const sets = {
-    "train.jsonl": trainingSet(trained, await Deno.readTextFile(haystack), random),
-    "held_out.jsonl": heldOutSet(held, random),
-  };
+  return { train: trainingSet(trained, haystack, random), heldOut: heldOutSet(held, random) };
+}
+
+async function main([source, haystack, folder, ...rest]: readonly string[]): Promise<void> {
+  if (!source || !haystack || !folder || rest.length > 0) {
+    throw new TrainingError("usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER");
+  }
+  const records = parse(await read(source), source);
+  const { train, heldOut } = trainingData(records, await read(haystack));
   await Deno.mkdir(folder, { recursive: true });
-  for (const [name, recipes] of Object.entries(sets)) {
+  for (const [name, recipes] of [["train.jsonl", train], ["held_out.jsonl", heldOut]] as const) {
     const lines = recipes.map((recipe) => `${JSON.stringify(recipe)}\n`);
-    await Deno.writeTextFile(join(folder, name), lines.join(""));
+    await writeAtomically(join(folder, name), new TextEncoder().encode(lines.join("")));
     console.log(`${name}: ${recipes.length} conversations`);
+  }
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound
+      ? "it does not exist"
+      : error instanceof Error
+      ? error.message
+      : error;
+    throw new TrainingError(`Cannot read ${path}: ${reason}`, { cause: error });
+  }
+}
+
+function parse(text: string, path: string): readonly unknown[] {
+  try {
+    const records: unknown = JSON.parse(text);
+    if (Array.isArray(records)) return records;
+  } catch (cause) {
+    throw new TrainingError(`Cannot read ${path}: it is not JSON`, { cause });
+  }
+  throw new TrainingError(`Cannot read ${path}: it is not a list of ShareGPT records`);
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args);
+  } catch (error) {
+    if (!(error instanceof TrainingError)) throw error;
+    console.error(`error: ${error.message}`);
+    Deno.exit(2);
   }
 }

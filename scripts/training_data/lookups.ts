@@ -1,4 +1,5 @@
 import type { Prng } from "../../policies/_random.ts";
+import { TrainingError } from "../../training/errors.ts";
 import { pick, type Recipe } from "./recipes.ts";
 
 /** A sentence that states something, and the question that it answers. */
@@ -68,15 +69,28 @@ const STATEMENTS: readonly ((random: Prng) => Statement)[] = [
   },
 ];
 
-/** Statements hidden in prose, several to a text, and a question about one: asked first or last. */
+// The longest text takes fewer: none runs over the end of the prose.
+const FEWEST_SENTENCES = 200;
+
+/**
+ * Statements hidden in prose, several to a text, and a question about one: asked first or last.
+ *
+ * @throws {TrainingError} If the prose is too short.
+ */
 export function lookups(prose: string, count: number, random: Prng): Recipe[] {
   const sentences = prose.replace(/\s+/g, " ").split(/(?<=[.!?]) /).filter((text) =>
     text.length > 30
   );
+  if (sentences.length <= FEWEST_SENTENCES) {
+    throw new TrainingError(
+      `Cannot hide statements in the prose: it has ${sentences.length} sentences, more than ` +
+        `${FEWEST_SENTENCES} are needed`,
+    );
+  }
   return Array.from({ length: count }, () => {
     const aim = 900 + random() * 3800;
     const lines: string[] = [];
-    let at = below(sentences.length - 200, random);
+    let at = below(sentences.length - FEWEST_SENTENCES, random);
     for (let length = 0; length < aim; at++) {
       const line = sentences[at] ?? "";
       lines.push(line);

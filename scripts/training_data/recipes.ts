@@ -1,4 +1,5 @@
 import type { Prng } from "../../policies/_random.ts";
+import { TrainingError } from "../../training/errors.ts";
 
 /** One question and its answer. */
 export interface Single {
@@ -23,6 +24,9 @@ export function asMessages(exchanges: readonly Single[]): Recipe {
   return { source: sources.join("+"), messages: messages.slice(0, -1) };
 }
 
+/** After so many items in a row that do not fit, none of a pool does. */
+const MOST_MISSES = 10_000;
+
 /** Conversations of several exchanges, their length in characters between two bounds. */
 export function packed(
   pool: readonly Single[],
@@ -33,12 +37,16 @@ export function packed(
   return Array.from({ length: count }, () => {
     const aim = least + random() * (most - least) * 0.8;
     const exchanges: Single[] = [];
-    for (let length = 0; length < aim;) {
+    for (let [length, misses] = [0, 0]; length < aim && misses < MOST_MISSES;) {
       const single = pick(pool, random);
       const added = single.question.length + single.answer.length;
-      if (length + added > most) continue;
+      misses = length + added > most ? misses + 1 : 0;
+      if (misses > 0) continue;
       exchanges.push(single);
       length += added;
+    }
+    if (exchanges.length === 0) {
+      throw new TrainingError(`Cannot pack exchanges: all are longer than ${most} characters`);
     }
     return asMessages(exchanges);
   });
@@ -60,9 +68,13 @@ export function texts(pool: readonly Single[], count: number, random: Prng): Rec
     const total = 3 + Math.floor(random() * 6);
     const label = pick(["Text", "Document", "Note", "Passage"], random);
     const chosen: string[] = [];
-    for (let length = 0; chosen.length < total && length < 4200;) {
+    for (
+      let [length, misses] = [0, 0];
+      chosen.length < total && length < 4200 && misses < MOST_MISSES;
+    ) {
       const { question } = pick(bodies, random);
-      if (length + question.length > 5400) continue;
+      misses = length + question.length > 5400 ? misses + 1 : 0;
+      if (misses > 0) continue;
       chosen.push(question);
       length += question.length;
     }
@@ -74,9 +86,13 @@ export function texts(pool: readonly Single[], count: number, random: Prng): Rec
   });
 }
 
-/** One of the items. */
+/**
+ * One of the items.
+ *
+ * @throws {TrainingError} If there are none.
+ */
 export function pick<T>(items: readonly T[], random: Prng): T {
   const item = items[Math.floor(random() * items.length)];
-  if (item === undefined) throw new RangeError("Cannot pick from an empty list");
-  return item;
+  if (item !== undefined) return item;
+  throw new TrainingError("Cannot make the sets: there is nothing of a kind to pick from");
 }

@@ -31,7 +31,7 @@ export const SMALL: TrainingSettings = {
 /** Conversations of about a hundred tokens, all different. */
 export function conversations(count: number): string {
   const records = Array.from({ length: count }, (_, index) => ({
-    messages: [{ role: "user", content: `Question ${index}: ${"why and how ".repeat(5)}?` }],
+    messages: [{ role: "user", content: `Question ${index}: ${"why and how ".repeat(12)}?` }],
   }));
   return records.map((record) => `${JSON.stringify(record)}\n`).join("");
 }
