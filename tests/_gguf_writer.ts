@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { TensorType } from "../runtime/checkpoint/checkpoint.ts";
 
 /** A metadata value: whole numbers become u32, other numbers f32, lists take their first element's type. */
 export type GgufMetadata = Readonly<
@@ -20,21 +21,42 @@ export interface GgufInput {
   readonly data: Float32Array;
 }
 
+/** A tensor whose blocks are made already. */
+export interface GgufBlocks extends Pick<GgufInput, "name" | "shape"> {
+  readonly type: TensorType;
+  readonly blocks: Uint8Array;
+}
+
 const ALIGNMENT = 32;
 
 /** ggml's numbers of the formats. */
-const TYPE_NUMBERS: Readonly<Record<GgufType, number>> = {
+const TYPE_NUMBERS: Readonly<Record<TensorType, number>> = {
   F32: 0,
   F16: 1,
   Q4_0: 2,
   Q4_1: 3,
+  Q5_0: 6,
+  Q5_1: 7,
   Q8_0: 8,
+  Q2_K: 10,
+  Q3_K: 11,
+  Q4_K: 12,
+  Q5_K: 13,
+  Q6_K: 14,
+  IQ4_NL: 20,
+  IQ4_XS: 23,
   BF16: 30,
 };
 
 /** The bytes of a GGUF file. */
-export function encodeGguf(metadata: GgufMetadata, tensors: readonly GgufInput[]): Uint8Array {
-  const encoded = tensors.map((tensor) => ({ ...tensor, bytes: encodeType(tensor) }));
+export function encodeGguf(
+  metadata: GgufMetadata,
+  tensors: readonly (GgufInput | GgufBlocks)[],
+): Uint8Array {
+  const encoded = tensors.map((tensor) => ({
+    ...tensor,
+    bytes: "blocks" in tensor ? tensor.blocks : encodeType(tensor),
+  }));
   const parts: Uint8Array[] = [
     new TextEncoder().encode("GGUF"),
     u32(3),

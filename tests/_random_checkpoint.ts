@@ -5,6 +5,8 @@
  */
 import type { ModelConfig, RopeScaling } from "../runtime/checkpoint/checkpoint.ts";
 import { writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
+import type { QuantisedType } from "../runtime/checkpoint/block_groups.ts";
+import { randomBlocks } from "./_random_blocks.ts";
 import { encodeGguf, type GgufInput, type GgufMetadata, type GgufType } from "./_gguf_writer.ts";
 import { inverseFrequencies } from "./_reference_model.ts";
 
@@ -201,6 +203,8 @@ function huggingFaceScaling(scaling: RopeScaling): Record<string, unknown> {
 export interface GgufOptions {
   /** Format of the matrices; vectors are F32. @default {"F32"} */
   readonly type?: GgufType;
+  /** Formats of matrices that get random blocks of their own instead of the model's numbers. */
+  readonly blocks?: (ggufName: string) => QuantisedType | undefined;
   /** Metadata that replaces or adds to the model's own. */
   readonly metadata?: GgufMetadata;
   /** Changes the tensors before they are encoded. */
@@ -214,12 +218,21 @@ export interface GgufOptions {
 export async function writeGguf(
   path: string,
   model: RandomModel = {},
-  { type = "F32", metadata = {}, edit }: GgufOptions = {},
+  { type = "F32", metadata = {}, edit, blocks = () => undefined }: GgufOptions = {},
 ): Promise<void> {
   const m = complete(model);
   const tensors = ggufTensors(m, type);
   edit?.(tensors);
-  await Deno.writeFile(path, encodeGguf({ ...ggufMetadata(m), ...metadata }, tensors));
+  const stored = tensors.map((tensor, index) => {
+    const own = tensor.shape.length === 2 ? blocks(tensor.name) : undefined;
+    return own === undefined ? tensor : withBlocks(tensor, own, m.seed + index);
+  });
+  await Deno.writeFile(path, encodeGguf({ ...ggufMetadata(m), ...metadata }, stored));
+}
+
+function withBlocks({ name, shape, data }: GgufInput, type: QuantisedType, seed: number) {
+  const deviation = name === "token_embd.weight" ? 1 : 1.5 / Math.sqrt(shape[1] ?? 1);
+  return { name, shape, type, blocks: randomBlocks(type, data.length, deviation, seed) };
 }
 
 function ggufTensors(m: FullModel, type: GgufType): GgufInput[] {

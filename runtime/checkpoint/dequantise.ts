@@ -1,3 +1,4 @@
+import { emptyGroup, GROUP_READERS, type QuantisedType } from "./block_groups.ts";
 import type { TensorType } from "./checkpoint.ts";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./half.ts";
 import { BLOCK_LAYOUTS } from "./tensor_types.ts";
@@ -27,64 +28,33 @@ export function dequantise(type: TensorType, bytes: Uint8Array, into: Float32Arr
         `${layout.elements} numbers take ${layout.bytes} bytes.`,
     );
   }
-  const halves = () => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
   switch (type) {
     case "F32":
       return into.set(new Float32Array(bytes.buffer, bytes.byteOffset, into.length));
     case "F16":
-      return float16ToFloat32(halves(), into);
+      return float16ToFloat32(halvesOf(bytes), into);
     case "BF16":
-      return bfloat16ToFloat32(halves(), into);
-    case "Q8_0":
-      return dequantiseQ8(bytes, scalesOf(bytes), into);
-    case "Q4_0":
-      return dequantiseQ4(bytes, scalesOf(bytes), into);
-    case "Q4_1":
-      return dequantiseQ4WithMinimum(bytes, scalesOf(bytes), into);
+      return bfloat16ToFloat32(halvesOf(bytes), into);
+    default:
+      return dequantiseBlocks(type, bytes, into);
   }
 }
 
-/** Every second byte pair as a float16: block sizes are even, so scales are aligned. */
-function scalesOf(bytes: Uint8Array): Float16Array {
-  return new Float16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+function halvesOf(bytes: Uint8Array): Uint16Array {
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
 }
 
-/** Block: float16 d, 32 signed bytes q; x = d q. */
-function dequantiseQ8(bytes: Uint8Array, scales: Float16Array, into: Float32Array): void {
-  const quants = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let from = 0, to = 0; to < into.length; from += 34, to += 32) {
-    const scale = scales[from / 2] ?? 0;
-    for (let index = 0; index < 32; index++) {
-      into[to + index] = scale * (quants[from + 2 + index] ?? 0);
-    }
-  }
-}
-
-/** Block: float16 d, 16 bytes; x = d (q - 8), low halves are the first 16 numbers. */
-function dequantiseQ4(bytes: Uint8Array, scales: Float16Array, into: Float32Array): void {
-  for (let from = 0, to = 0; to < into.length; from += 18, to += 32) {
-    const scale = scales[from / 2] ?? 0;
-    for (let index = 0; index < 16; index++) {
-      const pair = bytes[from + 2 + index] ?? 0;
-      into[to + index] = scale * ((pair & 15) - 8);
-      into[to + 16 + index] = scale * ((pair >> 4) - 8);
-    }
-  }
-}
-
-/** Block: float16 d, float16 m, 16 bytes; x = d q + m, low halves are the first 16 numbers. */
-function dequantiseQ4WithMinimum(
-  bytes: Uint8Array,
-  scales: Float16Array,
-  into: Float32Array,
-): void {
-  for (let from = 0, to = 0; to < into.length; from += 20, to += 32) {
-    const scale = scales[from / 2] ?? 0;
-    const minimum = scales[from / 2 + 1] ?? 0;
-    for (let index = 0; index < 16; index++) {
-      const pair = bytes[from + 4 + index] ?? 0;
-      into[to + index] = scale * (pair & 15) + minimum;
-      into[to + 16 + index] = scale * (pair >> 4) + minimum;
+function dequantiseBlocks(type: QuantisedType, bytes: Uint8Array, into: Float32Array): void {
+  const layout = BLOCK_LAYOUTS[type];
+  const reader = GROUP_READERS[type];
+  const block = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const group = emptyGroup();
+  const groups = layout.elements / reader.size;
+  for (let at = 0, to = 0; at < bytes.length; at += layout.bytes) {
+    for (let index = 0; index < groups; index++, to += reader.size) {
+      reader.read(block, at, index, group);
+      const { quants, scale, minimum } = group;
+      for (let i = 0; i < reader.size; i++) into[to + i] = scale * (quants[i] ?? 0) + minimum;
     }
   }
 }

@@ -75,8 +75,8 @@ function place(
   if (!isTensorType(typeName)) {
     throw new CheckpointError(
       `Cannot open ${path}: tensor "${ggufName}" has type ${typeName}, and only ` +
-        `${Object.keys(BLOCK_LAYOUTS).join(", ")} are supported; use a file quantised to Q8_0, ` +
-        "Q4_0 or Q4_1.",
+        `${Object.keys(BLOCK_LAYOUTS).join(", ")} are supported; use a file quantised to ` +
+        "Q4_K, Q8_0 or Q4_0.",
     );
   }
   const bytes = bytesOf(typeName, shape);

@@ -8,7 +8,7 @@ export interface BlockLayout {
   readonly bytes: number;
 }
 
-/** Layout of each number format. Quantised formats come in ggml's blocks of 32. */
+/** Layout of each number format. Quantised formats come in ggml's blocks of 32 or 256. */
 export const BLOCK_LAYOUTS: Readonly<Record<TensorType, BlockLayout>> = {
   F32: { elements: 1, bytes: 4 },
   F16: { elements: 1, bytes: 2 },
@@ -16,6 +16,15 @@ export const BLOCK_LAYOUTS: Readonly<Record<TensorType, BlockLayout>> = {
   Q8_0: { elements: 32, bytes: 34 },
   Q4_0: { elements: 32, bytes: 18 },
   Q4_1: { elements: 32, bytes: 20 },
+  Q5_0: { elements: 32, bytes: 22 },
+  Q5_1: { elements: 32, bytes: 24 },
+  Q2_K: { elements: 256, bytes: 84 },
+  Q3_K: { elements: 256, bytes: 110 },
+  Q4_K: { elements: 256, bytes: 144 },
+  Q5_K: { elements: 256, bytes: 176 },
+  Q6_K: { elements: 256, bytes: 210 },
+  IQ4_NL: { elements: 32, bytes: 18 },
+  IQ4_XS: { elements: 256, bytes: 136 },
 };
 
 /** Number of elements of a shape; 1 for a scalar. */

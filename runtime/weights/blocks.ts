@@ -49,62 +49,6 @@ export function quantiseBlocks(data: Float32Array, rows: number, columns: number
   return { bits: 8, rows, columns, values, scales, zeroPoints };
 }
 
-/** Formats whose blocks the kernels multiply without rounding them again. */
-export type ExactType = "Q8_0" | "Q4_0" | "Q4_1";
-
-const HEADER = { Q8_0: 2, Q4_0: 2, Q4_1: 4 } as const;
-
-/**
- * Takes ggml blocks apart without changing a weight: `d·q` (Q8_0), `d·(q − 8)` (Q4_0) and, for Q4_1,
- * `d·q + m` as `d·(q − 8)` with the offset `m + 8·d`.
- *
- * @param bytes Whole rows of blocks, `[rows, columns / 32]`.
- */
-export function exactBlocks(
-  type: ExactType,
-  bytes: Uint8Array,
-  rows: number,
-  columns: number,
-): Blocks {
-  const blocks = columns / BLOCK;
-  const header = HEADER[type];
-  const halves = new Float16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
-  const bits = type === "Q8_0" ? 8 : 4;
-  const stride = header + 4 * bits;
-  const values = new Uint8Array(rows * blocks * 4 * bits);
-  const scales = new Float32Array(rows * blocks);
-  const offsets = type === "Q4_1" ? new Float32Array(rows * blocks) : undefined;
-  for (let index = 0; index < rows * blocks; index++) {
-    const from = index * stride;
-    const scale = halves[from / 2] ?? 0;
-    scales[index] = scale;
-    if (offsets) {
-      const transposed = (index % blocks) * rows + Math.floor(index / blocks);
-      offsets[transposed] = (halves[from / 2 + 1] ?? 0) + 8 * scale;
-    }
-    const source = from + header;
-    const target = index * 4 * bits;
-    if (bits === 8) copyBytes(bytes, source, values, target);
-    else copyNibbles(bytes, source, values, target);
-  }
-  return { bits, rows, columns, values, scales, ...(offsets ? { offsets } : {}) };
-}
-
-// Signed bytes become unsigned ones around 128.
-function copyBytes(bytes: Uint8Array, source: number, values: Uint8Array, target: number): void {
-  for (let i = 0; i < BLOCK; i++) values[target + i] = (bytes[source + i] ?? 0) ^ 0x80;
-}
-
-// ggml keeps columns 0–15 in the low halves and 16–31 in the high ones; the kernels want neighbours.
-function copyNibbles(bytes: Uint8Array, source: number, values: Uint8Array, target: number): void {
-  for (let i = 0; i < 8; i++) {
-    const first = bytes[source + 2 * i] ?? 0;
-    const second = bytes[source + 2 * i + 1] ?? 0;
-    values[target + i] = (first & 15) | ((second & 15) << 4);
-    values[target + 8 + i] = (first >> 4) | (second & 0xf0);
-  }
-}
-
 /** Puts matrices of the same columns and kind below one another. */
 export function stackBlocks(parts: readonly Blocks[]): Blocks {
   const [first] = parts;

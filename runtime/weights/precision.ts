@@ -1,12 +1,14 @@
 import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
 import { CheckpointError, KvjudgeError } from "../errors.ts";
+import { exactBits, isExactType } from "./exact_blocks.ts";
 
 /**
  * How weights are held while the model runs.
  *
  * - `fp32`: as stored, widened to 32 bits.
- * - `int8`: every matrix in 8 bits, a scale for each 32 columns. Q8_0 is taken over unchanged.
- * - `int4`: the 4-bit blocks of Q4_0 and Q4_1 files, taken over unchanged; the rest as `int8`.
+ * - `int8`: every matrix in 8 bits, a scale for each 32 columns. Q8_0, Q5_0, Q5_1, Q5_K and IQ4 are
+ *   taken over unchanged.
+ * - `int4`: the 4-bit blocks of Q4_0, Q4_1 and Q4_K, taken over unchanged; the rest as `int8`.
  */
 export type Precision = "fp32" | "int8" | "int4";
 
@@ -16,7 +18,7 @@ export const PRECISIONS = ["auto", "fp32", "int8", "int4"] as const;
 /** A precision, or `auto`: the fastest that adds no rounding worth speaking of. */
 export type PrecisionChoice = (typeof PRECISIONS)[number];
 
-const isFourBit = ({ type }: TensorLocation) => type === "Q4_0" || type === "Q4_1";
+const isFourBit = ({ type }: TensorLocation) => isExactType(type) && exactBits(type) === 4;
 
 /**
  * Settles `auto`: `int4` for files whose matrices have 4 bits already, else `int8`.
@@ -34,8 +36,8 @@ export function settlePrecision(checkpoint: Checkpoint, choice: PrecisionChoice)
   if (choice === "auto") return fourBit ? "int4" : "int8";
   if (choice === "int4" && !fourBit) {
     throw new CheckpointError(
-      `Cannot run ${checkpoint.path} in int4: int4 takes over Q4_0 and Q4_1 weights unchanged, and ` +
-        "this checkpoint has none. Use --precision int8.",
+      `Cannot run ${checkpoint.path} in int4: int4 takes over Q4_0, Q4_1 and Q4_K weights ` +
+        "unchanged, and this checkpoint has none. Use --precision int8.",
     );
   }
   return choice;

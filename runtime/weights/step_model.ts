@@ -4,7 +4,9 @@ import type { Arithmetic, FloatWeight, Weight } from "../../kernels/weight.ts";
 import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
 import { CheckpointError } from "../errors.ts";
-import { type Blocks, exactBlocks, type ExactType, quantiseBlocks, stackBlocks } from "./blocks.ts";
+import { type Blocks, quantiseBlocks, stackBlocks } from "./blocks.ts";
+import { exactBlocks } from "./exact_blocks.ts";
+import { isHeldExactly } from "./holding.ts";
 import type { Precision } from "./precision.ts";
 import { preparedWeights, type WeightWriter } from "./prepared_file.ts";
 import { readRawRows } from "./raw_rows.ts";
@@ -168,18 +170,8 @@ function widen(tensors: readonly TensorLocation[], writer: WeightWriter): Weight
 
 function toBlocks(tensor: TensorLocation, precision: "int8" | "int4"): Blocks {
   const [rows = 1, columns = 1] = tensor.shape;
-  if (isExact(tensor, precision)) {
+  if (isHeldExactly(tensor, precision)) {
     return exactBlocks(tensor.type, readRawRows(tensor), rows, columns);
   }
   return quantiseBlocks(readRows(tensor), rows, columns);
-}
-
-// Rows of a 4-bit embedding cannot be looked up by the kernels, so it is widened to 8 bits.
-function isExact(
-  tensor: TensorLocation,
-  precision: "int8" | "int4",
-): tensor is TensorLocation & { type: ExactType } {
-  if (tensor.type === "Q8_0") return true;
-  const fourBit = tensor.type === "Q4_0" || tensor.type === "Q4_1";
-  return fourBit && precision === "int4" && tensor.name !== "model.embed_tokens.weight";
 }

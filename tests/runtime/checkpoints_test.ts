@@ -1,3 +1,4 @@
+import { GROUP_READERS, type QuantisedType } from "../../runtime/checkpoint/block_groups.ts";
 import { assert, assertEquals } from "@std/assert";
 import { knorm } from "../../policies/knorm.ts";
 import type { RopeScaling } from "../../runtime/checkpoint/checkpoint.ts";
@@ -135,6 +136,8 @@ testCheckpoint("settings of older transformers", {
   folder: { form: "old" },
 });
 
+const QUANTISED = Object.keys(GROUP_READERS) as QuantisedType[];
+
 for (const type of ["F16", "BF16", "Q8_0", "Q4_0", "Q4_1"] as const) {
   testCheckpoint(`GGUF in ${type} with fp32`, BLOCKS, { gguf: { type } });
 }
@@ -177,6 +180,35 @@ for (const type of ["Q4_0", "Q4_1"] as const) {
     });
   }
 }
+
+/** Sizes that blocks of 256 divide. */
+const WIDE = { ...BLOCKS, hidden: 256, heads: 4, kvHeads: 2, headDim: 64, intermediate: 256 };
+
+for (const type of QUANTISED) {
+  testCheckpoint(`GGUF in ${type} with fp32, from blocks of its own`, WIDE, {
+    gguf: { blocks: () => type },
+  });
+  Deno.test(`loadModel() runs ${type} in the precision it takes itself, close to fp32`, async () => {
+    await using test = await randomTestModel(WIDE, {
+      gguf: { blocks: () => type },
+      precision: "auto",
+    });
+    const fourBit = ["Q4_0", "Q4_1", "Q4_K"].includes(type);
+    assertEquals(test.model.precision, fourBit ? "int4" : "int8");
+    const error = await meanError(test);
+    assert(error < INT8, `${error}`);
+  });
+}
+
+Deno.test("loadModel() runs a mixture of Q4_K, Q6_K and Q5_0 as converters make it", async () => {
+  const blocks = (name: string): QuantisedType =>
+    /token_embd|attn_v|ffn_down/.test(name) ? "Q6_K" : /ffn_up/.test(name) ? "Q5_0" : "Q4_K";
+  const options = { gguf: { blocks }, precision: "auto" } as const;
+  await using test = await randomTestModel({ ...WIDE, tied: true }, options);
+  assertEquals(test.model.precision, "int4");
+  const error = await meanError(test);
+  assert(error < INT8, `${error}`);
+});
 
 /** Share of the logits' spread that rounding weights and activations to 8 bits may cost on average. */
 const INT8 = 0.04;

@@ -1,7 +1,13 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { GROUP_READERS, type QuantisedType } from "../../../runtime/checkpoint/block_groups.ts";
 import { dequantise } from "../../../runtime/checkpoint/dequantise.ts";
 import type { TensorType } from "../../../runtime/checkpoint/checkpoint.ts";
+import { readGgufHeader } from "../../../runtime/checkpoint/gguf_header.ts";
+import { ggmlTypeName } from "../../../runtime/checkpoint/gguf_names.ts";
+import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
+import { bytesOf } from "../../../runtime/checkpoint/tensor_types.ts";
 import { encodeType } from "../../_gguf_writer.ts";
+import { fixture } from "../../_test_model.ts";
 
 function decode(type: TensorType, bytes: readonly number[], count: number): number[] {
   const into = new Float32Array(count);
@@ -65,4 +71,28 @@ Deno.test("dequantise() refuses bytes that do not fit the numbers", () => {
     RangeError,
     "18 bytes of Q4_0 into 31 numbers: 32 numbers take 18 bytes",
   );
+});
+
+const BLOCKS = fixture("gguf/blocks.gguf");
+const STORED = readGgufHeader(BLOCKS).tensors;
+const QUANTISED = Object.keys(GROUP_READERS) as QuantisedType[];
+
+for (const type of QUANTISED) {
+  Deno.test(`dequantise() of ${type} gives what the Python package gguf gives, block by block`, () => {
+    const [blocks, numbers] = ["blocks", "numbers"].map((what) => {
+      const tensor = STORED.find(({ name }) => name === `${type}.${what}`);
+      if (!tensor) throw new Error(`no ${type}.${what}`);
+      const stored = { ...tensor, type: what === "blocks" ? type : "F32" } as const;
+      return readRows({ ...stored, file: BLOCKS, bytes: bytesOf(stored.type, tensor.shape) ?? 0 });
+    });
+    assert((numbers?.length ?? 0) >= 256 && numbers?.some((value) => value !== 0));
+    assertEquals(blocks, numbers);
+  });
+}
+
+Deno.test("dequantise() is compared with the package for every format but plain floats", () => {
+  const compared = STORED.flatMap(({ name, type }) =>
+    name.endsWith(".blocks") ? [ggmlTypeName(type)] : []
+  );
+  assertEquals(compared.sort(), [...QUANTISED].sort());
 });

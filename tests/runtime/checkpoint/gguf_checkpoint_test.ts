@@ -294,7 +294,7 @@ Deno.test("openCheckpoint() refuses a tensor of an unsupported type, naming both
     // The type follows the name, the number of dimensions and two dimensions.
     const name = new TextEncoder().encode("blk.0.ffn_up.weight");
     const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
-    for (const [type, label] of [[12, "Q4_K"], [1000, "number 1000"]] as const) {
+    for (const [type, label] of [[16, "IQ2_XXS"], [1000, "number 1000"]] as const) {
       new DataView(bytes.buffer).setUint32(at + name.length + 4 + 16, type, true);
       await Deno.writeFile(path, bytes);
       await assertRejects(

@@ -1,9 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import type { TensorLocation, TensorType } from "../../../runtime/checkpoint/checkpoint.ts";
+import type { TensorLocation } from "../../../runtime/checkpoint/checkpoint.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { bytesOf } from "../../../runtime/checkpoint/tensor_types.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
-import { encodeType } from "../../_gguf_writer.ts";
+import { encodeType, type GgufType } from "../../_gguf_writer.ts";
 import { withFolder } from "./_temp_folder.ts";
 
 const SKIPPED = 12;
@@ -11,7 +11,7 @@ const SKIPPED = 12;
 /** Writes numbers after a few bytes of something else and says where they lie. */
 function store(
   folder: string,
-  type: TensorType,
+  type: GgufType,
   shape: readonly number[],
   data: Float32Array,
   interleavedHeads?: number,

@@ -1,30 +1,10 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import {
-  type Blocks,
-  exactBlocks,
-  quantiseBlocks,
-  stackBlocks,
-} from "../../../runtime/weights/blocks.ts";
-import { dequantise } from "../../../runtime/checkpoint/dequantise.ts";
+import { quantiseBlocks, stackBlocks } from "../../../runtime/weights/blocks.ts";
+import { exactBlocks } from "../../../runtime/weights/exact_blocks.ts";
 import { assertClose, noise } from "../../_close.ts";
 import { encodeType } from "../../_gguf_writer.ts";
-
-/** The matrix that blocks stand for, filled-up columns included: `[rows, blocks · 32]`. */
-function unpack(
-  { bits, rows, columns, values, scales, zeroPoints, offsets }: Blocks,
-): Float32Array {
-  const blocks = Math.ceil(columns / 32);
-  return Float32Array.from({ length: rows * blocks * 32 }, (_, index) => {
-    const block = Math.floor(index / 32);
-    const value = bits === 8
-      ? values[index] ?? NaN
-      : ((values[index >> 1] ?? NaN) >> (4 * (index % 2))) & 15;
-    const zero = zeroPoints?.[block] ?? 2 ** (bits - 1);
-    const transposed = (block % blocks) * rows + Math.floor(block / blocks);
-    return (scales[block] ?? NaN) * (value - zero) + (offsets?.[transposed] ?? 0);
-  });
-}
+import { unpack } from "./_unpack.ts";
 
 Deno.test("quantiseBlocks() stays within one step and keeps zeros and fillers exact", () => {
   const columns = fc.integer({ min: 1, max: 70 });
@@ -65,28 +45,6 @@ Deno.test("quantiseBlocks() of one sign and of equal numbers works", () => {
   data.fill(5, 0, 32);
   data.fill(-3, 32, 64);
   assertClose(unpack(quantiseBlocks(data, 1, 96)), data, { relative: 1e-6 });
-});
-
-for (const type of ["Q8_0", "Q4_0", "Q4_1"] as const) {
-  Deno.test(`exactBlocks() of ${type} are the numbers that it stores`, () => {
-    const [rows, columns] = [5, 96];
-    const data = noise(rows * columns, 4);
-    const bytes = encodeType({ name: "w", shape: [rows, columns], type, data });
-    const blocks = exactBlocks(type, bytes, rows, columns);
-    const expected = new Float32Array(rows * columns);
-    dequantise(type, bytes, expected);
-    // Q4_1 is computed as d·(q − 8) + (m + 8·d), which rounds differently.
-    assertClose(unpack(blocks), expected, { absolute: type === "Q4_1" ? 1e-6 : 0 });
-    assertEquals([blocks.bits, blocks.zeroPoints], [type === "Q8_0" ? 8 : 4, undefined]);
-    assertEquals(blocks.offsets?.length, type === "Q4_1" ? rows * 3 : undefined);
-  });
-}
-
-Deno.test("exactBlocks() reads bytes that begin in the middle of an array", () => {
-  const bytes = encodeType({ name: "w", shape: [1, 32], type: "Q8_0", data: noise(32, 5) });
-  const larger = new Uint8Array(bytes.length + 2);
-  larger.set(bytes, 2);
-  assertEquals(exactBlocks("Q8_0", larger.subarray(2), 1, 32), exactBlocks("Q8_0", bytes, 1, 32));
 });
 
 Deno.test("stackBlocks() puts rows below one another, with zero points and with offsets", () => {

@@ -24,7 +24,7 @@ Deno.test("settlePrecision() takes 4-bit files as they are and the others in 8 b
         assertThrows(
           () => settlePrecision(checkpoint, "int4"),
           CheckpointError,
-          "int4 takes over Q4_0 and Q4_1 weights unchanged, and this checkpoint has none",
+          "int4 takes over Q4_0, Q4_1 and Q4_K weights unchanged, and this checkpoint has none",
         );
       }
     }

@@ -1,0 +1,40 @@
+import type { TensorLocation, TensorType } from "../checkpoint/checkpoint.ts";
+import { exactBits, type ExactType, hasOffsets, isExactType } from "./exact_blocks.ts";
+import type { Precision } from "./precision.ts";
+
+/**
+ * How a matrix is held while the model runs.
+ *
+ * - `stored`: read from the checkpoint as it lies there.
+ * - `widened`: turned into 32-bit floats, which lose nothing.
+ * - `exact4`, `exact8`: taken over into blocks of 4 or 8 bits, number for number.
+ * - `rounded8`: rounded to 8 bits with a scale for each 32 columns.
+ */
+export type Holding = "stored" | "widened" | "exact4" | "exact8" | "rounded8";
+
+const FLOATS: ReadonlySet<TensorType> = new Set(["F32", "F16", "BF16"]);
+
+/** The matrix whose rows are looked up, which the kernels do only in blocks without offsets. */
+const EMBEDDING = "model.embed_tokens.weight";
+
+/** How a matrix of a checkpoint is held in a precision. */
+export function holdingOf(
+  { name, type }: Pick<TensorLocation, "name" | "type">,
+  precision: Precision,
+): Holding {
+  if (precision === "fp32") return FLOATS.has(type) ? "stored" : "widened";
+  if (!isExactType(type)) return "rounded8";
+  const bits = exactBits(type);
+  if (name === EMBEDDING && (bits === 4 || hasOffsets(type))) return "rounded8";
+  if (bits === 4 && precision === "int8") return "rounded8";
+  return bits === 4 ? "exact4" : "exact8";
+}
+
+/** Whether a matrix is taken over number for number, so that its type is one the kernels know. */
+export function isHeldExactly(
+  tensor: TensorLocation,
+  precision: Precision,
+): tensor is TensorLocation & { type: ExactType } {
+  const holding = holdingOf(tensor, precision);
+  return holding === "exact4" || holding === "exact8";
+}
