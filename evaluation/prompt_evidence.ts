@@ -118,7 +118,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
         const found = byPolicy.get(policy) ?? await gather(policy.evidence, keep);
         const kept: (readonly Int32Array[])[] = [];
         for (const [layer, count] of keep.entries()) {
-          const view = layerView(cache, engine.config, layer, found);
+          const view = layerView(cache, engine, layer, found);
           kept.push(await evictLayer(policy, view, count));
         }
         return kept;

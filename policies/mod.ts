@@ -26,6 +26,7 @@ export {
 } from "./create.ts";
 export { expectedAttention, type ExpectedAttentionOptions } from "./expected_attention.ts";
 export { full, type FullOptions } from "./full.ts";
+export { graphKv, type GraphKvOptions } from "./graphkv.ts";
 export { h2o, type H2oOptions } from "./h2o.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
 export { keyDiff, type KeyDiffOptions } from "./keydiff.ts";

@@ -150,6 +150,13 @@ export interface LayerView {
    * @throws {EvidenceError} If the policy declared other evidence.
    */
   expectedLogits(): Promise<ExpectedLogits>;
+  /**
+   * Cosines between the keys of some tokens and those of all tokens of a KV head,
+   * `[tokens × length]`; 0 for a key without length.
+   *
+   * @throws {PolicyError} If there is no such head or token.
+   */
+  similarity(kvHead: number, tokens: Int32Array): Promise<Float32Array>;
 }
 
 /** Tokens that are always kept. They count towards the budget. */

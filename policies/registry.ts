@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
+export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
 /** Every policy by name: what it is and, loaded when asked for, how to make one. */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
@@ -38,6 +38,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "none",
     options: [],
     load: () => import("./full.ts"),
+  },
+  graphkv: {
+    name: "graphkv",
+    summary: "Wraps a policy: tokens whose keys resemble those of better ones lose score.",
+    paper: "https://arxiv.org/abs/2509.00388",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"rounds","type":"an integer of at least 0","default":2,"about":"rounds of decay"},
+      {"name":"sources","type":"an integer of at least 1","default":16,"about":"tokens that become sources in a round, per KV head"},
+      {"name":"neighbours","type":"an integer of at least 1","default":8,"about":"tokens that a source decays: those with the most similar keys"},
+      {"name":"decay","type":"a number from 0 to 1","default":0.5,"about":"share of its score that a token of the same direction loses"},
+    ],
+    load: () => import("./graphkv.ts"),
   },
   h2o: {
     name: "h2o",

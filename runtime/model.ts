@@ -4,6 +4,7 @@ import { adaptedKernels } from "./adapted_kernels.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { layerKernels } from "./engine/layer_kernels.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
 import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
@@ -108,7 +109,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     },
   });
   const adapted = adaptedKernels((adapters) => createStepKernel(described, threads, { adapters }));
-  const engine = createEngine(guard(kernel), { config, threads }, async (shape) => {
+  const kernels = layerKernels(config, threads);
+  const engine = createEngine(guard(kernel), { config, threads, kernels }, async (shape) => {
     checkOpen();
     return guard(await adapted.kernel(shape));
   });
@@ -132,6 +134,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       if (closed) return;
       closed = true;
       await adapted[Symbol.asyncDispose]();
+      await kernels[Symbol.asyncDispose]();
       await kernel[Symbol.asyncDispose]();
     },
   };

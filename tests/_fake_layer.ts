@@ -48,8 +48,29 @@ export function fakeLayer(fake: FakeLayer): LayerView {
       fake.expected
         ? Promise.resolve(fake.expected)
         : Promise.reject(new EvidenceError("The fake layer has no statistics")),
+    similarity: (kvHead, tokens) => Promise.resolve(cosines(keys, kvHead, tokens, fake)),
     groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
   };
+}
+
+/** Cosines between keys of a KV head in double precision, `[tokens × length]`. */
+export function cosines(
+  keys: Float32Array,
+  kvHead: number,
+  tokens: Int32Array,
+  { kvHeads, headDim, length }: Pick<FakeLayer, "kvHeads" | "headDim" | "length">,
+): Float32Array {
+  const keyOf = (token: number) => {
+    const start = (token * kvHeads + kvHead) * headDim;
+    return Float64Array.from(keys.subarray(start, start + headDim));
+  };
+  const product = (a: Float64Array, b: Float64Array) =>
+    a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
+  return Float32Array.from({ length: tokens.length * length }, (_, index) => {
+    const [a, b] = [keyOf(tokens[Math.floor(index / length)] ?? NaN), keyOf(index % length)];
+    const scale = Math.sqrt(product(a, a) * product(b, b));
+    return scale > 0 ? product(a, b) / scale : 0;
+  });
 }
 
 /** Mean of `[heads × length]` over the query heads of each group: `[kvHeads × length]`. */

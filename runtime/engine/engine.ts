@@ -7,6 +7,7 @@ import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "../rotary.ts";
 import { adapterShape } from "../soft_adapters.ts";
+import type { LayerKernels } from "./layer_kernels.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence {
@@ -44,6 +45,8 @@ export interface Engine {
   readonly config: ModelConfig;
   /** Threads of its kernels. */
   readonly threads: number;
+  /** What it computes on behalf of policies. */
+  readonly kernels: LayerKernels;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
   /**
@@ -61,7 +64,7 @@ export interface Engine {
  */
 export function createEngine(
   kernel: StepKernel,
-  { config, threads }: Pick<Engine, "config" | "threads">,
+  { config, threads, kernels }: Pick<Engine, "config" | "threads" | "kernels">,
   adapted: (shape: AdapterShape) => Promise<StepKernel>,
 ): Engine {
   const count = ({ ids = [], embeddings }: StepInput) =>
@@ -93,6 +96,7 @@ export function createEngine(
   return {
     config,
     threads,
+    kernels,
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);
       const withAdapters = await adapted(adapterShape(adapters, config));

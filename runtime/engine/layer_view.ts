@@ -1,7 +1,7 @@
 import type { ExpectedLogits, LayerView } from "../../policies/policy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { ModelConfig } from "../checkpoint/checkpoint.ts";
-import { EvidenceError } from "../errors.ts";
+import { EvidenceError, PolicyError } from "../errors.ts";
+import type { Engine } from "./engine.ts";
 import type { Gathered } from "./evidence.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { Gathered } from "./evidence.ts";
  */
 export function layerView(
   cache: KvCache,
-  { heads, layers }: ModelConfig,
+  { config: { heads, layers }, kernels }: Pick<Engine, "config" | "kernels">,
   layer: number,
   { attention, expected }: Gathered,
 ): LayerView {
@@ -44,7 +44,20 @@ export function layerView(
     attention: () => settle(() => gathered().slice()),
     groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
     expectedLogits: () => settle(expectation),
+    async similarity(kvHead, tokens) {
+      checkTokens(kvHead, kvHeads, "KV head");
+      for (const token of tokens) checkTokens(token, length, "token");
+      const kernel = await kernels.similarity();
+      return await kernel.run(cache.keys(layer), kvHead, Int32Array.from(tokens));
+    },
   });
+}
+
+function checkTokens(index: number, count: number, what: string): void {
+  if (Number.isInteger(index) && index >= 0 && index < count) return;
+  throw new PolicyError(
+    `Cannot compare keys: there is no ${what} ${index}, only 0 to ${count - 1}`,
+  );
 }
 
 /** A promise of what `compute` gives, or of what it throws. */

@@ -50,7 +50,7 @@ async function draftQueries(
   const gathered = await gatherEvidence(draft.evidence, request);
   using fork = cache.fork();
   for (const [layer, count] of keep.entries()) {
-    const view = layerView(cache, engine.config, layer, gathered);
+    const view = layerView(cache, engine, layer, gathered);
     fork.compact(layer, await evictLayer(draft, view, count));
   }
   const drafted: Sequence = { cache: fork, position, planned };

@@ -126,7 +126,7 @@ async function evict(
   const scores: Float32Array[] = [];
   // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
   for (const [layer, count] of keep.entries()) {
-    const view = layerView(cache, engine.config, layer, gathered);
+    const view = layerView(cache, engine, layer, gathered);
     if (wanted && "score" in policy) scores.push(await scoreLayer(policy, view));
     kept.push([...await evictLayer(policy, view, count)]);
   }

@@ -15,8 +15,7 @@ export function countingModel(
 ): { readonly model: Model; readonly calls: EngineCalls } {
   const calls: EngineCalls = { advanced: [], probed: [] };
   const engine: Engine = {
-    threads: model.engine.threads,
-    config: model.engine.config,
+    ...model.engine,
     async advance(sequence, input) {
       calls.advanced.push(input.ids?.length ?? 0);
       return await model.engine.advance(sequence, input);
