@@ -50,7 +50,7 @@ export function trainView({ progress, note, now }: TrainViewOptions): Required<T
       const made = done - found;
       const pace = (now() - began) / made;
       const details = made > 0
-        ? [`${(1000 / pace).toFixed(1)} examples/s`, timeLeft((total - done) * pace)]
+        ? [timeLeft((total - done) * pace), `${(1000 / pace).toFixed(1)} examples/s`]
         : [];
       progress.counting("targets", done, total, details.join(", "));
       if (done === total) tell(`targets: ${made} made, ${found} found`);
@@ -70,8 +70,8 @@ export function trainView({ progress, note, now }: TrainViewOptions): Required<T
         [
           `loss ${loss.toPrecision(4)}`,
           ...(hits ? [`hits ${hits}`] : []),
-          `${speed.toFixed(1)} examples/s`,
           ...(step > first.step ? [timeLeft((steps - step) * pace)] : []),
+          `${speed.toFixed(1)} examples/s`,
         ].join(", "),
       );
     },

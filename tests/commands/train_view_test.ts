@@ -41,10 +41,10 @@ Deno.test("trainView() tells speed and time left of the targets, those found asi
   const { view, told } = viewOf();
   assertEquals(told(1000, () => view.onTarget(10, 100, 10)), ["targets 10/100: "]);
   assertEquals(told(3000, () => view.onTarget(11, 100, 10)), [
-    "targets 11/100: 0.5 examples/s, 2:58 left",
+    "targets 11/100: 2:58 left, 0.5 examples/s",
   ]);
   assertEquals(told(5000, () => view.onTarget(14, 100, 10)), [
-    "targets 14/100: 1.0 examples/s, 1:26 left",
+    "targets 14/100: 1:26 left, 1.0 examples/s",
   ]);
   assertEquals(told(9000, () => view.onTarget(100, 100, 10)).slice(1), [
     "clear",
@@ -67,13 +67,13 @@ Deno.test("trainView() tells loss, hit rate, speed and time left of the training
     "training 1/5000: loss 0.1235, hits 80.0 % at 256, 4.0 examples/s",
   ]);
   assertEquals(told(3000, () => view.onStep(step(2, { examplesPerSecond: 2 }))), [
-    "training 2/5000: loss 0.1235, hits 80.0 % at 256, 3.8 examples/s, 2:46:36 left",
+    "training 2/5000: loss 0.1235, hits 80.0 % at 256, 2:46:36 left, 3.8 examples/s",
   ]);
   const better = { ...validation, hitRate: { 64: 0.9 } };
   assertEquals(told(5000, () => view.onStep(step(3, { loss: 1e-7, validation: better }))), [
     "clear",
     "step 3: validation loss 0.5000, hit rate 90.0 % at 64",
-    "training 3/5000: loss 1.000e-7, hits 90.0 % at 64, 3.8 examples/s, 2:46:34 left",
+    "training 3/5000: loss 1.000e-7, hits 90.0 % at 64, 2:46:34 left, 3.8 examples/s",
   ]);
 });
 
@@ -86,7 +86,7 @@ Deno.test("trainView() needs no validation, and none with a budget below the pro
   assertEquals(told(1000, () => view.onStep(step(2, { validation }))), [
     "clear",
     "step 2: validation loss 1.000",
-    "training 2/5000: loss 0.1235, 4.0 examples/s, 1:23:18 left",
+    "training 2/5000: loss 0.1235, 1:23:18 left, 4.0 examples/s",
   ]);
 });
 
