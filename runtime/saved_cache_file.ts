@@ -197,7 +197,7 @@ function readState(
     fail(path, "it holds tokens that the model does not know");
   }
   if (
-    position + pending.length > context + 1 || planned < position || tail > Math.min(...lengths) ||
+    position + pending.length > context + 1 || planned > context || tail > Math.min(...lengths) ||
     Math.max(...lengths) > position || pending.length > position
   ) fail(path, "its positions do not fit together");
   const logits = header.tensors.has("logits")

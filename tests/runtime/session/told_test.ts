@@ -40,12 +40,14 @@ for (const [name, template] of Object.entries(TEMPLATES)) {
       const tokenizer = await chatTokenizer(template);
       const talking = talk(tokenizer, evicted);
       const told: ChatMessage[] = [];
-      for (const [question, reply] of [
-        ["How many houses?", " twelve "],
-        ["\nAnd the inn?", "<think>an inn</think>the Crown"],
-        ["  ", ""],
-        ["(thanks)", "You are\n\nwelcome"],
-      ] as const) {
+      for (
+        const [question, reply] of [
+          ["How many houses?", " twelve "],
+          ["\nAnd the inn?", "<think>an inn</think>the Crown"],
+          ["  ", ""],
+          ["(thanks)", "You are\n\nwelcome"],
+        ] as const
+      ) {
         talking.read({ messages: [user(question)] });
         told.push(user(question));
         assertEquals(talking.ids, tokenizer.encodeChat(told));
