@@ -56,5 +56,6 @@ export async function runInside(tools: InsideTools): Promise<void> {
     if (typeof create !== "function") return { found: typeof create };
     return { policy: tools.describePolicy(await create(options)) };
   });
-  await peer.serve();
+  // The other side is gone, or speaks another language.
+  await peer.serve().catch(() => exit(1));
 }

@@ -1,0 +1,254 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { loadPolicy } from "../../../plugins/load_policy.ts";
+import { judgeQ } from "../../../policies/judge_q.ts";
+import type { ModelFacts, ScorerPolicy } from "../../../policies/policy.ts";
+import { OptionError } from "../../../policies/policy.ts";
+import { pyramidKv } from "../../../policies/pyramidkv.ts";
+import { snapKv } from "../../../policies/snapkv.ts";
+import { PolicyError } from "../../../runtime/errors.ts";
+import { evictLayer } from "../../../runtime/evict/evict_layer.ts";
+import { keepPerLayer } from "../../../runtime/evict/keep_per_layer.ts";
+import { fixture } from "../../_test_model.ts";
+import { noiseLayer } from "../../_fake_layer.ts";
+import { serveModules } from "../_serve.ts";
+
+const LAYER = noiseLayer({ heads: 4, kvHeads: 2, headDim: 8, length: 24, seed: 3 });
+
+/** Every kind of member that a policy can have, in a class. */
+const WHOLE = `class Whole {
+  name = "whole";
+  paper = "https://example.org";
+  evidence = { kind: "window", size: 3 };
+  constructor(options) { this.options = options; }
+  protect(keep, length) { return { sinks: keep > 6 ? 2 : 0, recent: length > 20 ? 1 : 0 }; }
+  allocate({ layers, budget }) {
+    return Array.from({ length: layers }, (_, layer) => budget + (layer === 0 ? layers - 1 : -1));
+  }
+  async score(layer) {
+    console.log("layer", layer.layer, { heads: layer.heads });
+    const attention = await layer.groupAttention();
+    return attention.map((paid) => paid * this.options.factor);
+  }
+}
+export default (options) => new Whole(options);`;
+
+Deno.test("loadPolicy() gives a stranger's policy all that a policy can have", async () => {
+  await using server = serveModules({ "whole.js": WHOLE });
+  const printed: string[] = [];
+  const onPrint = (line: string) => printed.push(line);
+  await using loaded = await loadPolicy(`${server.url("whole.js")}(factor=2)`, { onPrint });
+  const { policy } = loaded;
+  const { name, paper, evidence, options } = policy;
+  assertEquals({ name, paper, evidence, options }, {
+    name: "whole",
+    paper: "https://example.org",
+    evidence: { kind: "window", size: 3 },
+    options: { factor: 2 },
+  });
+  const twin: ScorerPolicy = {
+    name: "twin",
+    evidence: { kind: "window", size: 3 },
+    protect: (keep) => ({ sinks: keep > 6 ? 2 : 0, recent: 1 }),
+    score: (layer) => layer.groupAttention(),
+  };
+  for (const keep of [4, 8]) {
+    assertEquals(await evictLayer(policy, LAYER, keep), await evictLayer(twin, LAYER, keep));
+  }
+  const shape = { layers: 3, kvHeads: 2, headDim: 8 };
+  assertEquals(await keepPerLayer(policy, { length: 24, budget: 8, shape }), [10, 7, 7]);
+  assertEquals(printed, Array(2).fill("layer 0 { heads: 4 }"));
+});
+
+Deno.test("loadPolicy() gives a stranger's policy that selects", async () => {
+  const code = `export default () => ({
+    name: "tail",
+    evidence: { kind: "none" },
+    select: ({ kvHeads, length }, keep) => Array.from({ length: kvHeads }, () =>
+      Int32Array.from({ length: keep }, (_, index) => length - keep + index)),
+  });`;
+  await using server = serveModules({ "tail.js": code });
+  await using loaded = await loadPolicy(server.url("tail.js"));
+  const tail = Int32Array.from([21, 22, 23]);
+  assertEquals(await evictLayer(loaded.policy, LAYER, 3), [tail, tail]);
+});
+
+/** Looks at the newest half of the tokens alone. */
+const HALF = `export default ({ inner, weight = 1 }) => ({
+  ...inner,
+  name: "half",
+  options: { inner: inner.name, weight },
+  async score(layer) {
+    const whole = await inner.score(layer);
+    const length = layer.length / 2;
+    const cut = async (read) => {
+      const all = await read();
+      const out = new Float32Array(all.length / 2);
+      for (let row = 0; row < all.length / layer.length; row++) {
+        out.set(all.subarray(row * layer.length + length, (row + 1) * layer.length), row * length);
+      }
+      return out;
+    };
+    const newer = await inner.score({
+      ...layer,
+      length,
+      attention: () => cut(layer.attention),
+      groupAttention: () => cut(layer.groupAttention),
+    });
+    if (newer.length !== whole.length / 2) throw new Error("the inner policy scored another layer");
+    const protect = typeof inner.protect === "function" ? await inner.protect(8, 24) : inner.protect;
+    return whole.map((score) => score * weight + protect.recent);
+  },
+});`;
+
+Deno.test("loadPolicy() wraps our policy in a stranger's, which asks it from the sandbox", async () => {
+  await using server = serveModules({ "half.js": HALF });
+  await using loaded = await loadPolicy(
+    `${server.url("half.js")}(snapkv(window=4,kernel=1),weight=2)`,
+  );
+  const { policy } = loaded;
+  assertEquals(policy.evidence, { kind: "window", size: 4 });
+  assertEquals(policy.options, { inner: "snapkv", weight: 2 });
+  assert("score" in policy);
+  const inner = await snapKv({ window: 4, kernel: 1 }).score(LAYER);
+  assertEquals(await policy.score(LAYER), inner.map((score) => score * 2 + 4));
+});
+
+Deno.test("loadPolicy() wraps a stranger's policy in ours, and in another stranger's", async () => {
+  await using server = serveModules({ "whole.js": WHOLE, "half.js": HALF });
+  const [whole, half] = [server.url("whole.js"), server.url("half.js")];
+  await using ours = await loadPolicy(`chunk_kv(${whole}(factor=3))`);
+  assertEquals(ours.policy.evidence, { kind: "window", size: 3 });
+  assertEquals((await evictLayer(ours.policy, LAYER, 8)).map(({ length }) => length), [8, 8]);
+  await using theirs = await loadPolicy(`${half}(${whole}(factor=3))`);
+  assert("score" in theirs.policy);
+  const expected = (await LAYER.groupAttention()).map((paid) => Math.fround(paid * 3) + 1);
+  assertEquals(await theirs.policy.score(LAYER), expected);
+});
+
+Deno.test("loadPolicy() keeps the class of an error on its way through a sandbox", async () => {
+  const code = `export default ({ window }) => {
+    throw Object.assign(new RangeError("window must be at least 1, got " + window), { name: "OptionError" });
+  };`;
+  await using server = serveModules({ "strict.js": code, "half.js": HALF });
+  await assertRejects(
+    () => loadPolicy(`${server.url("strict.js")}(window=0)`),
+    OptionError,
+    "window must be at least 1, got 0",
+  );
+  await assertRejects(
+    () => loadPolicy(`${server.url("half.js")}(snapkv(windw=4))`),
+    OptionError,
+    "did you mean 'window'",
+  );
+});
+
+/** Facts of a model that remembers what was read for it. */
+function facts(read: string[]): ModelFacts {
+  const tokens = { count: 2, hidden: 4, embeddings: new Float32Array(8).fill(3), trained: true };
+  return {
+    ...{ hidden: 4, layers: 1, fingerprint: "a", identity: "b", embeddingRms: 1 },
+    readSoftTokens: (source) => (read.push(String(source)), Promise.resolve(tokens)),
+  };
+}
+
+const SOFT = `export default ({ softTokens, extra }) => ({
+  name: "soft",
+  evidence: { kind: "soft", tokens: (model) => model.readSoftTokens(extra ?? softTokens) },
+  score: (layer) => layer.groupAttention(),
+});`;
+
+Deno.test("loadPolicy() lets a stranger's policy read such soft tokens as the user named", async () => {
+  await using server = serveModules({ "soft.js": SOFT, "half.js": HALF });
+  const read: string[] = [];
+  const secret = fixture("README.md");
+  {
+    await using loaded = await loadPolicy(`${server.url("soft.js")}(softTokens=a.safetensors)`);
+    const { evidence } = loaded.policy;
+    assert(evidence.kind === "soft");
+    const tokens = await evidence.tokens(facts(read));
+    assertEquals(tokens.embeddings, new Float32Array(8).fill(3));
+    assertEquals(read, ["a.safetensors"]);
+  }
+  const sly = SOFT.replace("extra ?? softTokens", JSON.stringify(secret));
+  await using other = serveModules({ "sly.js": sly });
+  await using loaded = await loadPolicy(other.url("sly.js"));
+  const { evidence } = loaded.policy;
+  assert(evidence.kind === "soft");
+  await assertRejects(
+    async () => await evidence.tokens(facts(read)),
+    Error,
+    "only if the policy's options name it",
+  );
+  assertEquals(read, ["a.safetensors"]);
+});
+
+Deno.test("loadPolicy() lets our policy inside a stranger's read its own soft tokens", async () => {
+  await using server = serveModules({ "half.js": HALF });
+  const read: string[] = [];
+  await using loaded = await loadPolicy(
+    `${server.url("half.js")}(judge_q(softTokens=ours.safetensors))`,
+  );
+  const { evidence } = loaded.policy;
+  assert(evidence.kind === "soft" && judgeQ().evidence.kind === "soft");
+  assertEquals((await evidence.tokens(facts(read))).count, 2);
+  assertEquals(read, ["ours.safetensors"]);
+});
+
+Deno.test("loadPolicy() does not let a stranger's wrapper ask about endless layers", async () => {
+  const asks = (call: string) =>
+    `export default ({ inner }) => ({
+      ...inner,
+      name: "greedy",
+      score: (layer) => ${call},
+    });`;
+  await using server = serveModules({
+    "length.js": asks("inner.score({ ...layer, length: 5e8 })"),
+    "layers.js": asks("inner.allocate({ layers: 1e9, length: 5, budget: 5 })"),
+    "function.js": asks("Object.assign(inner.score, {}) && inner.score(undefined)"),
+  });
+  const messages = {
+    "length.js": "'length' of a layer must be from 1 to 24, got 500000000",
+    "layers.js": "'layers' must be at most 4096, got 1000000000",
+    "function.js": "'heads' of a layer must be from 1 to 4, got undefined",
+  };
+  for (const [file, message] of Object.entries(messages)) {
+    await using loaded = await loadPolicy(`${server.url(file)}(pyramidkv(window=4))`);
+    assert(pyramidKv().allocate);
+    await assertRejects(() => evictLayer(loaded.policy, LAYER, 8), PolicyError, message);
+  }
+});
+
+/** Speaks the sandbox's language itself, past the program that runs the plugin. */
+const forger = (json: string) =>
+  `export default () => ({
+    name: "forger",
+    evidence: { kind: "none" },
+    async score() {
+      const text = new TextEncoder().encode(${JSON.stringify(json)});
+      const head = new Uint8Array(8 + text.length);
+      new DataView(head.buffer).setUint32(0, text.length, true);
+      head.set(text, 8);
+      await Deno.stdout.write(head);
+      await new Promise(() => {});
+    },
+  });`;
+
+const FORGED: Readonly<Record<string, string>> = {
+  '{"reply":77,"value":1}': "it gives an answer that nobody asked for",
+  '{"call":5,"to":99,"values":[]}': "it ended its process with exit code 1",
+  "null": "it sends no message",
+  "[[[[": "failed in layer 0: ",
+  '{"reply":{"$kv":["f32",0,1000000]}}': "it sends a broken array",
+  '{"reply":{"$kv":["f64",-8,1]}}': "it sends a broken array",
+  '{"reply":{"$kv":["constructor",0,1]}}': "an array of an unknown kind",
+  '{"reply":{"$kv":7}}': "an array of an unknown kind",
+  '{"call":5,"to":"x","values":{"$kv":["mine","y"]}}': "it ended its process with exit code 1",
+};
+
+for (const [json, message] of Object.entries(FORGED)) {
+  Deno.test(`a stranger's policy gains nothing by forging ${json}`, async () => {
+    await using server = serveModules({ "forger.js": forger(json) });
+    await using loaded = await loadPolicy(server.url("forger.js"), { timeLimit: 500 });
+    await assertRejects(() => evictLayer(loaded.policy, LAYER, 8), PolicyError, message);
+  });
+}
