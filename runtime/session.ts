@@ -97,6 +97,13 @@ export interface Session extends AsyncDisposable {
    */
   fork(options?: Partial<SessionOptions>): Promise<Session>;
   /**
+   * Changes how everything is read and evicted from now on; what is held stays as it is until then.
+   *
+   * @throws {BudgetError} If the budget is out of range.
+   * @throws {PromptError} If the chunk size is.
+   */
+  configure(changes: Partial<SessionOptions>): void;
+  /**
    * Writes what is kept to a file, whole or not at all: the entries of the cache, and all that is
    * needed to go on from here as if nothing had happened, the text included.
    *

@@ -1,7 +1,7 @@
 import { KvjudgeError } from "../errors.ts";
 import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
 import { keepRows } from "./keep_rows.ts";
-import type { KvCache } from "./kv_cache.ts";
+import type { CacheMark, KvCache } from "./kv_cache.ts";
 import { allocate, release, resized } from "./memory.ts";
 
 /** Settings of {@linkcode createHostCache}. */
@@ -165,37 +165,26 @@ function hostCache(shape: CacheShape, store: readonly Layer[]): KvCache {
 
     rollback(mark) {
       const held = live();
-      if (mark.lengths.length !== layers) {
-        throw new RangeError(
-          `Cannot roll back the KV cache: the mark has ${mark.lengths.length} layers, it must have ${layers}`,
-        );
-      }
-      for (const [index, length] of mark.lengths.entries()) {
-        const now = at(index).length;
-        if (!Number.isInteger(length) || length < 0 || length > now) {
-          throw new RangeError(
-            `Cannot roll back layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
-              "take a new mark after a compaction",
-          );
-        }
-      }
+      checkMark(mark, held, "roll back");
       held.forEach((layer, index) => layer.length = mark.lengths[index] ?? layer.length);
     },
 
     mark: () => ({ lengths: live().map((layer) => layer.length) }),
 
-    fork: () =>
-      hostCache(
-        shape,
-        live().map(({ length, keys, values, positions }) => {
-          const copy = createLayer(length, shape);
-          copy.length = length;
-          copy.keys.set(keys.subarray(0, length * row));
-          copy.values.set(values.subarray(0, length * row));
-          copy.positions.set(positions.subarray(0, length * kvHeads));
-          return copy;
-        }),
-      ),
+    fork(mark) {
+      const held = live();
+      if (mark) checkMark(mark, held, "fork");
+      const copies = held.map(({ keys, values, positions, ...layer }, index) => {
+        const length = mark?.lengths[index] ?? layer.length;
+        const copy = createLayer(length, shape);
+        copy.length = length;
+        copy.keys.set(keys.subarray(0, length * row));
+        copy.values.set(values.subarray(0, length * row));
+        copy.positions.set(positions.subarray(0, length * kvHeads));
+        return copy;
+      });
+      return hostCache(shape, copies);
+    },
 
     [Symbol.dispose]() {
       if (disposed) return;
@@ -229,6 +218,24 @@ function resize(layer: Layer, capacity: number, { kvHeads, headDim }: CacheShape
     resized(layer.positions.buffer, capacity * kvHeads * Int32Array.BYTES_PER_ELEMENT),
   );
   layer.capacity = capacity;
+}
+
+/** Refuses a mark of another cache, or of entries that are not held any more. */
+function checkMark({ lengths }: CacheMark, held: readonly Layer[], action: string): void {
+  if (lengths.length !== held.length) {
+    throw new RangeError(
+      `Cannot ${action} the KV cache: the mark has ${lengths.length} layers, it must have ${held.length}`,
+    );
+  }
+  for (const [index, length] of lengths.entries()) {
+    const now = held[index]?.length ?? 0;
+    if (!Number.isInteger(length) || length < 0 || length > now) {
+      throw new RangeError(
+        `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
+          "take a new mark after a compaction",
+      );
+    }
+  }
 }
 
 /** Checks indices before anything is changed; returns how many each head keeps. */

@@ -43,8 +43,8 @@ export interface KvCache extends Disposable {
   rollback(mark: CacheMark): void;
   /** Remembers the lengths now. */
   mark(): CacheMark;
-  /** An independent copy. */
-  fork(): KvCache;
+  /** An independent copy, of what was held at a mark or of everything. */
+  fork(mark?: CacheMark): KvCache;
 }
 
 /** Lengths of the layers at one moment. */

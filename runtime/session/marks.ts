@@ -114,8 +114,7 @@ export function createMarks(): Marks {
     },
     beforeEviction(state, lengths) {
       if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
-        const cache = state.sequence.cache.fork();
-        cache.rollback({ lengths });
+        const cache = state.sequence.cache.fork({ lengths });
         copies.set(epoch, { cache, ids: state.ids.slice(), tail: state.tail });
       }
       epoch = ++epochs;

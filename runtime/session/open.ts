@@ -66,7 +66,6 @@ function openSession(
   tally: Tally,
 ): Session {
   const { engine, tokenizer, now } = model;
-  const { policy } = options;
   const turns = createTurns();
   const marks = createMarks();
   let closed = false;
@@ -249,6 +248,9 @@ function openSession(
         const forked = settled({ ...options, ...changes });
         return Promise.resolve(openSession(model, forked, forkState(state), forkTally(tally)));
       }),
+    configure(changes) {
+      options = settled({ ...options, ...changes });
+    },
     save: (path) =>
       between("save", async () => {
         const { fingerprint } = await model.facts();
@@ -268,7 +270,7 @@ function openSession(
       });
     },
     stats: () => ({
-      policy: policy.name,
+      policy: options.policy.name,
       promptTokens: tally.promptTokens,
       prefilled: tally.prefilled,
       tokens: state.ids.length + state.pending.length,

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
-import { createHostCache } from "../../../runtime/cache/host_cache.ts";
+import { createHostCache, fillHostCache } from "../../../runtime/cache/host_cache.ts";
 import type { CacheMark, KvCache } from "../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../runtime/errors.ts";
 
@@ -221,6 +221,37 @@ Deno.test("createHostCache() refuses to roll back to what it no longer holds", (
   assertEquals(cache.length(0), 5);
   assertThrows(() => cache.rollback({ lengths: [1] }), RangeError, "has 1 layers, it must have 2");
   assertThrows(() => cache.rollback({ lengths: [1, NaN] }), RangeError, "NaN tokens");
+});
+
+Deno.test("cache.fork() of a mark copies what was held then, and no more memory", () => {
+  using cache = createHostCache({ layers: 2, kvHeads: 1, headDim: 2 });
+  for (const layer of [0, 1]) {
+    cache.append(layer, Float32Array.of(1, 2, 3, 4, 5, 6), new Float32Array(6), 0);
+  }
+  using copy = cache.fork({ lengths: [2, 0] });
+  assertEquals([copy.length(0), copy.length(1)], [2, 0]);
+  assertEquals(copy.keys(0), Float32Array.of(1, 2, 3, 4));
+  assertEquals(copy.bytes, copy.usedBytes);
+  assertThrows(() => cache.fork({ lengths: [4, 0] }), RangeError, "it holds 3");
+});
+
+Deno.test("fillHostCache() makes a cache of given entries, and releases it where they fail", () => {
+  const shape = { layers: 2, kvHeads: 2, headDim: 1 };
+  using cache = fillHostCache(shape, [2, 1], (layer, { keys, values }) => {
+    keys.forEach((_, index) => keys[index] = 10 * layer + index);
+    values.fill(layer);
+    return layer === 0 ? Int32Array.of(0, 3, 1, 2) : Int32Array.of(4, 5);
+  });
+  assertEquals(cache.keys(0), Float32Array.of(0, 1, 2, 3));
+  assertEquals([...cache.positions(0), ...cache.positions(1)], [0, 3, 1, 2, 4, 5]);
+  assertEquals(cache.bytes, cache.usedBytes);
+  let space: Float32Array | undefined;
+  assertThrows(() =>
+    fillHostCache(shape, [2, 1], (_, { keys }) => {
+      space = keys;
+      throw new Error("the file ends here");
+    }), Error, "ends here");
+  assertEquals(space?.length, 0);
 });
 
 Deno.test("createHostCache() forks into an independent copy", () => {
