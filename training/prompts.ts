@@ -73,21 +73,23 @@ export function trainingPrompts(
   const unanswered = responses === "self"
     ? 0
     : prompts.filter(({ response }) => response.kind === "self").length;
-  const counted = (count: number, text: string) => count > 0 ? [`${count} ${text}`] : [];
+  const counted = (what: string, count: number, more = "") =>
+    count > 0 ? [`${what}: ${count}${more}`] : [];
   return {
     train: prompts.slice(held),
     validate: prompts.slice(0, held),
     notes: [
-      ...counted(set.skipped.length, `records skipped (${skippedLines(set)})`),
-      ...counted(duplicates, "duplicates left out"),
-      ...counted(long, `prompts longer than ${limit} tokens left out`),
-      ...counted(unanswered, "examples have no answer of their own: the model gives it"),
+      ...counted("records skipped", set.skipped.length, ` (${skippedLines(set)})`),
+      ...counted("duplicates left out", duplicates),
+      ...counted(`prompts longer than ${limit} tokens left out`, long),
+      ...counted("examples without an answer, which the model gives", unanswered),
       ...counted(
+        "examples fewer than wanted",
         Math.max(0, wanted - prompts.length),
-        `examples fewer than wanted: training on ${prompts.length - held}, validating on ${held}`,
+        `; training on ${prompts.length - held}, validating on ${held}`,
       ),
       ...(Math.abs(code - codeWanted) > 1
-        ? [`${code} of ${chosen.length} examples are code, ${codeWanted} were wanted`]
+        ? [`examples of code: ${code} of ${chosen.length}, ${codeWanted} were wanted`]
         : []),
     ],
   };

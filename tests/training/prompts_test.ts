@@ -49,7 +49,7 @@ Deno.test("trainingPrompts() never trains on what it validates with", () => {
   const { train, validate, notes } = trainingPrompts(set, tokenizer, 100, settings);
   assertEquals([train.length, validate.length], [20, 10]);
   assertEquals(new Set([...train, ...validate].map(textOf)).size, 30);
-  assertEquals(notes, ["30 duplicates left out"]);
+  assertEquals(notes, ["duplicates left out: 30"]);
 });
 
 Deno.test("trainingPrompts() holds out the same examples however many it trains on", () => {
@@ -71,16 +71,16 @@ Deno.test("trainingPrompts() leaves out what is too long and counts it", () => {
   const settings = { ...SMALL, samples: 4, validate: 2, codeShare: 0 };
   const limited = trainingPrompts(set, tokenizer, 1000, { ...settings, maxPromptTokens: 20 });
   assertEquals(limited.notes, [
-    "2 prompts longer than 20 tokens left out",
-    "2 examples fewer than wanted: training on 2, validating on 2",
+    "prompts longer than 20 tokens left out: 2",
+    "examples fewer than wanted: 2; training on 2, validating on 2",
   ]);
   assert([...limited.train, ...limited.validate].every(({ ids }) => ids.length <= 20));
   // The answer and the soft tokens need room behind the prompt as well.
   const small = trainingPrompts(set, tokenizer, 60, { ...settings, responseTokens: 3, tokens: 6 });
-  assertEquals(small.notes[0], "1 prompts longer than 54 tokens left out");
+  assertEquals(small.notes[0], "prompts longer than 54 tokens left out: 1");
   const answers = { ...settings, responseTokens: 45 };
   const tight = trainingPrompts(set, tokenizer, 60, answers);
-  assertEquals(tight.notes[0], "2 prompts longer than 15 tokens left out");
+  assertEquals(tight.notes[0], "prompts longer than 15 tokens left out: 2");
   const error = assertThrows(
     () => trainingPrompts(set, tokenizer, 50, answers),
     TrainingError,
@@ -110,7 +110,7 @@ Deno.test("trainingPrompts() takes code by its share and says where it lacks", (
   assertEquals(countCode(0), [0, []]);
   assertEquals(countCode(0.1), [2, []]);
   assertEquals(countCode(0.5), [10, []]);
-  assertEquals(countCode(0.8), [10, ["10 of 20 examples are code, 16 were wanted"]]);
+  assertEquals(countCode(0.8), [10, ["examples of code: 10 of 20, 16 were wanted"]]);
 });
 
 Deno.test("trainingPrompts() takes the data's answers if asked to, cut to length", () => {
@@ -139,5 +139,5 @@ Deno.test("trainingPrompts() takes the data's answers if asked to, cut to length
       response.kind === "original" && response.ids.join() === idsOf("yes,").join()
     ),
   );
-  assertEquals(original.notes, ["1 examples have no answer of their own: the model gives it"]);
+  assertEquals(original.notes, ["examples without an answer, which the model gives: 1"]);
 });

@@ -186,8 +186,8 @@ Deno.test("trainSoftTokens() trains on what there is where the data are few or b
   const { steps } = await bench.train("soft", { data, settings, watch });
   assertEquals(steps, 1);
   assertEquals(notes.length, 2);
-  assertMatch(notes[0] ?? "", /^2 records skipped \(line 1: its prompt is not text; line 2: /);
-  assertEquals(notes[1], "5 examples fewer than wanted: training on 2, validating on 1");
+  assertMatch(notes[0] ?? "", /^records skipped: 2 \(line 1: its prompt is not text; line 2: /);
+  assertEquals(notes[1], "examples fewer than wanted: 5; training on 2, validating on 1");
   await Deno.writeTextFile(data, conversations(1));
   const one = await bench.train("one", { data, settings, watch });
   assertEquals([one.steps, one.validation], [1, undefined]);
