@@ -145,7 +145,8 @@ function judgeCommand(version: string, adapted: boolean) {
         const result = await training.catch((error) => {
           progress.clear();
           if (signal.aborted && saved() !== undefined) {
-            note(`stopped after step ${saved()}; the same command with --resume goes on`);
+            const place = saved() === 0 ? "before the first step" : `after step ${saved()}`;
+            note(`stopped ${place}; the same command with --resume goes on`);
           }
           throw error;
         });

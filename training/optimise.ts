@@ -18,7 +18,7 @@ export interface Progress {
   /** Adam's moments. */
   readonly first: Tensors;
   readonly second: Tensors;
-  /** Smoothed loss, the lowest it ever was, and the loss of the first step. */
+  /** Smoothed loss, the lowest it was since it settled, and the loss of the first step. */
   readonly smoothed: number;
   readonly lowest: number;
   readonly lossStart: number;
@@ -60,8 +60,11 @@ export interface OptimiseRequest {
   readonly signal?: AbortSignal;
 }
 
-// A run whose smoothed loss is this many times its lowest is lost.
+// A run whose smoothed loss is this many times its lowest is lost. The squared error of a short prompt
+// may be many times that of a long one: until the mean is one of many examples, more is borne.
 const DIVERGED = 4;
+const DIVERGED_EARLY = 25;
+const SETTLED = 40;
 const SMOOTHING = 0.05;
 
 /**
@@ -96,7 +99,8 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
     );
     const gradientNorm = clipByNorm(gradients, settings.clip);
     const average = step === 0 ? loss : smoothed + SMOOTHING * (loss - smoothed);
-    if (!Number.isFinite(loss + gradientNorm) || average > DIVERGED * lowest) {
+    const limit = lowest * (step < SETTLED ? DIVERGED_EARLY : DIVERGED);
+    if (!Number.isFinite(loss + gradientNorm) || average > limit) {
       await save(good);
       throw new TrainingError(
         `Cannot go on training: the loss was ${loss} at step ${step + 1}, its gradient's norm ` +
@@ -113,7 +117,7 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
     step++;
     if (step === 1) lossStart = loss;
     smoothed = average;
-    lowest = Math.min(lowest, average);
+    lowest = step === SETTLED ? average : Math.min(lowest, average);
     const seconds = (now() - begin) / 1000;
     const validation = validating ? await validationOf(request, tensors) : undefined;
     await request.onStep?.({

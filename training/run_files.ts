@@ -110,7 +110,10 @@ export async function claimRun({ state }: RunPaths): Promise<Disposable> {
     [Symbol.dispose]() {
       const isIdle = ({ name, isDirectory }: Deno.DirEntry) =>
         name === basename(lock) || isDirectory && isEmpty(join(work, name));
-      if ([...Deno.readDirSync(work)].every(isIdle)) Deno.removeSync(work, { recursive: true });
+      // Somebody may have removed the folder meanwhile.
+      if (find(work) && [...Deno.readDirSync(work)].every(isIdle)) {
+        Deno.removeSync(work, { recursive: true });
+      }
       file.close();
     },
   };

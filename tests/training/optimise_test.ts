@@ -149,6 +149,33 @@ for (
   });
 }
 
+Deno.test("optimise() goes on where short prompts lose many times what long ones do", async () => {
+  // The first examples happen to be long; then one in two is short.
+  let visits = 0;
+  const { saves, ...rest } = request({
+    run: async (...given) => {
+      const outputs = await bowl(...given);
+      visits++;
+      return { ...outputs, loss: visits > 4 && visits % 2 === 0 ? 25 : 1 };
+    },
+  });
+  const done = await optimise({ ...rest, settings: { ...rest.settings, epochs: 100 } });
+  assertEquals([done.step, saves.length], [200, 1]);
+  assert(done.smoothed > 4 && done.lowest > 4, `${done.smoothed}, ${done.lowest}`);
+});
+
+Deno.test("optimise() stops where the mean loss has grown to four times its lowest", async () => {
+  let visits = 0;
+  const { saves, ...rest } = request({
+    run: async (...given) => ({ ...await bowl(...given), loss: ++visits > 200 ? 5 : 1 }),
+  });
+  const settings = { ...rest.settings, epochs: 200 };
+  const error = await assertRejects(() => optimise({ ...rest, settings }), TrainingError);
+  const step = Number(/at step (\d+)/.exec(error.message)?.[1]);
+  // 1 + 4 · (1 − 0.95^n) is above 4 from n = 28 on.
+  assertEquals([step, saves.map((progress) => progress.step)], [128, [126]]);
+});
+
 Deno.test("optimise() stops at a gradient that is not a number", async () => {
   const { saves, ...rest } = request({
     run: async (...given) => {

@@ -87,6 +87,7 @@ Deno.test("claimRun() keeps a second run out and leaves nothing where nothing wa
     }
     assert(existsSync(paths.state));
     using _again = await claimRun(paths);
+    Deno.removeSync(`${folder}/soft.work`, { recursive: true });
   });
 });
 
