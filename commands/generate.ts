@@ -1,43 +1,32 @@
+import { PromptError } from "../runtime/errors.ts";
 import type { GenerateOptions, Generation } from "../runtime/generate.ts";
+import type { SavedCacheInfo } from "../runtime/saved_cache_file.ts";
+import type { ReadOptions, Session } from "../runtime/session.ts";
 import type { SessionStats } from "../runtime/session/stats.ts";
-import { defined } from "./_defined.ts";
+import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
+import { checkSaving, questionBelow, readDocument } from "./_document.ts";
 import { interruptible } from "./_interrupt.ts";
-import { type ModelFlags, openModel } from "./_open_model.ts";
+import { openModel } from "./_open_model.ts";
 import { formatBytes, note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
-import { type PromptFlags, readPrompt } from "./_prompt.ts";
-import { givenQuestion, promptCommand } from "./_prompt_command.ts";
-import { type EvictionFlags, readSettings } from "./_settings.ts";
+import { readPrompt } from "./_prompt.ts";
+import { givenQuestion } from "./_prompt_command.ts";
+import { readInput } from "./_read_input.ts";
+import { meanKept, summary } from "./_session_summary.ts";
+import { readSettings } from "./_settings.ts";
 import type { Subcommand } from "./_subcommand.ts";
 
-interface SamplingFlags {
-  readonly maxTokens?: number | undefined;
-  readonly temperature?: number | undefined;
-  readonly topK?: number | undefined;
-  readonly topP?: number | undefined;
-  readonly minP?: number | undefined;
-  readonly repetitionPenalty?: number | undefined;
-  readonly seed?: number | undefined;
-  readonly stop?: string[] | undefined;
-}
-
-interface GenerateFlags extends ModelFlags, PromptFlags, EvictionFlags, SamplingFlags {
+interface GenerateFlags extends AnswerFlags {
+  readonly saveCache?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
 /** `kvjudge generate`: answers a question about a long prompt. */
 export function generateCommand(): Subcommand {
-  return promptCommand("kvjudge generate")
+  return answerCommand("kvjudge generate")
     .description("Reads a prompt, evicts its KV cache and answers, as the text is made.")
-    .option("-n, --max-tokens <count:integer>", "Most tokens of the answer.")
-    .option("--temperature <value:number>", "0 takes the likeliest token, 1 samples as it is.")
-    .option("--top-k <count:integer>", "Sample from the likeliest tokens only.")
-    .option("--top-p <share:number>", "Sample from the likeliest tokens of this probability.")
-    .option("--min-p <share:number>", "Leave out tokens this much less likely than the best.")
-    .option("--repetition-penalty <factor:number>", "Above 1, seen tokens become less likely.")
-    .option("--seed <seed:integer>", "Same seed, same answer.")
-    .option("--stop <text:string>", "Text that ends the answer; may be repeated.", {
-      collect: true,
+    .option("--save-cache <file:string>", "Save what is kept of the document, for --cache.", {
+      conflicts: ["cache"],
     })
     .option("--json", "Print one JSON object: ids, text, finish_reason, stats.")
     .example("A question", 'kvjudge generate "What is the capital of France?"')
@@ -45,59 +34,112 @@ export function generateCommand(): Subcommand {
       "About a document",
       'kvjudge generate -p snapkv -b 256 -f report.txt "What did the auditors object to?"',
     )
+    .example(
+      "Read it once",
+      "kvjudge generate -p keydiff -f report.txt --save-cache report.cache",
+    )
+    .example("Ask it often", 'kvjudge generate --cache report.cache "Who signed it?"')
     .action(async function (flags, question) {
       await generate(flags, givenQuestion(this, question));
     });
 }
+
+type Options = GenerateOptions & ReadOptions;
+
+/** What is to be done in a session, told before a model is loaded for it. */
+type Plan = (session: Session, options: Options) => Promise<{
+  readonly answer?: Generation;
+  readonly saved?: SavedCacheInfo;
+}>;
 
 async function generate(flags: GenerateFlags, question: string | undefined): Promise<void> {
   const { checkGenerateOptions } = await import("../runtime/generate.ts");
   const sampling = samplingOptions(flags);
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);
-  const prompt = await readPrompt(flags, question, Deno.stdin.isTerminal());
+  const plan = await planOf(flags, question);
   await interruptible(async (signal) => {
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);
     await using session = model.session(settings);
-    const onProgress = progress.reading;
-    const answer = session.generate(prompt, { ...sampling, signal, onProgress });
-    for await (const text of answer) {
+    const { answer, saved } = await plan(session, {
+      ...sampling,
+      signal,
+      onProgress: progress.reading,
+    });
+    progress.clear();
+    if (saved && Deno.stderr.isTerminal()) note(summaryOf(saved));
+    for await (const text of answer ?? []) {
       progress.clear();
       if (!flags.json) write(text);
     }
     progress.clear();
-    if (flags.json) write(`${JSON.stringify(record(answer, session.stats()))}\n`);
-    else if (answer.text !== "" && !answer.text.endsWith("\n")) write("\n");
-    if (!flags.json && Deno.stderr.isTerminal()) note(summary(session.stats()));
+    if (flags.json) write(`${JSON.stringify(record(answer, session.stats(), saved))}\n`);
+    else if (answer && answer.text !== "" && !answer.text.endsWith("\n")) write("\n");
+    if (!flags.json && Deno.stderr.isTerminal()) note(`\n${summary(session.stats())}`);
   });
 }
 
-function samplingOptions(flags: SamplingFlags): GenerateOptions {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
-  return defined({ maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop });
+async function planOf(flags: GenerateFlags, question: string | undefined): Promise<Plan> {
+  const { cache, saveCache } = flags;
+  const terminal = Deno.stdin.isTerminal();
+  if (cache !== undefined) {
+    const asked = await questionAlone(question, terminal);
+    return async (session, options) => {
+      const { record: { told } } = await session.load(cache);
+      if (asked === undefined) return { answer: session.generate(options) };
+      const text = told.kind === "raw" ? questionBelow(asked) : asked;
+      return { answer: session.ask(text, options) };
+    };
+  }
+  if (saveCache !== undefined) {
+    await checkSaving(saveCache, flags);
+    if (question === "-" && flags.promptFile === "-") {
+      throw new PromptError(
+        "Cannot read both the document and the question from standard input: give one in another way",
+      );
+    }
+    const document = await readDocument(flags);
+    const asked = question === undefined ? undefined : await questionAlone(question, terminal);
+    return async (session, options) => {
+      await session.read(document, options);
+      const saved = await session.save(saveCache);
+      if (asked === undefined) return { saved };
+      const text = "document" in document ? asked : questionBelow(asked);
+      return { saved, answer: session.ask(text, options) };
+    };
+  }
+  const prompt = await readPrompt(flags, question, terminal);
+  return (session, options) => Promise.resolve({ answer: session.generate(prompt, options) });
 }
 
-function record(answer: Generation, stats: SessionStats): object {
+/** The question, from standard input if it is `-` or if it is not given and something is piped. */
+async function questionAlone(
+  question: string | undefined,
+  terminal: boolean,
+): Promise<string | undefined> {
+  const piped = question === "-" || (question === undefined && !terminal);
+  const text = piped ? (await readInput("-", "the question")).trim() : question;
+  if (text === "" && question === undefined) return undefined;
+  if (text?.trim() === "") {
+    throw new PromptError("Cannot ask an empty question: give one, or none to go on with a text");
+  }
+  return text;
+}
+
+function record(
+  answer: Generation | undefined,
+  stats: SessionStats,
+  saved: SavedCacheInfo | undefined,
+): object {
   const { promptTokens, ...others } = stats;
   return {
-    ids: answer.ids,
-    text: answer.text,
-    finish_reason: answer.finishReason,
+    ...(answer ? { ids: answer.ids, text: answer.text, finish_reason: answer.finishReason } : {}),
+    ...(saved ? { cache: { path: saved.path, bytes: saved.bytes, tokens: saved.tokens } } : {}),
     stats: { ...others, prompt_tokens: promptTokens },
   };
 }
 
-function summary({ kept, promptTokens, bytes, times, steps, notes }: SessionStats): string {
-  const counts = kept.flat();
-  const mean = counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length);
-  const evict = times.evidence + times.selection + times.compaction;
-  const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(2)} s`;
-  const lines = [
-    `kept ${Math.round(mean)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
-    `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}, evict ${seconds(evict)}, ` +
-    `decode ${seconds(times.decode)} (${steps} steps)`,
-    ...notes.map((text) => `note: ${text}`),
-  ];
-  return `\n${lines.join("\n")}`;
+function summaryOf({ path, bytes, tokens, kept }: SavedCacheInfo): string {
+  return `saved ${path}: ${meanKept(kept)} of ${tokens} tokens, ${formatBytes(bytes)}`;
 }

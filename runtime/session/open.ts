@@ -228,6 +228,11 @@ function openSession(
     generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
       if (isPrompt(first)) return answerPrompt(first, second);
       return answer("answer", first, async (readOptions) => {
+        if (state.told.kind === "document") {
+          throw new PromptError(
+            "Cannot answer a document without a question: ask one, or append it as a message",
+          );
+        }
         if (state.pending.length > 0) await readWhole(context(), [], readOptions);
       });
     },

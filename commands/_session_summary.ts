@@ -1,0 +1,25 @@
+import type { SessionStats } from "../runtime/session/stats.ts";
+import { formatBytes } from "./_output.ts";
+
+/** What a session did, for people: one line, and one for each note. */
+export function summary({ kept, promptTokens, bytes, times, steps, notes }: SessionStats): string {
+  const evict = times.evidence + times.selection + times.compaction;
+  const lines = [
+    `kept ${meanKept(kept)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
+    `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}, evict ${seconds(evict)}, ` +
+    `decode ${seconds(times.decode)} (${steps} steps)`,
+    ...notes.map((text) => `note: ${text}`),
+  ];
+  return lines.join("\n");
+}
+
+/** Kept tokens of a head on average. */
+export function meanKept(kept: SessionStats["kept"]): number {
+  const counts = kept.flat();
+  return Math.round(counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length));
+}
+
+/** Milliseconds as people read them. */
+export function seconds(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(2)} s`;
+}
