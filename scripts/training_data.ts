@@ -18,7 +18,14 @@ import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { writeAtomically } from "../training/atomic_file.ts";
 import { TrainingError } from "../training/errors.ts";
 import { lookups } from "./training_data/lookups.ts";
-import { asMessages, packed, type Recipe, type Single, texts } from "./training_data/recipes.ts";
+import {
+  asMessages,
+  packed,
+  questionFirst,
+  type Recipe,
+  type Single,
+  texts,
+} from "./training_data/recipes.ts";
 
 /** Tasks that only the held-out prompts come from. */
 export const HELD_OUT: ReadonlySet<string> = new Set([
@@ -106,7 +113,12 @@ async function main([source, haystack, folder, ...rest]: readonly string[]): Pro
   const records = parse(await read(source), source);
   const { train, heldOut } = trainingData(records, await read(haystack));
   await Deno.mkdir(folder, { recursive: true });
-  for (const [name, recipes] of [["train.jsonl", train], ["held_out.jsonl", heldOut]] as const) {
+  const sets = [
+    ["train.jsonl", train],
+    ["held_out.jsonl", heldOut],
+    ["held_out_front.jsonl", heldOut.map(questionFirst)],
+  ] as const;
+  for (const [name, recipes] of sets) {
     const lines = recipes.map((recipe) => `${JSON.stringify(recipe)}\n`);
     await writeAtomically(join(folder, name), new TextEncoder().encode(lines.join("")));
     console.log(`${name}: ${recipes.length} conversations`);

@@ -96,3 +96,25 @@ export function pick<T>(items: readonly T[], random: Prng): T {
   if (item !== undefined) return item;
   throw new TrainingError("Cannot make the sets: there is nothing of a kind to pick from");
 }
+
+/**
+ * The same prompt with what is asked in front of what it is about, as one message: the last turn in
+ * front of the earlier ones, the longest paragraph behind the others, or the last sentence in front.
+ */
+export function questionFirst({ source, messages }: Recipe): Recipe {
+  const last = messages.at(-1)?.content ?? "";
+  const earlier = messages.slice(0, -1).map(({ role, content }) => `${role}: ${content}`);
+  const parts = earlier.length > 0 ? [last, ...earlier] : longestLast(last);
+  return { source, messages: [{ role: "user", content: parts.join("\n\n") }] };
+}
+
+function longestLast(text: string): readonly string[] {
+  const paragraphs = text.split(/\n\s*\n/).filter((paragraph) => paragraph.trim() !== "");
+  if (paragraphs.length === 1) {
+    const sentences = text.split(/(?<=[.!?])\s+/);
+    return [sentences.at(-1) ?? "", sentences.slice(0, -1).join(" ")];
+  }
+  const longest = Math.max(...paragraphs.map(({ length }) => length));
+  const at = paragraphs.findIndex(({ length }) => length === longest);
+  return [...paragraphs.toSpliced(at, 1), ...paragraphs.slice(at, at + 1)];
+}

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { HELD_OUT, trainingData } from "../../scripts/training_data.ts";
+import { questionFirst } from "../../scripts/training_data/recipes.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { withFolder } from "../training/_folder.ts";
 
@@ -131,10 +132,10 @@ Deno.test("training_data.ts writes the same bytes again, and refuses bad files w
     assertEquals([made.code, made.err], [0, ""]);
     assertMatch(
       made.out,
-      /^train\.jsonl: \d+ conversations\nheld_out\.jsonl: \d+ conversations\n$/,
+      /^train\.jsonl: \d+ conversations\nheld_out\.jsonl: \d+ conversations\nheld_out_front\.jsonl: \d+ /,
     );
     await run(data, text, `${folder}/b`);
-    for (const name of ["train.jsonl", "held_out.jsonl"]) {
+    for (const name of ["train.jsonl", "held_out.jsonl", "held_out_front.jsonl"]) {
       const bytes = await Deno.readFile(`${folder}/a/${name}`);
       assert(bytes.length > 10_000);
       assertEquals(await Deno.readFile(`${folder}/b/${name}`), bytes);
@@ -157,4 +158,23 @@ Deno.test("training_data.ts writes the same bytes again, and refuses bad files w
     assertMatch(await refused(data, text, out), /nothing of a kind to pick from/);
     assertEquals([...Deno.readDirSync(folder)].some(({ name }) => name === "c"), false);
   });
+});
+
+Deno.test("questionFirst() puts what is asked in front of what it is about", () => {
+  const moved = (...contents: readonly string[]) => {
+    const messages = contents.map((content, index) => ({
+      role: index % 2 === 0 ? "user" as const : "assistant" as const,
+      content,
+    }));
+    const recipe = questionFirst({ source: "task", messages });
+    assertEquals([recipe.source, recipe.messages.length], ["task", 1]);
+    return recipe.messages[0]?.content;
+  };
+  assertEquals(moved("A long text.\n\nWho?\n\n- a\n- b"), "Who?\n\n- a\n- b\n\nA long text.");
+  assertEquals(moved("Who? \n\nA long text."), "Who? \n\nA long text.");
+  assertEquals(moved("One. Two is long. Who?"), "Who?\n\nOne. Two is long.");
+  assertEquals(
+    moved("First?", "Yes.", "And then?"),
+    "And then?\n\nuser: First?\n\nassistant: Yes.",
+  );
 });

@@ -1,0 +1,172 @@
+import type { Draw } from "./draw.ts";
+import { join } from "./mutate_bytes.ts";
+import type { Mutation } from "./target.ts";
+
+const encoder = new TextEncoder();
+
+/** Stands for a text that no value of JavaScript turns into. */
+const HOLE = "\u2603 hole";
+
+/** Texts that take the place of a value. */
+function hostileText(draw: Draw): string {
+  const depth = draw.pick([10, 1_000, 20_000]);
+  return draw.pick([
+    "null",
+    "true",
+    "false",
+    "0",
+    "-0",
+    "-1",
+    "1",
+    "0.5",
+    "3",
+    "255",
+    "65536",
+    "2147483648",
+    "4294967295",
+    "9007199254740991",
+    "9007199254740992",
+    "18446744073709551615",
+    "1e15",
+    "1e300",
+    "1e999",
+    "1e-320",
+    '""',
+    '"\\u0000"',
+    '"\\ud800"',
+    '"\\u001b[2J"',
+    '"__proto__"',
+    '"(?:"',
+    '"[\\\\p{L}"',
+    '"../../etc/passwd"',
+    '"{{ x"',
+    `"${"a".repeat(100_000)}"`,
+    "[]",
+    "{}",
+    "[null]",
+    "[[]]",
+    '{"__proto__": {"type": "BPE"}}',
+    '{"constructor": 1, "toString": 2, "length": -1}',
+    `[${"0,".repeat(50_000)}0]`,
+    "[".repeat(depth) + "]".repeat(depth),
+    '{"a":'.repeat(depth) + "1" + "}".repeat(depth),
+  ]);
+}
+
+interface Slot {
+  readonly parent: Record<string, unknown>;
+  readonly key: string;
+}
+
+/** Every value below a value; of long lists only the first few. */
+function slotsOf(value: unknown, found: Slot[] = []): Slot[] {
+  if (typeof value !== "object" || value === null) return found;
+  const parent = value as Record<string, unknown>;
+  for (const key of Object.keys(parent).slice(0, 64)) {
+    found.push({ parent, key });
+    slotsOf(parent[key], found);
+  }
+  return found;
+}
+
+/** Mutates the value and writes it again; what is no JSON is left alone. */
+function onValue(
+  mutate: (slots: readonly [Slot, ...Slot[]], draw: Draw) => string | void,
+): Mutation {
+  return (whole, draw) => {
+    let value: unknown;
+    try {
+      value = JSON.parse(new TextDecoder().decode(whole));
+    } catch {
+      return whole;
+    }
+    const [first, ...others] = slotsOf(value);
+    if (!first) return whole;
+    const text = mutate([first, ...others], draw);
+    const written = JSON.stringify(value);
+    return encoder.encode(text === undefined ? written : written.replace(`"${HOLE}"`, () => text));
+  };
+}
+
+const replace = onValue((slots, draw) => {
+  const { parent, key } = draw.pick(slots);
+  parent[key] = HOLE;
+  return hostileText(draw);
+});
+
+const drop = onValue((slots, draw) => {
+  const { parent, key } = draw.pick(slots);
+  if (Array.isArray(parent)) parent.splice(Number(key), 1);
+  else delete parent[key];
+});
+
+const exchange = onValue((slots, draw) => {
+  const [one, two] = [draw.pick(slots), draw.pick(slots)];
+  const kept = one.parent[one.key];
+  // A value that moved below itself could not be written.
+  if (JSON.stringify(kept).includes(JSON.stringify(two.parent[two.key]))) return;
+  one.parent[one.key] = structuredClone(two.parent[two.key]);
+});
+
+const rename = onValue((slots, draw) => {
+  const { parent, key } = draw.pick(slots);
+  if (Array.isArray(parent)) return;
+  const name = draw.pick(["__proto__", "", "constructor", key.toUpperCase(), `${key}\u0000`]);
+  Object.defineProperty(parent, name, { value: parent[key], enumerable: true });
+  delete parent[key];
+});
+
+const nudge = onValue((slots, draw) => {
+  const numbers = slots.filter(({ parent, key }) => typeof parent[key] === "number");
+  const [first, ...others] = numbers;
+  if (!first) return;
+  const { parent, key } = draw.pick([first, ...others]);
+  const value = Number(parent[key]);
+  parent[key] = draw.pick([value + 1, value - 1, -value, value * 2, value + 0.5, value * 1e9]);
+});
+
+/** Names a key twice: parsers differ in which one counts. */
+const repeatKey: Mutation = (whole, draw) => {
+  const text = new TextDecoder().decode(whole);
+  const keys = [...text.matchAll(/"([^"\\]{1,40})"\s*:/g)];
+  const key = keys[draw.below(keys.length)];
+  if (!key) return whole;
+  const at = draw.pick([key.index, text.indexOf("{") + 1]);
+  const entry = `"${key[1]}":${hostileText(draw)},`;
+  return encoder.encode(text.slice(0, at) + entry + text.slice(at));
+};
+
+const wrap: Mutation = (whole, draw) => {
+  const [before, after] = draw.pick<readonly [string, string]>([
+    ["\ufeff", ""],
+    ["[", "]"],
+    ['{"a":', "}"],
+    ["", "\u0000"],
+    ["", "}"],
+    ["// a comment\n", ""],
+    [" ".repeat(100_000), ""],
+    ["[".repeat(100_000), ""],
+  ]);
+  return join(encoder.encode(before), whole, encoder.encode(after));
+};
+
+const noUtf8: Mutation = (whole, draw) => {
+  const at = draw.below(whole.length);
+  return join(whole.subarray(0, at), Uint8Array.of(0xff, 0xc3, 0x28), whole.subarray(at));
+};
+
+/** Mutations of a text in JSON. */
+export const JSON_MUTATIONS: readonly [Mutation, ...Mutation[]] = [
+  replace,
+  replace,
+  replace,
+  replace,
+  drop,
+  exchange,
+  rename,
+  nudge,
+  nudge,
+  repeatKey,
+  wrap,
+  noUtf8,
+];
