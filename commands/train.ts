@@ -53,35 +53,45 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("-o, --out <file:string>", "Soft tokens that are made; log and figure lie beside.", {
       required: true,
     })
-    .option("--tokens <count:integer>", "Soft tokens.", { default: defaults.tokens })
-    .option("--samples <count:integer>", "Examples.", { default: defaults.samples })
-    .option("--epochs <count:integer>", "Visits of each.", { default: defaults.epochs })
+    .option("--tokens <count:integer>", "Soft tokens to train.", { default: defaults.tokens })
+    .option("--samples <count:integer>", "Examples to train on.", { default: defaults.samples })
+    .option("--epochs <count:integer>", "How often each example is visited.", {
+      default: defaults.epochs,
+    })
     .option("--batch <count:integer>", "Examples of one step.", { default: defaults.batch })
     .option("--lr <rate:number>", "Highest learning rate.", { default: defaults.rate })
-    .option("--warmup <share:number>", "Share of the steps that it rises.", {
+    .option("--warmup <share:number>", "Share of the steps in which the rate rises.", {
       default: defaults.warmup,
     })
     .option("--clip <norm:number>", "Largest norm of a gradient.", { default: defaults.clip })
-    .option("--loss <loss:loss>", "What is minimised.", { default: defaults.loss })
+    .option("--loss <loss:loss>", "Compare maps by squared error, or as distributions.", {
+      default: defaults.loss,
+    })
     .option("--average <of:average>", "Compare heads, or means of groups.", {
       default: defaults.average,
     })
     .option("--layer-weights <weights:weights>", "Weights of the layers in the loss.", {
       default: defaults.layerWeights,
     })
-    .option("--responses <whose:responses>", "Whose answers.", { default: defaults.responses })
+    .option("--responses <whose:responses>", "The model's own answers, or the data's.", {
+      default: defaults.responses,
+    })
     .option("--response-tokens <count:integer>", "Most tokens of an answer.", {
       default: defaults.responseTokens,
     })
     .option("--max-prompt-tokens <count:integer>", "Longer prompts are left out.", {
       default: defaults.maxPromptTokens,
     })
-    .option("--code-share <share:number>", "Share of code.", { default: defaults.codeShare })
-    .option("--init <from:string>", "random, words, or a file of soft tokens.", {
+    .option("--code-share <share:number>", "Share of the examples that is code.", {
+      default: defaults.codeShare,
+    })
+    .option("--init <from:string>", "Start: random, words, or a file of soft tokens.", {
       default: defaults.initial,
     })
-    .option("--seed <seed:integer>", "Seed of every choice.", { default: defaults.seed })
-    .option("--validate <count:integer>", "Examples held out.", { default: defaults.validate })
+    .option("--seed <seed:integer>", "Seed of every random choice.", { default: defaults.seed })
+    .option("--validate <count:integer>", "Examples held out to measure hit rates.", {
+      default: defaults.validate,
+    })
     .option("--validate-every <steps:integer>", "Steps between validations.", { default: 100 })
     .option("--save-every <steps:integer>", "Steps between savings.", { default: 25 })
     .option("--rank <rank:integer>", "Rank of the adapters; 4 if absent.", own)
