@@ -1,10 +1,12 @@
 import { Command } from "@cliffy/command";
+import type { PluginReport } from "../plugins/conformance/check_plugin.ts";
 import type { PolicyEntry } from "../policies/create.ts";
 import { registry } from "../policies/registry.ts";
-import { write } from "./_output.ts";
+import { PolicyError } from "../runtime/errors.ts";
+import { note, write } from "./_output.ts";
 import type { Subcommand } from "./_subcommand.ts";
 
-/** `kvjudge policies`: lists the policies. */
+/** `kvjudge policies`: lists the policies, checks one. */
 export function policiesCommand(): Subcommand {
   return new Command()
     .name("kvjudge policies")
@@ -15,7 +17,48 @@ export function policiesCommand(): Subcommand {
     .action(({ json }) => {
       const entries = Object.values(registry);
       write(json ? `${JSON.stringify(entries.map(record))}\n` : entries.map(show).join("\n"));
-    });
+    })
+    .command(
+      "check",
+      new Command()
+        .description(
+          "Checks that a policy does what every policy must: a file, a URL or a name, with options " +
+            "in parentheses as in './mine.ts(share=0.5)'.",
+        )
+        .arguments("<policy:string>")
+        .option("--trust", "Run a policy from a URL without a sandbox, with every permission.")
+        .option("--json", "Print one JSON object.")
+        .example("A policy of your own", "kvjudge policies check ./my_policy.ts")
+        .action(({ trust = false, json = false }, policy) => check(policy, trust, json)),
+    );
+}
+
+/** Prints what a policy breaks, and fails if that is anything. */
+async function check(source: string, trust: boolean, json: boolean): Promise<void> {
+  const { openPolicy } = await import("../plugins/load_policy.ts");
+  const { checkPlugin } = await import("../plugins/conformance/check_plugin.ts");
+  const onPrint = (line: string) => note(`policy: ${line}`);
+  await using opened = await openPolicy(source, { trust, onPrint });
+  const report = await checkPlugin(opened.create);
+  write(json ? `${JSON.stringify(report)}\n` : showReport(report));
+  const broken = report.results.filter(({ outcome }) => outcome === "broken").length;
+  if (broken === 0) return;
+  throw new PolicyError(
+    `Policy '${report.name}' breaks ${broken} of ${report.results.length} checks; mend what is ` +
+      "marked as broken and check again",
+  );
+}
+
+function showReport({ name, kind, evidence, results }: PluginReport): string {
+  const told = new Set<string>();
+  const lines = results.map(({ title, outcome, problem }) => {
+    const line = `  ${outcome.padEnd(6)}  ${title}`;
+    if (problem === undefined) return line;
+    const text = told.has(problem) ? "as above" : problem;
+    told.add(problem);
+    return `${line}\n          ${text}`;
+  });
+  return [`${name}: ${kind}, evidence ${evidence}`, ...lines, ""].join("\n");
 }
 
 function record({ load: _load, ...entry }: PolicyEntry): object {

@@ -59,40 +59,68 @@ export async function loadPolicy(
   source: string | URL,
   options: LoadPolicyOptions = {},
 ): Promise<LoadedPolicy> {
+  await using opened = new AsyncDisposableStack();
+  const { create } = opened.use(await openPolicy(source, options));
+  const policy = await create();
+  const kept = opened.move();
+  return { policy, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** The factory of a policy, and the processes that it runs in. */
+export interface OpenedPolicy extends AsyncDisposable {
+  /** Makes the policy, with further options if wanted. */
+  readonly create: PolicyFactory;
+}
+
+/**
+ * Finds what {@linkcode loadPolicy} makes a policy with.
+ *
+ * @throws {OptionError} If there is no such policy, or the expression is broken.
+ * @throws {PolicyError} If a plugin cannot be loaded.
+ */
+export async function openPolicy(
+  source: string | URL,
+  settings: LoadPolicyOptions = {},
+): Promise<OpenedPolicy> {
   const expression = source instanceof URL
     ? { text: source.href, source: source.href, options: {}, called: false }
     : parseExpression(source);
-  if (options.options !== undefined && expression.called) {
+  if (settings.options !== undefined && expression.called) {
     throw new OptionError(
       `Cannot give options to '${expression.text}' twice: write them in its parentheses, or apart`,
     );
   }
   await using opened = new AsyncDisposableStack();
-  const policy = await make(
-    { ...expression, options: options.options ?? expression.options },
-    options,
+  const create = await open(
+    { ...expression, options: settings.options ?? expression.options },
+    settings,
     opened,
   );
   const kept = opened.move();
-  return { policy, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { create, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-async function make(
-  expression: Omit<PolicyExpression, "options"> & { readonly options: object },
+/** A policy as it is written; its options may be any object. */
+type Written = Omit<PolicyExpression, "options"> & { readonly options: object };
+
+async function open(
+  written: Written,
   settings: LoadPolicyOptions,
   opened: AsyncDisposableStack,
-): Promise<Policy> {
-  const { source, inner, options } = expression;
-  const create = await findFactory(expression, settings, opened);
+): Promise<PolicyFactory> {
+  const { source, inner, options } = written;
+  const create = await findFactory(written, settings, opened);
   if (inner !== undefined && "inner" in options) {
     throw new OptionError(`Cannot give option 'inner' of '${source}' twice`);
   }
-  const innerPolicy = inner && await make(inner, settings, opened);
-  return await create({ ...options, ...(innerPolicy ? { inner: innerPolicy } : {}) });
+  const wrapped = inner && { inner: await (await open(inner, settings, opened))() };
+  // What is no object of options is for the policy to refuse.
+  return async (more) =>
+    await create(Array.isArray(more) ? more : { ...options, ...wrapped, ...more });
 }
 
 async function findFactory(
-  { source, inner, options }: Omit<PolicyExpression, "options"> & { readonly options: object },
+  { source, inner, options }: Written,
   settings: LoadPolicyOptions,
   opened: AsyncDisposableStack,
 ): Promise<PolicyFactory> {
@@ -110,7 +138,7 @@ async function findFactory(
     const given = inner !== undefined || Object.keys(options).length > 0;
     // Defaults and options may not go together.
     const defaults = given ? {} : settings.defaults?.[found.name];
-    return (own) => create({ ...defaults, ...own });
+    return async (own) => await create(Array.isArray(own) ? own : { ...defaults, ...own });
   }
   if (place.kind === "file" || settings.trust === true) return await importPlugin(place.url);
   const { timeLimit = TIME_LIMIT, memoryLimit = MEMORY_LIMIT, onPrint = () => {} } = settings;

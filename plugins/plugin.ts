@@ -1,9 +1,9 @@
-import type { MaybePromise, Policy } from "../policies/policy.ts";
+import type { Policy } from "../policies/policy.ts";
 import { PolicyError } from "../runtime/errors.ts";
 import { checkPolicy } from "./check_policy.ts";
 
 /** Makes a policy: the default export of a plugin. A wrapper finds its policy in `options.inner`. */
-export type PolicyFactory = (options?: object) => MaybePromise<Policy>;
+export type PolicyFactory = (options?: object) => Promise<Policy>;
 
 /**
  * What a plugin module exports, as a factory.

@@ -68,7 +68,7 @@ export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
     evidence: { kind: "none" },
     protect(keep, length) {
       const first = Math.min(sinks, keep);
-      const tail = length - judgedEnd(length, settings);
+      const tail = Math.max(0, length - judgedEnd(length, settings));
       return { sinks: first, recent: Math.min(tail, keep - first) };
     },
     async score(layer) {

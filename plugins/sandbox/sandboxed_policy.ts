@@ -40,7 +40,6 @@ export async function openSandbox(request: SandboxRequest): Promise<SandboxedPlu
         if (found !== undefined) throw noFactory(href, found);
         return localPolicy(policy, { sandbox, lent, href });
       } catch (cause) {
-        await sandbox[Symbol.asyncDispose]();
         if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
         const reason = cause instanceof Error ? cause.message : String(cause);
         throw new PolicyError(`Cannot make the policy of ${href}: ${reason}`, { cause });

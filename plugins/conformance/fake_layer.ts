@@ -1,0 +1,112 @@
+import type { ExpectedLogits, LayerView } from "../../policies/policy.ts";
+import { EvidenceError } from "../../runtime/errors.ts";
+
+/** What a fake layer is made of. */
+export interface FakeLayer {
+  readonly layer?: number;
+  readonly layers?: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly length: number;
+  readonly keys?: Float32Array;
+  readonly values?: Float32Array;
+  /** `[heads × length]`; absent: the policy declared no evidence. */
+  readonly attention?: Float32Array;
+  /** Absent: the policy declared other evidence. */
+  readonly expected?: ExpectedLogits;
+  /** `[kvHeads × length]`. @default {0, 1, 2 … for each head} */
+  readonly positions?: Int32Array;
+}
+
+/**
+ * A layer in plain arrays. It hands out the arrays themselves, so that one sees when a policy
+ * writes into them.
+ */
+export function fakeLayer(fake: FakeLayer): LayerView {
+  const { heads, kvHeads, headDim, length, attention } = fake;
+  const size = length * kvHeads * headDim;
+  const { keys = new Float32Array(size), values = new Float32Array(size) } = fake;
+  const positions = fake.positions ??
+    Int32Array.from({ length: kvHeads * length }, (_, index) => index % length);
+  const received = () =>
+    attention === undefined
+      ? Promise.reject(new EvidenceError("The fake layer has no attention"))
+      : Promise.resolve(attention);
+  return {
+    layer: fake.layer ?? 0,
+    layers: fake.layers ?? 1,
+    heads,
+    kvHeads,
+    headDim,
+    length,
+    positions,
+    keys: () => Promise.resolve(keys),
+    values: () => Promise.resolve(values),
+    attention: received,
+    expectedLogits: () =>
+      fake.expected
+        ? Promise.resolve(fake.expected)
+        : Promise.reject(new EvidenceError("The fake layer has no statistics")),
+    similarity: (kvHead, tokens) => Promise.resolve(cosines(keys, kvHead, tokens, fake)),
+    groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
+  };
+}
+
+/** Cosines between keys of a KV head in double precision, `[tokens × length]`. */
+export function cosines(
+  keys: Float32Array,
+  kvHead: number,
+  tokens: Int32Array,
+  { kvHeads, headDim, length }: Pick<FakeLayer, "kvHeads" | "headDim" | "length">,
+): Float32Array {
+  const keyOf = (token: number) => {
+    const start = (token * kvHeads + kvHead) * headDim;
+    return Float64Array.from(keys.subarray(start, start + headDim));
+  };
+  const product = (a: Float64Array, b: Float64Array) =>
+    a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
+  return Float32Array.from({ length: tokens.length * length }, (_, index) => {
+    const [a, b] = [keyOf(tokens[Math.floor(index / length)] ?? NaN), keyOf(index % length)];
+    const scale = Math.sqrt(product(a, a) * product(b, b));
+    return scale > 0 ? product(a, b) / scale : 0;
+  });
+}
+
+/** Mean of `[heads × length]` over the query heads of each group: `[kvHeads × length]`. */
+export function meanOfGroups(
+  attention: Float32Array,
+  heads: number,
+  kvHeads: number,
+): Float32Array {
+  const length = attention.length / heads;
+  const size = heads / kvHeads;
+  return Float32Array.from({ length: kvHeads * length }, (_, index) => {
+    const group = Math.floor(index / length);
+    let sum = 0;
+    for (let head = group * size; head < (group + 1) * size; head++) {
+      sum += attention[head * length + index % length] ?? NaN;
+    }
+    return sum / size;
+  });
+}
+
+/** A layer of noise: rows of attention sum to 1, the same seed gives the same layer. */
+export function noiseLayer(
+  fake: Omit<FakeLayer, "keys" | "values" | "attention" | "expected"> & { seed: number },
+): LayerView {
+  const { heads, kvHeads, headDim, length, seed } = fake;
+  let state = seed >>> 0;
+  const noise = (count: number) =>
+    Float32Array.from({ length: count }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state / 2 ** 32;
+    });
+  const attention = noise(heads * length).map((value, index, all) => {
+    const start = index - index % length;
+    return value / all.subarray(start, start + length).reduce((sum, one) => sum + one, 0);
+  });
+  const size = length * kvHeads * headDim;
+  const expected = { mean: noise(heads * length), variance: noise(heads * length) };
+  return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention, expected });
+}
