@@ -70,6 +70,22 @@ function tokensOf(budget: UniformBudget, length: number, config: ModelConfig): n
   return keepCount(length, budget, config);
 }
 
+/** What was kept in all, in lines for people. */
+export function summary(explanation: Explanation): string[] {
+  const { tokens, layers, bytes, policy, model } = explanation;
+  const heads = layers.flatMap((layer) => layer.heads);
+  const { common, disputed } = agreement(explanation);
+  const counts = heads.map(({ kept }) => kept.length);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return [
+    `${policy} on ${model}: ${tokens} tokens, ${layers.length} layers, ${heads.length} KV heads`,
+    `cache: ${formatBytes(bytes.before)} before, ${formatBytes(bytes.after)} after`,
+    `kept by each head: ${least === most ? most : `${least} to ${most}`}`,
+    `kept by all heads: ${common.length}${common.length > 0 ? ` (${ranges(common)})` : ""}`,
+    `kept by some: ${disputed.length}, by none: ${tokens - common.length - disputed.length}`,
+  ];
+}
+
 /** Tokens that are listed as text. */
 const LISTED = 20;
 
@@ -79,32 +95,39 @@ const LISTED = 20;
  * @param textOf Text of the token at a position.
  */
 export function showExplanation(explanation: Explanation, textOf: (at: number) => string): string {
-  const { tokens, layers, bytes, policy, model } = explanation;
-  const heads = layers.flatMap((layer) => layer.heads);
-  const votes = new Array<number>(tokens).fill(0);
-  for (const { kept } of heads) kept.forEach((at) => votes[at] = (votes[at] ?? 0) + 1);
-  const counts = heads.map(({ kept }) => kept.length);
-  const [least, most] = [Math.min(...counts), Math.max(...counts)];
-  const positions = votes.map((_, at) => at);
-  const common = positions.filter((at) => votes[at] === heads.length);
-  const disputed = positions
-    .map((at) => ({ at, count: votes[at] ?? 0 }))
-    .filter(({ count }) => count > 0 && count < heads.length)
-    .sort((a, b) => b.count - a.count || a.at - b.at);
+  const heads = explanation.layers.reduce((sum, layer) => sum + layer.heads.length, 0);
+  const { disputed } = agreement(explanation);
   return [
-    `${policy} on ${model}: ${tokens} tokens, ${layers.length} layers, ${heads.length} KV heads`,
-    `cache: ${formatBytes(bytes.before)} before, ${formatBytes(bytes.after)} after`,
-    `kept by each head: ${least === most ? most : `${least} to ${most}`}`,
-    `kept by all heads: ${common.length}${common.length > 0 ? ` (${ranges(common)})` : ""}`,
-    `kept by some: ${disputed.length}, by none: ${tokens - common.length - disputed.length}`,
+    ...summary(explanation),
     ...disputed.length > 0 ? ["", "share  position  kept by some, most first"] : [],
     ...disputed.slice(0, LISTED).map(({ at, count }) => {
-      const share = `${Math.round(100 * count / heads.length)}%`.padStart(5);
+      const share = `${Math.round(100 * count / heads)}%`.padStart(5);
       return `${share}  ${String(at).padStart(8)}  ${textOf(at)}`;
     }),
     ...disputed.length > LISTED ? ["--json lists them all, head by head."] : [],
     "",
   ].join("\n");
+}
+
+/** Positions that all heads keep, ascending, and those that some do, most first. */
+function agreement(explanation: Explanation) {
+  const heads = explanation.layers.reduce((sum, layer) => sum + layer.heads.length, 0);
+  const votes = Array.from(votesOf(explanation), (count, at) => ({ at, count }));
+  return {
+    common: votes.filter(({ count }) => count === heads).map(({ at }) => at),
+    disputed: votes
+      .filter(({ count }) => count > 0 && count < heads)
+      .sort((a, b) => b.count - a.count || a.at - b.at),
+  };
+}
+
+/** How many heads keep each token. */
+export function votesOf({ tokens, layers }: Explanation): Uint32Array {
+  const votes = new Uint32Array(tokens);
+  for (const { heads } of layers) {
+    for (const { kept } of heads) kept.forEach((at) => votes[at] = (votes[at] ?? 0) + 1);
+  }
+  return votes;
 }
 
 /** Ascending positions as `0-3, 17`. */

@@ -1,14 +1,17 @@
-import { explain, showExplanation } from "./_explanation.ts";
+import { explain, showExplanation, summary } from "./_explanation.ts";
 import { interruptible } from "./_interrupt.ts";
 import { type ModelFlags, openModel } from "./_open_model.ts";
-import { write } from "./_output.ts";
+import { formatBytes, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";
 import { givenQuestion, promptCommand } from "./_prompt_command.ts";
 import { type EvictionFlags, readSettings } from "./_settings.ts";
 import type { Subcommand } from "./_subcommand.ts";
+import { checkChoice, chosen, type HeadChoice } from "./explain/_choice.ts";
 
-interface ExplainFlags extends ModelFlags, PromptFlags, EvictionFlags {
+interface ExplainFlags extends ModelFlags, PromptFlags, EvictionFlags, HeadChoice {
+  readonly html?: string | undefined;
+  readonly whole?: boolean | undefined;
   readonly json?: boolean | undefined;
   readonly scores?: boolean | undefined;
   readonly logits?: boolean | undefined;
@@ -17,10 +20,23 @@ interface ExplainFlags extends ModelFlags, PromptFlags, EvictionFlags {
 /** `kvjudge explain`: which tokens a policy keeps. */
 export function explainCommand(): Subcommand {
   return promptCommand("kvjudge explain")
-    .description("Reads a prompt and shows which tokens a policy keeps, in each layer and head.")
+    .description(
+      "Reads a prompt and shows which tokens a policy keeps, in each layer and head. On a terminal " +
+        "it shows the text, shaded by the share of heads that keep a token.",
+    )
+    .option("--layer <layer:integer>", "Only this layer, from 0.", { conflicts: ["json"] })
+    .option("--head <head:integer>", "Only this KV head, from 0.", { conflicts: ["json"] })
+    .option("--whole", "Show a long text whole, also where no head keeps anything.", {
+      conflicts: ["json", "html"],
+    })
+    .option("--html <file:string>", "Write one page to open in a browser.", { conflicts: ["json"] })
     .option("--json", "Print one JSON object with the kept positions of every head.")
     .option("--scores", "Add the policy's score of each token.", { depends: ["json"] })
     .option("--logits", "Add the logits of the last prompt token.", { depends: ["json"] })
+    .example(
+      "A page with the text and a picture of every head",
+      "kvjudge explain -p snapkv -b 256 -f report.txt --html report.html",
+    )
     .example("Against another implementation", "kvjudge explain --json --ids-file ids.json -p h2o")
     .action(async function (flags, question) {
       await run(flags, givenQuestion(this, question));
@@ -28,16 +44,22 @@ export function explainCommand(): Subcommand {
 }
 
 async function run(flags: ExplainFlags, question: string | undefined): Promise<void> {
-  const { scores = false, logits = false, json = false } = flags;
+  const { scores = false, logits = false, json = false, html } = flags;
   const settings = await readSettings(flags);
   const prompt = await readPrompt(flags, question, Deno.stdin.isTerminal());
+  const page = html === undefined ? undefined : await import("./explain/page/write.ts");
+  if (html !== undefined) await page?.checkTarget(html);
   await interruptible(async (signal) => {
     const { promptIds } = await import("../runtime/prompt.ts");
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);
+    checkChoice(flags, model.config);
     await using session = model.session(settings);
     const ids = promptIds(prompt, model.tokenizer);
-    const reading = await session.read({ ids }, { scores, signal, onProgress: progress.reading });
+    const reading = await session.read(
+      { ids },
+      { scores: scores || page !== undefined, signal, onProgress: progress.reading },
+    );
     progress.clear();
     const explanation = explain({
       ...settings,
@@ -47,7 +69,34 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
       scores,
       logits,
     });
-    const textOf = (at: number) => JSON.stringify(model.tokenizer.decode(ids.slice(at, at + 1)));
-    write(json ? `${JSON.stringify(explanation)}\n` : showExplanation(explanation, textOf));
+    if (json) return write(`${JSON.stringify(explanation)}\n`);
+    const { tokenizer } = model;
+    const view = chosen(explanation, flags);
+    if (html !== undefined && page !== undefined) {
+      const { scores } = reading;
+      const bytes = await page.writePage(html, {
+        explanation,
+        choice: flags,
+        ids,
+        tokenizer,
+        scores,
+      });
+      const wrote = `Wrote ${html} (${formatBytes(bytes)}): open it in a browser.`;
+      return write([...summary(view), wrote, ""].join("\n"));
+    }
+    if (Deno.stdout.isTerminal() || forcesColor()) {
+      const { terminalSettings, shadedText } = await import("./explain/_terminal.ts");
+      const { pieces } = await import("./explain/_pieces.ts");
+      const text = shadedText(view, pieces(ids, tokenizer), terminalSettings(flags.whole));
+      return write([text, ...summary(view), ""].join("\n"));
+    }
+    const textOf = (at: number) => JSON.stringify(tokenizer.decode(ids.slice(at, at + 1)));
+    write(showExplanation(view, textOf));
   });
+}
+
+/** Whether the user wants colours where the output is no terminal, as for `less -R`. */
+function forcesColor(): boolean {
+  const value = Deno.env.get("FORCE_COLOR");
+  return value !== undefined && !["", "0", "false"].includes(value) && !Deno.noColor;
 }
