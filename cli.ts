@@ -1,5 +1,5 @@
 /**
- * The command line: `kvjudge generate`, `explain`, `eval`, `policies`, `models`.
+ * The command line: `kvjudge generate`, `chat`, `explain`, `eval`, `policies`, `models`.
  *
  * @module
  */
@@ -19,6 +19,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   generate: {
     description: "Answer a question about a long prompt.",
     load: async () => (await import("./commands/generate.ts")).generateCommand(),
+  },
+  chat: {
+    description: "Talk, about a document or what comes.",
+    load: async () => (await import("./commands/chat.ts")).chatCommand(),
   },
   explain: {
     description: "Show which tokens a policy keeps.",

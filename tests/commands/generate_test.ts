@@ -254,3 +254,74 @@ Deno.test("kvjudge generate refuses text where the checkpoint has no tokenizer",
   assertEquals(code, 2);
   assertMatch(err, /^error: [^\n]*tokenizer[^\n]*\n$/);
 });
+
+Deno.test("kvjudge generate --save-cache reads a document once, --cache asks it token for token", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 4096);
+  const document = `${home.path}/document.txt`;
+  const cache = `${home.path}/document.cache`;
+  await Deno.writeTextFile(document, "Mill Lane has twelve houses and an inn.\n".repeat(20));
+  const env = { KVJUDGE_HOME: home.path };
+  const args = ["-m", model, "-n", "6"];
+  const read = ["-f", document, "-p", "knorm", "-b", "40", "--save-cache", cache];
+  const both = await answer([...args, ...read, "How many houses?"], { env });
+  const size = (await Deno.stat(cache)).size;
+  // 2 layers × 1 head × (16 + 16 numbers and a position) × 4 bytes, 40 times, and the text.
+  assert(size > 40 * 264, `${size}`);
+  const asked = await answer([...args, "--cache", cache, "How many houses?"], { env });
+  assertEquals([asked.ids, asked.text], [both.ids, both.text]);
+  assertEquals(asked.stats.kept, both.stats.kept);
+  const piped = await answer([...args, "--cache", cache], { env, stdin: "How many houses?\n" });
+  assertEquals(piped.ids, both.ids);
+  const { prefilled, prompt_tokens } = asked.stats as unknown as Record<string, number>;
+  assert((prefilled ?? NaN) < 40 && (prompt_tokens ?? NaN) > 200, `${prefilled}, ${prompt_tokens}`);
+  await Deno.remove(cache);
+  const saved = await runCli(["generate", ...args, ...read], { env });
+  assertEquals(saved, { code: 0, out: "", err: "" });
+  assertEquals(
+    (await answer([...args, "--cache", cache, "How many houses?"], { env })).ids,
+    both.ids,
+  );
+  const unasked = await runCli(["generate", ...args, "--cache", cache], { env });
+  assertEquals([unasked.code, unasked.out], [2, ""]);
+  assertMatch(unasked.err, /^error: Cannot answer a document without a question: [^\n]+\n$/);
+});
+
+Deno.test("kvjudge generate --save-cache and --cache go on with raw text and token ids", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 4096);
+  const cache = `${home.path}/text.cache`;
+  const file = `${home.path}/text.txt`;
+  await Deno.writeTextFile(file, "Mill Lane has twelve houses.\n");
+  const env = { KVJUDGE_HOME: home.path };
+  const args = ["-m", model, "-n", "6"];
+  await answer([...args, "--raw", "-f", file, "--save-cache", cache], { env });
+  const asked = await answer([...args, "--cache", cache, "How many?"], { env });
+  const once = await answer([...args, "--raw", "-f", file, "How many?"], { env });
+  assertEquals(asked.ids, once.ids);
+  await answer([...args, "--ids-file", "-", "--save-cache", cache], { env, stdin: "[5, 6, 7]" });
+  const more = await answer([...args, "--cache", cache], { env });
+  const ids = await answer([...args, "--ids-file", "-"], { env, stdin: "[5, 6, 7]" });
+  assertEquals(more.ids, ids.ids);
+});
+
+const savingMistakes: readonly [string, string[], RegExp][] = [
+  ["a cache without a document", ["--save-cache", "x.cache", "Why?"], /without a document/],
+  [
+    "a place that is not there",
+    ["-f", "deno.json", "--save-cache", "no/such/x.cache"],
+    /Cannot write no\/such\/x\.cache: its folder does not exist/,
+  ],
+  ["both", ["--cache", "a", "--save-cache", "b"], /"--(save-)?cache"/],
+  ["a cache beside a document", ["--cache", "a", "-f", "b", "x"], /"--cache"/],
+  ["an empty question to a cache", ["--cache", "a", " "], /Cannot ask an empty question/],
+];
+
+for (const [what, args, message] of savingMistakes) {
+  Deno.test(`kvjudge generate refuses ${what} before it loads a model`, async () => {
+    const { code, out, err } = await runCli(["generate", "-m", "./no-model", ...args]);
+    assertEquals([code, out], [2, ""]);
+    assertMatch(err, /^error: [^\n]+\n(hint: [^\n]+\n)?$/);
+    assertMatch(err, message);
+  });
+}
