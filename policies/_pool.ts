@@ -13,16 +13,18 @@ export interface PoolOptions {
   readonly end: number;
 }
 
-/** The options that every pooling policy has. */
-export const poolingOptions = {
-  kernel: integer({
-    least: 1,
-    odd: true,
-    default: 7,
-    about: "tokens that are pooled together",
-  }),
-  pooling: choice({ words: ["max", "avg"], default: "max", about: "how they are pooled" }),
-} as const;
+/** The options that every pooling policy has, with its own defaults. */
+export function poolingOptions(kernel: number, pooling: Pooling) {
+  return {
+    kernel: integer({
+      least: 1,
+      odd: true,
+      default: kernel,
+      about: "tokens that are pooled together",
+    }),
+    pooling: choice({ words: ["max", "avg"], default: pooling, about: "how they are pooled" }),
+  } as const;
+}
 
 /**
  * One-dimensional pooling over the tokens of each head, stride 1, same length.

@@ -27,13 +27,13 @@ export interface SoftJudgeOptions {
   /**
    * Tokens that are pooled together, odd.
    *
-   * @default {7}
+   * @default {5}
    */
   readonly kernel?: number;
   /**
    * How they are pooled.
    *
-   * @default {"max"}
+   * @default {"avg"}
    */
   readonly pooling?: Pooling;
 }
@@ -46,7 +46,7 @@ export const softJudgeOptions: PolicyAbout<SoftJudgeOptions>["options"] = {
     default: 32,
     about: "last prompt tokens that are always kept",
   }),
-  ...poolingOptions,
+  ...poolingOptions(5, "avg"),
 };
 
 /**

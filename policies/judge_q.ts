@@ -22,7 +22,9 @@ export const about: PolicyAbout<JudgeQOptions> = {
  *
  * Paper: https://arxiv.org/abs/2509.10798
  *
- * Differs from the paper: a KV head's score is the mean over its group of query heads. Where no
+ * Differs from the paper: a KV head's score is the mean over its group of query heads; scores are
+ * pooled by an average of 5 tokens, which gave the most right answers on questions set aside for that
+ * choice (`docs/training.md`). Where no
  * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
  * quality is not the paper's, and the session's notes say so.
  *
@@ -35,7 +37,7 @@ export const about: PolicyAbout<JudgeQOptions> = {
  * import { assertEquals } from "@std/assert";
  *
  * const { options } = judgeQ({ softTokens: "soft.safetensors", window: 16 });
- * assertEquals(options, { softTokens: "soft.safetensors", window: 16, kernel: 7, pooling: "max" });
+ * assertEquals(options, { softTokens: "soft.safetensors", window: 16, kernel: 5, pooling: "avg" });
  * ```
  */
 export function judgeQ(options: JudgeQOptions = {}): ScorerPolicy {

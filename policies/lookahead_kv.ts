@@ -41,7 +41,7 @@ export const about: PolicyAbout<LookaheadKvOptions> = {
  *   softTokens: "lookahead.safetensors",
  *   window: 32,
  *   kernel: 1,
- *   pooling: "max",
+ *   pooling: "avg",
  * });
  * ```
  */

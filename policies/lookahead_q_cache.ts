@@ -52,7 +52,7 @@ export const about: PolicyAbout<LookaheadQCacheOptions> = {
       about: "window of the SnapKV draft; with plus it also judges and is always kept",
     }),
     plus: flag({ default: false, about: "whether the last prompt queries judge too (LAQ++)" }),
-    ...poolingOptions,
+    ...poolingOptions(7, "max"),
   },
 };
 

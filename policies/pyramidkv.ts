@@ -52,7 +52,7 @@ export const about: PolicyAbout<PyramidKvOptions> = {
       default: 32,
       about: "last prompt tokens: their queries judge the others, and they are always kept",
     }),
-    ...poolingOptions,
+    ...poolingOptions(7, "max"),
     beta: number({
       least: 1,
       default: 20,

@@ -72,8 +72,8 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
-      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
-      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
     ],
     load: () => import("./judge_q.ts"),
   },
@@ -112,8 +112,8 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
-      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
-      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
     ],
     load: () => import("./lookahead_kv.ts"),
   },

@@ -36,7 +36,7 @@ export const about: PolicyAbout<SnapKvOptions> = {
       default: 32,
       about: "last prompt tokens: their queries judge the others, and they are always kept",
     }),
-    ...poolingOptions,
+    ...poolingOptions(7, "max"),
   },
 };
 

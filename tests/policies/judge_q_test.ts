@@ -46,7 +46,7 @@ Deno.test("judgeQ() averages the group, then pools all tokens", async () => {
   const attention = new Float32Array([4, 0, 0, 2, 0, 0, 0, 6]);
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention });
   assertEquals(
-    await judgeQ({ kernel: 3, window: 2 }).score(layer),
+    await judgeQ({ kernel: 3, pooling: "max", window: 2 }).score(layer),
     new Float32Array([2, 2, 4, 4]),
   );
   assertEquals(
