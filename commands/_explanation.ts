@@ -78,12 +78,17 @@ export function summary(explanation: Explanation): string[] {
   const counts = heads.map(({ kept }) => kept.length);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];
   return [
-    `${policy} on ${model}: ${tokens} tokens, ${layers.length} layers, ${heads.length} KV heads`,
+    `${policy} on ${model}: ${tokens} tokens, ${counted(layers.length, "layer")}, ` +
+    counted(heads.length, "KV head"),
     `cache: ${formatBytes(bytes.before)} before, ${formatBytes(bytes.after)} after`,
     `kept by each head: ${least === most ? most : `${least} to ${most}`}`,
     `kept by all heads: ${common.length}${common.length > 0 ? ` (${ranges(common)})` : ""}`,
     `kept by some: ${disputed.length}, by none: ${tokens - common.length - disputed.length}`,
   ];
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Tokens that are listed as text. */

@@ -7,7 +7,7 @@ import { type PromptFlags, readPrompt } from "./_prompt.ts";
 import { givenQuestion, promptCommand } from "./_prompt_command.ts";
 import { type EvictionFlags, readSettings } from "./_settings.ts";
 import type { Subcommand } from "./_subcommand.ts";
-import { checkChoice, chosen, type HeadChoice } from "./explain/_choice.ts";
+import { checkChoice, chosen, type HeadChoice, nameChoice } from "./explain/_choice.ts";
 
 interface ExplainFlags extends ModelFlags, PromptFlags, EvictionFlags, HeadChoice {
   readonly html?: string | undefined;
@@ -72,6 +72,7 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
     if (json) return write(`${JSON.stringify(explanation)}\n`);
     const { tokenizer } = model;
     const view = chosen(explanation, flags);
+    const lines = [...nameChoice(flags), ...summary(view)];
     if (html !== undefined && page !== undefined) {
       const { scores } = reading;
       const bytes = await page.writePage(html, {
@@ -82,16 +83,16 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
         scores,
       });
       const wrote = `Wrote ${html} (${formatBytes(bytes)}): open it in a browser.`;
-      return write([...summary(view), wrote, ""].join("\n"));
+      return write([...lines, wrote, ""].join("\n"));
     }
     if (Deno.stdout.isTerminal() || forcesColor()) {
       const { terminalSettings, shadedText } = await import("./explain/_terminal.ts");
       const { pieces } = await import("./explain/_pieces.ts");
       const text = shadedText(view, pieces(ids, tokenizer), terminalSettings(flags.whole));
-      return write([text, ...summary(view), ""].join("\n"));
+      return write([text, ...lines, ""].join("\n"));
     }
     const textOf = (at: number) => JSON.stringify(tokenizer.decode(ids.slice(at, at + 1)));
-    write(showExplanation(view, textOf));
+    write([...nameChoice(flags), showExplanation(view, textOf)].join("\n"));
   });
 }
 

@@ -39,6 +39,13 @@ export function chosen(explanation: Explanation, { layer, head }: HeadChoice): E
   };
 }
 
+/** What is looked at, in words; nothing where it is everything. */
+export function nameChoice({ layer, head }: HeadChoice): string[] {
+  if (layer === undefined && head === undefined) return [];
+  const layers = layer === undefined ? "every layer" : `layer ${layer}`;
+  return [`looked at: ${layers}, ${head === undefined ? "every KV head" : `KV head ${head}`}`];
+}
+
 /** Shades of a share of heads: 0 is none of them, {@linkcode ALL} all of them, between are quarters. */
 export function shade(votes: number, heads: number): number {
   if (votes <= 0) return 0;
