@@ -52,6 +52,9 @@ export function inspectCommand(): Subcommand {
     .example("Whether tokens fit a model", "kvjudge inspect soft.safetensors -m qwen3-0.6b")
     .action(({ model, json }, file) =>
       interruptible(async (signal) => {
+        const { inspectSavedCache } = await import("./_inspect_saved_cache.ts");
+        const cache = await inspectSavedCache(file, { model, json, signal });
+        if (cache !== undefined) return write(cache);
         const inspection = await inspect(file, model, signal);
         write(json ? `${JSON.stringify(inspection)}\n` : show(inspection));
       })

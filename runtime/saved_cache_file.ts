@@ -61,9 +61,14 @@ export function readSavedCacheInfo(path: string): SavedCacheInfo {
   return reading(path, () => open(path).info);
 }
 
-/** Whether a safetensors header is that of a saved cache. */
-export function isSavedCache({ metadata }: SafetensorsHeader): boolean {
-  return metadata.format === SAVED_CACHE_FORMAT;
+/** Whether a file is a saved cache, sound or not. */
+export function isSavedCache(path: string): boolean {
+  try {
+    return readSafetensors(path).metadata.format === SAVED_CACHE_FORMAT;
+  } catch (error) {
+    if (error instanceof CheckpointError) return false;
+    throw error;
+  }
 }
 
 interface Opened {

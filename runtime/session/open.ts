@@ -18,7 +18,14 @@ import { checkMore, checkPrompt } from "./context.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
 import { readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
 import { dropTail, emptyState, forkState, type State } from "./state.ts";
-import { countLoaded, forkTally, newTally, noteUnseenQuestion, type Tally } from "./stats.ts";
+import {
+  countLoaded,
+  forkTally,
+  newTally,
+  notesOf,
+  noteUnseenQuestion,
+  type Tally,
+} from "./stats.ts";
 import { type Continuation, continuation, toldBy, withAnswer } from "./told.ts";
 import { createTurns, type Turn } from "./turns.ts";
 
@@ -284,7 +291,7 @@ function openSession(
       bytes: { ...tally.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
       times: { ...tally.times },
       steps: tally.steps,
-      notes: [...tally.notes],
+      notes: notesOf(tally),
     }),
     async [Symbol.asyncDispose]() {
       if (closed) return;

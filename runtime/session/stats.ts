@@ -40,6 +40,8 @@ export interface Tally {
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
   readonly notes: Set<string>;
+  /** Tokens of all that was read while nothing was evicted. */
+  uncut: number | undefined;
   /** What evicted last, if anything was evicted. */
   judge: Judge | undefined;
 }
@@ -54,6 +56,7 @@ export function newTally(): Tally {
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
     notes: new Set(),
+    uncut: undefined,
     judge: undefined,
   };
 }
@@ -61,6 +64,14 @@ export function newTally(): Tally {
 /** A tally that is counted on by itself. */
 export function forkTally(tally: Tally): Tally {
   return { ...tally, times: { ...tally.times }, notes: new Set(tally.notes) };
+}
+
+/** All notes that hold now. */
+export function notesOf({ uncut, notes }: Tally): string[] {
+  const covered = uncut === undefined
+    ? []
+    : [`nothing was evicted: the budget covers the prompt's ${uncut} tokens`];
+  return [...covered, ...notes];
 }
 
 /** Counts what was read. */
@@ -91,11 +102,7 @@ export function countLoaded(tally: Tally, { kept, tokens, record }: SavedCacheIn
 /** Notes on what was read last, if nothing was evicted or untrained soft tokens judged. */
 export function noteReading(tally: Tally, reading: Reading, policy: Policy): void {
   if (policy.evicts === false) return;
-  if (!tally.judge) {
-    tally.notes.add(
-      `nothing was evicted: the budget covers the prompt's ${tally.promptTokens} tokens`,
-    );
-  }
+  tally.uncut = tally.judge ? undefined : tally.promptTokens;
   const { softTokens } = reading;
   if (softTokens?.trained === false) {
     const { note } = softTokens;

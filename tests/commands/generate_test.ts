@@ -266,8 +266,8 @@ Deno.test("kvjudge generate --save-cache reads a document once, --cache asks it 
   const read = ["-f", document, "-p", "knorm", "-b", "40", "--save-cache", cache];
   const both = await answer([...args, ...read, "How many houses?"], { env });
   const size = (await Deno.stat(cache)).size;
-  // 2 layers × 1 head × (16 + 16 numbers and a position) × 4 bytes, 40 times, and the text.
-  assert(size > 40 * 264, `${size}`);
+  // 2 layers × 2 heads × (8 + 8 numbers and a position) × 4 bytes, 40 times, and the text.
+  assert(size > 40 * 272, `${size}`);
   const asked = await answer([...args, "--cache", cache, "How many houses?"], { env });
   assertEquals([asked.ids, asked.text], [both.ids, both.text]);
   assertEquals(asked.stats.kept, both.stats.kept);

@@ -1,0 +1,78 @@
+import type { SavedCacheInfo } from "../runtime/saved_cache_file.ts";
+import { formatBytes } from "./_output.ts";
+import { meanKept } from "./_session_summary.ts";
+
+/**
+ * What a saved cache holds, as text or as JSON.
+ *
+ * @param model Says whether it fits this model, if given.
+ * @returns `undefined` if the file is no saved cache.
+ * @throws {SavedCacheError} If it is one, and damaged.
+ */
+export async function inspectSavedCache(
+  path: string,
+  { model, json, signal }: {
+    readonly model?: string | undefined;
+    readonly json?: boolean | undefined;
+    readonly signal: AbortSignal;
+  },
+): Promise<string | undefined> {
+  const { isSavedCache, readSavedCacheInfo } = await import("../runtime/saved_cache_file.ts");
+  if (!isSavedCache(path)) return undefined;
+  const info = readSavedCacheInfo(path);
+  const fits = model === undefined
+    ? undefined
+    : await fingerprintOf(model, signal) === info.record.model.fingerprint;
+  const { record: { model: made, policy, told, pending }, tokens, kept, bytes } = info;
+  if (json) {
+    const fit = fits === undefined ? {} : { fit: { model, fits } };
+    const facts = { source: path, kind: "saved cache", bytes, tokens, kept, model: made, policy };
+    return `${JSON.stringify({ ...facts, holds: told.kind, ...fit })}\n`;
+  }
+  const options = Object.keys(policy.options).length > 0
+    ? ` ${JSON.stringify(policy.options)}`
+    : "";
+  const rows: [string, string][] = [
+    ["size", formatBytes(bytes)],
+    [
+      "kept",
+      `${meanKept(kept)} of ${tokens} tokens on average, in ${kept.length} layers of ` +
+      `${kept[0]?.length} KV heads`,
+    ],
+    ["holds", holds(info)],
+    [
+      "policy",
+      `${policy.name}${options}, budget ${JSON.stringify(policy.budget)}` +
+      (policy.evicted ? "" : "; nothing was evicted"),
+    ],
+    ["model", made.name ?? "without a name"],
+    ["fingerprint", made.fingerprint],
+    ["pending", `${pending.length} tokens`],
+  ];
+  if (fits !== undefined) {
+    rows.push(["fits", fits ? `${model}` : `not ${model}: another fingerprint`]);
+  }
+  const lines = rows.map(([name, value]) => `  ${name.padEnd(11)}  ${printable(value)}\n`);
+  return `${printable(path)}: a saved cache\n${lines.join("")}`;
+}
+
+function holds({ record: { told } }: SavedCacheInfo): string {
+  if (told.kind === "document") return "a document, ready for questions";
+  return told.kind === "raw"
+    ? "text or token ids"
+    : `a conversation of ${told.messages.length} messages`;
+}
+
+async function fingerprintOf(name: string, signal: AbortSignal): Promise<string> {
+  const { resolveModel } = await import("../runtime/models/resolve_model.ts");
+  const { openCheckpoint } = await import("../runtime/checkpoint/open.ts");
+  const { homeFolder } = await import("../runtime/models/home.ts");
+  const home = homeFolder();
+  const checkpoint = await openCheckpoint(await resolveModel(name, { home, signal }), { home });
+  return await checkpoint.fingerprint();
+}
+
+/** A file's texts are a stranger's: they must not move the terminal's cursor. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
+}
