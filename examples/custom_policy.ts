@@ -1,46 +1,31 @@
 /**
- * A policy of your own, beside a built-in one.
+ * A policy of your own. Check it, then use it wherever a policy is named:
  *
- *     deno run -A examples/custom_policy.ts [model] [characters of the document]
+ *     deno task kvjudge policies check examples/custom_policy.ts
+ *     deno task kvjudge generate -p 'examples/custom_policy.ts(window=16)' -b 256 -f report.txt "Who?"
  *
  * @module
  */
-import { type LayerView, loadModel, type ScorerPolicy, snapKv } from "../mod.ts";
+import type { ScorerPolicy } from "../mod.ts";
 
-/** Ranks a token by the attention it gets from the end of the prompt, times the size of its value. */
-function weightedValues(window = 32): ScorerPolicy {
+/** Ranks a token by the attention that it gets from the end of the prompt, times its value's size. */
+export default function weightedValues({ window = 32 } = {}): ScorerPolicy {
   return {
     name: "weighted_values",
+    options: { window }, // Shown in records of a run.
     // What the runtime must gather: here the attention of the last prompt tokens.
     evidence: { kind: "window", size: window },
     // Kept whatever their scores are. They count towards the budget.
-    protect: { sinks: 4, recent: window },
-    // Called once per layer. One number for each KV head and token; the highest are kept.
-    async score(layer) {
-      const attention = await layer.groupAttention(); // [kvHeads × length]
-      const sizes = await valueSizes(layer);
-      return attention.map((paid, index) => paid * (sizes[index] ?? 0));
+    protect: (keep) => ({ recent: Math.min(window, keep) }),
+    // Called once per layer. One number for each KV head and token: the highest are kept.
+    async score({ kvHeads, headDim, length, groupAttention, values }) {
+      const attention = await groupAttention(); // [kvHeads × length]
+      const rows = await values(); // [length, kvHeads, headDim], a copy
+      return attention.map((paid, index) => {
+        const [head, token] = [Math.floor(index / length), index % length];
+        const start = (token * kvHeads + head) * headDim;
+        return paid * Math.hypot(...rows.subarray(start, start + headDim));
+      });
     },
   };
-}
-
-/** Euclidean norms of the values, `[kvHeads × length]`. */
-async function valueSizes({ kvHeads, headDim, length, values }: LayerView): Promise<Float32Array> {
-  const rows = await values(); // [length, kvHeads, headDim], a copy
-  return Float32Array.from({ length: kvHeads * length }, (_, index) => {
-    const start = ((index % length) * kvHeads + Math.floor(index / length)) * headDim;
-    return Math.hypot(...rows.subarray(start, start + headDim));
-  });
-}
-
-const [name = "smollm2-135m-instruct", characters = "Infinity"] = Deno.args;
-const file = new URL("./speckled_band.txt", import.meta.url);
-const document = (await Deno.readTextFile(file)).slice(0, Number(characters));
-
-await using model = await loadModel(name);
-for (const policy of [weightedValues(), snapKv()]) {
-  await using session = model.session({ policy, budget: 512 });
-  const answer = session.ask(document, "What is the number of the strong-box?", { maxTokens: 24 });
-  for await (const _ of answer);
-  console.log(policy.name.padEnd(16), JSON.stringify(answer.text));
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { runCli, testFolder, textModel } from "./commands/_run_cli.ts";
 import { smollm2 } from "./_smollm2.ts";
 import { ROOT } from "./_source_tree.ts";
 
@@ -54,11 +55,25 @@ Deno.test("stream_with_abort stops in the middle of the answer", async () => {
   assertMatch(output, /\d+ tokens, ended by: abort\n$/);
 });
 
-Deno.test("custom_policy answers beside a built-in policy", async () => {
-  const output = await exampleOnModel("custom_policy", "2600");
-  assertMatch(output, /^weighted_values +".+"$/m);
-  assertMatch(output, /^snapkv +".+"$/m);
-});
+for (const [file, options] of [["custom_policy", "window=8"], ["custom_wrapper", "snapkv"]]) {
+  Deno.test(`${file} passes every check, and is 40 lines at most`, async () => {
+    const path = `examples/${file}.ts`;
+    const { code, out, err } = await runCli(["policies", "check", path]);
+    assertEquals([code, err], [0, ""], out);
+    assert((await Deno.readTextFile(new URL(path, ROOT))).split("\n").length <= 40);
+  });
+
+  Deno.test(`${file} is a policy for the command line`, async () => {
+    using folder = testFolder();
+    const model = await textModel(folder.path);
+    const policy = `examples/${file}.ts(${options})`;
+    const line = ["explain", "--json", "-m", model, "-p", policy, "-b", "16", "word ".repeat(40)];
+    const { code, out, err } = await runCli(line, { env: { KVJUDGE_HOME: folder.path } });
+    assertEquals([code, err], [0, ""]);
+    const { budget, layers } = JSON.parse(out);
+    assertEquals([budget, layers[0].heads[0].kept.length], [16, 16]);
+  });
+}
 
 Deno.test("demo finds the planted fact with the full cache and prints a table, no control characters", async () => {
   const model = await smollm2();

@@ -17,6 +17,7 @@ export interface CheckResult {
 export interface PluginReport {
   readonly name: string;
   readonly kind: "scorer" | "eviction policy" | "wrapper";
+  /** Kind of its evidence; a wrapper's is that of the policy that it wraps. */
   readonly evidence: string;
   readonly results: readonly CheckResult[];
 }
@@ -89,7 +90,7 @@ export async function checkPlugin(create: PolicyFactory): Promise<PluginReport> 
   }
   const { name, evidence } = policy;
   const kind = wrapper ? "wrapper" : "select" in policy ? "eviction policy" : "scorer";
-  return { name, kind, evidence: evidence.kind, results };
+  return { name, kind, evidence: wrapper ? "inner" : evidence.kind, results };
 }
 
 async function makeOne(
