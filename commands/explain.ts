@@ -1,3 +1,4 @@
+import { forcesColors } from "./_colors.ts";
 import { explain, showExplanation, summary } from "./_explanation.ts";
 import { interruptible } from "./_interrupt.ts";
 import { type ModelFlags, openModel } from "./_open_model.ts";
@@ -85,7 +86,7 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
       const wrote = `Wrote ${html} (${formatBytes(bytes)}): open it in a browser.`;
       return write([...lines, wrote, ""].join("\n"));
     }
-    if (Deno.stdout.isTerminal() || forcesColor()) {
+    if (Deno.stdout.isTerminal() || forcesColors()) {
       const { terminalSettings, shadedText } = await import("./explain/_terminal.ts");
       const { pieces } = await import("./explain/_pieces.ts");
       const text = shadedText(view, pieces(ids, tokenizer), terminalSettings(flags.whole));
@@ -94,10 +95,4 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
     const textOf = (at: number) => JSON.stringify(tokenizer.decode(ids.slice(at, at + 1)));
     write([...nameChoice(flags), showExplanation(view, textOf)].join("\n"));
   });
-}
-
-/** Whether the user wants colours where the output is no terminal, as for `less -R`. */
-function forcesColor(): boolean {
-  const value = Deno.env.get("FORCE_COLOR");
-  return value !== undefined && !["", "0", "false"].includes(value) && !Deno.noColor;
 }

@@ -13,7 +13,10 @@ export interface HeadChoice {
  *
  * @throws {PromptError} If the model has no such layer or KV head.
  */
-export function checkChoice({ layer, head }: HeadChoice, config: ModelConfig): void {
+export function checkChoice(
+  { layer, head }: HeadChoice,
+  config: Pick<ModelConfig, "layers" | "kvHeads">,
+): void {
   checkOne("layer", "layers", layer, config.layers);
   checkOne("head", "KV heads", head, config.kvHeads);
 }

@@ -1,4 +1,5 @@
 import { Chalk, type ColorSupportLevel, supportsColor } from "npm:chalk@6.0.1";
+import { noColors } from "../_colors.ts";
 import { type Explanation, votesOf } from "../_explanation.ts";
 import { ALL, shade } from "./_choice.ts";
 import type { Piece } from "./_pieces.ts";
@@ -18,7 +19,7 @@ const NARROWEST = 20;
 
 /** Settings of the terminal that the process writes to. */
 export function terminalSettings(whole = false): TerminalSettings {
-  const colors = Deno.noColor || !supportsColor ? 0 : supportsColor.level;
+  const colors = noColors() || !supportsColor ? 0 : supportsColor.level;
   return { columns: Math.max(NARROWEST, columnsOf()), colors, whole };
 }
 

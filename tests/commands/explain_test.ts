@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
+import { stripVTControlCharacters } from "node:util";
 import { ranges, showExplanation } from "../../commands/_explanation.ts";
 import { openGolden } from "../runtime/_golden_file.ts";
 import { fixture } from "../_test_model.ts";
@@ -90,6 +91,44 @@ Deno.test("kvjudge explain tells people what was kept", async () => {
   assertMatch(out, /^knorm on .*text-model: \d+ tokens, 2 layers, 4 KV heads$/m);
   assertMatch(out, /^kept by each head: 6$/m);
   assertMatch(out, /^ +\d+% +\d+ {2}".*"$/m);
+});
+
+Deno.test("kvjudge explain shows the text in shades where colours are forced, else as ever", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const args = ["explain", "-m", model, "-p", "knorm", "-b", "6", "\u001b[2J Mill\tLane"];
+  const run = async (env: Readonly<Record<string, string>>, ...more: readonly string[]) => {
+    const { code, out, err } = await runCli([...args, ...more], {
+      env: { KVJUDGE_HOME: home.path, ...env },
+    });
+    assertEquals([code, err], [0, ""]);
+    return out;
+  };
+  const colored = await run({ FORCE_COLOR: "3", NO_COLOR: "" });
+  assertMatch(colored, /\[48;2;\d+;\d+;\d+m/);
+  const bare = stripVTControlCharacters(colored);
+  assertMatch(bare, /^\[user\]␛\[2J Mill⇥ {3}Lane\[assistant\]$/m);
+  assertMatch(bare, /^knorm on .*: \d+ tokens, 2 layers, 4 KV heads$/m);
+  const plain = await run({ FORCE_COLOR: "3", NO_COLOR: "1" });
+  assertMatch(plain, /^knorm on /);
+  assertEquals(plain, await run({}));
+  const one = await run({}, "--layer", "1", "--head", "0");
+  assertMatch(one, /^looked at: layer 1, KV head 0\nknorm on .*, 1 layer, 1 KV head$/m);
+  assertMatch(one, /^kept by all heads: 6 .*\nkept by some: 0, /m);
+});
+
+Deno.test("kvjudge explain names the layers there are before it reads", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const { code, out, err } = await runCli(["explain", "-m", model, "--layer", "2", "x"], {
+    env: { KVJUDGE_HOME: home.path },
+  });
+  assertEquals([code, out], [2, ""]);
+  assertEquals(
+    err,
+    "error: Cannot show layer 2: the model's layers are 0 to 1; " +
+      "give --layer one of them, or leave it out for all\n",
+  );
 });
 
 Deno.test("kvjudge explain refuses a budget below what the policy protects", async () => {
