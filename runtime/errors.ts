@@ -2,6 +2,32 @@
 export class KvjudgeError extends Error {
   /** Name of the class. */
   override readonly name: string = "KvjudgeError";
+
+  /** Messages quote files of strangers: control characters are escaped, long quotes cut. */
+  constructor(message: string, options?: ErrorOptions) {
+    super(readable(message), options);
+  }
+}
+
+/** Longer than any sentence of ours without a quote. */
+const LONGEST = 1500;
+
+function readable(message: string): string {
+  // The end names the way out. Cut before and after: an escape is longer than its character.
+  const escaped = cutMiddle(message).replace(
+    /[^\P{Cc}\n]/gu,
+    (character) => JSON.stringify(character).slice(1, -1).replace(/^[\x7f-\x9f]$/, escapeCode),
+  );
+  return cutMiddle(escaped);
+}
+
+function cutMiddle(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 500)} … ${text.slice(-400)}` : text;
+}
+
+/** What JSON leaves as it is. */
+function escapeCode(character: string): string {
+  return `\\u00${character.charCodeAt(0).toString(16)}`;
 }
 
 /** A checkpoint, tokenizer or soft-token file is unsupported, damaged or incomplete. */

@@ -1,5 +1,5 @@
 import type { ModelConfig } from "./checkpoint.ts";
-import { type Fields, fieldsOf } from "./fields.ts";
+import { type Fields, fieldsOf, named, shown } from "./fields.ts";
 import { parseRope } from "./rope_scaling.ts";
 
 /** Model families that the step graph can run. */
@@ -110,12 +110,15 @@ function familyOf(config: Fields): Family {
     (type === undefined || type === family) &&
     (classes.length === 0
       ? type === family
-      : classes.some((item) => String(item).toLowerCase() === name))
+      : classes.some((item) => named(item).toLowerCase() === name))
   );
   if (matches) return matches.family;
-  const named = [...classes, ...(type === undefined ? [] : [`model type ${String(type)}`])];
+  const names = [
+    ...classes.slice(0, 8).map(named),
+    ...(type === undefined ? [] : [`model type ${named(type)}`]),
+  ];
   return config.refuse(
-    `its architecture (${named.join(", ") || "not stated"}) is not supported; supported are ` +
+    `its architecture (${names.join(", ") || "not stated"}) is not supported; supported are ` +
       "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM",
   );
 }
@@ -123,7 +126,7 @@ function familyOf(config: Fields): Family {
 function refuseUnsupported(config: Fields): void {
   const activation = config.raw("hidden_act") ?? "silu";
   if (activation !== "silu") {
-    config.refuse(`"hidden_act" is ${JSON.stringify(activation)}, and only "silu" is supported`);
+    config.refuse(`"hidden_act" is ${shown(activation)}, and only "silu" is supported`);
   }
   const quantised = config.raw("quantization_config");
   if (quantised !== undefined) {

@@ -78,7 +78,17 @@ export function fieldsOf(path: string, settings: Readonly<Record<string, unknown
   };
 }
 
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+/** A text as it is, anything else as {@linkcode shown}. */
+export function named(value: unknown): string {
+  return typeof value === "string" ? value : shown(value);
+}
+
+/** A value for a message, not longer than a few words. */
+export function shown(value: unknown): string {
+  const text = typeof value === "bigint"
+    ? String(value)
+    : Array.isArray(value) && value.some((item) => typeof item === "bigint")
+    ? `[${value.join(",")}]`
+    : JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }

@@ -40,6 +40,7 @@ export function openGguf(path: string, options: FingerprintOptions = {}): Checkp
     const location = locate(name, tensor);
     return heads === undefined ? location : { ...location, interleavedHeads: heads };
   });
+  refuseOverlaps(path, tensors.values());
   return {
     path,
     config,
@@ -95,6 +96,17 @@ function place(
     );
   }
   return { name, type: typeName, shape, file, offset, bytes };
+}
+
+function refuseOverlaps(path: string, tensors: Iterable<TensorLocation>): void {
+  const sorted = [...tensors].sort((a, b) => a.offset - b.offset);
+  for (const [index, { name, offset }] of sorted.entries()) {
+    const before = sorted[index - 1];
+    if (!before || before.offset + before.bytes <= offset) continue;
+    throw new CheckpointError(
+      `Cannot open ${path}: tensors "${before.name}" and "${name}" overlap; fetch the file again.`,
+    );
+  }
 }
 
 function isTensorType(name: string): name is TensorType {

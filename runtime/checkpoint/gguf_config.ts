@@ -1,6 +1,6 @@
 import type { ModelConfig, RopeScaling } from "./checkpoint.ts";
 import { checkHeads } from "./config.ts";
-import { type Fields, fieldsOf } from "./fields.ts";
+import { type Fields, fieldsOf, named, shown } from "./fields.ts";
 
 /** What the tensors of a GGUF file say about its model. */
 export interface GgufTensorFacts {
@@ -35,9 +35,7 @@ export function parseGgufConfig(
   const family = ARCHITECTURES.get(architecture);
   if (!family) {
     return fields.refuse(
-      `its architecture (${
-        String(architecture ?? "not stated")
-      }) is not supported; supported are ` +
+      `its architecture (${named(architecture ?? "not stated")}) is not supported; supported are ` +
         [...ARCHITECTURES.keys()].join(", "),
     );
   }
@@ -84,7 +82,7 @@ function refuseUnsupported(fields: Fields, family: string): void {
   }
   const experts = fields.raw(`${family}.expert_count`) ?? 0;
   if (experts !== 0) {
-    fields.refuse(`it is a mixture of ${String(experts)} experts, which is not supported`);
+    fields.refuse(`it is a mixture of ${shown(experts)} experts, which is not supported`);
   }
   const context = fields.count(`${family}.context_length`);
   const window = fields.optional(`${family}.attention.sliding_window`, fields.count) ?? context;
@@ -107,7 +105,7 @@ function parseScaling(
   const type = fields.raw(`${family}.rope.scaling.type`) ?? (old === undefined ? "none" : "linear");
   if (type !== "none" && type !== "linear") {
     fields.refuse(
-      `RoPE scaling ${JSON.stringify(type)} is not supported, only none and linear ` +
+      `RoPE scaling ${shown(type)} is not supported, only none and linear ` +
         "(and the factors of rope_freqs.weight)",
     );
   }

@@ -1,5 +1,5 @@
 import type { RopeScaling } from "./checkpoint.ts";
-import { type Fields, fieldsOf } from "./fields.ts";
+import { type Fields, fieldsOf, shown } from "./fields.ts";
 import { isRecord } from "./read_json.ts";
 
 /** What `config.json` says about rotary position embeddings. */
@@ -67,7 +67,7 @@ export function parseRope(path: string, config: Fields): RopeSettings {
       };
   }
   return config.refuse(
-    `RoPE scaling ${JSON.stringify(type)} is not supported, ` +
+    `RoPE scaling ${shown(type)} is not supported, ` +
       "only default, linear, dynamic and llama3",
   );
 }

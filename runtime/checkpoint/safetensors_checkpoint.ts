@@ -1,6 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint, TensorType } from "./checkpoint.ts";
 import { parseConfig } from "./config.ts";
+import { shown } from "./fields.ts";
 import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
 import { selectTensors } from "./model_tensors.ts";
 import { fileExists, isRecord, readJson } from "./read_json.ts";
@@ -98,7 +99,7 @@ function shardNames(indexPath: string): ReadonlyMap<string, string> {
   for (const [name, shard] of Object.entries(weightMap)) {
     if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
       throw new CheckpointError(
-        `Cannot read ${indexPath}: the shard of "${name}" is ${JSON.stringify(shard)}, ` +
+        `Cannot read ${indexPath}: the shard of "${name}" is ${shown(shard)}, ` +
           "not the name of a .safetensors file in the same folder.",
       );
     }

@@ -1,4 +1,5 @@
 import { CheckpointError } from "../errors.ts";
+import { shown } from "./fields.ts";
 import { openRange, type RangeFile } from "./file_range.ts";
 
 /** Bits per element of the number formats that a safetensors file can hold. */
@@ -154,7 +155,7 @@ function parseEntry(
   if (!isRecord(value)) return fail(`the entry of tensor "${name}" is not an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== "string" || !Object.hasOwn(SAFETENSORS_BITS, dtype)) {
-    return fail(`tensor "${name}" has the unknown type ${JSON.stringify(dtype)}`);
+    return fail(`tensor "${name}" has the unknown type ${shown(dtype)}`);
   }
   if (!isCounts(shape)) return fail(`tensor "${name}" has no valid shape`);
   if (!isCounts(offsets) || offsets.length !== 2) {

@@ -88,9 +88,17 @@ function createScope(now: () => Date): Environment {
   return scope;
 }
 
+/** More than any prompt has messages; a stranger's template must not fill the memory. */
+const LONGEST_RANGE = 100_000;
+
 function range(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second];
   const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(length <= LONGEST_RANGE)) {
+    throw new PromptError(
+      `range(${start}, ${stop}, ${step}) has more than ${LONGEST_RANGE} numbers`,
+    );
+  }
   return Array.from({ length }, (_, index) => start + index * step);
 }
 

@@ -19,6 +19,9 @@ const MILLISECONDS = 1000;
 /** Longer sentences are no sentences. */
 const MESSAGE_LENGTH = 2000;
 
+/** Said once the whole files were opened. */
+export const READY = "{}";
+
 /** Which cases to run. */
 export interface ChildOrder {
   /** Module that exports `TARGETS`. */
@@ -40,6 +43,7 @@ async function runCases(order: ChildOrder, meter: AllocationMeter): Promise<void
     const samples = await target.prepare(folder);
     // A first opening loads what is loaded once, and proves that the whole files are whole.
     for (const sample of samples) await sample.open(drawOf(0, target.name, 0));
+    console.log(READY);
     for (let index = order.from; index < order.from + order.count; index++) {
       const result = await runCase(target, samples, order, index, meter);
       console.log(JSON.stringify(result));
@@ -67,14 +71,16 @@ async function runCase(
   await Deno.writeFile(sample.path, bytes);
   if (keep !== undefined) await Deno.writeFile(keep, bytes);
   const before = process.cpuUsage();
-  meter.start(bytes.length + ALLOWANCE);
+  const limit = bytes.length + ALLOWANCE;
+  meter.start(limit);
   const thrown = await sample.open(draw).then(() => undefined, (error: unknown) => ({ error }));
   const allocated = meter.stop();
   const { user, system } = process.cpuUsage(before);
   await Deno.writeFile(sample.path, sample.bytes);
   const milliseconds = (user + system) / 1000;
   const known = { target: name, index, milliseconds, bytes: bytes.length, allocated };
-  const problem = await problemOf(thrown, milliseconds);
+  const problem = await problemOf(thrown, milliseconds) ??
+    (allocated > limit ? `asks for ${allocated} bytes of arrays, not ${limit}` : undefined);
   if (problem !== undefined) return { ...known, outcome: "failed", message: problem };
   if (!thrown) return { ...known, outcome: "read" };
   return { ...known, outcome: "refused", message: messageOf(thrown.error) };

@@ -58,33 +58,31 @@ interface Slot {
   readonly key: string;
 }
 
-/** Every value below a value; of long lists only the first few. */
-function slotsOf(value: unknown, found: Slot[] = []): Slot[] {
-  if (typeof value !== "object" || value === null) return found;
+/** Every value below a value, but for what lies very deep; of long lists only the first few. */
+function slotsOf(value: unknown, found: Slot[] = [], depth = 0): Slot[] {
+  if (typeof value !== "object" || value === null || depth > 50) return found;
   const parent = value as Record<string, unknown>;
   for (const key of Object.keys(parent).slice(0, 64)) {
     found.push({ parent, key });
-    slotsOf(parent[key], found);
+    slotsOf(parent[key], found, depth + 1);
   }
   return found;
 }
 
-/** Mutates the value and writes it again; what is no JSON is left alone. */
+/** Mutates the value and writes it again; what is no JSON, or too deep to write, is left alone. */
 function onValue(
   mutate: (slots: readonly [Slot, ...Slot[]], draw: Draw) => string | void,
 ): Mutation {
   return (whole, draw) => {
-    let value: unknown;
     try {
-      value = JSON.parse(new TextDecoder().decode(whole));
+      const value: unknown = JSON.parse(new TextDecoder().decode(whole));
+      const [first, ...others] = slotsOf(value);
+      if (!first) return whole;
+      const text = mutate([first, ...others], draw) ?? HOLE;
+      return encoder.encode(JSON.stringify(value).replace(`"${HOLE}"`, () => text));
     } catch {
       return whole;
     }
-    const [first, ...others] = slotsOf(value);
-    if (!first) return whole;
-    const text = mutate([first, ...others], draw);
-    const written = JSON.stringify(value);
-    return encoder.encode(text === undefined ? written : written.replace(`"${HOLE}"`, () => text));
   };
 }
 

@@ -1,4 +1,4 @@
-import type { ChildOrder } from "./child.ts";
+import { type ChildOrder, READY } from "./child.ts";
 import type { CaseResult } from "./target.ts";
 
 /** How to run. */
@@ -67,28 +67,35 @@ async function* runChild(
   const permissions = ["read", "write", "env", "ffi", "sys"].map((name) => `--allow-${name}`);
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", ...flags, ...permissions, script.href, JSON.stringify(order)],
+    env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const words = new Response(child.stderr).text();
   let hangs = false;
+  let running = true;
+  const ended = child.status.finally(() => running = false);
   const kill = () => {
     hangs = true;
-    child.kill("SIGKILL");
+    if (running) child.kill("SIGKILL");
   };
   let timer = setTimeout(kill, silence);
   let next = from;
+  let ready = false;
   try {
     for await (const line of linesOf(child.stdout)) {
       clearTimeout(timer);
       timer = setTimeout(kill, silence);
+      ready = true;
+      if (line === READY) continue;
       const result: CaseResult = JSON.parse(line);
       next = result.index + 1;
       yield result;
     }
-    const { code } = await child.status;
+    const { code } = await ended;
     if (next === from + count) return;
+    if (!ready) throw new Error(`Target ${target} does not open its whole files: ${await words}`);
     const message = hangs
       ? `says nothing for ${silence} ms`
       : `ends the process (exit code ${code}): ${(await words).trim().slice(0, 2000)}`;
@@ -96,8 +103,8 @@ async function* runChild(
     yield { target, index: next, outcome: "failed", ...nothing, message };
   } finally {
     clearTimeout(timer);
-    child.kill("SIGKILL");
-    await Promise.all([child.status, words]);
+    if (running) child.kill("SIGKILL");
+    await Promise.all([ended, words]);
   }
 }
 

@@ -1,4 +1,5 @@
 import { readTokenizerSource } from "../../runtime/checkpoint/tokenizer_source.ts";
+import { readGgufTokenizer } from "../../runtime/tokenizer/gguf_tokenizer.ts";
 import { fixture } from "./checkpoint_targets.ts";
 import { JSON_MUTATIONS } from "./mutate_json.ts";
 import type { FuzzTarget, Mutation, Sample } from "./target.ts";
@@ -32,10 +33,16 @@ export const tokenizer: FuzzTarget = {
   name: "tokenizer.json",
   mutations: [...JSON_MUTATIONS, template],
   async prepare(folder) {
-    const samples = await Promise.all(["byte_level", "sentencepiece"].map(async (kind) => {
-      const place = `${folder}/${kind}`;
+    const read = (name: string) => Deno.readTextFile(fixture(`tokenizers/${name}.json`));
+    const { metadata } = JSON.parse(await read("sentencepiece"));
+    const texts = [
+      await read("byte_level"),
+      JSON.stringify(readGgufTokenizer(metadata).tokenizer),
+    ];
+    const samples = await Promise.all(texts.map(async (text, index) => {
+      const place = `${folder}/${index}`;
       await Deno.mkdir(place);
-      await Deno.copyFile(fixture(`tokenizers/${kind}.json`), `${place}/tokenizer.json`);
+      await Deno.writeTextFile(`${place}/tokenizer.json`, text);
       const settings = {
         bos_token: { content: "<s>" },
         eos_token: "</s>",

@@ -322,3 +322,23 @@ Deno.test("openCheckpoint() refuses quantised rows that are no whole blocks", as
     );
   });
 });
+
+Deno.test("openCheckpoint() refuses a GGUF file whose tensors overlap, naming both", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/x.gguf`;
+    await writeGguf(path);
+    const bytes = await Deno.readFile(path);
+    const name = new TextEncoder().encode("blk.0.ffn_up.weight");
+    const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
+    // The offset follows the name, the number of dimensions, two dimensions and the type.
+    const offset = at + name.length + 4 + 16 + 4;
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(offset, view.getBigUint64(offset, true) - 32n, true);
+    await Deno.writeFile(path, bytes);
+    await assertRejects(
+      () => openCheckpoint(path),
+      CheckpointError,
+      'tensors "model.layers.0.mlp.gate_proj.weight" and "model.layers.0.mlp.up_proj.weight" overlap',
+    );
+  });
+});

@@ -54,3 +54,12 @@ Deno.test("compileChatTemplate() refuses no messages and messages that are not t
 Deno.test("compileChatTemplate() names a template that is not valid Jinja", () => {
   assertThrows(() => compile("{% if %}"), CheckpointError, "Cannot read the checkpoint's chat");
 });
+
+Deno.test("compileChatTemplate() refuses a range that would fill the memory", () => {
+  const render = compile("{% for i in range(100000000) %}x{% endfor %}");
+  assertThrows(
+    () => render(hello),
+    PromptError,
+    "range(0, 100000000, 1) has more than 100000 numbers",
+  );
+});
