@@ -31,8 +31,8 @@ evict    gathering evidence, scoring, selecting and compacting; what a policy ob
          prompt is read is part of its prefill
 SnapKV   judges with the last 32 tokens of the prompt, which hold the question
 H2O      judges with every token of the prompt
-Judge Q  judges with 32 soft tokens behind the prompt. They are meant to be trained; these are not,
-         they are random numbers: what it finds or misses here says nothing about the method
+Judge Q  judges with 32 soft tokens behind the prompt, trained to attend as the answer will; where
+         none ship for a model they are random, and a note says so
 Oracle   judges with the full cache's own answer: not a method, but what the budget could hold
 
 This is one question. It shows how the policies work, not which is best.
