@@ -56,11 +56,11 @@ export async function inspectSavedCache(
   return `${printable(path)}: a saved cache\n${lines.join("")}`;
 }
 
-function holds({ record: { told } }: SavedCacheInfo): string {
+function holds({ record: { told, answer } }: SavedCacheInfo): string {
   if (told.kind === "document") return "a document, ready for questions";
-  return told.kind === "raw"
-    ? "text or token ids"
-    : `a conversation of ${told.messages.length} messages`;
+  if (told.kind === "raw") return "text or token ids";
+  const count = told.messages.length + (answer === undefined ? 0 : 1);
+  return `a conversation of ${count} ${count === 1 ? "message" : "messages"}`;
 }
 
 async function fingerprintOf(name: string, signal: AbortSignal): Promise<string> {

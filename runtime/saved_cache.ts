@@ -12,7 +12,7 @@ import {
 } from "./saved_cache_file.ts";
 import type { SavedCacheRecord } from "./saved_cache_record.ts";
 import type { State } from "./session/state.ts";
-import { judgeOf, type Tally } from "./session/stats.ts";
+import { judgeOf } from "./session/stats.ts";
 
 /** What is told about the session that is saved. */
 export interface SavedCacheOrigin {
@@ -21,7 +21,6 @@ export interface SavedCacheOrigin {
   readonly fingerprint: string;
   readonly policy: Policy;
   readonly budget: Budget;
-  readonly tally: Pick<Tally, "judge">;
 }
 
 /**
@@ -35,12 +34,12 @@ export async function saveCache(
   state: State,
   origin: SavedCacheOrigin,
 ): Promise<SavedCacheInfo> {
-  const { sequence: { cache, planned }, ids, pending, logits, tail, told, answer } = state;
+  const { sequence: { cache, planned }, ids, pending, logits, tail, told, answer, outcome } = state;
   if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
-  const { name, fingerprint, policy, budget, tally } = origin;
+  const { name, fingerprint, policy, budget } = origin;
   const record: SavedCacheRecord = {
     model: { ...(name === undefined ? {} : { name }), fingerprint },
-    policy: tally.judge ?? judgeOf(policy, budget, false),
+    policy: outcome.judge ?? judgeOf(policy, budget, false),
     planned,
     tail,
     pending,

@@ -7,6 +7,7 @@ import { readSafetensors, type SafetensorsHeader } from "./checkpoint/safetensor
 import { CheckpointError, SavedCacheError } from "./errors.ts";
 import { parseRecord, type SavedCacheRecord } from "./saved_cache_record.ts";
 import { type State, stateOf } from "./session/state.ts";
+import { loadedOutcome } from "./session/stats.ts";
 
 /** Marks a safetensors file as a saved cache. */
 export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
@@ -48,7 +49,9 @@ export function readSavedCache(
     const { info, header } = opened;
     checkModel(info, model);
     using file = openRange(path);
-    return { state: readState(opened, file, header, model.config), info };
+    const state = readState(opened, file, header, model.config);
+    state.outcome = loadedOutcome(info, state.sequence.cache.bytes);
+    return { state, info };
   });
 }
 

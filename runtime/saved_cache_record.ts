@@ -9,6 +9,7 @@ export interface Judge {
   readonly name: string;
   /** Its options. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** The budget that it kept to. */
   readonly budget: Budget;
   /** Whether anything was evicted. */
   readonly evicted: boolean;

@@ -35,13 +35,17 @@ export interface ReadOptions {
  *
  * @example Ask about a document that is read once
  * ```ts
- * import { knorm } from "../policies/knorm.ts";
  * import { loadModel } from "./model.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const folder = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
  * await using model = await loadModel(folder, { precision: "fp32" });
- * await using session = model.session({ policy: knorm(), budget: 16 });
+ * const newest = {
+ *   name: "newest",
+ *   evidence: { kind: "none" },
+ *   score: ({ positions }: { positions: Int32Array }) => Float32Array.from(positions),
+ * } as const;
+ * await using session = model.session({ policy: newest, budget: 16 });
  * // This model has no tokenizer; with one, `{ document }` and a question as text.
  * await session.read({ ids: Array.from({ length: 40 }, (_, index) => index + 2) });
  * await using copy = await session.fork();

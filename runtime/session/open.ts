@@ -14,19 +14,13 @@ import { saveCache } from "../saved_cache.ts";
 import { readSavedCache } from "../saved_cache_file.ts";
 import type { ReadOptions, Session, SessionOptions } from "../session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { checkMore, checkPrompt } from "./context.ts";
+import { appendPrompt, takeUp, whatFollows } from "./append.ts";
+import { checkPrompt } from "./context.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
 import { readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
-import { dropTail, emptyState, forkState, type State } from "./state.ts";
-import {
-  countLoaded,
-  forkTally,
-  newTally,
-  notesOf,
-  noteUnseenQuestion,
-  type Tally,
-} from "./stats.ts";
-import { type Continuation, continuation, toldBy, withAnswer } from "./told.ts";
+import { emptyState, forkState, type State } from "./state.ts";
+import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
+import { toldBy } from "./told.ts";
 import { createTurns, type Turn } from "./turns.ts";
 
 /** What a session needs of its model. */
@@ -102,45 +96,11 @@ function openSession(
     state.told = toldBy(prompt);
     try {
       const reading = await readAndEvict(context(), ids, given);
-      if (state.told.kind === "document") noteUnseenQuestion(tally);
+      if (state.told.kind === "document") noteUnseenQuestion(state.outcome, tally);
       return reading;
     } catch (error) {
       startAfresh(emptyState(engine));
       throw error;
-    }
-  };
-  /** What follows all that was read and answered; changes nothing yet. */
-  const next = (prompt: Prompt): Continuation => {
-    const { told, answer, ids, pending, tail } = state;
-    const standing = {
-      told: withAnswer(told, answer),
-      ids: [...ids, ...pending],
-      tail: tail + pending.length,
-    };
-    const found = continuation(standing, prompt, tokenizer);
-    checkMore(found.ids, standing.ids.length - found.drop, engine);
-    return found;
-  };
-  const takeUp = ({ drop, told, note }: Continuation) => {
-    const unread = Math.min(drop, state.pending.length);
-    state.pending = state.pending.slice(0, state.pending.length - unread);
-    dropTail(state, drop - unread);
-    // What was dropped is read otherwise.
-    state.pending = state.pending.slice(0, state.pending.length - (drop - unread));
-    Object.assign(state, { told, answer: undefined });
-    if (note !== undefined) tally.notes.add(note);
-  };
-  const append = async (prompt: Prompt, given: ReadOptions) => {
-    const found = next(prompt);
-    const before = marks.take(state);
-    try {
-      takeUp(found);
-      return await readAndEvict(context(), found.ids, given, () => before[Symbol.dispose]());
-    } catch (error) {
-      marks.restore(before, state);
-      throw error;
-    } finally {
-      before[Symbol.dispose]();
     }
   };
   const start = (): GenerationStart => {
@@ -199,13 +159,12 @@ function openSession(
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
     answer("answer a question", given, async (readOptions) => {
       const raw = state.told.kind === "raw";
-      const found = next(
-        raw ? { text: question } : { messages: [{ role: "user", content: question }] },
-      );
+      const prompt = raw ? { text: question } : { messages: [{ role: "user", content: question }] };
+      const found = whatFollows(context(), prompt);
       asked = marks.take(state);
-      takeUp(found);
+      takeUp(context(), found);
       await readWhole(context(), found.ids, readOptions);
-      noteUnseenQuestion(tally);
+      noteUnseenQuestion(state.outcome, tally);
     }, endQuestion);
   const between = <T>(action: string, work: () => Promise<T>): Promise<T> =>
     turns.between(action, () => {
@@ -229,7 +188,7 @@ function openSession(
       const turn = turns.begin("append a prompt");
       return await turn.run(() => {
         endQuestion();
-        return append(prompt, within(turn, given));
+        return appendPrompt(context(), prompt, within(turn, given));
       });
     },
     generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
@@ -266,7 +225,7 @@ function openSession(
     save: (path) =>
       between("save", async () => {
         const { fingerprint } = await model.facts();
-        return await saveCache(path, state, { ...model, ...options, fingerprint, tally });
+        return await saveCache(path, state, { ...model, ...options, fingerprint });
       }),
     async load(path) {
       return await turns.begin("load a saved cache").run(async () => {
@@ -277,21 +236,20 @@ function openSession(
           fingerprint,
         });
         startAfresh(loaded);
-        countLoaded(tally, info, loaded.sequence.cache.bytes);
         return info;
       });
     },
     stats: () => ({
       policy: options.policy.name,
-      promptTokens: tally.promptTokens,
+      promptTokens: state.outcome.promptTokens,
       prefilled: tally.prefilled,
       tokens: state.ids.length + state.pending.length,
-      kept: tally.kept,
+      kept: state.outcome.kept,
       held: closed ? [] : state.sequence.cache.mark().lengths,
-      bytes: { ...tally.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
+      bytes: { ...state.outcome.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
       times: { ...tally.times },
       steps: tally.steps,
-      notes: notesOf(tally),
+      notes: notesOf(state.outcome, tally),
     }),
     async [Symbol.asyncDispose]() {
       if (closed) return;

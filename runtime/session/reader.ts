@@ -4,7 +4,7 @@ import type { ReadOptions, SessionOptions } from "../session.ts";
 import type { Marks } from "./marks.ts";
 import type { SessionModel } from "./open.ts";
 import type { State } from "./state.ts";
-import { countReading, judgeOf, noteReading, type Tally } from "./stats.ts";
+import { countReading, judgeOf, outcomeOf, type Tally } from "./stats.ts";
 
 /** What reading works on. */
 export interface ReaderContext {
@@ -51,8 +51,11 @@ export async function readAndEvict(
   hold(state, all, reading.logits);
   if (evicted) state.tail = 0;
   const { policy, budget } = options;
-  countReading(tally, reading, evicted ? judgeOf(policy, budget, true) : undefined);
-  noteReading(tally, reading, policy);
+  state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
+    judge: evicted ? judgeOf(policy, budget, true) : undefined,
+    evicts: policy.evicts !== false,
+  });
+  countReading(tally, reading, policy);
   return reading;
 }
 

@@ -1,6 +1,7 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import { createHostCache } from "../cache/host_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
+import { NO_OUTCOME, type Outcome } from "./stats.ts";
 import type { Told } from "./told.ts";
 
 /** What a session holds. All of it together says how its text goes on. */
@@ -19,6 +20,8 @@ export interface State {
   told: Told;
   /** What the model has answered since. */
   answer: string | undefined;
+  /** What reading came to. */
+  outcome: Outcome;
 }
 
 /** The state of a session that has read nothing. */
@@ -36,6 +39,7 @@ export function stateOf(sequence: Sequence): State {
     tail: 0,
     told: { kind: "raw" },
     answer: undefined,
+    outcome: NO_OUTCOME,
   };
 }
 

@@ -8,7 +8,7 @@ import type { Judge } from "../saved_cache_record.ts";
 export interface SessionStats {
   /** Name of the policy. */
   readonly policy: string;
-  /** Tokens of the prompt and of what was appended to it; questions that were rolled back are not. */
+  /** Tokens read, and answered in between, when something was read last: what `kept` is kept of. */
   readonly promptTokens: number;
   /** Tokens that the model has read as text, those of questions and of other sessions' forks too. */
   readonly prefilled: number;
@@ -31,33 +31,40 @@ export interface SessionStats {
   readonly notes: readonly string[];
 }
 
-/** What is counted while a session works. */
+/** What reading came to: a part of what a session holds, so that it is rolled back with it. */
+export interface Outcome {
+  readonly promptTokens: number;
+  readonly kept: readonly (readonly number[])[];
+  readonly bytes: { readonly before: number; readonly after: number };
+  /** What evicted last, if anything was evicted. */
+  readonly judge?: Judge;
+  /** Whether a policy might have evicted something, and nothing was. */
+  readonly uncut: boolean;
+}
+
+/** What nothing was read into. */
+export const NO_OUTCOME: Outcome = {
+  promptTokens: 0,
+  kept: [],
+  bytes: { before: 0, after: 0 },
+  uncut: false,
+};
+
+/** What is counted while a session works, whatever is rolled back. */
 export interface Tally {
-  promptTokens: number;
   prefilled: number;
-  kept: readonly (readonly number[])[];
-  bytes: { readonly before: number; readonly after: number };
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
   readonly notes: Set<string>;
-  /** Tokens of all that was read while nothing was evicted. */
-  uncut: number | undefined;
-  /** What evicted last, if anything was evicted. */
-  judge: Judge | undefined;
 }
 
 /** Nothing counted yet. */
 export function newTally(): Tally {
   return {
-    promptTokens: 0,
     prefilled: 0,
-    kept: [],
-    bytes: { before: 0, after: 0 },
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
     notes: new Set(),
-    uncut: undefined,
-    judge: undefined,
   };
 }
 
@@ -67,47 +74,58 @@ export function forkTally(tally: Tally): Tally {
 }
 
 /** All notes that hold now. */
-export function notesOf({ uncut, notes }: Tally): string[] {
-  const covered = uncut === undefined
-    ? []
-    : [`nothing was evicted: the budget covers the prompt's ${uncut} tokens`];
+export function notesOf({ uncut, promptTokens }: Outcome, { notes }: Tally): string[] {
+  const covered = uncut
+    ? [`nothing was evicted: the budget covers the prompt's ${promptTokens} tokens`]
+    : [];
   return [...covered, ...notes];
 }
 
-/** Counts what was read. */
-export function countReading(
-  tally: Tally,
-  reading: Reading,
-  judge: Judge | undefined,
-): void {
-  const { tokens, kept, bytes, times } = reading;
-  tally.promptTokens += tokens;
+/** Counts what was read, and notes whether untrained soft tokens judged. */
+export function countReading(tally: Tally, reading: Reading, policy: Policy): void {
+  const { tokens, times, softTokens } = reading;
   tally.prefilled += tokens;
-  tally.kept = kept.map((heads) => heads.map(({ length }) => length));
-  tally.bytes = bytes;
-  tally.judge = judge ?? tally.judge;
-  for (const [phase, time] of Object.entries(times)) {
-    const name = phase as keyof ReadTimes;
-    tally.times[name] += time;
-  }
+  for (const [phase, time] of Object.entries(times)) tally.times[phase as keyof ReadTimes] += time;
+  if (softTokens?.trained !== false) return;
+  const { note } = softTokens;
+  tally.notes.add(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);
 }
 
-/** Counts what came from a file instead of being read. */
-export function countLoaded(tally: Tally, { kept, tokens, record }: SavedCacheInfo, bytes: number) {
-  const judge = record.policy.evicted ? record.policy : undefined;
-  const counted = { kept, promptTokens: tokens, bytes: { before: bytes, after: bytes } };
-  Object.assign(tally, { ...counted, judge });
+/**
+ * What reading came to.
+ *
+ * @param before What was read before it.
+ * @param tokens Tokens of all of it.
+ * @param judge What evicted, if anything was evicted.
+ */
+export function outcomeOf(
+  before: Outcome,
+  { kept, bytes }: Reading,
+  tokens: number,
+  { judge = before.judge, evicts }: {
+    readonly judge?: Judge | undefined;
+    readonly evicts: boolean;
+  },
+): Outcome {
+  return {
+    promptTokens: tokens,
+    kept: kept.map((heads) => heads.map(({ length }) => length)),
+    bytes,
+    ...(judge ? { judge } : {}),
+    uncut: evicts && judge === undefined,
+  };
 }
 
-/** Notes on what was read last, if nothing was evicted or untrained soft tokens judged. */
-export function noteReading(tally: Tally, reading: Reading, policy: Policy): void {
-  if (policy.evicts === false) return;
-  tally.uncut = tally.judge ? undefined : tally.promptTokens;
-  const { softTokens } = reading;
-  if (softTokens?.trained === false) {
-    const { note } = softTokens;
-    tally.notes.add(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);
-  }
+/** What came from a file instead of being read. */
+export function loadedOutcome({ kept, tokens, record }: SavedCacheInfo, bytes: number): Outcome {
+  const judge = record.policy.evicted ? { judge: record.policy } : {};
+  return {
+    promptTokens: tokens,
+    kept,
+    bytes: { before: bytes, after: bytes },
+    uncut: false,
+    ...judge,
+  };
 }
 
 /** What a policy's eviction is remembered as. */
@@ -121,7 +139,7 @@ export function judgeOf(
 }
 
 /** Notes that something was evicted without a look at the question that is asked now. */
-export function noteUnseenQuestion({ judge, notes }: Tally): void {
+export function noteUnseenQuestion({ judge }: Outcome, { notes }: Tally): void {
   if (!judge?.judgedByQueries) return;
   notes.add(
     `${judge.name} evicted before the question was known, judging by the end of what had been ` +

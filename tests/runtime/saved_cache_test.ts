@@ -304,6 +304,7 @@ Deno.test("pitfall 20, memory: 50 generations and 50 rounds of saving and loadin
     await session.save(path);
     await session.load(path);
     await using fork = await session.fork();
+    await fork.append({ messages: [{ role: "user", content: "How many inns?" }] });
     await answer(fork, 4);
     allocated.push(session.stats().bytes.now);
     resident.push(Deno.memoryUsage().rss);

@@ -15,7 +15,7 @@ import { chatModel, whole } from "./_chat.ts";
 const CLOSE = { absolute: 1e-3, relative: 1e-4 };
 
 for (const name of TINY) {
-  Deno.test(`pitfall 2, RoPE positions after eviction: session.append() reads ${name} at true positions`, async () => {
+  Deno.test(`pitfalls 2 and 3, positions and masks after eviction: session.append() on ${name} equals hiding what was evicted`, async () => {
     await using tiny = await tinyModel(name);
     const { model, reference } = tiny;
     const ids = randomIds(40, model.config.vocabulary, 3);
@@ -33,6 +33,17 @@ for (const name of TINY) {
     assertEquals(session.stats().tokens, 45);
   });
 }
+
+Deno.test("pitfall 16, an evicted cache is no prefix: session.read() begins anew though the text begins alike", async () => {
+  await using tiny = await tinyModel("tiny-llama");
+  const ids = randomIds(80, tiny.model.config.vocabulary, 12);
+  await using session = tiny.model.session({ policy: knorm(), budget: 60 });
+  await session.read({ ids: ids.slice(0, 70) });
+  const { logits } = await session.read({ ids });
+  await using fresh = tiny.model.session({ policy: knorm(), budget: 60 });
+  assertEquals(logits, (await fresh.read({ ids })).logits);
+  assertEquals(session.stats().prefilled, 80);
+});
 
 Deno.test("session.append() without eviction is reading everything at once", async () => {
   await using tiny = await tinyModel("tiny-qwen3");

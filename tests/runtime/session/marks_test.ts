@@ -54,6 +54,39 @@ Deno.test("session.rollback() brings back what an eviction took, and its memory 
   assertEquals(session.stats().bytes.now, 16 * token);
 });
 
+Deno.test("session.rollback() brings back what was told of the eviction, but not what was worked", async () => {
+  await using tiny = await tinyModel("tiny-llama");
+  await using session = tiny.model.session({ policy: knorm(), budget: 16 });
+  await session.read({ ids: IDS.slice(0, 60) });
+  const before = session.stats();
+  const mark = await session.mark();
+  session.configure({ policy: snapKv({ window: 4 }), budget: 8 });
+  await session.append({ ids: IDS.slice(60) });
+  assertEquals([session.stats().kept[0], session.stats().promptTokens], [[8, 8], 120]);
+  await session.rollback(mark);
+  const { kept, held, promptTokens, bytes, prefilled, policy } = session.stats();
+  assertEquals([kept, held, promptTokens, bytes], [
+    before.kept,
+    before.held,
+    before.promptTokens,
+    before.bytes,
+  ]);
+  assertEquals([prefilled, policy], [120, "snapkv"]);
+  const path = await Deno.makeTempFile();
+  const { record } = await session.save(path);
+  assertEquals([record.policy.name, record.policy.budget], ["knorm", 16]);
+  await Deno.remove(path);
+});
+
+Deno.test("session.configure() refuses what no session may have, and changes nothing", async () => {
+  await using tiny = await tinyModel("tiny-llama");
+  await using session = tiny.model.session({ policy: knorm(), budget: 16 });
+  assertThrows(() => session.configure({ budget: 0 }), BudgetError);
+  assertThrows(() => session.configure({ policy: full(), chunk: 0 }), PromptError);
+  await session.read({ ids: IDS });
+  assertEquals([session.stats().policy, session.stats().held[0]], ["knorm", 16]);
+});
+
 Deno.test("session.rollback() goes through several evictions to any mark before it", async () => {
   await using tiny = await tinyModel("tiny-llama");
   await using session = tiny.model.session({ policy: knorm(), budget: 16 });
