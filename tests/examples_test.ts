@@ -50,6 +50,19 @@ Deno.test("compare_policies gives a line for every policy", async () => {
   assertMatch(output, /^snapkv +64 of/m);
 });
 
+Deno.test("ask_often reads its document once and asks what it saved", async () => {
+  using folder = testFolder();
+  const { code, output, error } = await example(
+    "ask_often",
+    await textModel(folder.path, 4096),
+    "900",
+  );
+  assertEquals(code, 0, error);
+  const [, read = NaN, asked = NaN] =
+    /^(\d+) tokens read, \d+ bytes saved[^]*\n(\d+) tokens read for/.exec(output) ?? [];
+  assert(Number(asked) < Number(read) / 2, output);
+});
+
 Deno.test("stream_with_abort stops in the middle of the answer", async () => {
   const output = await exampleOnModel("stream_with_abort", "800", "10");
   assertMatch(output, /\d+ tokens, ended by: abort\n$/);
