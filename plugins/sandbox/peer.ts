@@ -50,7 +50,7 @@ export interface Peer {
  */
 export function createPeer(streams: PeerStreams): Peer {
   /** Most bytes of a message's JSON and of its arrays, and most calls that wait for an answer. */
-  const LIMITS = { json: 1 << 20, bytes: 1 << 28, calls: 32, text: 2000 };
+  const LIMITS = { json: 1 << 20, bytes: 2 ** 30, calls: 32, text: 2000 };
   const KINDS = { f32: Float32Array, i32: Int32Array, u8: Uint8Array, f64: Float64Array } as const;
   type Kind = keyof typeof KINDS;
   type Numbers = InstanceType<typeof KINDS[Kind]>;

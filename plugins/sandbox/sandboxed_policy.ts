@@ -72,14 +72,19 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
         sandbox.limited("divided no budget", async () => await allocate(request)),
     }),
   };
-  const asked = <T>(what: string, layer: LayerView, ask: () => T | Promise<T>): Promise<T> => {
+  const asked = <T>(
+    what: string,
+    layer: LayerView,
+    ask: (layer: LayerView) => T | Promise<T>,
+  ): Promise<T> => {
     lent.sawLayer(layer);
-    return sandbox.limited(what, async () => await ask());
+    return sandbox.limited(what, async () => await ask(boundedView(layer)));
   };
   if ("select" in remote) {
     return Object.freeze<Policy>({
       ...base,
-      select: (layer, keep) => asked("selected no tokens", layer, () => remote.select(layer, keep)),
+      select: (layer, keep) =>
+        asked("selected no tokens", layer, (view) => remote.select(view, keep)),
     });
   }
   const { protect } = remote;
@@ -91,7 +96,7 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
         : (keep, length) =>
           sandbox.limited("protected nothing", async () => await protect(keep, length)),
     }),
-    score: (layer) => asked("gave no scores", layer, () => remote.score(layer)),
+    score: (layer) => asked("gave no scores", layer, (view) => remote.score(view)),
   });
 }
 
@@ -118,6 +123,26 @@ function localEvidence(evidence: Evidence, reach: Reach): Evidence {
     default:
       return evidence;
   }
+}
+
+/** Most bytes that a sandbox gets for one question about a layer that it asks at will. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+/** A layer that computes no more at a time than we have memory for. */
+function boundedView(layer: LayerView): LayerView {
+  const most = Math.floor(MOST_BYTES / (layer.length * Float32Array.BYTES_PER_ELEMENT));
+  return {
+    ...layer,
+    similarity(kvHead, tokens) {
+      const count: unknown = tokens?.length;
+      if (tokens instanceof Int32Array && tokens.length <= most) {
+        return layer.similarity(kvHead, tokens);
+      }
+      throw new PolicyError(
+        `'tokens' of similarity() must be an Int32Array of at most ${most}, got ${count}`,
+      );
+    },
+  };
 }
 
 /** Checks the types; whether they fit the model is checked where they are used. */

@@ -17,14 +17,16 @@ export interface CliOptions {
   /** Text on standard input; nothing if absent. */
   readonly stdin?: string | Uint8Array<ArrayBuffer>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Working folder. @default {the repository's root} */
+  readonly cwd?: string;
 }
 
 /** Starts `kvjudge` as `deno task kvjudge` does, with the same permissions. */
-export function startCli(args: readonly string[], { env, stdin }: CliOptions = {}) {
-  const [, ...words] = config.tasks.kvjudge.command.split(" ");
+export function startCli(args: readonly string[], { env, stdin, cwd = ROOT }: CliOptions = {}) {
+  const [, ...words] = config.tasks.kvjudge.command.split(" ").slice(0, -1);
   return new Deno.Command(Deno.execPath(), {
-    args: [...words, ...args],
-    cwd: ROOT,
+    args: [...words, `${ROOT}cli.ts`, ...args],
+    cwd,
     env: { NO_COLOR: "1", ...env },
     stdin: stdin === undefined ? "null" : "piped",
     stdout: "piped",

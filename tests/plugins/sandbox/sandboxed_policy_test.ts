@@ -218,6 +218,28 @@ Deno.test("loadPolicy() does not let a stranger's wrapper ask about endless laye
   }
 });
 
+Deno.test("a stranger's policy compares keys, but not endlessly many at a time", async () => {
+  const code = `export default ({ count }) => ({
+    name: "similar",
+    evidence: { kind: "none" },
+    async score({ kvHeads, length, similarity }) {
+      const row = await similarity(kvHeads - 1, new Int32Array(count).fill(length - 1));
+      return Float32Array.from({ length: kvHeads * length }, (_, index) => row[index % length]);
+    },
+  });`;
+  await using server = serveModules({ "similar.js": code });
+  await using one = await loadPolicy(`${server.url("similar.js")}(count=1)`);
+  assert("score" in one.policy);
+  const row = await LAYER.similarity(1, Int32Array.of(23));
+  assertEquals(await one.policy.score(LAYER), Float32Array.from([...row, ...row]));
+  await using many = await loadPolicy(`${server.url("similar.js")}(count=1000000)`);
+  await assertRejects(
+    () => evictLayer(many.policy, LAYER, 8),
+    PolicyError,
+    "'tokens' of similarity() must be an Int32Array of at most 699050, got 1000000",
+  );
+});
+
 /** Speaks the sandbox's language itself, past the program that runs the plugin. */
 const forger = (json: string) =>
   `export default () => ({
