@@ -50,11 +50,11 @@ export function parseRecord(text: string): SavedCacheRecord | string {
   if (!isRecord(value)) return "its record is not an object";
   const { model, policy, planned, tail, pending, told, answer } = value;
   if (
-    !isRecord(model) || typeof model.fingerprint !== "string" ||
-    !(model.name === undefined || typeof model.name === "string")
+    !isRecord(model) || !isName(model.fingerprint) ||
+    !(model.name === undefined || isName(model.name))
   ) return "its record names no model";
   if (
-    !isRecord(policy) || typeof policy.name !== "string" || !isRecord(policy.options) ||
+    !isRecord(policy) || !isName(policy.name) || !isRecord(policy.options) ||
     !isBudget(policy.budget) || typeof policy.evicted !== "boolean" ||
     typeof policy.judgedByQueries !== "boolean"
   ) return "its record names no policy";
@@ -67,7 +67,7 @@ export function parseRecord(text: string): SavedCacheRecord | string {
   return {
     model: {
       fingerprint: model.fingerprint,
-      ...(typeof model.name === "string" ? { name: model.name } : {}),
+      ...(model.name === undefined ? {} : { name: model.name }),
     },
     policy: { name, options, budget, evicted, judgedByQueries },
     planned,
@@ -76,6 +76,11 @@ export function parseRecord(text: string): SavedCacheRecord | string {
     told,
     ...(answer === undefined ? {} : { answer }),
   };
+}
+
+/** Names are shown: what moves a terminal's cursor is none. */
+function isName(value: unknown): value is string {
+  return typeof value === "string" && /^[^\p{Cc}]{1,4096}$/u.test(value);
 }
 
 function isCount(value: unknown): value is number {

@@ -218,6 +218,7 @@ Deno.test("session.load() refuses whole files that say what cannot be", async ()
       { answer: 5 },
       { policy: { ...record.policy, budget: -1 } },
       { policy: null },
+      { policy: { ...record.policy, name: "\x1b[2J" } },
       { model: {} },
     ].map((change): [string, (edit: { metadata: Record<string, string> }) => void] => [
       "",
