@@ -81,7 +81,7 @@ export async function fetchReference(
   }
   return await writeRecord(context.home, reference, {
     commit,
-    files: files.map(({ path, bytes }) => ({ path, bytes })),
+    files: files.map(({ path, bytes, checksum }) => ({ path, bytes, checksum })),
   });
 }
 

@@ -1,15 +1,25 @@
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import type { ModelReference } from "./model_reference.ts";
 import { storageError } from "./storage_error.ts";
+import type { Checksum } from "./verified_file.ts";
 
 /** What a finished fetch left behind. */
 export interface FetchRecord {
   /** The commit that the revision was pinned to. */
   readonly commit: string;
-  /** Paths inside the folder of the commit, and sizes. */
-  readonly files: readonly { readonly path: string; readonly bytes: number }[];
+  /** The model's files. */
+  readonly files: readonly RecordedFile[];
+}
+
+/** A file that was fetched. */
+export interface RecordedFile {
+  /** Inside the folder of the commit. */
+  readonly path: string;
+  readonly bytes: number;
+  /** Missing in records of older versions. */
+  readonly checksum?: Checksum;
 }
 
 /** A fetched model. */
@@ -22,6 +32,17 @@ export interface FetchedModel extends FetchRecord {
 export function recordPath(home: string, { repository, revision, file }: ModelReference): string {
   const name = [revision, ...(file === undefined ? [] : [file])].map(encodeURIComponent).join("+");
   return join(home, "hub", ...repository.split("/"), "records", `${name}.json`);
+}
+
+/** The records of all revisions and files of a repository that were fetched. */
+export async function readRecords(home: string, repository: string): Promise<FetchRecord[]> {
+  const folder = join(home, "hub", ...repository.split("/"), "records");
+  const records: FetchRecord[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    const record = parse(await readFile(join(folder, name), "utf8").catch(() => ""));
+    if (record) records.push(record);
+  }
+  return records;
 }
 
 /** Finds a model that was fetched whole and is still there. */
@@ -75,9 +96,17 @@ function modelPath(folder: string, { files }: FetchRecord): string {
 function parse(text: string): FetchRecord | undefined {
   try {
     const value = JSON.parse(text);
-    const whole = typeof value?.commit === "string" && Array.isArray(value.files);
+    const whole = /^[0-9a-f]{40,64}$/.test(value?.commit) && Array.isArray(value.files) &&
+      value.files.every(isFile);
     return whole ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isFile(file: unknown): boolean {
+  if (typeof file !== "object" || file === null) return false;
+  if (!("path" in file) || !("bytes" in file)) return false;
+  return typeof file.path === "string" && typeof file.bytes === "number" &&
+    !file.path.split(/[\\/]/).includes("..") && !isAbsolute(file.path);
 }

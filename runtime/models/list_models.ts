@@ -4,6 +4,7 @@ import { CATALOG, type CatalogModel } from "./catalog.ts";
 import { pinnedPath } from "./fetch_model.ts";
 import { hasBytes, readRecord } from "./fetch_record.ts";
 import { formatModelReference, type ModelReference } from "./model_reference.ts";
+import { isInUse } from "./model_use.ts";
 
 /** A model that is known by name or was fetched. */
 export interface ListedModel {
@@ -17,6 +18,8 @@ export interface ListedModel {
   readonly bytes?: number;
   /** Where it lies, if it was fetched. */
   readonly path?: string;
+  /** A process has it open. Absent: none has. */
+  readonly inUse?: true;
 }
 
 /** Lists the catalog, then other models of the hub that were fetched. */
@@ -37,12 +40,18 @@ async function describe(home: string, model: CatalogModel): Promise<ListedModel>
   if (pinned !== undefined) {
     const path = pinnedPath(home, { ...model, pinned });
     const fetched = await hasBytes(path, pinned.bytes);
-    return { name, about, fetched, bytes: pinned.bytes, ...(fetched ? { path } : {}) };
+    const here = fetched ? { path, ...await usedBy(home, path) } : {};
+    return { name, about, fetched, bytes: pinned.bytes, ...here };
   }
   const record = await readRecord(home, hub);
   if (record === undefined) return { name, about, fetched: false };
   const bytes = record.files.reduce((sum, file) => sum + file.bytes, 0);
-  return { name, about, fetched: true, bytes, path: record.path };
+  const { path } = record;
+  return { name, about, fetched: true, bytes, path, ...await usedBy(home, path) };
+}
+
+async function usedBy(home: string, path: string): Promise<{ readonly inUse?: true }> {
+  return await isInUse(home, path) ? { inUse: true } : {};
 }
 
 async function fetchedReferences(home: string): Promise<ModelReference[]> {

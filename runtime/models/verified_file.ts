@@ -106,7 +106,8 @@ export async function openVerifiedFile(
   return file;
 }
 
-function startHash({ kind }: Checksum, bytes: number): Hash {
+/** Begins to compute a checksum of so many bytes. */
+export function startHash({ kind }: Checksum, bytes: number): Hash {
   return kind === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${bytes}\0`);
 }
 

@@ -1,0 +1,16 @@
+import { CheckpointError } from "../errors.ts";
+import { openCheckpoint } from "./open.ts";
+
+/**
+ * The fingerprint of a checkpoint, or nothing where the checkpoint cannot be read any more.
+ *
+ * @param home Folder of remembered fingerprints.
+ */
+export async function knownFingerprint(path: string, home: string): Promise<string | undefined> {
+  try {
+    return await (await openCheckpoint(path, { home })).fingerprint();
+  } catch (error) {
+    if (error instanceof CheckpointError) return undefined;
+    throw error;
+  }
+}
