@@ -10,6 +10,7 @@ import type { FetchProgress } from "./models/fetch_context.ts";
 import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
 import { modelFacts } from "./model_facts.ts";
 import { homeFolder } from "./models/home.ts";
+import { markInUse } from "./models/model_use.ts";
 import { resolveModel } from "./models/resolve_model.ts";
 import { defaultThreads, prefillArithmetic } from "./processor.ts";
 import { createSession } from "./session/open.ts";
@@ -86,6 +87,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(options.signal ? { signal: options.signal } : {}),
   });
+  using loading = new DisposableStack();
+  loading.use(markInUse(home, path));
   const checkpoint = await openCheckpoint(path, { home });
   const tokenizer = tokenizerOf(checkpoint);
   const precision = settlePrecision(checkpoint, choice);
@@ -97,6 +100,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   });
   const kernel = await createStepKernel(described, threads);
   const { config } = checkpoint;
+  const held = loading.move();
   let closed = false;
   const checkOpen = () => {
     if (closed) throw new KvjudgeError("Cannot run the model: it is closed; load it again");
@@ -136,6 +140,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       await adapted[Symbol.asyncDispose]();
       await kernels[Symbol.asyncDispose]();
       await kernel[Symbol.asyncDispose]();
+      held.dispose();
     },
   };
   return model;
