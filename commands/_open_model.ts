@@ -1,5 +1,5 @@
 import type { Model } from "../runtime/model.ts";
-import type { PrecisionChoice } from "../runtime/weights/precision.ts";
+import type { PrecisionChoice } from "../runtime/weights/precisions.ts";
 import { defined } from "./_defined.ts";
 import type { Progress } from "./_progress.ts";
 

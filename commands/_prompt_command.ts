@@ -1,6 +1,6 @@
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { closest } from "npm:fastest-levenshtein@1.0.16";
-import { PRECISIONS } from "../runtime/weights/precision.ts";
+import { PRECISIONS } from "../runtime/weights/precisions.ts";
 
 /** The model that is used where none is named. */
 export const DEFAULT_MODEL = "smollm2-135m-instruct";

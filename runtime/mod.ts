@@ -41,4 +41,4 @@ export type {
   TextStream,
   Tokenizer,
 } from "./tokenizer/tokenizer.ts";
-export { type Precision, type PrecisionChoice, PRECISIONS } from "./weights/precision.ts";
+export { type Precision, type PrecisionChoice, PRECISIONS } from "./weights/precisions.ts";

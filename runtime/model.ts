@@ -17,7 +17,8 @@ import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session.ts";
 import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
-import { type Precision, type PrecisionChoice, settlePrecision } from "./weights/precision.ts";
+import { settlePrecision } from "./weights/precision.ts";
+import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
 import { stepModel } from "./weights/step_model.ts";
 
 /** How a model is loaded. */

@@ -72,7 +72,7 @@ const mistakes: readonly [string, string[], RegExp][] = [
   ["--scores without --json", ["explain", "--scores", "x"], /"--scores" depends on.*"--json"/],
   ["two questions", ["generate", "a", "b"], /Too many arguments/],
   ["two questions behind --", ["generate", "--", "a", "b"], /one question, in quotes/],
-  ["an argument that nobody takes", ["policies", "x"], /No arguments allowed/],
+  ["an argument that nobody takes", ["train", "judge-q", "x"], /No arguments allowed/],
 ];
 
 for (const [what, args, message] of mistakes) {

@@ -4,7 +4,7 @@ import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts
 import { parseBudget } from "../../runtime/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
-import { PRECISIONS } from "../../runtime/weights/precision.ts";
+import { PRECISIONS } from "../../runtime/weights/precisions.ts";
 import { note } from "../_output.ts";
 import { DEFAULT_MODEL } from "../_prompt_command.ts";
 

@@ -1,6 +1,6 @@
 import type { TensorLocation, TensorType } from "../checkpoint/checkpoint.ts";
 import { exactBits, type ExactType, hasOffsets, isExactType } from "./exact_blocks.ts";
-import type { Precision } from "./precision.ts";
+import type { Precision } from "./precisions.ts";
 
 /**
  * How a matrix is held while the model runs.

@@ -7,7 +7,7 @@ import { CheckpointError } from "../errors.ts";
 import { type Blocks, quantiseBlocks, stackBlocks } from "./blocks.ts";
 import { exactBlocks } from "./exact_blocks.ts";
 import { isHeldExactly } from "./holding.ts";
-import type { Precision } from "./precision.ts";
+import type { Precision } from "./precisions.ts";
 import { preparedWeights, type WeightWriter } from "./prepared_file.ts";
 import { readRawRows } from "./raw_rows.ts";
 

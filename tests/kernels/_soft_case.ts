@@ -4,7 +4,7 @@ import type { StepModel } from "../../kernels/step_model.ts";
 import type { Arithmetic } from "../../kernels/weight.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { rotaryFrequencies } from "../../runtime/rotary.ts";
-import type { Precision } from "../../runtime/weights/precision.ts";
+import type { Precision } from "../../runtime/weights/precisions.ts";
 import { stepModel } from "../../runtime/weights/step_model.ts";
 import { noise } from "../_close.ts";
 import { openGolden } from "../runtime/_golden_file.ts";

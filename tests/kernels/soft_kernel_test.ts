@@ -6,7 +6,7 @@ import {
   type SoftStepInputs,
 } from "../../kernels/soft_kernel.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
-import type { Precision } from "../../runtime/weights/precision.ts";
+import type { Precision } from "../../runtime/weights/precisions.ts";
 import { writeGguf } from "../_random_checkpoint.ts";
 import { assertClose, noise } from "../_close.ts";
 import { fixture, TINY } from "../_test_model.ts";

@@ -9,7 +9,7 @@ import { readTensor } from "../../runtime/checkpoint/safetensors.ts";
 import { readPrompt } from "../../runtime/engine/read.ts";
 import { loadModel, type Model } from "../../runtime/model.ts";
 import type { ChatMessage } from "../../runtime/tokenizer/tokenizer.ts";
-import type { Precision } from "../../runtime/weights/precision.ts";
+import type { Precision } from "../../runtime/weights/precisions.ts";
 import { smollm2 } from "../_smollm2.ts";
 import { fixture, newSequence } from "../_test_model.ts";
 
