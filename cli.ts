@@ -37,7 +37,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./commands/train.ts")).trainCommand(config.version),
   },
   policies: {
-    description: "List the policies.",
+    description: "List the policies, check one of your own.",
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),
   },
   inspect: {

@@ -28,6 +28,7 @@ export interface LoadPolicyOptions {
 
 /** A policy, and the processes that it runs in, to be closed when it is not needed any more. */
 export interface LoadedPolicy extends AsyncDisposable {
+  /** The policy; of no use any more once this is closed. */
   readonly policy: Policy;
 }
 

@@ -15,10 +15,13 @@ export interface CheckResult {
 
 /** What a plugin is, and what it breaks. */
 export interface PluginReport {
+  /** Name of the policy. */
   readonly name: string;
+  /** What it is: it scores, it selects, or it does either around another one. */
   readonly kind: "scorer" | "eviction policy" | "wrapper";
   /** Kind of its evidence; a wrapper's is that of the policy that it wraps. */
   readonly evidence: string;
+  /** Every check, in the order in which they ran. */
   readonly results: readonly CheckResult[];
 }
 
