@@ -39,26 +39,79 @@ interface Fit {
   readonly embeddingNorm: number;
 }
 
-/** `kvjudge inspect`: what a file of soft tokens holds. */
+/** `kvjudge inspect`: what a file holds, and what of it would run. */
 export function inspectCommand(): Subcommand {
   return new Command()
     .name("kvjudge inspect")
-    .description("Shows what a file of soft tokens holds and how it was made.")
+    .description(
+      "Shows what a model, a file of soft tokens or a saved cache holds, and what of it would run.",
+    )
     .noExit()
     .help({ colors: Deno.stdout.isTerminal() })
     .arguments("<file:string>")
-    .option("-m, --model <model:string>", "Also say whether it fits this model.")
+    .option("-m, --model <model:string>", "Also say whether tokens or a cache fit this model.")
     .option("--json", "Print one JSON object.")
+    .example("What runs of a file", "kvjudge inspect model.Q4_K_M.gguf")
     .example("Whether tokens fit a model", "kvjudge inspect soft.safetensors -m qwen3-0.6b")
     .action(({ model, json }, file) =>
       interruptible(async (signal) => {
         const { inspectSavedCache } = await import("./_inspect_saved_cache.ts");
         const cache = await inspectSavedCache(file, { model, json, signal });
         if (cache !== undefined) return write(cache);
+        const checkpoint = await modelPath(file);
+        if (checkpoint !== undefined) {
+          const { inspectModel } = await import("../runtime/models/inspect_model.ts");
+          const { showModel } = await import("./_inspect_model.ts");
+          const found = await inspectModel(checkpoint);
+          return write(
+            json ? `${JSON.stringify({ kind: "model", ...found })}\n` : showModel(found),
+          );
+        }
         const inspection = await inspect(file, model, signal);
         write(json ? `${JSON.stringify(inspection)}\n` : show(inspection));
       })
     );
+}
+
+/** Where the model lies, if the source is one: a folder, a file of weights, or a fetched model. */
+async function modelPath(source: string): Promise<string | undefined> {
+  const found = await Deno.stat(source).catch(() => undefined);
+  if (found === undefined) {
+    return /\.safetensors$|^\w+:\/\//i.test(source) ? undefined : named(source);
+  }
+  if (found.isDirectory || source.endsWith(".gguf")) return source;
+  if (!found.isFile) return undefined;
+  if (await startOf(source) === "GGUF") return source;
+  if (!source.endsWith(".safetensors")) return undefined;
+  const { readSafetensors } = await import("../runtime/checkpoint/safetensors.ts");
+  const { SOFT_TOKENS_TENSOR } = await import("../runtime/soft_tokens.ts");
+  const { fileExists } = await import("../runtime/checkpoint/read_json.ts");
+  const folder = source.replace(/[^/\\]*$/, "");
+  // Alone it is no model, whatever it holds.
+  return fileExists(`${folder}config.json`) &&
+      !readSafetensors(source).tensors.has(SOFT_TOKENS_TENSOR)
+    ? source
+    : undefined;
+}
+
+async function named(name: string): Promise<string | undefined> {
+  const { findModel } = await import("../runtime/models/find_model.ts");
+  const { homeFolder } = await import("../runtime/models/home.ts");
+  const { FetchError } = await import("../runtime/errors.ts");
+  try {
+    return (await findModel(homeFolder(), name, "inspect")).path;
+  } catch (error) {
+    // What is no model may be soft tokens, whose own error says what is wrong.
+    if (error instanceof FetchError) return undefined;
+    throw error;
+  }
+}
+
+async function startOf(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(4);
+  await file.read(bytes);
+  return new TextDecoder().decode(bytes);
 }
 
 async function inspect(
