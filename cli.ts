@@ -41,11 +41,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),
   },
   inspect: {
-    description: "Show what a file of soft tokens holds.",
+    description: "Show what a model, soft tokens or a saved cache holds, and what would run.",
     load: async () => (await import("./commands/inspect.ts")).inspectCommand(),
   },
   models: {
-    description: "List models, fetch one.",
+    description: "List, fetch, verify and remove models.",
     load: async () => (await import("./commands/models.ts")).modelsCommand(),
   },
 };
