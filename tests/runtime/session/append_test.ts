@@ -4,6 +4,12 @@ import { h2o } from "../../../policies/h2o.ts";
 import { judgeQ } from "../../../policies/judge_q.ts";
 import { knorm } from "../../../policies/knorm.ts";
 import type { Policy } from "../../../policies/policy.ts";
+import { chunkKv } from "../../../policies/chunk_kv.ts";
+import { expectedAttention } from "../../../policies/expected_attention.ts";
+import { graphKv } from "../../../policies/graphkv.ts";
+import { lagKv } from "../../../policies/lagkv.ts";
+import { lookaheadQCache } from "../../../policies/lookahead_q_cache.ts";
+import { tova } from "../../../policies/tova.ts";
 import { pyramidKv } from "../../../policies/pyramidkv.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { streamingLlm } from "../../../policies/streaming_llm.ts";
@@ -68,6 +74,12 @@ const EVICTING: readonly [string, () => Policy][] = [
   ["judge_q", () => judgeQ({ window: 4 })],
   ["streaming_llm", streamingLlm],
   ["pyramidkv", () => pyramidKv({ window: 4 })],
+  ["tova", tova],
+  ["lagkv", () => lagKv({ sinks: 2, lag: 4 })],
+  ["expected_attention", () => expectedAttention({ sinks: 2 })],
+  ["lookahead_q_cache", () => lookaheadQCache({ steps: 3, window: 4 })],
+  ["chunk_kv", () => chunkKv({ inner: snapKv({ window: 4 }), chunk: 4 })],
+  ["graphkv", () => graphKv({ inner: snapKv({ window: 4 }) })],
 ];
 
 for (const [name, policy] of EVICTING) {
@@ -77,17 +89,20 @@ for (const [name, policy] of EVICTING) {
     await using session = tiny.model.session({ policy: policy(), budget: 16 });
     await session.append({ ids: ids.slice(0, 10) });
     assertEquals(session.stats().held, [10, 10, 10]);
+    let answered = 0;
     for (let at = 10; at < 200; at += 38) {
       await session.append({ ids: ids.slice(at, at + 38) });
-      await whole(session.generate({ maxTokens: 4 }));
+      const { ids: answer, finishReason } = await whole(session.generate({ maxTokens: 4 }));
+      answered += answer.length;
       const { kept, held, bytes } = session.stats();
       const total = kept.reduce((sum, heads) => sum + (heads[0] ?? NaN), 0);
       assertEquals(total, 48, `${kept}`);
-      // Three of the four tokens of the answer are in the cache; the last is still to be read.
-      assertEquals(held, kept.map((heads) => (heads[0] ?? NaN) + 3));
+      // Where the answer was cut, its last token is still to be read.
+      const read = answer.length - (finishReason === "length" ? 1 : 0);
+      assertEquals(held, kept.map((heads) => (heads[0] ?? NaN) + read));
       assert(bytes.after < bytes.before);
     }
-    assertEquals(session.ids.length, 200 + 5 * 4);
+    assertEquals(session.ids.length, 200 + answered);
   });
 }
 
