@@ -68,7 +68,9 @@ Deno.test("stream_with_abort stops in the middle of the answer", async () => {
   assertMatch(output, /\d+ tokens, ended by: abort\n$/);
 });
 
-for (const [file, options] of [["custom_policy", "window=8"], ["custom_wrapper", "snapkv"]]) {
+for (
+  const [file, options] of [["custom_policy", "window=8"], ["custom_wrapper", "snapkv(window=8)"]]
+) {
   Deno.test(`${file} passes every check, and is 40 lines at most`, async () => {
     const path = `examples/${file}.ts`;
     const { code, out, err } = await runCli(["policies", "check", path]);
