@@ -246,11 +246,15 @@ Deno.test("fillHostCache() makes a cache of given entries, and releases it where
   assertEquals([...cache.positions(0), ...cache.positions(1)], [0, 3, 1, 2, 4, 5]);
   assertEquals(cache.bytes, cache.usedBytes);
   let space: Float32Array | undefined;
-  assertThrows(() =>
-    fillHostCache(shape, [2, 1], (_, { keys }) => {
-      space = keys;
-      throw new Error("the file ends here");
-    }), Error, "ends here");
+  assertThrows(
+    () =>
+      fillHostCache(shape, [2, 1], (_, { keys }) => {
+        space = keys;
+        throw new Error("the file ends here");
+      }),
+    Error,
+    "ends here",
+  );
   assertEquals(space?.length, 0);
 });
 
