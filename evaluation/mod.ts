@@ -14,7 +14,12 @@ export {
   type PromptHit,
   type PromptRow,
 } from "./hit_rate.ts";
-export { type NamedPolicy, parsePolicies, type PolicyDefaults } from "./policy_list.ts";
+export {
+  type NamedPolicy,
+  parsePolicies,
+  type PolicyDefaults,
+  type PolicyListOptions,
+} from "./policy_list.ts";
 export { type EvidenceReading, type PromptEvidence, readEvidence } from "./prompt_evidence.ts";
 export {
   type BrokenLine,

@@ -79,7 +79,8 @@ export function findPolicy(name: string): PolicyEntry {
   if (isPolicyName(wanted)) return registry[wanted];
   const names = Object.keys(registry);
   throw new OptionError(
-    `Cannot find policy '${name}'${suggest(name, names)} There are ${names.join(", ")}`,
+    `Cannot find policy '${name}'${suggest(name, names)} There are ${names.join(", ")}; ` +
+      "a file is given by its path, as in ./mine.ts",
   );
 }
 

@@ -1,4 +1,4 @@
-import type { LayerView, Policy } from "../../policies/policy.ts";
+import type { LayerView, Policy, ScorerPolicy } from "../../policies/policy.ts";
 import type { PolicyFactory } from "../plugin.ts";
 import { noiseLayer } from "./fake_layer.ts";
 
@@ -43,6 +43,6 @@ export function nameOf({ layer, kvHeads, length }: LayerView): string {
 }
 
 /** The policy where it scores. */
-export function scorerOf(policy: Policy) {
+export function scorerOf(policy: Policy): ScorerPolicy | undefined {
   return "score" in policy ? policy : undefined;
 }

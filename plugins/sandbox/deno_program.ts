@@ -21,6 +21,9 @@ const NEEDED = [
 /** Most bytes of a file that a sandbox writes, which is Deno's own cache. */
 const FILE_BLOCKS = 1 << 17;
 
+/** For a process that loops while its parent is killed: nobody else would end it. */
+const CPU_SECONDS = 24 * 60 * 60;
+
 /** Bytes that Deno takes for itself. */
 const OWN_BYTES = 640 * 2 ** 20;
 
@@ -70,7 +73,8 @@ export function lockedCommand(url: URL, program: string, memory: number): Deno.C
     return new Deno.Command(deno, { ...options, args });
   }
   const bytes = Math.ceil((memory + OWN_BYTES) / 2 ** 10);
-  const limits = `ulimit -d ${bytes}; ulimit -f ${FILE_BLOCKS}; ulimit -c 0`;
+  const limits =
+    `ulimit -d ${bytes}; ulimit -f ${FILE_BLOCKS}; ulimit -t ${CPU_SECONDS}; ulimit -c 0`;
   const shell = `(${limits}) 2>/dev/null && { ${limits}; }; exec "$0" "$@"`;
   return new Deno.Command("sh", { ...options, args: ["-c", shell, deno, ...args] });
 }
