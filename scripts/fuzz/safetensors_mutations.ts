@@ -5,14 +5,15 @@ import type { Mutation } from "./target.ts";
 const LENGTH_BYTES = 8;
 
 /** Header and data of a file; everything is header where the length makes no sense. */
-function split(whole: Uint8Array): readonly [header: Uint8Array, data: Uint8Array] {
+export function split(whole: Uint8Array): readonly [header: Uint8Array, data: Uint8Array] {
   if (whole.length < LENGTH_BYTES) return [whole, new Uint8Array(0)];
   const length = new DataView(whole.buffer, whole.byteOffset).getBigUint64(0, true);
   const end = LENGTH_BYTES + Number(length < BigInt(whole.length) ? length : BigInt(whole.length));
   return [whole.subarray(LENGTH_BYTES, end), whole.subarray(end)];
 }
 
-function framed(header: Uint8Array, data: Uint8Array): Uint8Array {
+/** A file with a right length of its header. */
+export function framed(header: Uint8Array, data: Uint8Array): Uint8Array {
   const length = new Uint8Array(LENGTH_BYTES);
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
   return join(length, header, data);

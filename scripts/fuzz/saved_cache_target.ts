@@ -1,55 +1,44 @@
-import { fillHostCache } from "../../runtime/cache/host_cache.ts";
-import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
-import { saveCache } from "../../runtime/saved_cache.ts";
-import {
-  isSavedCache,
-  readSavedCache,
-  readSavedCacheInfo,
-} from "../../runtime/saved_cache_file.ts";
-import { stateOf } from "../../runtime/session/state.ts";
+import { knorm } from "../../policies/knorm.ts";
+import { loadModel } from "../../runtime/model.ts";
+import type { Prompt } from "../../runtime/prompt.ts";
+import { isSavedCache, readSavedCacheInfo } from "../../runtime/saved_cache_file.ts";
 import { fixture } from "./checkpoint_targets.ts";
-import { SAFETENSORS_MUTATIONS } from "./safetensors_mutations.ts";
-import type { FuzzTarget } from "./target.ts";
+import { SAVED_CACHE_MUTATIONS } from "./saved_cache_mutations.ts";
+import type { FuzzTarget, Sample } from "./target.ts";
 
-const TOKENS = 12;
-const KEPT = 5;
+/** What is read before saving, and how many tokens are answered. */
+const PROMPTS: readonly (readonly [Prompt, number])[] = [
+  [{ text: "hello world, hello" }, 0],
+  [{ ids: [5, 6, 7, 8] }, 2],
+  [{ document: "hello world, hello" }, 0],
+  [{ messages: [{ role: "user", content: "hello" }] }, 2],
+];
 
-/** The cache of a conversation that was evicted. */
+/** Sessions that were saved: what is kept of a document, of a text, and of an answer. */
 export const savedCache: FuzzTarget = {
   name: "saved-cache",
-  mutations: SAFETENSORS_MUTATIONS,
+  mutations: SAVED_CACHE_MUTATIONS,
   async prepare(folder) {
-    const path = `${folder}/talk.cache`;
-    const { config } = await openCheckpoint(fixture("tiny-llama"));
-    const { layers, kvHeads, headDim, vocabulary } = config;
-    const shape = { layers, kvHeads, headDim };
-    const lengths = Array.from({ length: layers }, () => KEPT);
-    using cache = fillHostCache(shape, lengths, (layer, { keys, values }) => {
-      keys.fill(layer + 0.5);
-      values.fill(-layer);
-      const positions = Array.from({ length: kvHeads }, (_, head) => [head, 4, 6, 10, 11]);
-      return Int32Array.from(positions.flat());
-    });
-    const messages = [{ role: "user", content: "Where?" }];
-    const state = Object.assign(stateOf({ cache, position: TOKENS, planned: TOKENS }), {
-      ids: Array.from({ length: TOKENS }, (_, index) => index + 2),
-      logits: new Float32Array(vocabulary),
-      tail: 2,
-      told: { kind: "chat" as const, messages, open: false },
-      answer: "There",
-    });
-    const fingerprint = "abc";
-    const policy = {
-      name: "first",
-      evidence: { kind: "none" },
-      score: () => new Float32Array(0),
-    } as const;
-    await saveCache(path, state, { fingerprint, budget: KEPT, policy });
+    const home = `${folder}/home`;
+    const model = await loadModel(fixture("gguf/tiny-q4_k_m.gguf"), { home, threads: 1 });
+    const options = { policy: knorm(), budget: 12 };
+    const path = `${folder}/saved.safetensors`;
     const open = async () => {
       if (isSavedCache(path)) readSavedCacheInfo(path);
-      using read = readSavedCache(path, { config, fingerprint }).state.sequence.cache;
-      await Promise.resolve(read.bytes);
+      await using session = model.session(options);
+      await session.load(path);
+      for await (const _ of session.ask("hello", { maxTokens: 1 }));
     };
-    return [{ path, bytes: await Deno.readFile(path), open }];
+    const samples: Sample[] = [];
+    for (const [prompt, maxTokens] of PROMPTS) {
+      await using session = model.session(options);
+      await session.read(prompt);
+      if (maxTokens > 0) { for await (const _ of session.generate({ maxTokens })); }
+      await session.save(path);
+      samples.push({ path, bytes: await Deno.readFile(path), open });
+    }
+    const [first, ...others] = samples;
+    if (!first) throw new Error("Nothing was saved");
+    return [first, ...others];
   },
 };
