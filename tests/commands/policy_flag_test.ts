@@ -127,13 +127,13 @@ Deno.test("kvjudge policies check says what a policy breaks, and exits with 2", 
   await using given = await prepare();
   const good = await runCli(["policies", "check", given.file]);
   assertEquals([good.code, good.err], [0, ""]);
-  assertMatch(good.out, /^newest: scorer, evidence none\n  ok      scores every token/);
-  assertMatch(good.out, /\n  advice  refuses unknown options/);
+  assertMatch(good.out, /^newest: scorer, evidence none\n +ok +scores every token/);
+  assertMatch(good.out, /\n +advice +refuses unknown options/);
   const bad = await runCli(["policies", "check", given.server.url("nan.ts")]);
   assertEquals(bad.code, 2);
   assertMatch(
     bad.out,
-    /\n  broken  scores every token with a finite number\n +score\(\) gives NaN/,
+    /\n +broken +scores every token with a finite number\n +score\(\) gives NaN/,
   );
   assertMatch(bad.err, /^error: Policy 'newest' breaks \d+ of 11 checks; mend what is marked as/);
   const json = await runCli(["policies", "check", "--json", `${given.file}(sinks=3)`]);
