@@ -78,6 +78,16 @@ export interface OpenedPolicy extends AsyncDisposable {
  *
  * @throws {OptionError} If there is no such policy, or the expression is broken.
  * @throws {PolicyError} If a plugin cannot be loaded.
+ *
+ * @example
+ * ```ts
+ * import { openPolicy } from "./load_policy.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using opened = await openPolicy("snapkv(window=8)");
+ * const { options } = await opened.create({ kernel: 5 });
+ * assertEquals(options, { window: 8, kernel: 5, pooling: "max" });
+ * ```
  */
 export async function openPolicy(
   source: string | URL,
