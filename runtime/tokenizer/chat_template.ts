@@ -80,7 +80,7 @@ function createScope(now: () => Date): Environment {
     scope.set(name, value);
     scope.set(name.charAt(0).toUpperCase() + name.slice(1), value);
   }
-  scope.set("range", range);
+  scope.set("range", createRange());
   scope.set("strftime_now", (format: string) => strftime(format, now()));
   scope.set("raise_exception", (message: string) => {
     throw new PromptError(message);
@@ -88,18 +88,21 @@ function createScope(now: () => Date): Environment {
   return scope;
 }
 
-/** More than any prompt has messages; a stranger's template must not fill the memory. */
-const LONGEST_RANGE = 100_000;
+/** More than any prompt has messages; a stranger's template must neither fill memory nor hang. */
+const MOST_NUMBERS = 100_000;
 
-function range(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(length <= LONGEST_RANGE)) {
-    throw new PromptError(
-      `range(${start}, ${stop}, ${step}) has more than ${LONGEST_RANGE} numbers`,
-    );
-  }
-  return Array.from({ length }, (_, index) => start + index * step);
+/** `range` for one rendering: nested loops count together. */
+function createRange(): (first: number, second?: number, step?: number) => number[] {
+  let left = MOST_NUMBERS;
+  return (first, second, step = 1) => {
+    const [start, stop] = second === undefined ? [0, first] : [first, second];
+    const length = Math.max(0, Math.ceil((stop - start) / step));
+    left -= length;
+    if (!(left >= 0)) {
+      throw new PromptError(`its ranges have more than ${MOST_NUMBERS} numbers`);
+    }
+    return Array.from({ length }, (_, index) => start + index * step);
+  };
 }
 
 function requireMessages(messages: readonly ChatMessage[]): void {

@@ -1,6 +1,6 @@
 import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
-import { CheckpointError, PromptError } from "../errors.ts";
+import { CheckpointError, KvjudgeError, PromptError } from "../errors.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
 import { readGgufTokenizer } from "./gguf_tokenizer.ts";
 import { readJsonTokenizer } from "./json_tokenizer.ts";
@@ -58,7 +58,8 @@ export function createTokenizer(
     template ??= compileChatTemplate(settings.chatTemplate, settings.tokens, now);
     return template(messages, options);
   };
-  const ids = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+  const ids = (text: string) =>
+    guarded(() => library.encode(text, { add_special_tokens: false }).ids);
 
   return {
     vocabulary: size,
@@ -66,7 +67,7 @@ export function createTokenizer(
     eosIds: endIds(library, settings),
     hasChatTemplate: settings.chatTemplate !== undefined,
     encode(text, { special = true, bos = settings.addBos } = {}) {
-      const encoded = special ? ids(text) : plainIds(library, text);
+      const encoded = special ? ids(text) : guarded(() => plainIds(library, text));
       return bos && bosId !== undefined && encoded[0] !== bosId ? [bosId, ...encoded] : encoded;
     },
     decode(tokens, { skipSpecial = false } = {}) {
@@ -91,10 +92,16 @@ function readFiles(source: TokenizerSource): TokenizerFiles {
 }
 
 function openLibrary(tokenizer: TokenizerJson): Library {
+  // BOS is added here by one rule, so the library's post-processor is left out.
+  return guarded(() => new Library({ ...tokenizer, post_processor: null }, {}));
+}
+
+/** What the library throws over a damaged tokenizer comes at any time, not only on opening. */
+function guarded<T>(work: () => T): T {
   try {
-    // BOS is added here by one rule, so the library's post-processor is left out.
-    return new Library({ ...tokenizer, post_processor: null }, {});
+    return work();
   } catch (error) {
+    if (error instanceof KvjudgeError) throw error;
     throw new CheckpointError(
       `Cannot read the tokenizer: ${error instanceof Error ? error.message : error}; ` +
         "fetch the checkpoint again or give the prompt as token ids",

@@ -18,10 +18,11 @@ export function readJsonTokenizer(tokenizer: unknown, config: unknown): Tokenize
         "or give the prompt as token ids",
     );
   }
-  if (!Array.isArray(tokenizer.added_tokens ?? [])) {
+  const added: unknown = tokenizer.added_tokens ?? [];
+  if (!Array.isArray(added) || !added.every(isAddedToken)) {
     throw new CheckpointError(
-      "Cannot read the tokenizer: added_tokens in tokenizer.json must be a list; " +
-        "fetch the checkpoint again",
+      "Cannot read the tokenizer: added_tokens in tokenizer.json must be a list of tokens with an " +
+        "id and a content; fetch the checkpoint again",
     );
   }
   const json: TokenizerJson = {
@@ -29,11 +30,16 @@ export function readJsonTokenizer(tokenizer: unknown, config: unknown): Tokenize
     pre_tokenizer: null,
     post_processor: null,
     decoder: null,
-    added_tokens: [],
     ...tokenizer,
+    added_tokens: added,
     model: tokenizer.model,
   };
   return { tokenizer: json, settings: readSettings(json, isRecord(config) ? config : {}) };
+}
+
+function isAddedToken(token: unknown): token is AddedToken {
+  return isRecord(token) && typeof token.content === "string" &&
+    Number.isSafeInteger(token.id) && Number(token.id) >= 0;
 }
 
 type Json = Readonly<Record<string, unknown>>;

@@ -35,7 +35,7 @@ export function readDecoder(decoder: unknown): TokenBytes {
   if (types.includes("ByteLevel")) return { bytes: byteLevelBytes, dropsFirstSpace: false };
   const metaspace = steps.find(({ type }) => type === "Metaspace");
   const strip = steps.find(({ type }) => type === "Strip");
-  const space = metaspace?.replacement ?? SPACE;
+  const space = typeof metaspace?.replacement === "string" ? metaspace.replacement : SPACE;
   const fallback = types.includes("ByteFallback");
   return {
     bytes: (token) => {
@@ -49,9 +49,9 @@ export function readDecoder(decoder: unknown): TokenBytes {
 
 interface DecoderStep {
   readonly type: string;
-  readonly replacement?: string;
-  readonly start?: number;
-  readonly decoders?: readonly unknown[];
+  readonly replacement?: unknown;
+  readonly start?: unknown;
+  readonly decoders?: unknown;
 }
 
 const KNOWN: ReadonlySet<string> = new Set(
@@ -65,7 +65,8 @@ const BYTE_OF_CHARACTER = byteOfCharacter();
 function flatten(decoder: unknown): DecoderStep[] {
   if (typeof decoder !== "object" || decoder === null || !("type" in decoder)) return [];
   const step = decoder as DecoderStep;
-  return step.type === "Sequence" ? (step.decoders ?? []).flatMap(flatten) : [step];
+  if (step.type !== "Sequence") return [step];
+  return Array.isArray(step.decoders) ? step.decoders.flatMap(flatten) : [];
 }
 
 function byteLevelBytes(token: string): Uint8Array {

@@ -1,5 +1,5 @@
 import type { Draw } from "./draw.ts";
-import { ggufLayout } from "./gguf_layout.ts";
+import { type GgufField, ggufLayout } from "./gguf_layout.ts";
 import { hostileNumber, join } from "./mutate_bytes.ts";
 import type { Mutation } from "./target.ts";
 
@@ -15,7 +15,10 @@ const text = (value: string) => {
 
 /** A count, length, type, size or offset becomes another one. */
 const hostileField: Mutation = (whole, draw) => {
-  const [first, ...others] = ggufLayout(whole)?.fields ?? [];
+  // Lengths of texts are by far the most.
+  const wanted = draw.pick<GgufField["kind"]>(["count", "length", "type", "size", "offset"]);
+  const fields = ggufLayout(whole)?.fields.filter((field) => field.kind === wanted) ?? [];
+  const [first, ...others] = fields;
   if (!first) return whole;
   const { kind, at, width } = draw.pick([first, ...others]);
   const bytes = whole.slice();

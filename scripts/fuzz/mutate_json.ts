@@ -58,27 +58,31 @@ interface Slot {
   readonly key: string;
 }
 
-/** Every value below a value, but for what lies very deep; of long lists only the first few. */
-function slotsOf(value: unknown, found: Slot[] = [], depth = 0): Slot[] {
-  if (typeof value !== "object" || value === null || depth > 50) return found;
-  const parent = value as Record<string, unknown>;
-  for (const key of Object.keys(parent).slice(0, 64)) {
-    found.push({ parent, key });
-    slotsOf(parent[key], found, depth + 1);
+/** A walk down from the top that ends anywhere, so that settings are met as often as long lists. */
+function walk(value: unknown, draw: Draw): Slot | undefined {
+  let slot: Slot | undefined;
+  for (let inner = value; typeof inner === "object" && inner !== null;) {
+    const parent = inner as Record<string, unknown>;
+    const keys = Object.keys(parent);
+    const key = keys[draw.below(keys.length)];
+    if (key === undefined) break;
+    slot = { parent, key };
+    inner = parent[key];
+    if (draw.below(3) === 0) break;
   }
-  return found;
+  return slot;
 }
 
 /** Mutates the value and writes it again; what is no JSON, or too deep to write, is left alone. */
 function onValue(
-  mutate: (slots: readonly [Slot, ...Slot[]], draw: Draw) => string | void,
+  mutate: (slot: Slot, draw: Draw, whole: unknown) => string | void,
 ): Mutation {
   return (whole, draw) => {
     try {
       const value: unknown = JSON.parse(new TextDecoder().decode(whole));
-      const [first, ...others] = slotsOf(value);
-      if (!first) return whole;
-      const text = mutate([first, ...others], draw) ?? HOLE;
+      const slot = walk(value, draw);
+      if (!slot) return whole;
+      const text = mutate(slot, draw, value) ?? HOLE;
       return encoder.encode(JSON.stringify(value).replace(`"${HOLE}"`, () => text));
     } catch {
       return whole;
@@ -86,40 +90,36 @@ function onValue(
   };
 }
 
-const replace = onValue((slots, draw) => {
-  const { parent, key } = draw.pick(slots);
+const replace = onValue(({ parent, key }, draw) => {
   parent[key] = HOLE;
   return hostileText(draw);
 });
 
-const drop = onValue((slots, draw) => {
-  const { parent, key } = draw.pick(slots);
+const drop = onValue(({ parent, key }) => {
   if (Array.isArray(parent)) parent.splice(Number(key), 1);
   else delete parent[key];
 });
 
-const exchange = onValue((slots, draw) => {
-  const [one, two] = [draw.pick(slots), draw.pick(slots)];
-  const kept = one.parent[one.key];
-  // A value that moved below itself could not be written.
-  if (JSON.stringify(kept).includes(JSON.stringify(two.parent[two.key]))) return;
-  one.parent[one.key] = structuredClone(two.parent[two.key]);
+const exchange = onValue(({ parent, key }, draw, whole) => {
+  const other = walk(whole, draw);
+  if (other) parent[key] = JSON.parse(JSON.stringify(other.parent[other.key]));
 });
 
-const rename = onValue((slots, draw) => {
-  const { parent, key } = draw.pick(slots);
+const rename = onValue(({ parent, key }, draw) => {
   if (Array.isArray(parent)) return;
   const name = draw.pick(["__proto__", "", "constructor", key.toUpperCase(), `${key}\u0000`]);
-  Object.defineProperty(parent, name, { value: parent[key], enumerable: true });
+  const value = parent[key];
   delete parent[key];
+  Object.defineProperty(parent, name, { value, enumerable: true });
 });
 
-const nudge = onValue((slots, draw) => {
-  const numbers = slots.filter(({ parent, key }) => typeof parent[key] === "number");
-  const [first, ...others] = numbers;
-  if (!first) return;
-  const { parent, key } = draw.pick([first, ...others]);
-  const value = Number(parent[key]);
+const nudge = onValue(({ parent, key }, draw) => {
+  const value = parent[key];
+  if (typeof value === "boolean") parent[key] = !value;
+  if (typeof value === "string") {
+    parent[key] = draw.pick([`${value} `, value.slice(1), `(${value}`]);
+  }
+  if (typeof value !== "number") return;
   parent[key] = draw.pick([value + 1, value - 1, -value, value * 2, value + 0.5, value * 1e9]);
 });
 

@@ -14,6 +14,7 @@ const template: Mutation = (whole, draw) =>
     new TextDecoder().decode(whole).replace(JSON.stringify(TEMPLATE), () =>
       JSON.stringify(draw.pick([
         "{% for i in range(100000000) %}x{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}",
         "{% for i in range(0, 10, 0) %}x{% endfor %}",
         "{{ messages[99].content }}",
         "{{ raise_exception('no') }}",

@@ -165,3 +165,20 @@ Deno.test("createTokenizer() decodes as the library does, whole and piece by pie
 function plain(library: Library, ids: number[]): string {
   return library.decode(ids, { clean_up_tokenization_spaces: false });
 }
+
+Deno.test("createTokenizer() refuses added tokens that are none", () => {
+  const model = { type: "BPE", vocab: { h: 0 }, merges: [] };
+  const base = { model, decoder: { type: "ByteLevel" } };
+  assertEquals(
+    createTokenizer({ kind: "json", tokenizer: { ...base, added_tokens: null }, config: {} })
+      .vocabulary,
+    1,
+  );
+  for (const added_tokens of [3, [null], [{ id: -1, content: "x" }], [{ id: 1 }]]) {
+    assertThrows(
+      () => createTokenizer({ kind: "json", tokenizer: { ...base, added_tokens }, config: {} }),
+      CheckpointError,
+      "added_tokens in tokenizer.json must be a list of tokens with an id and a content",
+    );
+  }
+});
