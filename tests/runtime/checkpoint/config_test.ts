@@ -282,3 +282,16 @@ for (const [what, { settings, message }] of Object.entries(REFUSED)) {
     assertEquals(error.message.startsWith("Cannot use some/config.json: "), true, error.message);
   });
 }
+
+Deno.test("pitfall 2, models that rotate otherwise: parseConfig() refuses half-rotated heads and unknown scaling", () => {
+  for (
+    const [settings, message] of [
+      [{ partial_rotary_factor: 0.5 }, "only whole heads (1) can be rotated"],
+      [{ rope_scaling: { rope_type: "yarn", factor: 4 } }, 'RoPE scaling "yarn" is not supported'],
+      [{ rope_parameters: { full_attention: { rope_theta: 1 } } }, "differs between layers"],
+    ] as const
+  ) {
+    const context = { path: "config.json", hasOutput: true };
+    assertThrows(() => parseConfig({ ...LLAMA, ...settings }, context), CheckpointError, message);
+  }
+});

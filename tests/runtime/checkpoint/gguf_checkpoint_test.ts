@@ -73,7 +73,7 @@ Deno.test("openCheckpoint() marks only the query and key rows of llama as interl
   });
 });
 
-Deno.test("openCheckpoint() reads interleaved biases in Hugging Face order", async () => {
+Deno.test("pitfall 2, rotation of GGUF rows: openCheckpoint() reads interleaved biases in Hugging Face order", async () => {
   await withFolder(async (folder) => {
     const model = { ...SHAPES, attentionBias: true };
     await writeGguf(`${folder}/x.gguf`, model);
@@ -286,7 +286,7 @@ for (const [what, { model, write, damage, message }] of Object.entries(BAD_FILES
   });
 }
 
-Deno.test("openCheckpoint() refuses a tensor of an unsupported type, naming both", async () => {
+Deno.test("pitfall 17, capability at construction: openCheckpoint() refuses a type that would not run", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/x.gguf`;
     await writeGguf(path);
