@@ -45,8 +45,12 @@ export interface Engine {
   readonly config: ModelConfig;
   /** Threads of its kernels. */
   readonly threads: number;
-  /** What it computes on behalf of policies. */
-  readonly kernels: LayerKernels;
+  /**
+   * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
+   *
+   * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
+   */
+  similarity(keys: Float32Array, kvHead: number, tokens: Int32Array): Promise<Float32Array>;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
   /**
@@ -64,7 +68,7 @@ export interface Engine {
  */
 export function createEngine(
   kernel: StepKernel,
-  { config, threads, kernels }: Pick<Engine, "config" | "threads" | "kernels">,
+  { config, threads, kernels }: Pick<Engine, "config" | "threads"> & { kernels: LayerKernels },
   adapted: (shape: AdapterShape) => Promise<StepKernel>,
 ): Engine {
   const count = ({ ids = [], embeddings }: StepInput) =>
@@ -96,7 +100,10 @@ export function createEngine(
   return {
     config,
     threads,
-    kernels,
+    async similarity(keys, kvHead, tokens) {
+      const { run } = await kernels.similarity();
+      return await run(keys, kvHead, tokens);
+    },
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);
       const withAdapters = await adapted(adapterShape(adapters, config));

@@ -10,10 +10,11 @@ import type { Gathered } from "./evidence.ts";
  */
 export function layerView(
   cache: KvCache,
-  { config: { heads, layers }, kernels }: Pick<Engine, "config" | "kernels">,
+  engine: Pick<Engine, "config" | "similarity">,
   layer: number,
   { attention, expected }: Gathered,
 ): LayerView {
+  const { heads, layers } = engine.config;
   const { kvHeads, headDim } = cache;
   const length = cache.length(layer);
   const gathered = (): Float32Array => {
@@ -47,8 +48,7 @@ export function layerView(
     async similarity(kvHead, tokens) {
       checkTokens(kvHead, kvHeads, "KV head");
       for (const token of tokens) checkTokens(token, length, "token");
-      const kernel = await kernels.similarity();
-      return await kernel.run(cache.keys(layer), kvHead, Int32Array.from(tokens));
+      return await engine.similarity(cache.keys(layer), kvHead, Int32Array.from(tokens));
     },
   });
 }
