@@ -3,7 +3,7 @@ import { homeFolder } from "../runtime/models/home.ts";
 import type { ListedModel } from "../runtime/models/list_models.ts";
 import type { VerifiedModelFile } from "../runtime/models/verify_model.ts";
 import { interruptible } from "./_interrupt.ts";
-import { formatBytes, write } from "./_output.ts";
+import { formatBytes, note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import type { Subcommand } from "./_subcommand.ts";
 
@@ -90,6 +90,7 @@ async function verifyModels(names: readonly string[], json: boolean): Promise<vo
       results.push(...files.map((file) => ({ model: model.name, ...file })));
     }
     progress.clear();
+    if (results.length === 0) note("no model was fetched");
     write(json ? `${JSON.stringify(results)}\n` : results.map(showVerified).join(""));
     const damaged = results.filter(({ outcome }) => outcome === "damaged");
     const [first] = damaged;

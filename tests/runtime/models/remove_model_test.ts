@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { FetchError } from "../../../runtime/errors.ts";
+import { FetchError, KvjudgeError } from "../../../runtime/errors.ts";
+import { loadModel } from "../../../runtime/model.ts";
 import type { CatalogModel } from "../../../runtime/models/catalog.ts";
 import { fetchPinned, fetchReference } from "../../../runtime/models/fetch_model.ts";
 import { findModel } from "../../../runtime/models/find_model.ts";
@@ -7,6 +8,7 @@ import { listModels } from "../../../runtime/models/list_models.ts";
 import { isInUse, markInUse } from "../../../runtime/models/model_use.ts";
 import { removeModel } from "../../../runtime/models/remove_model.ts";
 import { verifyModel } from "../../../runtime/models/verify_model.ts";
+import { fixture } from "../../_test_model.ts";
 import { filesBelow, temporaryFolder, testContext } from "./_context.ts";
 import { COMMIT, sha256, startHub, testBytes } from "./_hub.ts";
 
@@ -131,4 +133,24 @@ Deno.test("findModel() does not follow a record out of its folder", async () => 
     await assertRejects(() => findModel(home.path, "ada/tiny", "remove"), FetchError, "no model");
   }
   assertEquals(await Deno.readTextFile(`${home.path}/mine.txt`), "mine");
+});
+
+Deno.test("loadModel() marks a fetched model as in use until it is closed, or does not load", async () => {
+  await using home = await temporaryFolder();
+  const path = `${home.path}/tiny.gguf`;
+  await Deno.copyFile(fixture("gguf/tiny-sentencepiece.gguf"), path);
+  {
+    await using _model = await loadModel(path, { home: home.path, threads: 1 });
+    assertEquals(await isInUse(home.path, path), true);
+  }
+  assertEquals(await isInUse(home.path, path), false);
+  await Deno.truncate(path, 1000);
+  await assertRejects(() => loadModel(path, { home: home.path, threads: 1 }), KvjudgeError);
+  assertEquals(await isInUse(home.path, path), false);
+});
+
+Deno.test("markInUse() leaves nothing behind for a model outside of its home", async () => {
+  await using home = await temporaryFolder();
+  using _mark = markInUse(home.path, fixture("tiny-llama"));
+  assertEquals(filesBelow(home.path), []);
 });
