@@ -198,7 +198,7 @@ Deno.test("loadModel() says what is wrong with a path or a name", async () => {
     await assertRejects(
       () => loadModel(tiny, { home, precision: "int4" }),
       CheckpointError,
-      "int4 takes over Q4_0 and Q4_1 weights unchanged",
+      "int4 takes over Q4_0, Q4_1 and Q4_K weights",
     );
   });
 });
@@ -296,7 +296,7 @@ Deno.test("session refuses evidence that cannot be gathered", async () => {
       ...(fingerprint === undefined ? {} : { fingerprint }),
     }),
   });
-  const cases: [Evidence, new () => Error, string][] = [
+  const cases: [Evidence, new (message: string) => Error, string][] = [
     [{ kind: "none" }, EvidenceError, "the policy declares evidence without queries"],
     [{ kind: "window", size: 0 }, PolicyError, "window must be an integer of at least 1, got 0"],
     [{ kind: "window", size: NaN }, PolicyError, "at least 1, got NaN"],
