@@ -30,6 +30,8 @@ export interface ChildOrder {
   readonly seed: number;
   readonly from: number;
   readonly count: number;
+  /** Empty folder to work in. */
+  readonly folder: string;
   /** Also leaves the damaged file of the last case here. */
   readonly keep?: string;
 }
@@ -38,18 +40,16 @@ async function runCases(order: ChildOrder, meter: AllocationMeter): Promise<void
   const { TARGETS }: { TARGETS: readonly FuzzTarget[] } = await import(order.registry);
   const target = TARGETS.find(({ name }) => name === order.target);
   if (!target) throw new Error(`There is no target ${order.target}`);
-  const folder = await Deno.makeTempDir({ prefix: "kvjudge-fuzz-" });
-  try {
-    const samples = await target.prepare(folder);
-    // A first opening loads what is loaded once, and proves that the whole files are whole.
-    for (const sample of samples) await sample.open(drawOf(0, target.name, 0));
-    console.log(READY);
-    for (let index = order.from; index < order.from + order.count; index++) {
-      const result = await runCase(target, samples, order, index, meter);
-      console.log(JSON.stringify(result));
-    }
-  } finally {
-    await Deno.remove(folder, { recursive: true });
+  const samples = await target.prepare(order.folder);
+  // A first opening loads what is loaded once, and proves that the whole files are whole.
+  for (const sample of samples) {
+    await Deno.writeFile(sample.path, sample.bytes);
+    await sample.open(drawOf(0, target.name, 0));
+  }
+  console.log(READY);
+  for (let index = order.from; index < order.from + order.count; index++) {
+    const result = await runCase(target, samples, order, index, meter);
+    console.log(JSON.stringify(result));
   }
 }
 

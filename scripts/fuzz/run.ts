@@ -54,7 +54,10 @@ async function* runChild(
   count: number,
   { seed, registry, silence = 20_000, keep }: FuzzOptions,
 ): AsyncGenerator<CaseResult> {
+  // Made and removed here: a process that crashes cannot tidy up.
+  const folder = await Deno.makeTempDir({ prefix: "kvjudge-fuzz-" });
   const order: ChildOrder = {
+    folder,
     registry: registry ?? new URL("targets.ts", import.meta.url).href,
     target,
     seed,
@@ -105,6 +108,7 @@ async function* runChild(
     clearTimeout(timer);
     if (running) child.kill("SIGKILL");
     await Promise.all([ended, words]);
+    await Deno.remove(folder, { recursive: true });
   }
 }
 

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import type { TokenizerSource } from "../../runtime/checkpoint/checkpoint.ts";
 import { loadModel } from "../../runtime/model.ts";
@@ -27,7 +28,8 @@ export async function useCheckpoint(path: string, draw: Draw): Promise<void> {
 }
 
 async function runModel(path: string, draw: Draw): Promise<void> {
-  const home = await Deno.makeTempDir({ prefix: "kvjudge-fuzz-home-" });
+  const dir = path.endsWith(".gguf") ? dirname(path) : path;
+  const home = await Deno.makeTempDir({ dir });
   try {
     const precision = draw.pick<PrecisionChoice>(["auto", "fp32", "int8"]);
     await using model = await loadModel(path, { home, threads: 1, precision });

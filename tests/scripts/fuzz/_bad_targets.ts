@@ -33,7 +33,9 @@ export const TARGETS: readonly FuzzTarget[] = [
   }),
   target("slow", (changed) => {
     const end = process.cpuUsage().user + (changed ? 1_500_000 : 0);
-    while (process.cpuUsage().user < end);
+    for (let sum = 0; process.cpuUsage().user < end;) {
+      for (let i = 0; i < 1e6; i++) sum += Math.sin(i);
+    }
   }),
   target(
     "hanging",

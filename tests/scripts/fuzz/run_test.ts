@@ -51,7 +51,7 @@ Deno.test("fuzz() has nothing against a program that refuses in one sentence", a
 const BROKEN_PROMISES = [
   ["untyped", /^TypeError: Cannot read properties of undefined\n +at /],
   ["slow", /^takes \d{4} ms$/],
-  ["hanging", /^says nothing for 4000 ms$/],
+  ["hanging", /^says nothing for 2500 ms$/],
   ["greedy", /AllocationError: asks for an array of 268435456 bytes/],
   ["hoarding", /^asks for 83886080 bytes of arrays, not \d+$/],
   ["heavy", /^ends the process \(exit code \d+\): [^]*heap/],
@@ -61,7 +61,7 @@ const BROKEN_PROMISES = [
 
 for (const [target, message] of BROKEN_PROMISES) {
   Deno.test(`fuzz() notices what is ${target}`, async () => {
-    const failed = await failures(target, 2, target === "hanging" ? 4000 : 60_000);
+    const failed = await failures(target, 2, target === "hanging" ? 2500 : 60_000);
     assert(failed.length > 0);
     for (const { message: found = "" } of failed) assertMatch(found, message);
     assertMatch(summarise(failed), new RegExp(`^${target} +\\d+ +0 +0 +${failed.length} `, "m"));
