@@ -55,7 +55,7 @@ Deno.test("invariant 1: a budget that covers the prompt changes no token", async
   );
 });
 
-Deno.test("invariant 2: the chunk size changes neither the logits nor what is kept", async () => {
+Deno.test("invariant 2 (pitfall 13, chunked prefill): the chunk size changes neither the logits nor what is kept", async () => {
   await using tiny = await tinyModel("tiny-qwen3");
   await fc.assert(
     fc.asyncProperty(prompts, fc.integer({ min: 1, max: 70 }), async ({ length, seed }, chunk) => {
@@ -93,7 +93,7 @@ Deno.test("invariant 3: exactly the budget is kept, ascending, the protected tok
 });
 
 for (const name of TINY) {
-  Deno.test(`invariant 4: decoding on the compacted cache of ${name} equals hiding what was evicted`, async () => {
+  Deno.test(`invariant 4 (pitfall 4, whether the mechanics are to blame): decoding on the compacted cache of ${name} equals hiding what was evicted`, async () => {
     await using tiny = await tinyModel(name);
     const { model, reference } = tiny;
     const ids = randomIds(40, model.config.vocabulary, 3);
@@ -181,7 +181,7 @@ Deno.test("invariant 6: the same seed gives the same answer, and a policy cannot
   assertEquals(await answer(tame), await answer(tame));
 });
 
-Deno.test("invariant 7: allocated bytes are those of the kept entries, and 50 answers do not add up", async () => {
+Deno.test("invariant 7 (pitfall 9, simulated eviction): allocated bytes are those of the kept entries, and 50 answers do not add up", async () => {
   await using tiny = await tinyModel("tiny-mistral");
   const { layers, kvHeads, headDim, vocabulary } = tiny.model.config;
   const ids = randomIds(100, vocabulary, 7);
@@ -202,7 +202,7 @@ Deno.test("invariant 7: allocated bytes are those of the kept entries, and 50 an
   console.log(`resident after 26 answers ${middle >> 20} MiB, after 50 ${last >> 20} MiB`);
 });
 
-Deno.test("invariant 8: the attention that the kernel observes equals the plain reference", async () => {
+Deno.test("invariant 8 (pitfall 12, fast attention without scores): the attention that the kernel observes equals the plain reference", async () => {
   for (const name of TINY) {
     await using tiny = await tinyModel(name);
     const { engine } = tiny.model;

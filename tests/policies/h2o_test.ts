@@ -16,7 +16,7 @@ Deno.test("h2o() scores as the goldens do", () => assertGoldenScores(asGolden())
 
 Deno.test("h2o() keeps what the goldens keep", () => assertGoldenKept(asGolden()));
 
-Deno.test("h2o() divides by the queries that could see a token only if asked to", async () => {
+Deno.test("pitfall 6, sums that favour old tokens: h2o() divides by the queries that could see a token only if asked to", async () => {
   assertEquals(await h2o().score(layer), sums);
   assertEquals(
     await h2o({ normalize: "visible" }).score(layer),

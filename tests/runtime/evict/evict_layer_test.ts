@@ -62,7 +62,7 @@ Deno.test("evictLayer() tells the protection the tokens to keep and those cached
   assertEquals(seen, [2, 5]);
 });
 
-Deno.test("evictLayer() equals a plain selection for any scores and protection", async () => {
+Deno.test("pitfall 7, empty and full windows: evictLayer() equals a plain selection for any scores and protection", async () => {
   const cases = fc.record({
     values: fc.array(fc.constantFrom(-1, 0, 0.5, 1, 2), { minLength: 2, maxLength: 40 }),
     keep: fc.nat(),
