@@ -4,7 +4,10 @@
  * @module
  */
 
-/** One question to a model. The prompt is context, question and prefix, in the order asked for. */
+/**
+ * One question to a model: {@linkcode promptText} joins its parts. All that separates them stands in
+ * them.
+ */
 export interface BenchmarkSample {
   /** Stable for the same settings: task, length and number. */
   readonly id: string;
@@ -24,6 +27,47 @@ export interface BenchmarkSample {
   readonly facts: Readonly<Record<string, number | string>>;
 }
 
+/** Where the question stands: behind the context or before it. */
+export type QuestionOrder = "last" | "first";
+
+/**
+ * What the user says: context and question as they are, or the question, an empty line and the
+ * context.
+ */
+export function userTurn(
+  { context, question }: Pick<BenchmarkSample, "context" | "question">,
+  order: QuestionOrder,
+): string {
+  return order === "last"
+    ? `${context}${question}`
+    : [question.trim(), context.trimEnd()].filter(Boolean).join("\n\n");
+}
+
+/**
+ * The prompt as plain text: {@linkcode userTurn} and the prefix. In a chat the prefix opens the
+ * assistant's turn instead.
+ *
+ * @example
+ * ```ts
+ * import { promptText } from "./benchmark.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sample = { context: "The sky is blue.\n", question: "What is blue?", prefix: " Answer:" };
+ * assertEquals(promptText(sample, "last"), "The sky is blue.\nWhat is blue? Answer:");
+ * assertEquals(promptText(sample, "first"), "What is blue?\n\nThe sky is blue.\n\nAnswer:");
+ * ```
+ */
+export function promptText(
+  sample: Pick<BenchmarkSample, "context" | "question" | "prefix">,
+  order: QuestionOrder,
+): string {
+  const { prefix } = sample;
+  const turn = userTurn(sample, order);
+  return order === "last" || prefix === ""
+    ? `${turn}${prefix}`
+    : `${turn}\n\n${prefix.trimStart()}`;
+}
+
 /** Judges an output against a sample, from 0 to 1. */
 export type BenchmarkMetric = (output: string, sample: BenchmarkSample) => number;
 
@@ -40,7 +84,10 @@ export interface BenchmarkTask {
 
 /** What generators are given. */
 export interface GenerationRequest {
-  /** Tokens of the whole prompt, chat template left out: never more, at most 2 % less. */
+  /**
+   * Tokens of the whole prompt, chat template left out: never more in either order, at most 2 % less
+   * with the question last.
+   */
   readonly tokens: number;
   /** Samples. */
   readonly samples: number;
