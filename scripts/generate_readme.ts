@@ -27,7 +27,7 @@ export function policyTable(entries: readonly PolicyEntry[]): string {
   const rows = [
     ["policy", "paper", "whose attention judges", "what it does"],
     ...entries.map(({ name, paper, evidence, summary }) => [
-      `\`${name}\``,
+      `[\`${name}\`](docs/policies/${name}.md)`,
       paper === undefined ? "" : `[${paper.split("/").at(-1)}](${paper})`,
       EVIDENCE[evidence],
       summary,
