@@ -1,4 +1,4 @@
-import type { GeneratedTask, GenerationRequest } from "../benchmark.ts";
+import { type GeneratedTask, type GenerationRequest, promptText } from "../benchmark.ts";
 import { createDraw } from "../generation/draw.ts";
 import { createGeneratedTask, type Preparation } from "../generation/generated_task.ts";
 import { stringMatchAll } from "./metrics.ts";
@@ -36,6 +36,9 @@ const SHORT: Frequencies = {
 /** Tokens from which lists are long. */
 const LONG_TOKENS = 4096;
 
+/** Most of a prompt that a long list may take without its uncommon words. */
+const LONGEST_START = 0.9;
+
 /** RULER's common words extraction: the ten most frequent words of a list, after an example. */
 export function commonWordsTask(): GeneratedTask {
   return createGeneratedTask({
@@ -48,8 +51,15 @@ export function commonWordsTask(): GeneratedTask {
   });
 }
 
-function prepare({ tokens, seed }: GenerationRequest): Preparation {
-  const often = tokens < LONG_TOKENS ? SHORT : LONG;
+function prepare({ tokens, seed, countTokens }: GenerationRequest): Preparation {
+  if (tokens < LONG_TOKENS) return prepareLists(SHORT, seed);
+  const long = prepareLists(LONG, seed);
+  // Tokenizers that split words much would leave no room for uncommon ones.
+  const shortest = countTokens(promptText(long.open(0)(long.least), "last"));
+  return shortest <= LONGEST_START * tokens ? long : prepareLists(SHORT, seed);
+}
+
+function prepareLists(often: Frequencies, seed: number): Preparation {
   return {
     least: 1,
     open: (index) => {
@@ -68,7 +78,7 @@ function prepare({ tokens, seed }: GenerationRequest): Preparation {
           question,
           prefix,
           answers: common,
-          facts: { words: COMMON + size },
+          facts: { words: COMMON + size, common: often.common, uncommon: often.uncommon },
         };
       };
     },

@@ -1,5 +1,4 @@
-import type { GeneratedTask, GenerationRequest } from "../benchmark.ts";
-import { promptText } from "../benchmark.ts";
+import { type GeneratedTask, type GenerationRequest, promptText } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
 import { createDraw } from "../generation/draw.ts";
 import {
