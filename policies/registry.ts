@@ -5,7 +5,17 @@ import type { PolicyEntry } from "./create.ts";
 /** Names of the policies. */
 export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
 
-/** Every policy by name: what it is and, loaded when asked for, how to make one. */
+/**
+ * Every policy by name: what it is and, loaded when asked for, how to make one.
+ *
+ * @example
+ * ```ts
+ * import { registry } from "./registry.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(registry.snapkv.paper, "https://arxiv.org/abs/2404.14469");
+ * ```
+ */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
   chunk_kv: {
     name: "chunk_kv",

@@ -59,6 +59,23 @@ export function readSavedCache(
  * Tells what a saved cache holds, without its numbers and without a look at whether they are whole.
  *
  * @throws {SavedCacheError} If the file is missing or is no saved cache.
+ *
+ * @example
+ * ```ts
+ * import { knorm } from "../policies/knorm.ts";
+ * import { loadModel } from "./model.ts";
+ * import { readSavedCacheInfo } from "./saved_cache_file.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const path = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * const folder = await Deno.makeTempDir();
+ * await using model = await loadModel(path, { precision: "fp32" });
+ * await using session = model.session({ policy: knorm(), budget: 16 });
+ * await session.read({ ids: Array.from({ length: 40 }, (_, index) => index + 2) });
+ * await session.save(`${folder}/document.kvcache`);
+ * assertEquals(readSavedCacheInfo(`${folder}/document.kvcache`).tokens, 40);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export function readSavedCacheInfo(path: string): SavedCacheInfo {
   return reading(path, () => open(path).info);

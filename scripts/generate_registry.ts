@@ -41,7 +41,17 @@ import type { PolicyEntry } from "./create.ts";
 /** Names of the policies. */
 export type PolicyName = ${names.map((name) => JSON.stringify(name)).join(" | ")};
 
-/** Every policy by name: what it is and, loaded when asked for, how to make one. */
+/**
+ * Every policy by name: what it is and, loaded when asked for, how to make one.
+ *
+ * @example
+ * \`\`\`ts
+ * import { registry } from "./registry.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(registry.snapkv.paper, "https://arxiv.org/abs/2404.14469");
+ * \`\`\`
+ */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
 ${entries.join("\n")}
 };

@@ -22,7 +22,20 @@ export interface ListedModel {
   readonly inUse?: true;
 }
 
-/** Lists the catalog, then other models of the hub that were fetched. */
+/**
+ * Lists the catalog, then other models of the hub that were fetched.
+ *
+ * @example
+ * ```ts
+ * import { listModels } from "./list_models.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const home = await Deno.makeTempDir();
+ * const [first] = await listModels(home);
+ * assertEquals([first?.name, first?.fetched], ["smollm2-135m-instruct", false]);
+ * await Deno.remove(home, { recursive: true });
+ * ```
+ */
 export async function listModels(
   home: string,
   catalog: readonly CatalogModel[] = CATALOG,

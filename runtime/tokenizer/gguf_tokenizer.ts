@@ -33,8 +33,8 @@ const CONTROL = 3;
 const USER_DEFINED = 4;
 
 function readByteLevel(reader: MetadataReader): TokenizerFiles {
-  const tokens = require(reader.texts("tokenizer.ggml.tokens"), "tokens");
-  const merges = require(reader.texts("tokenizer.ggml.merges"), "merges");
+  const tokens = demand(reader.texts("tokenizer.ggml.tokens"), "tokens");
+  const merges = demand(reader.texts("tokenizer.ggml.merges"), "merges");
   const pre = requirePreTokenizer(reader.text("tokenizer.ggml.pre"));
   const splits = pre.patterns.map((Regex) => ({
     type: "Split",
@@ -60,8 +60,8 @@ function readByteLevel(reader: MetadataReader): TokenizerFiles {
 }
 
 function readSentencePiece(reader: MetadataReader): TokenizerFiles {
-  const tokens = require(reader.texts("tokenizer.ggml.tokens"), "tokens");
-  const scores = require(reader.numbers("tokenizer.ggml.scores"), "scores");
+  const tokens = demand(reader.texts("tokenizer.ggml.tokens"), "tokens");
+  const scores = demand(reader.numbers("tokenizer.ggml.scores"), "scores");
   requireLength(scores, tokens, "scores");
   const added = addedTokens(reader, tokens);
   const unknown = reader.integer("tokenizer.ggml.unknown_token_id");
@@ -163,7 +163,7 @@ function requirePreTokenizer(name = "default"): PreTokenizer {
   );
 }
 
-function require<T>(value: T | undefined, name: string): T {
+function demand<T>(value: T | undefined, name: string): T {
   if (value !== undefined) return value;
   throw new CheckpointError(
     `Cannot read the tokenizer: GGUF metadata tokenizer.ggml.${name} is missing; ` +

@@ -8,7 +8,17 @@
  */
 export type Precision = "fp32" | "int8" | "int4";
 
-/** The precisions a user can ask for. */
+/**
+ * The precisions a user can ask for.
+ *
+ * @example
+ * ```ts
+ * import { PRECISIONS } from "./precisions.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(PRECISIONS[0], "auto");
+ * ```
+ */
 export const PRECISIONS = ["auto", "fp32", "int8", "int4"] as const;
 
 /** A precision, or `auto`: the fastest that adds no rounding worth speaking of. */

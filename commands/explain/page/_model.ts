@@ -1,4 +1,3 @@
-/// <reference lib="dom" />
 import type { PageData } from "./_pack.ts";
 
 /** What is kept, as the page asks for it. -1 stands for all layers or heads. */

@@ -1,4 +1,3 @@
-/// <reference lib="dom" />
 import type { PageModel } from "./_model.ts";
 
 /** A place in the picture. */

@@ -1,4 +1,3 @@
-/// <reference lib="dom" />
 import type { openModel } from "./_model.ts";
 import type { PageData } from "./_pack.ts";
 import type { createPicture } from "./_picture.ts";

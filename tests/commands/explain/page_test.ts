@@ -1,4 +1,3 @@
-/// <reference lib="dom" />
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { decode } from "npm:fast-png@8.0.0";
 import type { Page } from "npm:puppeteer-core@25.16.0";
