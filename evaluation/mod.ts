@@ -4,6 +4,31 @@
  *
  * @module
  */
+export {
+  type BenchmarkMetric,
+  type BenchmarkSample,
+  type BenchmarkTask,
+  type GeneratedTask,
+  type GenerationRequest,
+  promptText,
+  type QuestionOrder,
+  userTurn,
+} from "./benchmarks/benchmark.ts";
+export { BenchmarkError } from "./benchmarks/errors.ts";
+export {
+  NIAH_DEPTHS,
+  niahGrid,
+  type NiahGridRequest,
+  type NiahNeedle,
+  type NiahOptions,
+  niahTask,
+  ORIGINAL_NEEDLE,
+} from "./benchmarks/niah/niah.ts";
+export { readHotpotQa } from "./benchmarks/ruler/hotpot_qa.ts";
+export { stringMatchAll, stringMatchPart } from "./benchmarks/ruler/metrics.ts";
+export type { Question, QuestionSet } from "./benchmarks/ruler/question_set.ts";
+export { readSquad } from "./benchmarks/ruler/squad.ts";
+export { type RulerOptions, rulerTasks } from "./benchmarks/ruler/tasks.ts";
 export { type Catch, compareWithReference, LOCAL_TOKENS, localShare } from "./critical_hits.ts";
 export {
   type HitRate,
