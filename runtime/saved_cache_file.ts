@@ -62,7 +62,6 @@ export function readSavedCache(
  *
  * @example
  * ```ts
- * import { knorm } from "../policies/knorm.ts";
  * import { loadModel } from "./model.ts";
  * import { readSavedCacheInfo } from "./saved_cache_file.ts";
  * import { assertEquals } from "@std/assert";
@@ -70,7 +69,12 @@ export function readSavedCache(
  * const path = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
  * const folder = await Deno.makeTempDir();
  * await using model = await loadModel(path, { precision: "fp32" });
- * await using session = model.session({ policy: knorm(), budget: 16 });
+ * const policy = {
+ *   name: "latest",
+ *   evidence: { kind: "none" },
+ *   score: ({ positions }: { readonly positions: Int32Array }) => Float32Array.from(positions),
+ * } as const;
+ * await using session = model.session({ policy, budget: 16 });
  * await session.read({ ids: Array.from({ length: 40 }, (_, index) => index + 2) });
  * await session.save(`${folder}/document.kvcache`);
  * assertEquals(readSavedCacheInfo(`${folder}/document.kvcache`).tokens, 40);
