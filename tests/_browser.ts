@@ -11,7 +11,9 @@ const PLACES = [
 ];
 
 /** The browser of this machine, or of `CHROMIUM`, if there is one. */
-export const BROWSER = [Deno.env.get("CHROMIUM") ?? "", ...PLACES].find((path) => existsSync(path));
+export const BROWSER = [Deno.env.get("CHROMIUM"), ...PLACES].find((path) =>
+  path && existsSync(path)
+);
 
 /** A page that is open in a browser, and all that went wrong in it. */
 export interface OpenPage extends AsyncDisposable {
