@@ -95,6 +95,8 @@ browserTest("kvjudge explain --html writes a page whose sliders show other heads
   assert(text?.includes("houses 🎉 and one inn.↵\n↵\nThe mill"), text ?? "");
 
   const all = await shades(page);
+  const drawn = () => page.$eval("#picture", (canvas) => (canvas as HTMLCanvasElement).toDataURL());
+  const canvases = [await drawn()];
   const pictures = [await page.screenshot()];
   await move(page, "layer", "ArrowRight");
   await move(page, "head", "ArrowRight");
@@ -103,10 +105,13 @@ browserTest("kvjudge explain --html writes a page whose sliders show other heads
   assertEquals(first.split(" ").filter((shade) => shade === "k5").length >= 10, true);
   assertMatch(first, /^(k0|k5)( (k0|k5))*$/);
   pictures.push(await page.screenshot());
+  canvases.push(await drawn());
   await move(page, "head", "ArrowRight");
   const second = await shades(page);
   pictures.push(await page.screenshot());
+  canvases.push(await drawn());
 
+  assertEquals(new Set(canvases).size, 3);
   assertNotEquals(all, first);
   assertNotEquals(first, second);
   for (const [a, b] of [[0, 1], [1, 2], [0, 2]] as const) {
