@@ -1,7 +1,7 @@
 /**
  * One long document, one question, and what each policy remembers of it at the same small budget.
  *
- *     deno task demo [--model NAME] [--budget 512] [--threads N] [--characters N]
+ *     deno task demo [--model NAME] [--budget 256] [--threads N] [--characters N]
  *
  * @module
  */
@@ -152,7 +152,7 @@ function readFlags(args: string[]): Flags {
       args,
       options: {
         model: { type: "string", default: "smollm2-135m-instruct" },
-        budget: { type: "string", default: "512" },
+        budget: { type: "string", default: "256" },
         threads: { type: "string", default: String(availableParallelism()) },
         characters: { type: "string", default: "100000" },
       },
