@@ -1,5 +1,13 @@
+import { integer } from "./_options.ts";
 import { pool, type Pooling } from "./_pool.ts";
 import type { LayerView } from "./policy.ts";
+
+/** The option that says how many of the last prompt tokens judge. */
+export const windowOption = integer({
+  least: 1,
+  default: 32,
+  about: "last prompt tokens: their queries judge the others, and they are always kept",
+});
 
 /** What {@linkcode windowScores} needs to know. */
 export interface WindowJudge {

@@ -1,7 +1,7 @@
-import { choice, integer, number, type PolicyAbout, readOptions } from "./_options.ts";
+import { choice, number, type PolicyAbout, readOptions } from "./_options.ts";
 import { type Pooling, poolingOptions } from "./_pool.ts";
 import { pyramid } from "./_pyramid.ts";
-import { windowScores } from "./_window_judge.ts";
+import { windowOption, windowScores } from "./_window_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2406.02069";
@@ -47,11 +47,7 @@ export const about: PolicyAbout<PyramidKvOptions> = {
   summary: "Judges as SnapKV does; early layers keep more tokens than late ones.",
   paper: PAPER,
   options: {
-    window: integer({
-      least: 1,
-      default: 32,
-      about: "last prompt tokens: their queries judge the others, and they are always kept",
-    }),
+    window: windowOption,
     ...poolingOptions(7, "max"),
     beta: number({
       least: 1,

@@ -1,6 +1,6 @@
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { type PolicyAbout, readOptions } from "./_options.ts";
 import { type Pooling, poolingOptions } from "./_pool.ts";
-import { windowScores } from "./_window_judge.ts";
+import { windowOption, windowScores } from "./_window_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** Options of {@linkcode snapKv}. */
@@ -31,11 +31,7 @@ export const about: PolicyAbout<SnapKvOptions> = {
   summary: "Keeps the tokens that the last prompt tokens attend to, with their neighbours.",
   paper: "https://arxiv.org/abs/2404.14469",
   options: {
-    window: integer({
-      least: 1,
-      default: 32,
-      about: "last prompt tokens: their queries judge the others, and they are always kept",
-    }),
+    window: windowOption,
     ...poolingOptions(7, "max"),
   },
 };
