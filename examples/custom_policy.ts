@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { ScorerPolicy } from "../mod.ts";
+import type { ScorerPolicy } from "../policies/policy.ts";
 
 /** Ranks a token by the attention that it gets from the end of the prompt, times its value's size. */
 export default function weightedValues({ window = 32 } = {}): ScorerPolicy {

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { OptionError, type ScorerPolicy } from "../mod.ts";
+import { OptionError, type ScorerPolicy } from "../policies/policy.ts";
 
 /** What stands in the parentheses. */
 interface Options {
