@@ -6,11 +6,17 @@ export interface ModuleServer extends AsyncDisposable {
   readonly requests: readonly string[];
 }
 
-/** Serves files by path; a path that is not there is a 404. */
+/**
+ * Serves files by path; a path that is not there is a 404.
+ *
+ * A folder of its own keeps Deno from finding what an earlier server had on the same port in its cache.
+ */
 export function serveModules(files: Readonly<Record<string, string>>): ModuleServer {
   const requests: string[] = [];
+  const folder = `/${crypto.randomUUID()}/`;
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
-    const path = new URL(request.url).pathname.slice(1);
+    const { pathname } = new URL(request.url);
+    const path = pathname.startsWith(folder) ? pathname.slice(folder.length) : pathname;
     requests.push(path);
     const text = files[path];
     if (text === undefined) return new Response("not here", { status: 404 });
@@ -18,7 +24,7 @@ export function serveModules(files: Readonly<Record<string, string>>): ModuleSer
     return new Response(text, { headers: { "content-type": type } });
   });
   return {
-    url: (path) => `http://127.0.0.1:${server.addr.port}/${path}`,
+    url: (path) => `http://127.0.0.1:${server.addr.port}${folder}${path}`,
     requests,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
