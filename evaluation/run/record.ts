@@ -1,0 +1,101 @@
+import type { Estimate } from "../statistics.ts";
+
+/** Version of the files of a run. */
+export const RUN_FORMAT = 1;
+
+/** What was to be measured: written before the first sample and never changed. */
+export interface RunSettings {
+  /** {@linkcode RUN_FORMAT}. */
+  readonly format: number;
+  /** Name of the benchmark, as in `kvjudge eval NAME`. */
+  readonly benchmark: string;
+  readonly model: {
+    readonly name: string;
+    readonly fingerprint: string;
+    readonly precision: string;
+  };
+  readonly versions: Readonly<Record<string, string>>;
+  /** Every policy with the options in force, the whole cache left out. */
+  readonly policies: readonly {
+    /** As it was written; rows and figures call it so. */
+    readonly label: string;
+    readonly name: string;
+    readonly options: Readonly<Record<string, unknown>>;
+  }[];
+  /** As they were written. */
+  readonly budgets: readonly string[];
+  readonly tasks: readonly string[];
+  readonly seed: number;
+  /** All else that decides the samples or the outputs: question order, lengths, files by hash. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** What one policy made of one sample at one budget. */
+export interface CellRecord {
+  readonly policy: string;
+  /** `null` for the whole cache. */
+  readonly budget: string | null;
+  readonly output: string;
+  /** Of the task's metric, from 0 to 1; for perplexity the mean negative log-likelihood. */
+  readonly score: number;
+  /** Tokens held after the eviction, summed over layers and KV heads, of how many. */
+  readonly kept: readonly [kept: number, total: number];
+  /** Bytes of the cache that were allocated before and after the eviction. */
+  readonly bytes: readonly [before: number, after: number];
+  readonly outputTokens: number;
+  /** Milliseconds. */
+  readonly times: { readonly evict: number; readonly decode: number };
+}
+
+/** One line of `samples.jsonl`: a sample, and all that was made of it. */
+export interface SampleRecord {
+  /** Unique in the run. */
+  readonly id: string;
+  readonly task: string;
+  /** Rows of a table: "1024, question first, visible". Samples of one variant are averaged. */
+  readonly variant: string;
+  /** SHA-256 of the prompt's text, as hexadecimal digits. */
+  readonly promptHash: string;
+  /** Tokens of the whole prompt, chat template included. */
+  readonly promptTokens: number;
+  readonly facts: Readonly<Record<string, number | string>>;
+  /** Milliseconds of the one prefill that all cells share. */
+  readonly prefill: number;
+  readonly cells: readonly CellRecord[];
+}
+
+/** One row of a table: a policy at a budget over the samples of a task and variant. */
+export interface SummaryRow {
+  readonly task: string;
+  readonly variant: string;
+  readonly policy: string;
+  readonly budget: string | null;
+  readonly score: Estimate;
+  /** Score of each sample by its id, to compare runs pair by pair. */
+  readonly scores: Readonly<Record<string, number>>;
+  /** Means over the samples. */
+  readonly kept: number;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+}
+
+/** Mean milliseconds of a row: what a repetition does not reproduce. */
+export interface TimingRow {
+  readonly task: string;
+  readonly variant: string;
+  readonly policy: string;
+  readonly budget: string | null;
+  readonly prefill: number;
+  readonly evict: number;
+  /** Per output token. */
+  readonly decodeToken: number;
+}
+
+/** `summary.json`. */
+export interface RunSummary {
+  readonly settings: RunSettings;
+  /** How scores read: "accuracy", "perplexity". */
+  readonly metrics: Readonly<Record<string, string>>;
+  readonly rows: readonly SummaryRow[];
+  readonly timings: readonly TimingRow[];
+}
