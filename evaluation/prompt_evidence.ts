@@ -23,8 +23,15 @@ export interface EvidenceReading {
   readonly answerTokens: number;
   /** A known answer, which then stands for the model's own everywhere. */
   readonly answer?: readonly number[];
+  /**
+   * Tokens that follow the prompt and are not evicted, such as a question that comes when the prompt
+   * was read: no policy judges by them but the one that knows the answer.
+   */
+  readonly then?: readonly number[];
   /** Prompt tokens read at a time. @default {256} */
   readonly chunk?: number;
+  /** Milliseconds, to measure phases with. @default {performance.now} */
+  readonly now?: () => number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -38,6 +45,10 @@ export interface PromptEvidence extends Disposable {
   readonly tokens: number;
   /** The greedy answer with the whole cache, the token that ended it included, or the known one. */
   readonly answer: readonly number[];
+  /** Bytes of the whole cache that are allocated. */
+  readonly bytes: number;
+  /** Milliseconds of reading and of decoding the answer. */
+  readonly times: { readonly prefill: number; readonly answer: number };
   /** Attention of the answer's queries, `[heads × tokens]` per layer. */
   readonly answerAttention: readonly Float32Array[];
   /**
@@ -47,8 +58,19 @@ export interface PromptEvidence extends Disposable {
   attention(policy: Policy): Gathered["attention"];
   /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
   keep(policy: Policy, budget: Budget): Promise<readonly (readonly Int32Array[])[]>;
+  /** Milliseconds that gathering a policy's evidence took, where it does not depend on the budget. */
+  evidenceTime(policy: Policy): number;
   /** The greedy answer when only some tokens are kept. The whole cache stays as it is. */
-  answerFrom(kept: readonly (readonly Int32Array[])[], tokens: number): Promise<readonly number[]>;
+  answerFrom(kept: readonly (readonly Int32Array[])[], tokens: number): Promise<EvictedAnswer>;
+}
+
+/** An answer from what was kept. */
+export interface EvictedAnswer {
+  readonly ids: readonly number[];
+  /** Bytes of the cache that were allocated after the eviction. */
+  readonly bytes: number;
+  /** Milliseconds of dropping the rest, and of reading on and decoding. */
+  readonly times: { readonly compact: number; readonly decode: number };
 }
 
 const CHUNK = 256;
@@ -61,7 +83,8 @@ const CHUNK = 256;
  * @throws {CheckpointError} If soft tokens do not fit the model.
  */
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
-  const { engine, facts, ids, policies, chunk = CHUNK, signal, onProgress } = request;
+  const { engine, facts, ids, policies, then = [], signal, onProgress } = request;
+  const { chunk = CHUNK, now = () => performance.now() } = request;
   const { layers, kvHeads, headDim } = engine.config;
   const shape = { layers, kvHeads, headDim };
   const cache = createHostCache(shape);
@@ -72,6 +95,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       wanted.map(({ evidence }) => evidence),
       engine,
     );
+    const begun = now();
     const prefilled = await prefill(engine, sequence, ids, {
       ...statistics,
       chunk,
@@ -79,30 +103,52 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       ...(signal ? { signal } : {}),
       ...(onProgress ? { onProgress } : {}),
     });
-    const answer = request.answer ?? await greedyAnswer({
-      engine,
-      sequence,
-      logits: prefilled.logits,
-      steps: mostSteps(wanted, request.answerTokens),
-      ...(signal ? { signal } : {}),
-    });
+    const read = now();
+    const { bytes } = cache;
+    const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
+      const mark = from.cache.mark();
+      const { position, planned } = from;
+      let { logits } = prefilled;
+      if (then.length > 0) {
+        ({ logits } = await prefill(engine, from, then, {
+          chunk,
+          observe: "none",
+          ...(signal ? { signal } : {}),
+        }));
+      }
+      const found = await greedyAnswer({
+        ...{ engine, sequence: from, logits, steps },
+        ...(signal ? { signal } : {}),
+      });
+      from.cache.rollback(mark);
+      Object.assign(from, { position, planned });
+      return found;
+    };
+    const first = request.answer ?? await decode(sequence, request.answerTokens);
+    const answered = now();
+    const steps = mostSteps(wanted, request.answerTokens);
+    const more = !request.answer && first.length === request.answerTokens && steps > first.length;
+    const answer = more ? await decode(sequence, steps) : first;
     const gathered = new Map<string, Gathered>();
+    const gatherTimes = new Map<Gathered, number>();
     const judges: SoftTokens[] = [];
     const gather = async (evidence: Evidence, keep: readonly number[] = []): Promise<Gathered> => {
-      const { key, settled } = await settle(evidence, { answer, facts, judges, keep });
+      const { key, settled } = await settle(evidence, { answer, then, facts, judges, keep });
       const known = gathered.get(key);
       if (known) return known;
       signal?.throwIfAborted();
+      const started = now();
       const found = await gatherEvidence(settled, {
         ...{ engine, sequence, facts, prefilled, statistics, keep },
       });
       gathered.set(key, found);
+      gatherTimes.set(found, now() - started);
       return found;
     };
     const judged = answer.slice(0, request.answerTokens);
     const { attention: answerAttention = [] } = await gather({
       kind: "given",
-      queries: { kind: "tokens", ids: judged },
+      queries: { kind: "tokens", ids: [...then, ...judged] },
     });
     const byPolicy = new Map<Policy, Gathered>();
     for (const policy of wanted) {
@@ -111,7 +157,10 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     return {
       tokens: ids.length,
       answer: judged,
+      bytes,
+      times: { prefill: read - begun, answer: answered - read },
       answerAttention,
+      evidenceTime: (policy) => gatherTimes.get(byPolicy.get(policy) ?? NOTHING) ?? 0,
       attention: (policy) => byPolicy.get(policy)?.attention,
       async keep(policy, budget) {
         const keep = await keepPerLayer(policy, { length: ids.length, budget, shape });
@@ -125,14 +174,16 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       },
       async answerFrom(kept, tokens) {
         using fork = cache.fork();
+        const started = now();
         kept.forEach((heads, layer) => fork.compact(layer, heads));
-        return await greedyAnswer({
-          engine,
-          sequence: { ...sequence, cache: fork },
-          logits: prefilled.logits,
-          steps: tokens,
-          ...(signal ? { signal } : {}),
-        });
+        const { bytes } = fork;
+        const compacted = now();
+        const ids = await decode({ ...sequence, cache: fork }, tokens);
+        return {
+          ids,
+          bytes,
+          times: { compact: compacted - started, decode: now() - compacted },
+        };
       },
       [Symbol.dispose]: () => cache[Symbol.dispose](),
     };
@@ -141,6 +192,8 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     throw error;
   }
 }
+
+const NOTHING: Gathered = {};
 
 /** Whether what a policy judges by depends on the budget. */
 function ofBudget({ evidence }: Policy): boolean {
@@ -168,6 +221,8 @@ function mostSteps(policies: readonly Policy[], answerTokens: number): number {
 
 interface Known {
   readonly answer: readonly number[];
+  /** What stands between the prompt and the answer. */
+  readonly then: readonly number[];
   readonly facts: ModelFacts;
   /** Soft tokens met so far, no two alike. */
   readonly judges: SoftTokens[];
@@ -181,7 +236,7 @@ interface Known {
  */
 async function settle(
   evidence: Evidence,
-  { answer, facts, judges, keep }: Known,
+  { answer, then, facts, judges, keep }: Known,
 ): Promise<{ readonly key: string; readonly settled: Evidence }> {
   switch (evidence.kind) {
     case "none":
@@ -198,7 +253,9 @@ async function settle(
       return { key: `window ${evidence.size}`, settled: evidence };
     case "given": {
       const { queries } = evidence;
-      const ids = queries.kind === "tokens" ? queries.ids : answer.slice(0, queries.steps);
+      const ids = queries.kind === "tokens"
+        ? queries.ids
+        : [...then, ...answer.slice(0, queries.steps)];
       const settled: Evidence = { kind: "given", queries: { kind: "tokens", ids } };
       return { key: `given ${ids.join()}`, settled };
     }

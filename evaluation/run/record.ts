@@ -45,6 +45,8 @@ export interface CellRecord {
   readonly outputTokens: number;
   /** Milliseconds. */
   readonly times: { readonly evict: number; readonly decode: number };
+  /** Why this policy could not keep so little of this sample; all else then says nothing. */
+  readonly refused?: string;
 }
 
 /** One line of `samples.jsonl`: a sample, and all that was made of it. */
@@ -77,6 +79,8 @@ export interface SummaryRow {
   readonly kept: number;
   readonly bytesBefore: number;
   readonly bytesAfter: number;
+  /** Samples that the policy refused; they count nowhere else. */
+  readonly refused: number;
 }
 
 /** Mean milliseconds of a row: what a repetition does not reproduce. */

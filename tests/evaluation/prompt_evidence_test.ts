@@ -82,9 +82,9 @@ Deno.test("answerFrom() gives a session's answer and leaves the whole cache as i
   const own = session.generate({ ids }, { maxTokens: 12 });
   for await (const _ of own);
   const eos = new Set(model.config.eosIds);
-  assertEquals(answer.filter((id) => !eos.has(id)), [...own.ids]);
+  assertEquals(answer.ids.filter((id) => !eos.has(id)), [...own.ids]);
   const all = await evidence.keep(policy, ids.length);
-  assertEquals(await evidence.answerFrom(all, 12), evidence.answer);
+  assertEquals((await evidence.answerFrom(all, 12)).ids, evidence.answer);
 });
 
 Deno.test("readEvidence() ends early with an AbortError", async () => {

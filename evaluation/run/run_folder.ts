@@ -1,0 +1,157 @@
+import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
+import { BenchmarkError } from "../benchmarks/errors.ts";
+import { RUN_FORMAT, type RunSettings, type RunSummary, type SampleRecord } from "./record.ts";
+
+/** The folder of a run: everything that is measured is in it at once. */
+export interface RunFolder extends Disposable {
+  /** Records by id, those of earlier starts too. */
+  readonly records: ReadonlyMap<string, SampleRecord>;
+  /** Writes a record down; when this returns it is on the disk. */
+  append(record: SampleRecord): Promise<void>;
+  /** Writes `summary.json`. */
+  finish(summary: RunSummary): Promise<void>;
+}
+
+/** Names of the files of a run. */
+export const RUN_FILES = {
+  settings: "settings.json",
+  samples: "samples.jsonl",
+  summary: "summary.json",
+} as const;
+
+/**
+ * Opens the folder of a run, a new one or one that was begun with the same settings.
+ *
+ * @throws {BenchmarkError} If it was begun with other settings, is damaged, or another process works
+ * on it.
+ * @throws {StorageError} If it cannot be written.
+ */
+export async function openRunFolder(path: string, settings: RunSettings): Promise<RunFolder> {
+  const file = (name: string) => `${path.replace(/\/+$/, "")}/${name}`;
+  const encoder = new TextEncoder();
+  const write = (name: string, value: unknown) =>
+    writeAtomically(file(name), encoder.encode(`${JSON.stringify(value, null, 2)}\n`));
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+  const known = await readText(file(RUN_FILES.settings));
+  if (known === undefined) await write(RUN_FILES.settings, settings);
+  else checkSame(path, parse(known, file(RUN_FILES.settings)), settings);
+  const samples = await openSamples(file(RUN_FILES.samples));
+  try {
+    const records = new Map<string, SampleRecord>();
+    for (const record of await takeUp(samples, file(RUN_FILES.samples))) {
+      records.set(record.id, record);
+    }
+    return {
+      records,
+      async append(record) {
+        await writeAll(samples, encoder.encode(`${JSON.stringify(record)}\n`), path);
+        records.set(record.id, record);
+      },
+      finish: (summary) => write(RUN_FILES.summary, summary),
+      [Symbol.dispose]: () => samples.close(),
+    };
+  } catch (error) {
+    samples.close();
+    throw error;
+  }
+}
+
+/** Opens the samples for this process alone; the system frees the lock however the process ends. */
+async function openSamples(path: string): Promise<Deno.FsFile> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path, { read: true, write: true, create: true });
+  } catch (error) {
+    throw writeError(path, error);
+  }
+  if (await file.tryLock(true)) return file;
+  file.close();
+  throw new BenchmarkError(
+    `Cannot write ${path}: another process is working on this run; wait for it or give another --out`,
+  );
+}
+
+/** Reads all whole lines, cuts off a torn one and stands at the end. */
+async function takeUp(file: Deno.FsFile, path: string): Promise<readonly SampleRecord[]> {
+  const bytes = await Deno.readFile(path);
+  const whole = bytes.lastIndexOf(0x0a) + 1;
+  if (whole < bytes.length) await file.truncate(whole);
+  await file.seek(whole, Deno.SeekMode.Start);
+  const lines = new TextDecoder().decode(bytes.subarray(0, whole)).split("\n").slice(0, -1);
+  return lines.map((line, at) => {
+    const record = parse(line, `${path}, line ${at + 1}`);
+    if (isRecord(record)) return record;
+    throw damaged(`${path}, line ${at + 1}`, "it is not a record of a sample");
+  });
+}
+
+function isRecord(value: unknown): value is SampleRecord {
+  return typeof value === "object" && value !== null &&
+    "id" in value && typeof value.id === "string" &&
+    "cells" in value && Array.isArray(value.cells);
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array, path: string): Promise<void> {
+  try {
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await file.write(rest));
+    await file.syncData();
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw damaged(path, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function parse(text: string, place: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw damaged(place, "it is not JSON");
+  }
+}
+
+function damaged(place: string, reason: string): BenchmarkError {
+  return new BenchmarkError(
+    `Cannot go on with the run of ${place}: ${reason}; give another --out, or mend or remove the file`,
+  );
+}
+
+function checkSame(path: string, known: unknown, settings: RunSettings): void {
+  const wanted: unknown = JSON.parse(JSON.stringify(settings));
+  const difference = firstDifference(known, wanted, "");
+  if (difference === undefined) return;
+  throw new BenchmarkError(
+    `Cannot go on with the run in ${path}: it was begun with ${difference}; give the same settings, ` +
+      `or another --out (the files of a run have format ${RUN_FORMAT})`,
+  );
+}
+
+/** The first place where two JSON values differ, and how. */
+function firstDifference(known: unknown, wanted: unknown, place: string): string | undefined {
+  if (isObject(known) && isObject(wanted)) {
+    const keys = [...new Set([...Object.keys(known), ...Object.keys(wanted)])];
+    for (const key of keys) {
+      const inner = Array.isArray(known) ? `${place}[${key}]` : place ? `${place}.${key}` : key;
+      const found = firstDifference(known[key], wanted[key], inner);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (known === wanted) return undefined;
+  return `${place} ${JSON.stringify(known)}, this is ${JSON.stringify(wanted)}`;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}

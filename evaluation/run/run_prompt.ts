@@ -1,0 +1,67 @@
+import { commonPrefix } from "../../runtime/prompt.ts";
+import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
+import {
+  type BenchmarkSample,
+  promptText,
+  type QuestionOrder,
+  userTurn,
+} from "../benchmarks/benchmark.ts";
+
+/** Where the question stands, and whether policies see it. */
+export interface QuestionSetting {
+  readonly order: QuestionOrder;
+  /**
+   * Whether the question is evicted with the rest, so that policies may judge by it. Otherwise it
+   * follows when the eviction is done.
+   */
+  readonly visible: boolean;
+}
+
+/** How tables call a setting. */
+export function settingName({ order, visible }: QuestionSetting): string {
+  if (order === "first") return "question first";
+  return visible ? "question last" : "question after eviction";
+}
+
+/** A sample as token ids. */
+export interface RunPrompt {
+  /** The whole prompt as text. */
+  readonly text: string;
+  /** What is read and evicted. */
+  readonly read: readonly number[];
+  /** What follows it and is not evicted. */
+  readonly then: readonly number[];
+}
+
+/** A character that stands in no text. */
+const MARK = "\u{F8FF}";
+
+/** Beginnings of questions whose first tokens merge differently with what stands before. */
+const QUESTIONS = ["A", "1", "("];
+
+/**
+ * Makes a sample the user's turn of a chat, the assistant's opened with the sample's prefix; plain
+ * text where the model has no chat template or the sample is not meant for one.
+ */
+export function runPrompt(
+  sample: BenchmarkSample,
+  { order, visible }: QuestionSetting,
+  tokenizer: Tokenizer,
+): RunPrompt {
+  const chat = tokenizer.hasChatTemplate && sample.plain !== true;
+  const render = (given: BenchmarkSample): string =>
+    chat
+      ? tokenizer.applyChatTemplate([{ role: "user", content: userTurn(given, order) }]) +
+        given.prefix.trimStart()
+      : promptText(given, order);
+  const encode = (text: string): readonly number[] =>
+    tokenizer.encode(text, chat ? { bos: false } : {});
+  const text = render(sample);
+  const ids = encode(text);
+  if (visible || order === "first") return { text, read: ids, then: [] };
+  const [before = ""] = render({ ...sample, question: MARK + sample.question }).split(MARK);
+  const size = Math.min(
+    ...QUESTIONS.map((question) => commonPrefix(encode(before + question), ids)),
+  );
+  return { text, read: ids.slice(0, size), then: ids.slice(size) };
+}
