@@ -1,7 +1,9 @@
 import { Command } from "@cliffy/command";
 import type { Subcommand } from "./_subcommand.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
+import { niahCommand } from "./eval/niah.ts";
 import { rightAnswersCommand } from "./eval/right_answers.ts";
+import { rulerCommand } from "./eval/ruler.ts";
 
 /**
  * `kvjudge eval`: measures policies.
@@ -17,6 +19,8 @@ export function evalCommand(version: string): Subcommand {
     .help({ colors: Deno.stdout.isTerminal() })
     .action(() => command.showHelp());
   command.command("hit_rate", hitRateCommand(version));
+  command.command("ruler", rulerCommand(version));
+  command.command("niah", niahCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
   return command;
 }

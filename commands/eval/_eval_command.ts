@@ -23,8 +23,9 @@ export interface EvalFlags {
  * return type is too.
  *
  * @param policies Policies that are measured where none are named.
+ * @param budgets Budgets where none are given.
  */
-export function measurementCommand(policies: string) {
+export function measurementCommand(policies: string, budgets = "64,128,256") {
   return new Command()
     .noExit()
     .help({ colors: Deno.stdout.isTerminal() })
@@ -43,7 +44,7 @@ export function measurementCommand(policies: string) {
       "-b, --budgets <list:string>",
       "What is kept: tokens (256), ratios (0.1), bytes (8MiB).",
       {
-        default: "64,128,256",
+        default: budgets,
       },
     )
     .option("--trust", "Run policies from URLs without a sandbox, with every permission.")

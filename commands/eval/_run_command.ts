@@ -1,0 +1,218 @@
+import { EnumType, ValidationError } from "@cliffy/command";
+import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
+import type { PlannedSample } from "../../evaluation/run/measure_sample.ts";
+import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
+import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
+import type { Model } from "../../runtime/model.ts";
+import { defined } from "../_defined.ts";
+import { interruptible } from "../_interrupt.ts";
+import { type ModelFlags, openModel } from "../_open_model.ts";
+import { formatBytes, note, write } from "../_output.ts";
+import { openProgress, type Progress } from "../_progress.ts";
+import { atLeast, type EvalFlags, measurementCommand, readEvalSettings } from "./_eval_command.ts";
+import { percent, percents, table } from "./_table.ts";
+
+/** What the user said about a run. */
+export interface RunFlags extends ModelFlags, EvalFlags {
+  readonly samples: number;
+  readonly out?: string | undefined;
+  readonly question: QuestionOrder | "both";
+  readonly visibleQuestion: "yes" | "no" | "both";
+  readonly json?: boolean | undefined;
+}
+
+/** Policies of the field that a run measures where none are named. */
+export const RUN_POLICIES =
+  "random,streaming_llm,h2o,snapkv,pyramidkv,lookahead_q_cache,graphkv,judge_q,oracle";
+
+const RUN_BUDGETS = "64,128,256,512";
+
+/**
+ * A command with the flags that every run has.
+ *
+ * @param samples Samples of each task where no number is given.
+ */
+export function runCommand(samples: number) {
+  return measurementCommand(RUN_POLICIES, RUN_BUDGETS)
+    .type("order", new EnumType(["last", "first", "both"]))
+    .type("visible", new EnumType(["yes", "no", "both"]))
+    .option("--samples <count:integer>", "Samples of each task and length.", { default: samples })
+    .option("--out <folder:string>", "Folder for settings, samples, summary and report.")
+    .option("--question <order:order>", "Where the question stands: last, first or both.", {
+      default: "last" as const,
+    })
+    .option(
+      "--visible-question <choice:visible>",
+      "Whether a question that stands last is part of what policies see, or follows the eviction.",
+      { default: "yes" as const },
+    );
+}
+
+/** What a benchmark makes of the flags, once the model is there. */
+export interface BenchmarkPlan {
+  readonly tasks: readonly string[];
+  readonly samples: readonly PlannedSample[];
+  readonly metrics: RunSummary["metrics"];
+  /** What else decides about the samples. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** A benchmark as its command describes it. */
+export interface RunPlan {
+  /** Name of the benchmark. */
+  readonly name: string;
+  readonly version: string;
+  /** Tokens of the answer that the oracle judges by unless told otherwise. */
+  readonly answerTokens: number;
+  /** Makes the samples. */
+  plan(model: Model, settings: readonly QuestionSetting[]): BenchmarkPlan | Promise<BenchmarkPlan>;
+}
+
+/** The question settings that the flags ask for. */
+export function questionSettings(
+  { question, visibleQuestion }: Pick<RunFlags, "question" | "visibleQuestion">,
+): readonly QuestionSetting[] {
+  const settings: QuestionSetting[] = [];
+  if (question !== "first") {
+    if (visibleQuestion !== "no") settings.push({ order: "last", visible: true });
+    if (visibleQuestion !== "yes") settings.push({ order: "last", visible: false });
+  }
+  if (question !== "last") settings.push({ order: "first", visible: true });
+  return settings;
+}
+
+/** Puts the quick values in place of what the user has not set. */
+export function quickened<F extends RunFlags>(
+  flags: F,
+  defaults: Partial<F>,
+  quick: Partial<F>,
+): F {
+  const given = new Map(Object.entries(flags));
+  const standard: Readonly<Record<string, unknown>> = {
+    policies: RUN_POLICIES,
+    budgets: RUN_BUDGETS,
+    ...defaults,
+  };
+  const entries = Object.entries(quick).filter(([name]) => given.get(name) === standard[name]);
+  note(`quick: ${entries.map(([name, value]) => `${name} ${String(value)}`).join("; ")}`);
+  return { ...flags, ...Object.fromEntries(entries) };
+}
+
+/** Whole numbers in a list such as '1024,2048'. */
+export function wholeNumbers(flag: string, list: string, least: number): readonly number[] {
+  return list.split(",").map((text) => {
+    const value = Number(text.trim());
+    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
+    throw new ValidationError(
+      `Option "${flag}" must be whole numbers of at least ${least}, as in '1024,2048', got '${text.trim()}'.`,
+    );
+  });
+}
+
+/** Runs a benchmark and prints its table. */
+export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
+  atLeast("--samples", flags.samples, 1);
+  const settings = await readEvalSettings(flags, plan.answerTokens);
+  const { runBenchmark } = await import("../../evaluation/run/benchmark_run.ts");
+  await interruptible(async (signal) => {
+    using progress = await openProgress();
+    await using model = await openModel(flags, progress, signal);
+    const planned = await plan.plan(model, questionSettings(flags));
+    const { policies, budgets } = settings;
+    const recorded = await runSettings(flags, plan, planned, { model, ...settings });
+    const summary = await untilStopped(flags, signal, () =>
+      runBenchmark({
+        model,
+        policies,
+        budgets,
+        ...defined({ chunk: flags.chunk, folder: flags.out }),
+        settings: recorded,
+        samples: planned.samples,
+        metrics: planned.metrics,
+        signal,
+        now: () => performance.now(),
+        onProgress: counting(progress),
+      }));
+    progress.clear();
+    if (flags.json) write(`${JSON.stringify(summary)}\n`);
+    else write(showSummary(summary));
+    if (flags.out !== undefined) note(`written to ${flags.out}`);
+  });
+}
+
+function counting(progress: Progress): (done: number, total: number) => void {
+  const start = performance.now();
+  let first: number | undefined;
+  return (done, total) => {
+    first ??= done - 1;
+    const seconds = (performance.now() - start) / 1000 / (done - first) * (total - done);
+    progress.counting("samples", done, total, `${Math.ceil(seconds / 60)} min left`);
+  };
+}
+
+/** Says how to go on with what Ctrl-C has stopped. */
+async function untilStopped<T>(
+  { out }: RunFlags,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (signal.aborted && out !== undefined) {
+      note(`stopped; the same command goes on with the run in ${out}`);
+    }
+    throw error;
+  }
+}
+
+async function runSettings(
+  flags: RunFlags,
+  { name, version }: RunPlan,
+  { tasks, options }: BenchmarkPlan,
+  { model, policies, budgets }: Awaited<ReturnType<typeof readEvalSettings>> & { model: Model },
+): Promise<RunSettings> {
+  const { RUN_FORMAT } = await import("../../evaluation/run/record.ts");
+  return {
+    format: RUN_FORMAT,
+    benchmark: name,
+    model: {
+      name: model.name,
+      fingerprint: await model.fingerprint(),
+      precision: model.precision,
+    },
+    versions: { kvjudge: version, deno: Deno.version.deno },
+    policies: policies.map(({ label, policy }) => ({
+      label,
+      name: policy.name,
+      options: policy.options ?? {},
+    })),
+    budgets: budgets.map(({ label }) => label),
+    tasks,
+    seed: flags.seed,
+    options: {
+      samples: flags.samples,
+      question: flags.question,
+      visible_question: flags.visibleQuestion,
+      chunk: flags.chunk ?? null,
+      ...options,
+    },
+  };
+}
+
+/** The table of a run: one line for each policy and budget, tasks averaged. */
+export function showSummary({ rows, metrics }: RunSummary): string {
+  const lines = rows.map(({ task, variant, policy, budget, score, bytesAfter, refused }) => [
+    task,
+    variant,
+    policy,
+    budget ?? "all",
+    metrics[task] === "perplexity"
+      ? (score.mean === null ? "-" : Math.exp(score.mean).toFixed(2))
+      : percent(score.mean),
+    metrics[task] === "perplexity" ? "" : percents(score.interval),
+    `${score.n}${refused > 0 ? ` (${refused} refused)` : ""}`,
+    formatBytes(Math.round(bytesAfter)),
+  ]);
+  return table([["task", "variant", "policy", "budget", "score", "95 %", "n", "cache"], ...lines]);
+}
