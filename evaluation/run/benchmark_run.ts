@@ -2,6 +2,7 @@ import {
   measureSample,
   plannedId,
   type PlannedSample,
+  promptOf,
   type SampleMeasurement,
 } from "./measure_sample.ts";
 import type { RunSettings, RunSummary, SampleRecord } from "./record.ts";
@@ -29,6 +30,8 @@ export interface BenchmarkRun extends SampleMeasurement {
  */
 export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
   const { settings, samples, metrics, folder: path, signal, onProgress } = run;
+  // What cannot be read is better known before the first hour than after it.
+  for (const longest of longestByTask(samples)) promptOf(longest, run.model);
   using folder = path === undefined ? undefined : await openRunFolder(path, settings);
   const records: SampleRecord[] = [];
   for (const planned of samples) {
@@ -42,4 +45,15 @@ export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
   const summary = summarise(settings, records, metrics);
   await folder?.finish(summary);
   return summary;
+}
+
+/** The sample of each task that has the longest text: likely the one with the most tokens. */
+function longestByTask(samples: readonly PlannedSample[]): Iterable<PlannedSample> {
+  const longest = new Map<string, PlannedSample>();
+  const size = ({ sample }: PlannedSample) => sample.context.length;
+  for (const planned of samples) {
+    const known = longest.get(planned.sample.task);
+    if (!known || size(planned) > size(known)) longest.set(planned.sample.task, planned);
+  }
+  return longest.values();
 }

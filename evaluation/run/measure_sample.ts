@@ -6,7 +6,7 @@ import type { NamedBudget } from "../hit_rate.ts";
 import type { NamedPolicy } from "../policy_list.ts";
 import { type PromptEvidence, readEvidence } from "../prompt_evidence.ts";
 import type { CellRecord, SampleRecord } from "./record.ts";
-import { type QuestionSetting, runPrompt, settingName } from "./run_prompt.ts";
+import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./run_prompt.ts";
 
 /** A sample in one of the ways in which it is asked. */
 export interface PlannedSample {
@@ -53,17 +53,11 @@ export async function measureSample(
   planned: PlannedSample,
   measurement: SampleMeasurement,
 ): Promise<SampleRecord> {
-  const { sample, setting } = planned;
+  const { sample } = planned;
   const { model, policies, budgets, chunk, signal, now } = measurement;
-  const { engine, tokenizer, config: { context, layers, kvHeads } } = model;
-  const { text, read, then } = runPrompt(sample, setting, tokenizer);
+  const { engine, tokenizer, config: { layers, kvHeads } } = model;
+  const { text, read, then } = promptOf(planned, model);
   const promptTokens = read.length + then.length;
-  if (promptTokens + sample.maxTokens > context) {
-    throw new PromptError(
-      `Cannot ask ${sample.id}: its prompt has ${promptTokens} tokens, with ${sample.maxTokens} of ` +
-        `the answer that is more than the model's context of ${context}; ask for shorter prompts`,
-    );
-  }
   using evidence = await readEvidence({
     engine,
     facts: await model.facts(),
@@ -116,6 +110,24 @@ export async function measureSample(
     prefill: evidence.times.prefill,
     cells,
   };
+}
+
+/**
+ * A sample's prompt, if the model can read and answer it.
+ *
+ * @throws {PromptError} If the prompt and its answer are longer than the model's context.
+ */
+export function promptOf(
+  { sample, setting }: PlannedSample,
+  { tokenizer, config: { context } }: Pick<Model, "tokenizer" | "config">,
+): RunPrompt {
+  const prompt = runPrompt(sample, setting, tokenizer);
+  const tokens = prompt.read.length + prompt.then.length;
+  if (tokens + sample.maxTokens <= context) return prompt;
+  throw new PromptError(
+    `Cannot ask ${sample.id}: its prompt has ${tokens} tokens, with ${sample.maxTokens} of the answer ` +
+      `that is more than the model's context of ${context}; ask for shorter prompts`,
+  );
 }
 
 const REFUSED = {

@@ -1,0 +1,160 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { RunSummary, SampleRecord } from "../../evaluation/run/record.ts";
+import { runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
+
+const NIAH = ["eval", "niah", "--precision", "fp32", "--lengths", "1200", "--seed", "5"];
+const POLICIES = ["-p", "random,snapkv(window=8)", "-b", "16,64"];
+
+function readJson<T>(path: string): T {
+  return JSON.parse(Deno.readTextFileSync(path));
+}
+
+function readSamples(folder: string): SampleRecord[] {
+  const lines = Deno.readTextFileSync(`${folder}/samples.jsonl`).trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** What a repetition must reproduce. */
+function lasting({ timings: _, ...rest }: RunSummary) {
+  return rest;
+}
+
+Deno.test("kvjudge eval niah writes settings, samples and a summary", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const out = `${home.path}/run`;
+  const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "0,100", "--out", out];
+  const { code, out: printed, err } = await runCli([...args, "--question", "both"], {
+    env: { KVJUDGE_HOME: home.path },
+  });
+  assertEquals(code, 0, err);
+  assertMatch(printed, /^niah +1200 tokens, question first +snapkv\(window=8\) +64 +\d/m);
+  const summary = readJson<RunSummary>(`${out}/summary.json`);
+  assertEquals(summary.settings, readJson(`${out}/settings.json`));
+  assertEquals(summary.settings.policies[1]?.options, { window: 8, kernel: 7, pooling: "max" });
+  assertEquals(summary.rows.length, 2 * 5);
+  const records = readSamples(out);
+  assertEquals(records.map(({ facts }) => facts.depth), [0, 100, 0, 100]);
+  for (const { cells, promptTokens, promptHash } of records) {
+    assert(promptTokens <= 1230 && promptTokens > 1176, `${promptTokens}`);
+    assertEquals(promptHash.length, 64);
+    const [full, small, large] = cells;
+    assert(full && small && large);
+    assertEquals(full.kept, [full.kept[1], full.kept[1]]);
+    assertEquals(full.bytes[0], full.bytes[1]);
+    // What is allocated afterwards is what is kept: 16 of the prompt's tokens, 64 of them.
+    assertEquals(small.bytes[1], full.bytes[0] * 16 / promptTokens);
+    assertEquals(small.kept[0] * 4, large.kept[0]);
+    assert(small.outputTokens > 0 && small.output !== "");
+  }
+});
+
+Deno.test("kvjudge eval goes on with a run that was killed, and ends with the same summary", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const env = { KVJUDGE_HOME: home.path };
+  const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "0,20,40,60,80,100", "--out"];
+  const [whole, killed] = [`${home.path}/whole`, `${home.path}/killed`];
+  assertEquals((await runCli([...args, whole], { env })).code, 0);
+  const child = startCli([...args, killed], { env });
+  const size = () => Deno.statSync(`${killed}/samples.jsonl`).size;
+  for (let waited = 0; waited < 600; waited++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    try {
+      if (size() > 0) break;
+    } catch {
+      // It is not there yet.
+    }
+  }
+  child.kill("SIGKILL");
+  await child.output();
+  const before = Deno.readTextFileSync(`${killed}/samples.jsonl`);
+  const done = before.split("\n").length - 1;
+  assert(done >= 1 && done < 6, `${done} of 6 samples were done when it was killed`);
+  assert(!Array.from(Deno.readDirSync(killed)).some(({ name }) => name === "summary.json"));
+  Deno.writeTextFileSync(`${killed}/samples.jsonl`, `${before}{"id":"torn`);
+  const again = await runCli([...args, killed], { env });
+  assertEquals(again.code, 0, again.err);
+  assertEquals(
+    lasting(readJson(`${killed}/summary.json`)),
+    lasting(readJson(`${whole}/summary.json`)),
+  );
+  assert(Deno.readTextFileSync(`${killed}/samples.jsonl`).startsWith(before));
+  assertEquals(readSamples(killed).length, 6);
+  const other = await runCli(
+    args.map((word) => word === "16,64" ? "16,32" : word).concat(killed),
+    { env },
+  );
+  assertEquals(other.code, 2);
+  assertMatch(
+    other.err,
+    /^error: Cannot go on with the run in .*: it was begun with budgets\[1\] "64", this is "32"/,
+  );
+});
+
+Deno.test("kvjudge eval asks after the eviction where the question is not to be seen", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const out = `${home.path}/run`;
+  const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "50", "--out", out];
+  const { code, err } = await runCli([...args, "--visible-question", "both"], {
+    env: { KVJUDGE_HOME: home.path },
+  });
+  assertEquals(code, 0, err);
+  const [seen, unseen] = readSamples(out);
+  assert(seen && unseen);
+  assertEquals([seen.promptHash, seen.promptTokens], [unseen.promptHash, unseen.promptTokens]);
+  assertEquals(seen.cells[0]?.output, unseen.cells[0]?.output);
+  const evictable = (record: SampleRecord) => record.cells[0]?.kept[1] ?? 0;
+  assert(evictable(unseen) < evictable(seen));
+  assertMatch(unseen.variant, /question after eviction$/);
+});
+
+Deno.test("kvjudge eval ruler says in a sentence what it cannot do", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const cases: [args: string[], message: string][] = [
+    [["--tasks", "niah_singel_1"], "did you mean 'niah_single_1'?"],
+    [["--lengths", "many"], 'Option "--lengths" must be whole numbers of at least 1'],
+    [["--samples", "0"], 'Option "--samples" must be at least 1, got 0'],
+    [["--question", "middle"], "last"],
+    [["--visible-question", "maybe"], "yes"],
+    [["--tasks", "vt", "--lengths", "20"], "ask for more tokens"],
+    [["--tasks", "vt", "--lengths", "2200"], "more than the model's context of 2048"],
+    [["--squad", `${home.path}/none.json`], "there is no such file"],
+    [["--out", "/dev/null/run", "--tasks", "vt", "--lengths", "1200"], "Cannot write"],
+  ];
+  for (const [args, message] of cases) {
+    const { code, err } = await runCli(
+      ["eval", "ruler", "-m", model, "--precision", "fp32", ...args],
+      { env: { KVJUDGE_HOME: home.path } },
+    );
+    assertEquals(code, 2, `${args.join(" ")}: ${err}`);
+    assertStringIncludes(err, message);
+    assert(!err.includes("    at "), err);
+  }
+});
+
+Deno.test("kvjudge eval records where a policy protects more than a budget keeps", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const out = `${home.path}/run`;
+  const args = [
+    ...NIAH,
+    "-m",
+    model,
+    "-p",
+    "snapkv",
+    "-b",
+    "16,64",
+    "--depths",
+    "50",
+    "--out",
+    out,
+  ];
+  const { code, out: printed } = await runCli(args, { env: { KVJUDGE_HOME: home.path } });
+  assertEquals(code, 0);
+  assertMatch(printed, /snapkv +16 +- +- +0 \(1 refused\)/);
+  const [record] = readSamples(out);
+  assertMatch(record?.cells[1]?.refused ?? "", /^Cannot keep 16 of \d+ tokens/);
+});
