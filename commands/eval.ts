@@ -1,7 +1,9 @@
 import { Command } from "@cliffy/command";
 import type { Subcommand } from "./_subcommand.ts";
+import { compareCommand } from "./eval/compare.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
 import { niahCommand } from "./eval/niah.ts";
+import { reportCommand } from "./eval/report.ts";
 import { rightAnswersCommand } from "./eval/right_answers.ts";
 import { rulerCommand } from "./eval/ruler.ts";
 
@@ -22,5 +24,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("ruler", rulerCommand(version));
   command.command("niah", niahCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
+  command.command("compare", compareCommand());
+  command.command("report", reportCommand());
   return command;
 }

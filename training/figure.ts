@@ -1,4 +1,5 @@
 import type { TopLevelSpec } from "npm:vega-lite@6.5.0";
+import { FIGURE_STYLE, renderSvg } from "../evaluation/render_svg.ts";
 import { type Curve, curvesOf, type Panel } from "./curves.ts";
 import { TrainingError } from "./errors.ts";
 import type { LogEntry } from "./log.ts";
@@ -49,17 +50,7 @@ export async function drawCurves(
   if (panels.length === 0) {
     throw new TrainingError("Cannot draw the curves: the log has none yet; train for a step first");
   }
-  // Loaded only here: nothing else needs the library.
-  const [{ parse, View }, { compile }] = await Promise.all([
-    import("npm:vega@6.4.0"),
-    import("npm:vega-lite@6.5.0"),
-  ]);
-  const view = new View(parse(compile(specification(title, panels)).spec), { renderer: "none" });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
+  return await renderSvg(specification(title, panels));
 }
 
 function specification(title: string, panels: readonly Panel[]): TopLevelSpec {
@@ -67,17 +58,14 @@ function specification(title: string, panels: readonly Panel[]): TopLevelSpec {
     ...panels.flatMap(({ curves }) => curves.map(({ points }) => points.at(-1)?.step ?? 0)),
   );
   return {
-    background: "white",
-    padding: 12,
+    ...FIGURE_STYLE,
     title: { text: title, anchor: "start", fontSize: 15, offset: 12 },
     spacing: 24,
     vconcat: panels.map((panel) => panelSpecification(panel, last)),
     resolve: { scale: { color: "independent" } },
     config: {
-      font: "sans-serif",
-      axis: { grid: true, gridColor: "#e6e6e6", labelFontSize: 11, titleFontSize: 12 },
-      legend: { labelFontSize: 11, orient: "right", symbolType: "stroke", symbolStrokeWidth: 3 },
-      view: { stroke: "#bbbbbb" },
+      ...FIGURE_STYLE.config,
+      legend: { ...FIGURE_STYLE.config.legend, symbolType: "stroke", symbolStrokeWidth: 3 },
     },
   };
 }

@@ -136,8 +136,15 @@ export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
     progress.clear();
     if (flags.json) write(`${JSON.stringify(summary)}\n`);
     else write(showSummary(summary));
-    if (flags.out !== undefined) note(`written to ${flags.out}`);
+    if (flags.out !== undefined) await report(flags.out);
   });
+}
+
+/** Writes the report of a run, and says where. */
+export async function report(folder: string): Promise<void> {
+  const { writeReport } = await import("../../evaluation/report/write_report.ts");
+  const files = await writeReport(folder);
+  note(`written: ${files.filter((file) => !file.endsWith(".svg")).join(", ")}`);
 }
 
 function counting(progress: Progress): (done: number, total: number) => void {

@@ -1,0 +1,67 @@
+import { Command, ValidationError } from "@cliffy/command";
+import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
+import { note, write } from "../_output.ts";
+import { percent, table } from "./_table.ts";
+
+interface CompareFlags {
+  readonly policy?: string | undefined;
+  readonly against?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** `kvjudge eval compare`: two runs side by side. */
+export function compareCommand() {
+  return new Command()
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .description(
+      "Compares two runs, or two policies of one, sample by sample, with bootstrap intervals.",
+    )
+    .arguments("<first:string> [second:string]")
+    .option("--policy <label:string>", "Policy of the first run.", { depends: ["against"] })
+    .option("--against <label:string>", "Policy of the second run, or of the same one.", {
+      depends: ["policy"],
+    })
+    .option("--json", "Print one JSON object.")
+    .example("Two runs", "kvjudge eval compare before/summary.json after/summary.json")
+    .example("Two policies", "kvjudge eval compare results/ruler --policy judge_q --against snapkv")
+    .action((flags, first, second) => run(flags, first, second));
+}
+
+async function run(
+  { policy, against, json }: CompareFlags,
+  first: string,
+  second: string | undefined,
+): Promise<void> {
+  const pair = policy !== undefined && against !== undefined ? { policy, against } : undefined;
+  if (second === undefined && !pair) {
+    throw new ValidationError(
+      'One run is compared with itself: give a second one, or "--policy" and "--against".',
+    );
+  }
+  const { readSummary } = await import("../../evaluation/report/write_report.ts");
+  const { compareRuns } = await import("../../evaluation/compare.ts");
+  const one = await readSummary(first);
+  const report = compareRuns(one, second === undefined ? one : await readSummary(second), pair);
+  for (const warning of report.warnings) note(`warning: ${warning}`);
+  write(json ? `${JSON.stringify(report)}\n` : show(report));
+}
+
+function show({ comparisons }: ComparisonReport): string {
+  const signed = (share: number | null) =>
+    share === null ? "-" : `${share > 0 ? "+" : ""}${percent(share)}`;
+  const line = (
+    { task, variant, policy, against, budget, scores, difference, outcomes }: Comparison,
+  ) => [
+    task,
+    variant,
+    policy === against ? policy : `${policy} - ${against}`,
+    budget ?? "all",
+    ...scores.map(percent),
+    signed(difference.mean),
+    difference.interval ? difference.interval.map(signed).join(" to ") : "-",
+    outcomes.join("/"),
+  ];
+  const titles = ["task", "variant", "policy", "budget", "first", "second", "difference", "95 %"];
+  return table([[...titles, "won/tied/lost"], ...comparisons.map(line)]);
+}

@@ -1,0 +1,15 @@
+import { Command } from "@cliffy/command";
+import { report } from "./_run_command.ts";
+
+/** `kvjudge eval report`: makes the report of a run anew. */
+export function reportCommand() {
+  return new Command()
+    .noExit()
+    .help({ colors: Deno.stdout.isTerminal() })
+    .description(
+      "Writes report.md, report.html and their figures for a run that has come to its end.",
+    )
+    .arguments("<folder:string>")
+    .example("Anew", "kvjudge eval report results/ruler")
+    .action((_flags, folder) => report(folder));
+}

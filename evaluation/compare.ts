@@ -1,0 +1,186 @@
+import { BenchmarkError } from "./benchmarks/errors.ts";
+import type { RunSummary, SummaryRow } from "./run/record.ts";
+import { type Estimate, estimate } from "./statistics.ts";
+
+/** One row that both sides have. */
+export interface Comparison {
+  readonly task: string;
+  readonly variant: string;
+  readonly policy: string;
+  /** The second side's policy, where it is another one. */
+  readonly against: string;
+  readonly budget: string | null;
+  /** Means of both sides over the samples that both have. */
+  readonly scores: readonly [first: number, second: number];
+  /** Mean of the first side's score less the second's, sample by sample. */
+  readonly difference: Estimate;
+  /** Samples where the first side is better, as good, worse. */
+  readonly outcomes: readonly [wins: number, ties: number, losses: number];
+}
+
+/** Two sides compared. */
+export interface ComparisonReport {
+  readonly comparisons: readonly Comparison[];
+  /** What makes the comparison less than fair. */
+  readonly warnings: readonly string[];
+}
+
+/** Which policies of the two sides are compared, where not those of the same name. */
+export interface ComparedPolicies {
+  /** Policy of the first side. */
+  readonly policy: string;
+  /** Policy of the second side. */
+  readonly against: string;
+}
+
+/**
+ * Compares two runs, or two policies of one, sample by sample: intervals are 95 % bootstrap intervals
+ * of the mean difference.
+ *
+ * @param pair Two policies; every policy with its own name if absent.
+ * @throws {BenchmarkError} If the runs measured different things or share no samples.
+ *
+ * @example
+ * ```ts
+ * import { compareRuns } from "./compare.ts";
+ * import type { RunSummary } from "./run/record.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const run = (scores: Record<string, number>): RunSummary => ({
+ *   settings: {
+ *     format: 1,
+ *     benchmark: "niah",
+ *     model: { name: "m", fingerprint: "f", precision: "fp32" },
+ *     versions: {},
+ *     policies: [],
+ *     budgets: ["64"],
+ *     tasks: ["niah"],
+ *     seed: 0,
+ *     options: {},
+ *   },
+ *   metrics: {},
+ *   rows: [{
+ *     task: "niah",
+ *     variant: "",
+ *     policy: "snapkv",
+ *     budget: "64",
+ *     score: { mean: 0, interval: null, n: 2 },
+ *     scores,
+ *     kept: 0,
+ *     bytesBefore: 0,
+ *     bytesAfter: 0,
+ *     refused: 0,
+ *   }],
+ *   timings: [],
+ * });
+ * const [row] = compareRuns(run({ a: 1, b: 1 }), run({ a: 0, b: 1 })).comparisons;
+ * assertEquals([row?.difference.mean, row?.outcomes], [0.5, [1, 1, 0]]);
+ * ```
+ */
+export function compareRuns(
+  first: RunSummary,
+  second: RunSummary,
+  pair?: ComparedPolicies,
+): ComparisonReport {
+  const [a, b] = [first.settings, second.settings];
+  if (a.benchmark !== b.benchmark) {
+    throw new BenchmarkError(
+      `Cannot compare a run of ${a.benchmark} with one of ${b.benchmark}: give two of the same benchmark`,
+    );
+  }
+  if (pair) {
+    requirePolicy(first, pair.policy);
+    requirePolicy(second, pair.against);
+  }
+  const comparisons = first.rows.flatMap((row) => {
+    if (pair && row.policy !== pair.policy) return [];
+    const against = pair?.against ?? row.policy;
+    const other = second.rows.find((one) =>
+      one.policy === against && one.budget === row.budget && one.task === row.task &&
+      one.variant === row.variant
+    );
+    return other ? compareRows(row, other, a.seed) : [];
+  });
+  if (comparisons.length === 0) {
+    throw new BenchmarkError(
+      "Cannot compare the runs: they have no sample of the same task, variant, policy and budget in " +
+        "common; measure both with the same settings, or name policies that both have",
+    );
+  }
+  return {
+    comparisons: [...comparisons, ...overTasks(comparisons, a.seed)]
+      .map(({ pairs: _, ...comparison }) => comparison satisfies Comparison),
+    warnings: warningsOf(first, second),
+  };
+}
+
+/** A comparison, and the scores that it comes from. */
+interface PairedComparison extends Comparison {
+  readonly pairs: readonly ScorePair[];
+}
+
+type ScorePair = readonly [first: number, second: number];
+
+/** All tasks together, for each variant, policy and budget that has several. */
+function overTasks(comparisons: readonly PairedComparison[], seed: number): PairedComparison[] {
+  const groups = Map.groupBy(
+    comparisons,
+    ({ variant, policy, budget }) => JSON.stringify([variant, policy, budget]),
+  );
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (!first || group.length < 2) return [];
+    return [compared({ ...first, task: "all tasks" }, group.flatMap(({ pairs }) => pairs), seed)];
+  });
+}
+
+function requirePolicy({ rows, settings }: RunSummary, policy: string): void {
+  if (rows.some((row) => row.policy === policy)) return;
+  const known = [...new Set(rows.map((row) => row.policy))].join(", ");
+  throw new BenchmarkError(
+    `Cannot compare policy '${policy}': this run of ${settings.benchmark} has ${known}`,
+  );
+}
+
+function compareRows(row: SummaryRow, other: SummaryRow, seed: number): PairedComparison[] {
+  const ids = Object.keys(row.scores).filter((id) => id in other.scores);
+  if (ids.length === 0) return [];
+  const pairs = ids.map((id): ScorePair => [row.scores[id] ?? 0, other.scores[id] ?? 0]);
+  return [compared({ ...row, against: other.policy }, pairs, seed)];
+}
+
+function compared(
+  { task, variant, policy, against, budget }: Pick<
+    Comparison,
+    "task" | "variant" | "policy" | "against" | "budget"
+  >,
+  pairs: readonly ScorePair[],
+  seed: number,
+): PairedComparison {
+  const mean = (side: 0 | 1) => pairs.reduce((sum, scores) => sum + scores[side], 0) / pairs.length;
+  const differences = pairs.map(([first, second]) => first - second);
+  const count = (sign: number) =>
+    differences.filter((difference) => Math.sign(difference) === sign).length;
+  return {
+    ...{ task, variant, policy, against, budget, pairs },
+    scores: [mean(0), mean(1)],
+    difference: estimate(differences, seed),
+    outcomes: [count(1), count(0), count(-1)],
+  };
+}
+
+function warningsOf(first: RunSummary, second: RunSummary): readonly string[] {
+  const [a, b] = [first.settings, second.settings];
+  const warnings: string[] = [];
+  if (a.model.fingerprint !== b.model.fingerprint) {
+    warnings.push(`the models differ: ${a.model.name} and ${b.model.name}`);
+  } else if (a.model.precision !== b.model.precision) {
+    warnings.push(`the precisions differ: ${a.model.precision} and ${b.model.precision}`);
+  }
+  if (a.seed !== b.seed) warnings.push(`the seeds differ: ${a.seed} and ${b.seed}`);
+  for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)])) {
+    const [one, other] = [a.versions[name] ?? "none", b.versions[name] ?? "none"];
+    if (one !== other) warnings.push(`the versions of ${name} differ: ${one} and ${other}`);
+  }
+  return warnings;
+}

@@ -1,0 +1,32 @@
+import type { RunSummary, SummaryRow } from "../run/record.ts";
+import type { Interval } from "../statistics.ts";
+
+/** Name of the whole cache among the policies. */
+export const FULL = "full";
+
+/** Whether the scores of a task are mean negative log-likelihoods. */
+export function isPerplexity(task: string, metrics: RunSummary["metrics"]): boolean {
+  return metrics[task] === "perplexity";
+}
+
+/** A score as people read it: per cent, or perplexity. */
+export function scoreOf(score: number, perplexity: boolean): number {
+  return perplexity ? Math.exp(score) : 100 * score;
+}
+
+/** A score and its interval as text. */
+export function scoreText(
+  mean: number | null,
+  interval: Interval | null,
+  perplexity: boolean,
+): string {
+  if (mean === null) return "–";
+  const text = (value: number) => scoreOf(value, perplexity).toFixed(perplexity ? 2 : 1);
+  return interval ? `${text(mean)} (${interval.map(text).join("–")})` : text(mean);
+}
+
+/** Budgets in the order in which they were given. */
+export function budgetOrder(rows: readonly SummaryRow[]): readonly string[] {
+  const budgets = rows.flatMap(({ budget }) => budget === null ? [] : [budget]);
+  return [...new Set(budgets)];
+}

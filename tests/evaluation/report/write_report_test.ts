@@ -1,0 +1,110 @@
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { BenchmarkError } from "../../../evaluation/benchmarks/errors.ts";
+import { readSummary, writeReport } from "../../../evaluation/report/write_report.ts";
+import type { SampleRecord } from "../../../evaluation/run/record.ts";
+import { BROWSER, openInBrowser } from "../../_browser.ts";
+import { testFolder } from "../../commands/_run_cli.ts";
+import { record, settings, summaryOf } from "../_run_summary.ts";
+
+const HOSTILE = "<script>document.title='owned'</script>";
+
+function writeRun(folder: string, records: readonly SampleRecord[]): void {
+  const lines = records.map((one) => `${JSON.stringify(one)}\n`).join("");
+  Deno.writeTextFileSync(`${folder}/settings.json`, JSON.stringify(settings()));
+  Deno.writeTextFileSync(`${folder}/samples.jsonl`, lines);
+  Deno.writeTextFileSync(`${folder}/summary.json`, JSON.stringify(summaryOf(records)));
+}
+
+const records = [0, 50, 100].map((depth) =>
+  record(`niah-${depth}`, {
+    full: 1,
+    "snapkv 64": depth / 100,
+    "snapkv 128": 1,
+    [`${HOSTILE} 64`]: 0,
+    "picky 64": "refused",
+    "picky 128": 0.5,
+  }, { facts: { depth, length: 1024 } })
+);
+
+Deno.test("writeReport() writes tables and figures that link to one another", async () => {
+  using folder = testFolder();
+  writeRun(folder.path, records);
+  const files = await writeReport(`${folder.path}/`);
+  const names = files.map((file) => file.slice(folder.path.length + 1));
+  assertEquals(names, ["score.svg", "depth.svg", "cost.svg", "report.md", "report.html"]);
+  const markdown = Deno.readTextFileSync(`${folder.path}/report.md`);
+  assertMatch(markdown, /^# niah on tiny$/m);
+  assertStringIncludes(markdown, "f".repeat(64));
+  assertMatch(markdown, /^\| full \(the ceiling\) \| 100\.0 \(100\.0–100\.0\) \|/m);
+  assertMatch(markdown, /^\| snapkv \| 50\.0 \(0\.0–100\.0\) \| 100\.0 /m);
+  assertMatch(markdown, /^\| picky \| – \| 50\.0 /m);
+  assertStringIncludes(markdown, "picky at 64 in niah (3)");
+  assertStringIncludes(markdown, "3 samples: too few to tell policies apart.");
+  assertMatch(markdown, /^\| snapkv \| 64 \| 2\.0 \| 1\.0 \| 50 \| 10 \| 50\.0 \|$/m);
+  for (const [, file] of markdown.matchAll(/\]\((.*?)\)/g)) {
+    const svg = Deno.readTextFileSync(`${folder.path}/${file}`);
+    assert(svg.startsWith("<svg"));
+    assert(!svg.includes("<script"));
+  }
+  assert(!/(?<!\\)<script/.test(markdown), "Markdown shows labels as text");
+});
+
+Deno.test({
+  name: "writeReport() makes a page that asks for nothing and runs no stranger's label",
+  ignore: BROWSER === undefined,
+  async fn() {
+    using folder = testFolder();
+    writeRun(folder.path, records);
+    await writeReport(folder.path);
+    await using open = await openInBrowser(`${folder.path}/report.html`);
+    assertEquals(open.problems, []);
+    assertEquals(open.requests.length, 1);
+    assertEquals(await open.page.title(), "niah on tiny");
+    const seen = await open.page.evaluate(() => ({
+      figures: document.querySelectorAll("figure svg").length,
+      scripts: document.querySelectorAll("script").length,
+      overflow: document.documentElement.scrollWidth > innerWidth,
+      text: document.body.innerText,
+    }));
+    assertEquals([seen.figures, seen.scripts, seen.overflow], [3, 0, false]);
+    assertStringIncludes(seen.text, HOSTILE);
+  },
+});
+
+Deno.test("writeReport() shows perplexities, and tasks one by one", async () => {
+  using folder = testFolder();
+  const samples = [
+    record("p", { full: 1, "snapkv 64": 2 }, { task: "perplexity", facts: {} }),
+    record("q", { full: 0.5, "snapkv 64": 0.25 }, { facts: {} }),
+  ];
+  writeRun(folder.path, samples);
+  const summary = { ...summaryOf(samples), metrics: { perplexity: "perplexity" } };
+  Deno.writeTextFileSync(`${folder.path}/summary.json`, JSON.stringify(summary));
+  await writeReport(folder.path);
+  const markdown = Deno.readTextFileSync(`${folder.path}/report.md`);
+  assertMatch(markdown, /^\| full \| 2\.72 \| 50\.0 \|$/m);
+  assertMatch(markdown, /^\| snapkv \| 7\.39 \| 25\.0 \|$/m);
+});
+
+Deno.test("readSummary() takes a folder or a file, and names what is neither", async () => {
+  using folder = testFolder();
+  writeRun(folder.path, records);
+  assertEquals(await readSummary(folder.path), await readSummary(`${folder.path}/summary.json`));
+  await assertRejects(
+    () => readSummary(`${folder.path}/settings.json`),
+    BenchmarkError,
+    "it is not the summary of a run of format 1",
+  );
+  await assertRejects(
+    () => readSummary(`${folder.path}/samples.jsonl`),
+    BenchmarkError,
+    "it is not JSON",
+  );
+  await assertRejects(() => readSummary(`${folder.path}/none`), BenchmarkError, "no such file");
+});
