@@ -3,6 +3,7 @@ import type { Subcommand } from "./_subcommand.ts";
 import { compareCommand } from "./eval/compare.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
 import { niahCommand } from "./eval/niah.ts";
+import { perplexityCommand } from "./eval/perplexity.ts";
 import { reportCommand } from "./eval/report.ts";
 import { rightAnswersCommand } from "./eval/right_answers.ts";
 import { rulerCommand } from "./eval/ruler.ts";
@@ -23,6 +24,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("hit_rate", hitRateCommand(version));
   command.command("ruler", rulerCommand(version));
   command.command("niah", niahCommand(version));
+  command.command("perplexity", perplexityCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
   command.command("compare", compareCommand());
   command.command("report", reportCommand());

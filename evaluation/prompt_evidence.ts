@@ -57,20 +57,34 @@ export interface PromptEvidence extends Disposable {
    */
   attention(policy: Policy): Gathered["attention"];
   /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
-  keep(policy: Policy, budget: Budget): Promise<readonly (readonly Int32Array[])[]>;
+  keep(policy: Policy, budget: Budget): Promise<KeptTokens>;
   /** Milliseconds that gathering a policy's evidence took, where it does not depend on the budget. */
   evidenceTime(policy: Policy): number;
+  /** Logits of the prompt's last token. */
+  readonly logits: Float32Array;
   /** The greedy answer when only some tokens are kept. The whole cache stays as it is. */
-  answerFrom(kept: readonly (readonly Int32Array[])[], tokens: number): Promise<EvictedAnswer>;
+  answerFrom(kept: KeptTokens, tokens: number): Promise<EvictedWork<readonly number[]>>;
+  /**
+   * Does something with a copy of the cache that holds only what is kept, or everything.
+   *
+   * @param kept What is kept; everything if absent.
+   */
+  workFrom<T>(
+    kept: KeptTokens | undefined,
+    work: (sequence: Sequence) => Promise<T>,
+  ): Promise<EvictedWork<T>>;
 }
 
-/** An answer from what was kept. */
-export interface EvictedAnswer {
-  readonly ids: readonly number[];
+/** What is kept, `[layer][KV head]`. */
+export type KeptTokens = readonly (readonly Int32Array[])[];
+
+/** What was made of what was kept. */
+export interface EvictedWork<T> {
+  readonly result: T;
   /** Bytes of the cache that were allocated after the eviction. */
   readonly bytes: number;
-  /** Milliseconds of dropping the rest, and of reading on and decoding. */
-  readonly times: { readonly compact: number; readonly decode: number };
+  /** Milliseconds of dropping the rest, and of the work. */
+  readonly times: { readonly compact: number; readonly work: number };
 }
 
 const CHUNK = 256;
@@ -154,6 +168,19 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     for (const policy of wanted) {
       if (!ofBudget(policy)) byPolicy.set(policy, await gather(policy.evidence));
     }
+    const workFrom: PromptEvidence["workFrom"] = async (kept, work) => {
+      using fork = cache.fork();
+      const started = now();
+      kept?.forEach((heads, layer) => fork.compact(layer, heads));
+      const { bytes } = fork;
+      const compacted = now();
+      const result = await work({ ...sequence, cache: fork });
+      return {
+        result,
+        bytes,
+        times: { compact: compacted - started, work: now() - compacted },
+      };
+    };
     return {
       tokens: ids.length,
       answer: judged,
@@ -172,19 +199,9 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
         }
         return kept;
       },
-      async answerFrom(kept, tokens) {
-        using fork = cache.fork();
-        const started = now();
-        kept.forEach((heads, layer) => fork.compact(layer, heads));
-        const { bytes } = fork;
-        const compacted = now();
-        const ids = await decode({ ...sequence, cache: fork }, tokens);
-        return {
-          ids,
-          bytes,
-          times: { compact: compacted - started, decode: now() - compacted },
-        };
-      },
+      logits: prefilled.logits,
+      workFrom,
+      answerFrom: (kept, tokens) => workFrom(kept, (from) => decode(from, tokens)),
       [Symbol.dispose]: () => cache[Symbol.dispose](),
     };
   } catch (error) {

@@ -1,21 +1,31 @@
-import type { BenchmarkSample, GeneratedTask } from "../../evaluation/benchmarks/benchmark.ts";
-import type { PlannedSample } from "../../evaluation/run/measure_sample.ts";
+import type { BenchmarkSample, BenchmarkTask } from "../../evaluation/benchmarks/benchmark.ts";
+import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
+import { runSamples } from "../../evaluation/run/measure_sample.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
+import type { ModelMeasurement } from "./_run_command.ts";
 
 /** Counts tokens as the model will, without what opens a text. */
 export function tokenCounter(tokenizer: Tokenizer): (text: string) => number {
   return (text) => tokenizer.encode(text, { bos: false }).length;
 }
 
-/** Every sample in every setting, one setting after the other. */
+/** Samples of one task whose rows belong together. */
+export interface SampleGroup {
+  readonly task: BenchmarkTask;
+  /** What its rows are called besides the task and how the question is asked. */
+  readonly group: string;
+  readonly samples: readonly BenchmarkSample[];
+}
+
+/** Every sample in every setting, one setting after the other within a group. */
 export function inEverySetting(
-  samples: readonly BenchmarkSample[],
+  groups: readonly SampleGroup[],
   settings: readonly QuestionSetting[],
-  { metric }: Pick<GeneratedTask, "metric">,
-  group: (sample: BenchmarkSample) => string,
-): PlannedSample[] {
-  return settings.flatMap((setting) =>
-    samples.map((sample) => ({ sample, metric, setting, group: group(sample) }))
+  measurement: ModelMeasurement,
+): readonly RunSample[] {
+  const planned = groups.flatMap(({ task: { metric }, group, samples }) =>
+    settings.flatMap((setting) => samples.map((sample) => ({ sample, metric, setting, group })))
   );
+  return runSamples(planned, measurement);
 }

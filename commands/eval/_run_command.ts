@@ -1,6 +1,7 @@
 import { EnumType, ValidationError } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
-import type { PlannedSample } from "../../evaluation/run/measure_sample.ts";
+import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
+import type { SampleMeasurement } from "../../evaluation/run/measure_sample.ts";
 import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
@@ -16,9 +17,13 @@ import { percent, percents, table } from "./_table.ts";
 export interface RunFlags extends ModelFlags, EvalFlags {
   readonly samples: number;
   readonly out?: string | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** What the user said about the question. */
+export interface QuestionFlags {
   readonly question: QuestionOrder | "both";
   readonly visibleQuestion: "yes" | "no" | "both";
-  readonly json?: boolean | undefined;
 }
 
 /** Policies of the field that a run measures where none are named. */
@@ -30,14 +35,19 @@ const RUN_BUDGETS = "64,128,256,512";
 /**
  * A command with the flags that every run has.
  *
- * @param samples Samples of each task where no number is given.
+ * @param samples Samples where no number is given.
  */
 export function runCommand(samples: number) {
   return measurementCommand(RUN_POLICIES, RUN_BUDGETS)
+    .option("--samples <count:integer>", "Samples of each task and length.", { default: samples })
+    .option("--out <folder:string>", "Folder for settings, samples, summary and report.");
+}
+
+/** As {@linkcode runCommand}, for benchmarks that ask questions about a text. */
+export function questionCommand(samples: number) {
+  return runCommand(samples)
     .type("order", new EnumType(["last", "first", "both"]))
     .type("visible", new EnumType(["yes", "no", "both"]))
-    .option("--samples <count:integer>", "Samples of each task and length.", { default: samples })
-    .option("--out <folder:string>", "Folder for settings, samples, summary and report.")
     .option("--question <order:order>", "Where the question stands: last, first or both.", {
       default: "last" as const,
     })
@@ -51,10 +61,15 @@ export function runCommand(samples: number) {
 /** What a benchmark makes of the flags, once the model is there. */
 export interface BenchmarkPlan {
   readonly tasks: readonly string[];
-  readonly samples: readonly PlannedSample[];
+  readonly samples: readonly RunSample[];
   readonly metrics: RunSummary["metrics"];
   /** What else decides about the samples. */
   readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** What samples are measured with: the whole model is there. */
+export interface ModelMeasurement extends SampleMeasurement {
+  readonly model: Model;
 }
 
 /** A benchmark as its command describes it. */
@@ -65,12 +80,12 @@ export interface RunPlan {
   /** Tokens of the answer that the oracle judges by unless told otherwise. */
   readonly answerTokens: number;
   /** Makes the samples. */
-  plan(model: Model, settings: readonly QuestionSetting[]): BenchmarkPlan | Promise<BenchmarkPlan>;
+  plan(measurement: ModelMeasurement): BenchmarkPlan | Promise<BenchmarkPlan>;
 }
 
 /** The question settings that the flags ask for. */
 export function questionSettings(
-  { question, visibleQuestion }: Pick<RunFlags, "question" | "visibleQuestion">,
+  { question, visibleQuestion }: QuestionFlags,
 ): readonly QuestionSetting[] {
   const settings: QuestionSetting[] = [];
   if (question !== "first") {
@@ -98,6 +113,11 @@ export function quickened<F extends RunFlags>(
   return { ...flags, ...Object.fromEntries(entries) };
 }
 
+/** The question settings as records name them. */
+export function questionRecord({ question, visibleQuestion }: QuestionFlags) {
+  return { question, visible_question: visibleQuestion };
+}
+
 /** Whole numbers in a list such as '1024,2048'. */
 export function wholeNumbers(flag: string, list: string, least: number): readonly number[] {
   return list.split(",").map((text) => {
@@ -117,20 +137,20 @@ export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
   await interruptible(async (signal) => {
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);
-    const planned = await plan.plan(model, questionSettings(flags));
-    const { policies, budgets } = settings;
+    const planned = await plan.plan({
+      ...settings,
+      ...defined({ chunk: flags.chunk }),
+      model,
+      signal,
+      now: () => performance.now(),
+    });
     const recorded = await runSettings(flags, plan, planned, { model, ...settings });
     const summary = await untilStopped(flags, signal, () =>
       runBenchmark({
-        model,
-        policies,
-        budgets,
-        ...defined({ chunk: flags.chunk, folder: flags.out }),
+        ...planned,
+        ...defined({ folder: flags.out }),
         settings: recorded,
-        samples: planned.samples,
-        metrics: planned.metrics,
         signal,
-        now: () => performance.now(),
         onProgress: counting(progress),
       }));
     progress.clear();
@@ -199,12 +219,16 @@ async function runSettings(
     seed: flags.seed,
     options: {
       samples: flags.samples,
-      question: flags.question,
-      visible_question: flags.visibleQuestion,
       chunk: flags.chunk ?? null,
       ...options,
     },
   };
+}
+
+const PERPLEXITY = "perplexity";
+
+function perplexity(score: number | null): string {
+  return score === null ? "-" : Math.exp(score).toFixed(2);
 }
 
 /** The table of a run: one line for each policy and budget, tasks averaged. */
@@ -214,10 +238,9 @@ export function showSummary({ rows, metrics }: RunSummary): string {
     variant,
     policy,
     budget ?? "all",
-    metrics[task] === "perplexity"
-      ? (score.mean === null ? "-" : Math.exp(score.mean).toFixed(2))
-      : percent(score.mean),
-    metrics[task] === "perplexity" ? "" : percents(score.interval),
+    ...metrics[task] === PERPLEXITY
+      ? [perplexity(score.mean), score.interval?.map(perplexity).join("-") ?? "-"]
+      : [percent(score.mean), percents(score.interval)],
     `${score.n}${refused > 0 ? ` (${refused} refused)` : ""}`,
     formatBytes(Math.round(bytesAfter)),
   ]);

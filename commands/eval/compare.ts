@@ -1,5 +1,6 @@
 import { Command, ValidationError } from "@cliffy/command";
 import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
+import type { RunSummary } from "../../evaluation/run/record.ts";
 import { note, write } from "../_output.ts";
 import { percent, table } from "./_table.ts";
 
@@ -44,24 +45,29 @@ async function run(
   const one = await readSummary(first);
   const report = compareRuns(one, second === undefined ? one : await readSummary(second), pair);
   for (const warning of report.warnings) note(`warning: ${warning}`);
-  write(json ? `${JSON.stringify(report)}\n` : show(report));
+  write(json ? `${JSON.stringify(report)}\n` : show(report, one.metrics));
 }
 
-function show({ comparisons }: ComparisonReport): string {
-  const signed = (share: number | null) =>
-    share === null ? "-" : `${share > 0 ? "+" : ""}${percent(share)}`;
-  const line = (
-    { task, variant, policy, against, budget, scores, difference, outcomes }: Comparison,
-  ) => [
-    task,
-    variant,
-    policy === against ? policy : `${policy} - ${against}`,
-    budget ?? "all",
-    ...scores.map(percent),
-    signed(difference.mean),
-    difference.interval ? difference.interval.map(signed).join(" to ") : "-",
-    outcomes.join("/"),
-  ];
+function show({ comparisons }: ComparisonReport, metrics: RunSummary["metrics"]): string {
+  const line = (comparison: Comparison) => {
+    const { task, variant, policy, against, budget, scores, difference, outcomes } = comparison;
+    // Of perplexity the mean negative log-likelihoods are compared, in nats.
+    const text = metrics[task] === "perplexity"
+      ? (score: number) => score.toFixed(4)
+      : (score: number) => percent(score);
+    const signed = (score: number | null) =>
+      score === null ? "-" : `${score > 0 ? "+" : ""}${text(score)}`;
+    return [
+      task,
+      variant,
+      policy === against ? policy : `${policy} - ${against}`,
+      budget ?? "all",
+      ...scores.map(text),
+      signed(difference.mean),
+      difference.interval ? difference.interval.map(signed).join(" to ") : "-",
+      outcomes.join("/"),
+    ];
+  };
   const titles = ["task", "variant", "policy", "budget", "first", "second", "difference", "95 %"];
   return table([[...titles, "won/tied/lost"], ...comparisons.map(line)]);
 }

@@ -1,9 +1,18 @@
 import { ValidationError } from "@cliffy/command";
 import { readHaystack } from "./_haystack.ts";
 import { inEverySetting, tokenCounter } from "./_plan_generated.ts";
-import { quickened, runCommand, runEval, type RunFlags, wholeNumbers } from "./_run_command.ts";
+import {
+  questionCommand,
+  type QuestionFlags,
+  questionRecord,
+  questionSettings,
+  quickened,
+  runEval,
+  type RunFlags,
+  wholeNumbers,
+} from "./_run_command.ts";
 
-interface NiahFlags extends RunFlags {
+interface NiahFlags extends RunFlags, QuestionFlags {
   readonly lengths: string;
   readonly depths: string;
   readonly haystack?: string | undefined;
@@ -31,7 +40,7 @@ const ANSWER_TOKENS = 32;
 
 /** `kvjudge eval niah`: one sentence in prose, at every depth of every length. */
 export function niahCommand(version: string) {
-  return runCommand(DEFAULTS.samples)
+  return questionCommand(DEFAULTS.samples)
     .description("The needle test: one sentence in prose, at every depth of every length.")
     .option("--lengths <list:string>", "Tokens of the prompts.", { default: DEFAULTS.lengths })
     .option("--depths <list:string>", "Per cent of the prose before the needle.", {
@@ -63,22 +72,21 @@ async function run(given: NiahFlags, version: string): Promise<void> {
     name: "niah",
     version,
     answerTokens: ANSWER_TOKENS,
-    plan: ({ tokenizer }, settings) => {
-      const countTokens = tokenCounter(tokenizer);
+    plan: (measurement) => {
+      const countTokens = tokenCounter(measurement.model.tokenizer);
       const { samples: perCell, seed } = flags;
       const count = perCell * depths.length;
+      const groups = lengths.map((tokens) => ({
+        task,
+        group: `${tokens} tokens`,
+        samples: [...task.generate({ tokens, samples: count, seed, countTokens })],
+      }));
       return {
         tasks: [task.name],
-        samples: lengths.flatMap((tokens) =>
-          inEverySetting(
-            [...task.generate({ tokens, samples: count, seed, countTokens })],
-            settings,
-            task,
-            () => `${tokens} tokens`,
-          )
-        ),
+        samples: inEverySetting(groups, questionSettings(flags), measurement),
         metrics: { [task.name]: task.metricName },
         options: {
+          ...questionRecord(flags),
           lengths,
           depths,
           needle: needle ?? "default",

@@ -7,9 +7,18 @@ import { note } from "../_output.ts";
 import { readInput } from "../_read_input.ts";
 import { readHaystack } from "./_haystack.ts";
 import { inEverySetting, tokenCounter } from "./_plan_generated.ts";
-import { quickened, runCommand, runEval, type RunFlags, wholeNumbers } from "./_run_command.ts";
+import {
+  questionCommand,
+  type QuestionFlags,
+  questionRecord,
+  questionSettings,
+  quickened,
+  runEval,
+  type RunFlags,
+  wholeNumbers,
+} from "./_run_command.ts";
 
-interface RulerFlags extends RunFlags {
+interface RulerFlags extends RunFlags, QuestionFlags {
   readonly tasks: string;
   readonly lengths: string;
   readonly haystack?: string | undefined;
@@ -34,7 +43,7 @@ const ANSWER_TOKENS = 30;
 
 /** `kvjudge eval ruler`: RULER's thirteen tasks, made at any length. */
 export function rulerCommand(version: string) {
-  return runCommand(DEFAULTS.samples)
+  return questionCommand(DEFAULTS.samples)
     .description("RULER: thirteen tasks, made at any length.")
     .option("--tasks <list:string>", "Names of tasks, as in 'niah_single_1,vt', or all.", {
       default: DEFAULTS.tasks,
@@ -60,24 +69,22 @@ async function run(given: RulerFlags, version: string): Promise<void> {
     name: "ruler",
     version,
     answerTokens: ANSWER_TOKENS,
-    plan: ({ tokenizer }, settings) => {
-      const countTokens = tokenCounter(tokenizer);
+    plan: (measurement) => {
+      const countTokens = tokenCounter(measurement.model.tokenizer);
       const { samples: count, seed } = flags;
-      const samples = tasks.flatMap((task) =>
-        lengths.flatMap((tokens) =>
-          inEverySetting(
-            [...task.generate({ tokens, samples: count, seed, countTokens })],
-            settings,
-            task,
-            () => `${tokens} tokens`,
-          )
-        )
+      const groups = tasks.flatMap((task) =>
+        lengths.map((tokens) => ({
+          task,
+          group: `${tokens} tokens`,
+          samples: [...task.generate({ tokens, samples: count, seed, countTokens })],
+        }))
       );
       return {
         tasks: tasks.map(({ name }) => name),
-        samples,
+        samples: inEverySetting(groups, questionSettings(flags), measurement),
         metrics: Object.fromEntries(tasks.map(({ name, metricName }) => [name, metricName])),
         options: {
+          ...questionRecord(flags),
           lengths,
           haystack: flags.haystack ?? "default",
           squad: flags.squad ?? "default",

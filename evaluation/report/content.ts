@@ -1,8 +1,9 @@
+import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SampleRecord, SummaryRow } from "../run/record.ts";
 import { estimate } from "../statistics.ts";
 import type { Block } from "./blocks.ts";
 import { accuracyFigure, costFigure, depthFigure } from "./figures.ts";
-import { budgetOrder, FULL, isPerplexity, scoreText } from "./scores.ts";
+import { budgetOrder, isPerplexity, scoreText } from "./scores.ts";
 
 /** Samples below which an interval says little. */
 const FEW = 5;

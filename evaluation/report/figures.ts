@@ -1,7 +1,8 @@
 import type { TopLevelSpec } from "npm:vega-lite@6.5.0";
+import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SampleRecord, SummaryRow, TimingRow } from "../run/record.ts";
 import { estimate } from "../statistics.ts";
-import { budgetOrder, FULL, isPerplexity, scoreOf } from "./scores.ts";
+import { budgetOrder, isPerplexity, scoreOf } from "./scores.ts";
 import { FIGURE_STYLE, renderSvg } from "../render_svg.ts";
 
 /** Colours that differ for most eyes; the full cache is always black. */

@@ -1,9 +1,6 @@
 import type { RunSummary, SummaryRow } from "../run/record.ts";
 import type { Interval } from "../statistics.ts";
 
-/** Name of the whole cache among the policies. */
-export const FULL = "full";
-
 /** Whether the scores of a task are mean negative log-likelihoods. */
 export function isPerplexity(task: string, metrics: RunSummary["metrics"]): boolean {
   return metrics[task] === "perplexity";

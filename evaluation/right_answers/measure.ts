@@ -138,7 +138,7 @@ async function answerItem(
       const all = keepCount(ids.length, amount, { layers, kvHeads, headDim }) >= ids.length;
       const answer = all
         ? evidence.answer
-        : (await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens)).ids;
+        : (await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens)).result;
       answers.push(given(label, budget, answer));
     }
   }

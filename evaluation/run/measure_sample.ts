@@ -1,11 +1,13 @@
-import type { Policy } from "../../policies/policy.ts";
-import { BudgetError, PromptError } from "../../runtime/errors.ts";
+import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { BenchmarkMetric, BenchmarkSample } from "../benchmarks/benchmark.ts";
 import type { NamedBudget } from "../hit_rate.ts";
 import type { NamedPolicy } from "../policy_list.ts";
-import { type PromptEvidence, readEvidence } from "../prompt_evidence.ts";
-import type { CellRecord, SampleRecord } from "./record.ts";
+import { readEvidence } from "../prompt_evidence.ts";
+import type { RunSample } from "./benchmark_run.ts";
+import { measureCells } from "./measure_cells.ts";
+import type { SampleRecord } from "./record.ts";
+import { sha256 } from "./sha256.ts";
 import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./run_prompt.ts";
 
 /** A sample in one of the ways in which it is asked. */
@@ -30,17 +32,42 @@ export interface SampleMeasurement {
   readonly now: () => number;
 }
 
-/** Name of the whole cache among the policies. */
-export const FULL = "full";
-
 /** Identifies a sample within a run. */
-export function plannedId({ sample, setting }: PlannedSample): string {
+function plannedId({ sample, setting }: PlannedSample): string {
   return `${sample.id} ${settingName(setting)}`;
 }
 
 /** What the rows of a sample share besides its task. */
-export function variantOf({ group, setting }: PlannedSample): string {
+function variantOf({ group, setting }: PlannedSample): string {
   return [group, settingName(setting)].filter(Boolean).join(", ");
+}
+
+/**
+ * Makes samples ready for a run.
+ *
+ * @throws {PromptError} If the longest prompt of a task is longer than the model's context: better
+ * known before the first hour than after it.
+ */
+export function runSamples(
+  samples: readonly PlannedSample[],
+  measurement: SampleMeasurement,
+): readonly RunSample[] {
+  for (const longest of longestByTask(samples)) promptOf(longest, measurement.model);
+  return samples.map((planned) => ({
+    id: plannedId(planned),
+    measure: () => measureSample(planned, measurement),
+  }));
+}
+
+/** The sample of each task that has the longest text: likely the one with the most tokens. */
+function longestByTask(samples: readonly PlannedSample[]): Iterable<PlannedSample> {
+  const longest = new Map<string, PlannedSample>();
+  const size = ({ sample }: PlannedSample) => sample.context.length;
+  for (const planned of samples) {
+    const known = longest.get(planned.sample.task);
+    if (!known || size(planned) > size(known)) longest.set(planned.sample.task, planned);
+  }
+  return longest.values();
 }
 
 /**
@@ -49,13 +76,13 @@ export function variantOf({ group, setting }: PlannedSample): string {
  *
  * @throws {PromptError} If the prompt and its answer are longer than the model's context.
  */
-export async function measureSample(
+async function measureSample(
   planned: PlannedSample,
   measurement: SampleMeasurement,
 ): Promise<SampleRecord> {
   const { sample } = planned;
-  const { model, policies, budgets, chunk, signal, now } = measurement;
-  const { engine, tokenizer, config: { layers, kvHeads } } = model;
+  const { model, policies, chunk, signal, now } = measurement;
+  const { engine, tokenizer } = model;
   const { text, read, then } = promptOf(planned, model);
   const promptTokens = read.length + then.length;
   using evidence = await readEvidence({
@@ -69,37 +96,17 @@ export async function measureSample(
     ...(chunk === undefined ? {} : { chunk }),
     ...(signal ? { signal } : {}),
   });
-  const total = read.length * layers * kvHeads;
   const judge = (ids: readonly number[]) => {
     const output = tokenizer.decode(ids, { skipSpecial: true });
     return { output, score: planned.metric(output, sample), outputTokens: ids.length };
   };
-  const full: CellRecord = {
-    policy: FULL,
-    budget: null,
-    ...judge(evidence.answer),
-    kept: [total, total],
-    bytes: [evidence.bytes, evidence.bytes],
-    times: { evict: 0, decode: evidence.times.answer },
-  };
-  const cells = [full];
-  for (const { label, policy } of policies) {
-    if (policy.evicts === false) continue;
-    for (const { label: budget, budget: amount } of budgets) {
-      signal?.throwIfAborted();
-      const answer = await answerWith(evidence, policy, amount, sample.maxTokens, now);
-      const base = { policy: label, budget };
-      cells.push(
-        "refused" in answer ? { ...full, ...base, ...REFUSED, refused: answer.refused } : {
-          ...base,
-          ...judge(answer.ids),
-          kept: [answer.kept, total],
-          bytes: [evidence.bytes, answer.bytes],
-          times: answer.times,
-        },
-      );
-    }
-  }
+  const cells = await measureCells(evidence, measurement, {
+    full: { ...judge(evidence.answer), decode: evidence.times.answer },
+    async from(kept) {
+      const { result, ...rest } = await evidence.answerFrom(kept, sample.maxTokens);
+      return { ...rest, result: judge(result) };
+    },
+  });
   return {
     id: plannedId(planned),
     task: sample.task,
@@ -117,7 +124,7 @@ export async function measureSample(
  *
  * @throws {PromptError} If the prompt and its answer are longer than the model's context.
  */
-export function promptOf(
+function promptOf(
   { sample, setting }: PlannedSample,
   { tokenizer, config: { context } }: Pick<Model, "tokenizer" | "config">,
 ): RunPrompt {
@@ -128,50 +135,4 @@ export function promptOf(
     `Cannot ask ${sample.id}: its prompt has ${tokens} tokens, with ${sample.maxTokens} of the answer ` +
       `that is more than the model's context of ${context}; ask for shorter prompts`,
   );
-}
-
-const REFUSED = {
-  output: "",
-  score: 0,
-  outputTokens: 0,
-  times: { evict: 0, decode: 0 },
-} as const;
-
-interface Answer {
-  readonly ids: readonly number[];
-  readonly kept: number;
-  readonly bytes: number;
-  readonly times: CellRecord["times"];
-}
-
-async function answerWith(
-  evidence: PromptEvidence,
-  policy: Policy,
-  budget: NamedBudget["budget"],
-  tokens: number,
-  now: () => number,
-): Promise<Answer | { readonly refused: string }> {
-  try {
-    const begun = now();
-    const kept = await evidence.keep(policy, budget);
-    const chosen = now() - begun;
-    const { ids, bytes, times } = await evidence.answerFrom(kept, tokens);
-    return {
-      ids,
-      bytes,
-      kept: kept.flat().reduce((sum, { length }) => sum + length, 0),
-      times: {
-        evict: evidence.evidenceTime(policy) + chosen + times.compact,
-        decode: times.decode,
-      },
-    };
-  } catch (error) {
-    if (error instanceof BudgetError) return { refused: error.message };
-    throw error;
-  }
-}
-
-async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

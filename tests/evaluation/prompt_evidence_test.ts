@@ -78,7 +78,7 @@ Deno.test("answerFrom() gives a session's answer and leaves the whole cache as i
   const kept = await evidence.keep(policy, budget);
   const answer = await evidence.answerFrom(kept, 12);
   const again = await evidence.answerFrom(kept, 12);
-  assertEquals([again.ids, again.bytes], [answer.ids, answer.bytes]);
+  assertEquals([again.result, again.bytes], [answer.result, answer.bytes]);
   const total = kept.flat().reduce((sum, { length }) => sum + length, 0);
   const { layers, kvHeads } = model.config;
   assertEquals(answer.bytes, evidence.bytes * total / (ids.length * layers * kvHeads));
@@ -86,9 +86,9 @@ Deno.test("answerFrom() gives a session's answer and leaves the whole cache as i
   const own = session.generate({ ids }, { maxTokens: 12 });
   for await (const _ of own);
   const eos = new Set(model.config.eosIds);
-  assertEquals(answer.ids.filter((id) => !eos.has(id)), [...own.ids]);
+  assertEquals(answer.result.filter((id) => !eos.has(id)), [...own.ids]);
   const all = await evidence.keep(policy, ids.length);
-  assertEquals((await evidence.answerFrom(all, 12)).ids, evidence.answer);
+  assertEquals((await evidence.answerFrom(all, 12)).result, evidence.answer);
 });
 
 Deno.test("readEvidence() ends early with an AbortError", async () => {
