@@ -1,6 +1,7 @@
 import { Command } from "@cliffy/command";
 import type { Subcommand } from "./_subcommand.ts";
 import { compareCommand } from "./eval/compare.ts";
+import { generationCommand } from "./eval/generation.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
 import { niahCommand } from "./eval/niah.ts";
 import { perplexityCommand } from "./eval/perplexity.ts";
@@ -25,6 +26,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("ruler", rulerCommand(version));
   command.command("niah", niahCommand(version));
   command.command("perplexity", perplexityCommand(version));
+  command.command("generation", generationCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
   command.command("compare", compareCommand());
   command.command("report", reportCommand());
