@@ -3,6 +3,7 @@ import type { Subcommand } from "./_subcommand.ts";
 import { compareCommand } from "./eval/compare.ts";
 import { generationCommand } from "./eval/generation.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
+import { longBenchCommand } from "./eval/longbench.ts";
 import { niahCommand } from "./eval/niah.ts";
 import { perplexityCommand } from "./eval/perplexity.ts";
 import { reportCommand } from "./eval/report.ts";
@@ -25,6 +26,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("hit_rate", hitRateCommand(version));
   command.command("ruler", rulerCommand(version));
   command.command("niah", niahCommand(version));
+  command.command("longbench", longBenchCommand(version));
   command.command("perplexity", perplexityCommand(version));
   command.command("generation", generationCommand(version));
   command.command("right_answers", rightAnswersCommand(version));

@@ -24,6 +24,27 @@ export {
   niahTask,
   ORIGINAL_NEEDLE,
 } from "./benchmarks/niah/niah.ts";
+export { readJsonLines } from "./benchmarks/json_lines.ts";
+export {
+  type LongBenchOptions,
+  type LongBenchTask,
+  longBenchTasks,
+} from "./benchmarks/longbench/longbench.ts";
+export {
+  findLongBenchFiles,
+  type LongBenchFile,
+  readLongBenchFile,
+} from "./benchmarks/longbench/read_file.ts";
+export {
+  measurePerplexity,
+  type TextWindow,
+  textWindows,
+} from "./benchmarks/perplexity/measure.ts";
+export {
+  readWordProblems,
+  type WordProblemOptions,
+  wordProblems,
+} from "./benchmarks/word_problems/word_problems.ts";
 export { readHotpotQa } from "./benchmarks/ruler/hotpot_qa.ts";
 export { stringMatchAll, stringMatchPart } from "./benchmarks/ruler/metrics.ts";
 export type { Question, QuestionSet } from "./benchmarks/ruler/question_set.ts";
@@ -39,6 +60,19 @@ export {
   type PromptHit,
   type PromptRow,
 } from "./hit_rate.ts";
+export { compareRuns, type Comparison, type ComparisonReport } from "./compare.ts";
+export { readSummary, writeReport } from "./report/write_report.ts";
+export { type BenchmarkRun, runBenchmark, type RunSample } from "./run/benchmark_run.ts";
+export { type PlannedSample, runSamples, type SampleMeasurement } from "./run/measure_sample.ts";
+export type {
+  CellRecord,
+  RunSettings,
+  RunSummary,
+  SampleRecord,
+  SummaryRow,
+  TimingRow,
+} from "./run/record.ts";
+export type { QuestionSetting } from "./run/run_prompt.ts";
 export {
   type NamedPolicy,
   parsePolicies,

@@ -23,6 +23,8 @@ export interface BenchmarkSample {
   readonly answers: readonly string[];
   /** Most tokens of the output. */
   readonly maxTokens: number;
+  /** What an output may be sorted into, where that is asked. */
+  readonly classes?: readonly string[];
   /** Whether it is read as it stands, also by a model that chats. @default {false} */
   readonly plain?: boolean;
   /** What tables and figures want to know besides: depth, length, needles. */
