@@ -9,6 +9,7 @@ import { perplexityCommand } from "./eval/perplexity.ts";
 import { reportCommand } from "./eval/report.ts";
 import { rightAnswersCommand } from "./eval/right_answers.ts";
 import { rulerCommand } from "./eval/ruler.ts";
+import { upperBoundCommand } from "./eval/upper_bound.ts";
 
 /**
  * `kvjudge eval`: measures policies.
@@ -29,6 +30,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("longbench", longBenchCommand(version));
   command.command("perplexity", perplexityCommand(version));
   command.command("generation", generationCommand(version));
+  command.command("upper_bound", upperBoundCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
   command.command("compare", compareCommand());
   command.command("report", reportCommand());

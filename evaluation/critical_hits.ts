@@ -14,6 +14,8 @@ export interface Catch {
   readonly hitRate: number;
   /** Share of the answer's attention to the prompt that the kept tokens hold. */
   readonly attentionMass: number;
+  /** The hit rate of each KV head. */
+  readonly byHead: readonly number[];
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Catch {
  * @param kept Kept indices, ascending, one array per KV head.
  * @param scores Attention of the answer's queries, averaged over each group, `[kvHeads × length]`.
  * @param budget Tokens of the reference set per KV head, at most `length`.
- * @returns The mean over the KV heads.
+ * @returns The means over the KV heads, and the hit rate of each.
  *
  * @example
  * ```ts
@@ -34,6 +36,7 @@ export interface Catch {
  * assertEquals(compareWithReference([new Int32Array([0, 3])], scores, 2), {
  *   hitRate: 0.5,
  *   attentionMass: 0.625,
+ *   byHead: [0.5],
  * });
  * ```
  */
@@ -44,16 +47,17 @@ export function compareWithReference(
 ): Catch {
   const heads = kept.length;
   const length = scores.length / heads;
-  let hitRate = 0;
+  const byHead: number[] = [];
   let attentionMass = 0;
   for (const [head, indices] of kept.entries()) {
     const ofHead = scores.subarray(head * length, (head + 1) * length);
-    hitRate += countCommon(indices, topK(ofHead, budget)) / budget / heads;
+    byHead.push(countCommon(indices, topK(ofHead, budget)) / budget);
     let held = 0;
     for (const index of indices) held += ofHead[index] ?? 0;
     attentionMass += held / total(ofHead) / heads;
   }
-  return { hitRate, attentionMass };
+  const hitRate = byHead.reduce((sum, rate) => sum + rate, 0) / heads;
+  return { hitRate, attentionMass, byHead };
 }
 
 /** Entries that two ascending arrays have in common. */

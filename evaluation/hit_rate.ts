@@ -39,7 +39,12 @@ export interface PromptHit {
   /** `null` where the budget covers the prompt. */
   readonly hitRate: number | null;
   readonly attentionMass: number | null;
+  /** Hit rate of each `[layer][KV head]`; `null` as above. */
+  readonly byHead: HeadRates | null;
 }
+
+/** Hit rates by layer and KV head. */
+export type HeadRates = readonly (readonly number[])[];
 
 /** One prompt. */
 export interface PromptRow {
@@ -57,6 +62,8 @@ export interface HitRate {
   readonly budget: string;
   readonly hitRate: Estimate;
   readonly attentionMass: Estimate;
+  /** Mean hit rate of each `[layer][KV head]`; empty without prompts. */
+  readonly byHead: HeadRates;
   /** Prompts that the budget covers: they are not part of the means. */
   readonly leftOut: number;
 }
@@ -128,8 +135,16 @@ function summary(
     budget,
     hitRate,
     attentionMass: estimate(values((hit) => hit.attentionMass), seed),
+    byHead: meanByHead(hits.map((hit) => hit.byHead).filter((rates) => rates !== null)),
     leftOut: rows.length - hitRate.n,
   };
+}
+
+/** Means of each layer and KV head over prompts. */
+export function meanByHead(prompts: readonly HeadRates[]): HeadRates {
+  return (prompts[0] ?? []).map((ofLayer, layer) =>
+    ofLayer.map((_, head) => mean(prompts.map((rates) => rates[layer]?.[head] ?? NaN)))
+  );
 }
 
 /** Measures one prompt, or says why the model cannot read it. */
@@ -176,7 +191,7 @@ async function hitsOf(
     for (const { label: budget, budget: amount } of budgets) {
       const count = keepCount(tokens, amount, { layers, kvHeads, headDim });
       if (count >= tokens) {
-        hits.push({ policy, budget, hitRate: null, attentionMass: null });
+        hits.push({ policy, budget, hitRate: null, attentionMass: null, byHead: null });
         continue;
       }
       const kept = await evidence.keep(asked, amount);
@@ -188,6 +203,7 @@ async function hitsOf(
         budget,
         hitRate: mean(catches.map(({ hitRate }) => hitRate)),
         attentionMass: mean(catches.map(({ attentionMass }) => attentionMass)),
+        byHead: catches.map(({ byHead }) => byHead),
       });
     }
   }

@@ -2,8 +2,8 @@ import type { BenchmarkSample, BenchmarkTask } from "../../evaluation/benchmarks
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import { runSamples } from "../../evaluation/run/measure_sample.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
+import type { Model } from "../../runtime/model.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
-import type { ModelMeasurement } from "./_run_command.ts";
 
 /** Counts tokens as the model will, without what opens a text. */
 export function tokenCounter(tokenizer: Tokenizer): (text: string) => number {
@@ -22,10 +22,10 @@ export interface SampleGroup {
 export function inEverySetting(
   groups: readonly SampleGroup[],
   settings: readonly QuestionSetting[],
-  measurement: ModelMeasurement,
+  model: Model,
 ): readonly RunSample[] {
   const planned = groups.flatMap(({ task: { metric }, group, samples }) =>
     settings.flatMap((setting) => samples.map((sample) => ({ sample, metric, setting, group })))
   );
-  return runSamples(planned, measurement);
+  return runSamples(planned, model);
 }

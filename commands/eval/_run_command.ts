@@ -1,13 +1,13 @@
 import { EnumType, ValidationError } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
-import type { SampleMeasurement } from "../../evaluation/run/measure_sample.ts";
 import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
 import { interruptible } from "../_interrupt.ts";
 import { type ModelFlags, openModel } from "../_open_model.ts";
+import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import { openProgress, type Progress } from "../_progress.ts";
 import { atLeast, type EvalFlags, measurementCommand, readEvalSettings } from "./_eval_command.ts";
@@ -17,6 +17,7 @@ import { percent, percents, table } from "./_table.ts";
 export interface RunFlags extends ModelFlags, EvalFlags {
   readonly samples: number;
   readonly out?: string | undefined;
+  readonly workers: string;
   readonly json?: boolean | undefined;
 }
 
@@ -36,16 +37,22 @@ const RUN_BUDGETS = "64,128,256,512";
  * A command with the flags that every run has.
  *
  * @param samples Samples where no number is given.
+ * @param policies Policies where none are named.
  */
-export function runCommand(samples: number) {
-  return measurementCommand(RUN_POLICIES, RUN_BUDGETS)
+export function runCommand(samples: number, policies: string = RUN_POLICIES) {
+  return measurementCommand(policies, RUN_BUDGETS)
     .option("--samples <count:integer>", "Samples of each task and length.", { default: samples })
-    .option("--out <folder:string>", "Folder for settings, samples, summary and report.");
+    .option("--out <folder:string>", "Folder for settings, samples, summary and report.")
+    .option(
+      "--workers <count:string>",
+      "Samples measured at a time, each with a model of its own; auto: what processors and memory allow.",
+      { default: "auto" },
+    );
 }
 
 /** As {@linkcode runCommand}, for benchmarks that ask questions about a text. */
-export function questionCommand(samples: number) {
-  return runCommand(samples)
+export function questionCommand(samples: number, policies: string = RUN_POLICIES) {
+  return runCommand(samples, policies)
     .type("order", new EnumType(["last", "first", "both"]))
     .type("visible", new EnumType(["yes", "no", "both"]))
     .option("--question <order:order>", "Where the question stands: last, first or both.", {
@@ -67,11 +74,6 @@ export interface BenchmarkPlan {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** What samples are measured with: the whole model is there. */
-export interface ModelMeasurement extends SampleMeasurement {
-  readonly model: Model;
-}
-
 /** A benchmark as its command describes it. */
 export interface RunPlan {
   /** Name of the benchmark. */
@@ -80,7 +82,9 @@ export interface RunPlan {
   /** Tokens of the answer that the oracle judges by unless told otherwise. */
   readonly answerTokens: number;
   /** Makes the samples. */
-  plan(measurement: ModelMeasurement): BenchmarkPlan | Promise<BenchmarkPlan>;
+  readonly plan: (model: Model) => BenchmarkPlan | Promise<BenchmarkPlan>;
+  /** Prints a summary. @default {a line for each row} */
+  readonly show?: (summary: RunSummary) => string;
 }
 
 /** The question settings that the flags ask for. */
@@ -132,30 +136,33 @@ export function wholeNumbers(flag: string, list: string, least: number): readonl
 /** Runs a benchmark and prints its table. */
 export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
   atLeast("--samples", flags.samples, 1);
+  checkWorkers(flags);
   const settings = await readEvalSettings(flags, plan.answerTokens);
   const { runBenchmark } = await import("../../evaluation/run/benchmark_run.ts");
   await interruptible(async (signal) => {
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);
-    const planned = await plan.plan({
-      ...settings,
-      ...defined({ chunk: flags.chunk }),
-      model,
-      signal,
-      now: () => performance.now(),
-    });
+    const planned = await plan.plan(model);
     const recorded = await runSettings(flags, plan, planned, { model, ...settings });
+    await using workers = await openWorkers(flags, model, progress, signal);
     const summary = await untilStopped(flags, signal, () =>
       runBenchmark({
         ...planned,
         ...defined({ folder: flags.out }),
         settings: recorded,
+        workers: workers.models.map((one) => ({
+          ...settings,
+          ...defined({ chunk: flags.chunk }),
+          model: one,
+          signal,
+          now: () => performance.now(),
+        })),
         signal,
         onProgress: counting(progress),
       }));
     progress.clear();
     if (flags.json) write(`${JSON.stringify(summary)}\n`);
-    else write(showSummary(summary));
+    else write((plan.show ?? showSummary)(summary));
     if (flags.out !== undefined) await report(flags.out);
   });
 }

@@ -35,13 +35,13 @@ async function run(flags: GenerationFlags, version: string): Promise<void> {
     name: "generation",
     version,
     answerTokens,
-    plan: (measurement) => ({
+    plan: (model) => ({
       tasks: [wordProblems.name],
       metrics: { [wordProblems.name]: wordProblems.metricName },
       samples: inEverySetting(
         [{ task: wordProblems, group: `${answerTokens} tokens of answer`, samples }],
         [{ order: "last", visible: true }],
-        measurement,
+        model,
       ),
       options: { data: data ?? "default", answer_tokens: answerTokens },
     }),

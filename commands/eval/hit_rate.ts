@@ -22,6 +22,7 @@ interface HitRateFlags extends ModelFlags, EvalFlags {
   readonly responseTokens: number;
   readonly limit?: number | undefined;
   readonly perPrompt?: boolean | undefined;
+  readonly out?: string | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -45,6 +46,7 @@ export function hitRateCommand(version: string) {
       },
     )
     .option("--limit <count:integer>", "Use the first prompts only.")
+    .option("--out <folder:string>", "Folder for figures.json, report.md, report.html and figures.")
     .option("--per-prompt", "Add the figures of every prompt.", { depends: ["json"] })
     .example(
       "Like with like",
@@ -77,10 +79,6 @@ async function run(flags: HitRateFlags, version: string): Promise<void> {
     });
     progress.clear();
     for (const line of warnings(set.broken, report.skipped)) note(line);
-    if (!json) {
-      write(show(report));
-      return;
-    }
     const head = await recordHead(version, model, settings, {
       prompts: place,
       response_tokens: responseTokens,
@@ -88,7 +86,14 @@ async function run(flags: HitRateFlags, version: string): Promise<void> {
       seed,
       local_tokens: LOCAL_TOKENS,
     });
-    write(`${JSON.stringify({ ...head, ...record(set, report, perPrompt) })}\n`);
+    const figures = { ...head, ...record(set, report, perPrompt || flags.out !== undefined) };
+    write(json ? `${JSON.stringify(figures)}\n` : show(report));
+    if (flags.out !== undefined) {
+      const { writeHitRateReport } = await import("../../evaluation/report/hit_rate.ts");
+      const title = `Hit rate on ${model.name}`;
+      const files = await writeHitRateReport(flags.out, { title, figures, report });
+      note(`written: ${files.join(", ")}`);
+    }
   });
 }
 
@@ -143,11 +148,12 @@ function record({ prompts, broken }: PromptSet, report: HitRateReport, perPrompt
   const { rows, skipped, results, localShares } = report;
   return {
     prompts: { usable: prompts.length, used: rows.length, broken, skipped },
-    results: results.map(({ policy, budget, hitRate, attentionMass, leftOut }) => ({
+    results: results.map(({ policy, budget, hitRate, attentionMass, byHead, leftOut }) => ({
       policy,
       budget,
       ...figures("hit_rate", hitRate),
       ...figures("attention_mass", attentionMass),
+      by_head: byHead,
       n: hitRate.n,
       left_out: leftOut,
     })),

@@ -53,8 +53,8 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
     name: "longbench",
     version,
     answerTokens: ANSWER_TOKENS,
-    async plan(measurement) {
-      const { tokenizer, config: { context } } = measurement.model;
+    async plan(model) {
+      const { tokenizer, config: { context } } = model;
       const room = context - templateTokens(tokenizer);
       const groups = await Promise.all(files.map(async (file) => {
         const most = room - file.task.maxTokens;
@@ -64,7 +64,7 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
       }));
       const inFront = groups.filter(({ task }) => task.questionFirst);
       const asked = settings.flatMap((setting) =>
-        inEverySetting(setting.order === "first" ? inFront : groups, [setting], measurement)
+        inEverySetting(setting.order === "first" ? inFront : groups, [setting], model)
       );
       if (inFront.length < groups.length && flags.question !== "last") {
         const left = groups.filter(({ task }) => !task.questionFirst).map(({ task }) => task.name);

@@ -72,8 +72,8 @@ async function run(given: NiahFlags, version: string): Promise<void> {
     name: "niah",
     version,
     answerTokens: ANSWER_TOKENS,
-    plan: (measurement) => {
-      const countTokens = tokenCounter(measurement.model.tokenizer);
+    plan: (model) => {
+      const countTokens = tokenCounter(model.tokenizer);
       const { samples: perCell, seed } = flags;
       const count = perCell * depths.length;
       const groups = lengths.map((tokens) => ({
@@ -83,7 +83,7 @@ async function run(given: NiahFlags, version: string): Promise<void> {
       }));
       return {
         tasks: [task.name],
-        samples: inEverySetting(groups, questionSettings(flags), measurement),
+        samples: inEverySetting(groups, questionSettings(flags), model),
         metrics: { [task.name]: task.metricName },
         options: {
           ...questionRecord(flags),

@@ -44,14 +44,14 @@ async function run(given: PerplexityFlags, version: string): Promise<void> {
     name: "perplexity",
     version,
     answerTokens: ANSWER_TOKENS,
-    plan: (measurement) => ({
+    plan: (model) => ({
       tasks: [PERPLEXITY],
       metrics: { [PERPLEXITY]: PERPLEXITY },
       samples: lengths.flatMap((tokens) =>
-        textWindows({ text, tokens, samples: flags.samples }, measurement.model.tokenizer)
+        textWindows({ text, tokens, samples: flags.samples }, model.tokenizer)
           .map((window) => ({
             id: window.id,
-            measure: () => measurePerplexity(window, measurement),
+            measure: (measurement) => measurePerplexity(window, measurement),
           }))
       ),
       options: { lengths, text: flags.text ?? "default" },

@@ -1,3 +1,4 @@
+import type { SampleMeasurement } from "./measure_sample.ts";
 import type { RunSettings, RunSummary, SampleRecord } from "./record.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { summarise } from "./summary.ts";
@@ -6,13 +7,16 @@ import { summarise } from "./summary.ts";
 export interface RunSample {
   /** Unique in the run. */
   readonly id: string;
-  measure(): Promise<SampleRecord>;
+  /** Measures it, with the model of whoever has time. */
+  measure(measurement: SampleMeasurement): Promise<SampleRecord>;
 }
 
 /** What {@linkcode runBenchmark} is to do. */
 export interface BenchmarkRun {
   readonly settings: RunSettings;
   readonly samples: readonly RunSample[];
+  /** What samples are measured with: as many as there are entries at a time, each with its own model. */
+  readonly workers: readonly SampleMeasurement[];
   /** How the scores of each task read. */
   readonly metrics: RunSummary["metrics"];
   /** Folder to write to, and to go on from; without one nothing is written. */
@@ -23,24 +27,35 @@ export interface BenchmarkRun {
 }
 
 /**
- * Measures samples one after the other. With a folder, each is written down when it is done: the same
- * run, started again, goes on where it stopped and ends with the same summary, timings aside.
+ * Measures samples. With a folder, each is written down when it is done: the same run, started again,
+ * goes on where it stopped and ends with the same summary, timings aside, however many workers it has.
  *
  * @throws {BenchmarkError} If the folder holds another run.
  */
 export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
-  const { settings, samples, metrics, folder: path, signal, onProgress } = run;
+  const { settings, samples, workers, metrics, folder: path, signal, onProgress } = run;
   using folder = path === undefined ? undefined : await openRunFolder(path, settings);
-  const records: SampleRecord[] = [];
-  for (const { id, measure } of samples) {
-    signal?.throwIfAborted();
-    const known = folder?.records.get(id);
-    const record = known ?? await measure();
-    if (!known) await folder?.append(record);
-    records.push(record);
-    onProgress?.(records.length, samples.length);
-  }
-  const summary = summarise(settings, records, metrics);
+  const records = samples.map(({ id }) => folder?.records.get(id));
+  const queue = samples.entries().filter(([at]) => records[at] === undefined);
+  const failed: unknown[] = [];
+  let done = samples.length - records.filter((record) => record === undefined).length;
+  if (done > 0) onProgress?.(done, samples.length);
+  await Promise.all(workers.map(async (worker) => {
+    try {
+      for (const [at, { measure }] of queue) {
+        signal?.throwIfAborted();
+        const record = await measure(worker);
+        await folder?.append(record);
+        records[at] = record;
+        onProgress?.(++done, samples.length);
+        if (failed.length > 0) return;
+      }
+    } catch (error) {
+      failed.push(error);
+    }
+  }));
+  if (failed.length > 0) throw failed[0];
+  const summary = summarise(settings, records.filter((record) => record !== undefined), metrics);
   await folder?.finish(summary);
   return summary;
 }

@@ -50,12 +50,12 @@ function variantOf({ group, setting }: PlannedSample): string {
  */
 export function runSamples(
   samples: readonly PlannedSample[],
-  measurement: SampleMeasurement,
+  model: Pick<Model, "tokenizer" | "config">,
 ): readonly RunSample[] {
-  for (const longest of longestByTask(samples)) promptOf(longest, measurement.model);
+  for (const longest of longestByTask(samples)) promptOf(longest, model);
   return samples.map((planned) => ({
     id: plannedId(planned),
-    measure: () => measureSample(planned, measurement),
+    measure: (measurement) => measureSample(planned, measurement),
   }));
 }
 

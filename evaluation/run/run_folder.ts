@@ -4,7 +4,7 @@ import { RUN_FORMAT, type RunSettings, type RunSummary, type SampleRecord } from
 
 /** The folder of a run: everything that is measured is in it at once. */
 export interface RunFolder extends Disposable {
-  /** Records by id, those of earlier starts too. */
+  /** Records of earlier starts, by id. */
   readonly records: ReadonlyMap<string, SampleRecord>;
   /** Writes a record down; when this returns it is on the disk. */
   append(record: SampleRecord): Promise<void>;
@@ -45,11 +45,15 @@ export async function openRunFolder(path: string, settings: RunSettings): Promis
     for (const record of await takeUp(samples, file(RUN_FILES.samples))) {
       records.set(record.id, record);
     }
+    let last = Promise.resolve();
     return {
       records,
-      async append(record) {
-        await writeAll(samples, encoder.encode(`${JSON.stringify(record)}\n`), path);
-        records.set(record.id, record);
+      append(record) {
+        // One at a time, so that lines stay whole.
+        last = last.then(() =>
+          writeAll(samples, encoder.encode(`${JSON.stringify(record)}\n`), path)
+        );
+        return last;
       },
       finish: (summary) => write(RUN_FILES.summary, summary),
       [Symbol.dispose]: () => samples.close(),

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { RunSummary, SampleRecord } from "../../evaluation/run/record.ts";
+import { fixture } from "../_test_model.ts";
 import { runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
 
 const NIAH = ["eval", "niah", "--precision", "fp32", "--lengths", "1200", "--seed", "5"];
@@ -73,7 +74,8 @@ Deno.test("kvjudge eval goes on with a run that was killed, and ends with the sa
   assert(done >= 1 && done < 6, `${done} of 6 samples were done when it was killed`);
   assert(!Array.from(Deno.readDirSync(killed)).some(({ name }) => name === "summary.json"));
   Deno.writeTextFileSync(`${killed}/samples.jsonl`, `${before}{"id":"torn`);
-  const again = await runCli([...args, killed], { env });
+  const again = await runCli([...args, killed, "--workers", "2"], { env });
+  assertStringIncludes(again.err, "2 samples at a time");
   assertEquals(again.code, 0, again.err);
   assertEquals(
     lasting(readJson(`${killed}/summary.json`)),
@@ -117,6 +119,7 @@ Deno.test("kvjudge eval ruler says in a sentence what it cannot do", async () =>
     [["--tasks", "niah_singel_1"], "did you mean 'niah_single_1'?"],
     [["--lengths", "many"], 'Option "--lengths" must be whole numbers of at least 1'],
     [["--samples", "0"], 'Option "--samples" must be at least 1, got 0'],
+    [["--workers", "0"], 'Option "--workers" must be a number of at least 1 or auto'],
     [["--question", "middle"], "last"],
     [["--visible-question", "maybe"], "yes"],
     [["--tasks", "vt", "--lengths", "20"], "ask for more tokens"],
@@ -157,4 +160,62 @@ Deno.test("kvjudge eval records where a policy protects more than a budget keeps
   assertMatch(printed, /snapkv +16 +- +- +0 \(1 refused\)/);
   const [record] = readSamples(out);
   assertMatch(record?.cells[1]?.refused ?? "", /^Cannot keep 16 of \d+ tokens/);
+});
+
+Deno.test("kvjudge eval upper_bound always has the baseline and the bound", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const { code, out, err } = await runCli(
+    ["eval", "upper_bound", "-m", model, "--precision", "fp32", "--tasks", "niah_single_1"]
+      .concat(["--lengths", "1200", "--samples", "1", "-p", "streaming_llm", "-b", "64"]),
+    { env: { KVJUDGE_HOME: home.path } },
+  );
+  assertEquals(code, 0, err);
+  const policies = out.trimEnd().split("\n").slice(1).map((line) => line.split(/ {2,}/)[1]);
+  assertEquals(policies, ["full", "streaming_llm", "snapkv", "oracle"]);
+});
+
+Deno.test("kvjudge eval longbench, generation and perplexity write runs that can be compared", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 2048);
+  const common = ["-m", model, "--precision", "fp32", "-p", "streaming_llm", "-b", "16,32"];
+  const kinds = [
+    ["longbench", "--data", fixture("longbench"), "--tasks", "qmsum,trec", "--max-tokens", "300"],
+    ["generation", "--samples", "2", "--answer-tokens", "4"],
+    ["perplexity", "--samples", "2", "--lengths", "120"],
+  ];
+  for (const [name = "", ...args] of kinds) {
+    const out = `${home.path}/${name}`;
+    const env = { KVJUDGE_HOME: home.path };
+    const run = await runCli(["eval", name, ...args, ...common, "--out", out], { env });
+    assertEquals(run.code, 0, run.err);
+    assertMatch(Deno.readTextFileSync(`${out}/report.md`), /^\| streaming\\_llm \| \d/m);
+    assertStringIncludes(Deno.readTextFileSync(`${out}/report.html`), "<svg");
+    const compared = await runCli(["eval", "compare", out, out], { env });
+    assertEquals(compared.code, 0, compared.err);
+    assertMatch(compared.out, /streaming_llm +16 .*0\/\d\/0$/m);
+    const { code, err } = await runCli(["eval", "compare", out], { env });
+    assertEquals(code, 2);
+    assertStringIncludes(err, 'give a second one, or "--policy" and "--against"');
+  }
+  const missing = await runCli(["eval", "longbench", ...common, "--data", `${home.path}/none`], {});
+  assertEquals(missing.code, 2);
+  assertStringIncludes(missing.err, "there is no such file or folder");
+});
+
+Deno.test("kvjudge eval hit_rate --out writes maps of layers and heads", async () => {
+  using home = testFolder();
+  const out = `${home.path}/hits`;
+  const ids = Array.from({ length: 60 }, (_, index) => (index * 31) % 250 + 2);
+  const { code, err } = await runCli(
+    ["eval", "hit_rate", "-m", fixture("tiny-llama31"), "--precision", "fp32", "-f", "-"]
+      .concat(["-p", "random,oracle", "-b", "16", "--out", out]),
+    { env: { KVJUDGE_HOME: home.path }, stdin: JSON.stringify({ ids }) },
+  );
+  assertEquals(code, 0, err);
+  const { results } = readJson<{ results: { by_head: number[][] }[] }>(`${out}/figures.json`);
+  assert(results.every(({ by_head }) => by_head.length > 0 && by_head[0]?.length === 2));
+  assertEquals(results[1]?.by_head.flat().every((rate) => rate === 1), true);
+  assertMatch(Deno.readTextFileSync(`${out}/report.md`), /^\| oracle \| 100\.0 \|$/m);
+  assertStringIncludes(Deno.readTextFileSync(`${out}/heads.svg`), "<svg");
 });

@@ -92,7 +92,14 @@ Deno.test("measureHitRates() leaves covered prompts out of a budget and skips un
     budget: "40",
     hitRate: null,
     attentionMass: null,
+    byHead: null,
   });
+  const byHead = results[0]?.byHead.flat() ?? [];
+  assertAlmostEquals(
+    byHead.reduce((sum, rate) => sum + rate / byHead.length, 0),
+    results[0]?.hitRate.mean ?? NaN,
+    1e-12,
+  );
   assertEquals(skipped, [
     {
       line: 4,
