@@ -1,6 +1,7 @@
 import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/policy.ts";
 import type { Budget } from "../runtime/budget.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
+import { answerEvicting } from "../runtime/engine/decode_eviction.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
 import { type Gathered, gatherEvidence, observationFor } from "../runtime/engine/evidence.ts";
 import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
@@ -62,8 +63,16 @@ export interface PromptEvidence extends Disposable {
   evidenceTime(policy: Policy): number;
   /** Logits of the prompt's last token. */
   readonly logits: Float32Array;
-  /** The greedy answer when only some tokens are kept. The whole cache stays as it is. */
-  answerFrom(kept: KeptTokens, tokens: number): Promise<EvictedWork<readonly number[]>>;
+  /**
+   * The greedy answer when only some tokens are kept. The whole cache stays as it is.
+   *
+   * @param by What evicted: if it wants to, it evicts while the answer is written too.
+   */
+  answerFrom(
+    kept: KeptTokens,
+    tokens: number,
+    by?: { readonly policy: Policy; readonly budget: Budget },
+  ): Promise<EvictedWork<readonly number[]>>;
   /**
    * Does something with a copy of the cache that holds only what is kept, or everything.
    *
@@ -119,17 +128,16 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     });
     const read = now();
     const { bytes } = cache;
+    /** Logits of the last token before the answer; what stands between is read first. */
+    const logitsBefore = async (from: Sequence): Promise<Float32Array> => {
+      if (then.length === 0) return prefilled.logits;
+      const options = { chunk, observe: "none" as const, ...(signal ? { signal } : {}) };
+      return (await prefill(engine, from, then, options)).logits;
+    };
     const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
       const mark = from.cache.mark();
       const { position, planned } = from;
-      let { logits } = prefilled;
-      if (then.length > 0) {
-        ({ logits } = await prefill(engine, from, then, {
-          chunk,
-          observe: "none",
-          ...(signal ? { signal } : {}),
-        }));
-      }
+      const logits = await logitsBefore(from);
       const found = await greedyAnswer({
         ...{ engine, sequence: from, logits, steps },
         ...(signal ? { signal } : {}),
@@ -201,7 +209,18 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       },
       logits: prefilled.logits,
       workFrom,
-      answerFrom: (kept, tokens) => workFrom(kept, (from) => decode(from, tokens)),
+      answerFrom: (kept, tokens, by) =>
+        workFrom(kept, async (from) => {
+          if (!by?.policy.phases?.decoding) return await decode(from, tokens);
+          const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
+          return await answerEvicting({
+            ...{ engine, sequence: from, facts, chunk, now, steps: tokens, ...by },
+            logits: await logitsBefore(from),
+            ids: [...ids, ...then],
+            tail: then.length + (whole ? ids.length : 0),
+            ...(signal ? { signal } : {}),
+          });
+        }),
       [Symbol.dispose]: () => cache[Symbol.dispose](),
     };
   } catch (error) {

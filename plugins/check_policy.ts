@@ -41,6 +41,7 @@ function findProblem(value: unknown): string | undefined {
     }`;
   }
   const { name, evidence, score, select, protect, allocate, evicts, paper, options } = value;
+  const { phases } = value;
   if (typeof name !== "string" || !/^[a-z][a-z\d_]{0,63}$/.test(name)) {
     return `its 'name' must be snake_case of at most 64 characters, got ${show(name)}`;
   }
@@ -67,6 +68,10 @@ function findProblem(value: unknown): string | undefined {
   if (options !== undefined && !isObject(options)) {
     return `its 'options' must be an object, got ${show(options)}`;
   }
+  if (phases !== undefined && !arePhases(phases)) {
+    return "its 'phases' must be like { decoding: { every: 64, target: 256 } }, whole numbers of at " +
+      `least 1, got ${show(phases)}`;
+  }
   return evidenceProblem(evidence);
 }
 
@@ -85,6 +90,15 @@ function evidenceProblem(evidence: unknown): string | undefined {
       show(evidence[member])
     }`;
   }
+}
+
+function arePhases(phases: unknown): boolean {
+  if (!isObject(phases)) return false;
+  const { decoding } = phases;
+  if (decoding === undefined) return true;
+  const counts = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 1;
+  return isObject(decoding) && counts(decoding.every) &&
+    (decoding.target === undefined || counts(decoding.target));
 }
 
 function hasKind(kind: string): kind is Evidence["kind"] {

@@ -28,7 +28,7 @@ export function wrap<Options extends InnerOption>(
   { inner = snapKv(), ...settings }: Options,
   change: (inner: ScorerPolicy) => Partial<ScorerPolicy>,
 ): ScorerPolicy {
-  const { evidence, protect, allocate } = inner;
+  const { evidence, protect, allocate, phases } = inner;
   return Object.freeze<ScorerPolicy>({
     name,
     ...(paper === undefined ? {} : { paper }),
@@ -36,6 +36,7 @@ export function wrap<Options extends InnerOption>(
     evidence,
     ...(protect === undefined ? {} : { protect }),
     ...(allocate === undefined ? {} : { allocate }),
+    ...(phases === undefined ? {} : { phases }),
     score: (layer) => inner.score(layer),
     ...change(inner),
   });

@@ -180,6 +180,20 @@ export interface AllocationRequest {
 /** Divides a budget among the layers: tokens per KV head, one number per layer. */
 export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
 
+/** How a policy evicts while an answer is written. */
+export interface DecodingPhase {
+  /** Tokens that are written between two evictions. */
+  readonly every: number;
+  /** Tokens per KV head and layer, on average, that each eviction leaves. @default {the budget} */
+  readonly target?: number;
+}
+
+/** When a policy evicts besides when a prompt was read. */
+export interface Phases {
+  /** Absent: what is written stays. */
+  readonly decoding?: DecodingPhase;
+}
+
 /** What both kinds of policy have. */
 export interface PolicyBase {
   /** Name as in the registry, snake_case. */
@@ -192,6 +206,8 @@ export interface PolicyBase {
   readonly options?: Readonly<Record<string, unknown>>;
   /** How the budget is divided among layers. Absent: the same for each. */
   readonly allocate?: BudgetAllocator;
+  /** When it evicts besides. */
+  readonly phases?: Phases;
   /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
   readonly evicts?: boolean;
 }

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova";
+export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -225,5 +225,16 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "window",
     options: [],
     load: () => import("./tova.ts"),
+  },
+  while_decoding: {
+    name: "while_decoding",
+    summary: "Wraps a policy: it evicts again and again while the answer is written.",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"every","type":"an integer of at least 1","default":64,"about":"tokens written between two evictions"},
+      {"name":"target","type":"an integer of at least 1","about":"tokens per KV head that each eviction leaves; the budget when absent"},
+    ],
+    load: () => import("./while_decoding.ts"),
   },
 };

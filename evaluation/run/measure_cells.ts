@@ -1,3 +1,5 @@
+import type { Policy } from "../../policies/policy.ts";
+import type { Budget } from "../../runtime/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { EvictedWork, KeptTokens, PromptEvidence } from "../prompt_evidence.ts";
 import type { SampleMeasurement } from "./measure_sample.ts";
@@ -9,12 +11,18 @@ export const FULL = "full";
 /** What was made of a cache, and how good it is. */
 export type Judged = Pick<CellRecord, "output" | "score" | "outputTokens">;
 
+/** What evicted. */
+export interface EvictedBy {
+  readonly policy: Policy;
+  readonly budget: Budget;
+}
+
 /** What {@linkcode measureCells} measures. */
 export interface CellWork {
   /** What the whole cache gives, and the milliseconds that it took. */
   readonly full: Judged & { readonly decode: number };
   /** Makes something of what is kept. */
-  from(kept: KeptTokens): Promise<EvictedWork<Judged>>;
+  from(kept: KeptTokens, by: EvictedBy): Promise<EvictedWork<Judged>>;
 }
 
 /**
@@ -45,7 +53,7 @@ export async function measureCells(
         const begun = now();
         const kept = await evidence.keep(policy, amount);
         const chosen = now() - begun;
-        const { result, bytes, times } = await from(kept);
+        const { result, bytes, times } = await from(kept, { policy, budget: amount });
         cells.push({
           ...base,
           ...result,

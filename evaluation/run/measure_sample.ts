@@ -102,8 +102,8 @@ async function measureSample(
   };
   const cells = await measureCells(evidence, measurement, {
     full: { ...judge(evidence.answer), decode: evidence.times.answer },
-    async from(kept) {
-      const { result, ...rest } = await evidence.answerFrom(kept, sample.maxTokens);
+    async from(kept, by) {
+      const { result, ...rest } = await evidence.answerFrom(kept, sample.maxTokens, by);
       return { ...rest, result: judge(result) };
     },
   });

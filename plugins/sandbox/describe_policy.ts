@@ -8,7 +8,10 @@ export type PolicyDescription = Readonly<Record<string, unknown>>;
  * The source of this function runs in the sandbox too, so it uses nothing from outside itself.
  */
 export function describePolicy(policy: unknown): unknown {
-  const members = ["name", "paper", "options", "evicts", "protect", "allocate", "score", "select"];
+  const members = [
+    ...["name", "paper", "options", "evicts", "phases", "protect", "allocate"],
+    ...["score", "select"],
+  ];
   const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === "object" && value !== null;
   const describe = (value: unknown, depth: number): unknown => {

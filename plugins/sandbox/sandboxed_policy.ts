@@ -60,13 +60,14 @@ interface Reach {
 function localPolicy(remote: unknown, reach: Reach): Policy {
   const { sandbox, lent, href } = reach;
   checkPolicy(remote, href);
-  const { name, paper, options, evicts, allocate } = remote;
+  const { name, paper, options, evicts, phases, allocate } = remote;
   const base: PolicyBase = {
     name,
     evidence: localEvidence(remote.evidence, reach),
     ...(paper === undefined ? {} : { paper }),
     ...(options === undefined ? {} : { options: Object.freeze({ ...options }) }),
     ...(evicts === undefined ? {} : { evicts }),
+    ...(phases === undefined ? {} : { phases }),
     ...(allocate === undefined ? {} : {
       allocate: (request) =>
         sandbox.limited("divided no budget", async () => await allocate(request)),

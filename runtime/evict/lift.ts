@@ -33,13 +33,14 @@ import { topK } from "./top_k.ts";
  */
 export function lift(policy: Policy): EvictionPolicy {
   if ("select" in policy) return policy;
-  const { name, paper, evidence, options, allocate, evicts } = policy;
+  const { name, paper, evidence, options, allocate, phases, evicts } = policy;
   return {
     name,
     evidence,
     ...(paper === undefined ? {} : { paper }),
     ...(options === undefined ? {} : { options }),
     ...(allocate === undefined ? {} : { allocate }),
+    ...(phases === undefined ? {} : { phases }),
     ...(evicts === undefined ? {} : { evicts }),
     async select(layer, keep) {
       const { sinks, recent } = await protectedTokens(policy, layer, keep);

@@ -17,7 +17,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { appendPrompt, takeUp, whatFollows } from "./append.ts";
 import { checkPrompt } from "./context.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
-import { readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
+import { evictWhileWriting, readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
 import { emptyState, forkState, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
 import { toldBy } from "./told.ts";
@@ -143,7 +143,8 @@ function openSession(
           Object.assign(state, { pending: [], logits });
           tally.times.decode += now() - begun;
           tally.steps++;
-          return logits;
+          await evictWhileWriting(context());
+          return state.logits ?? logits;
         }),
       async end() {
         if (turn && !turn.signal.aborted && finish) await turn.run(() => Promise.resolve(finish()));
@@ -249,6 +250,7 @@ function openSession(
       bytes: { ...state.outcome.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
       times: { ...tally.times },
       steps: tally.steps,
+      decodeEvictions: tally.decodeEvictions,
       notes: notesOf(state.outcome, tally),
     }),
     async [Symbol.asyncDispose]() {

@@ -1,10 +1,11 @@
+import { evictionDue } from "../engine/decode_eviction.ts";
 import { type Reading, readPrompt } from "../engine/read.ts";
 import { prefill } from "../engine/prefill.ts";
 import type { ReadOptions, SessionOptions } from "../session.ts";
 import type { Marks } from "./marks.ts";
 import type { SessionModel } from "./open.ts";
-import type { State } from "./state.ts";
-import { countReading, judgeOf, outcomeOf, type Tally } from "./stats.ts";
+import { dropTail, type State } from "./state.ts";
+import { countDecodeEviction, countReading, judgeOf, outcomeOf, type Tally } from "./stats.ts";
 
 /** What reading works on. */
 export interface ReaderContext {
@@ -22,11 +23,51 @@ export interface ReaderContext {
  * @param beforeEviction Runs when nothing can fail any more.
  */
 export async function readAndEvict(
-  { model, options, state, tally, marks }: ReaderContext,
+  context: ReaderContext,
   ids: readonly number[],
   readOptions: ReadOptions,
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
+  const { state, tally, options: { policy, budget } } = context;
+  const { reading, evicted } = await evicting(context, ids, readOptions, beforeEviction);
+  state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
+    judge: evicted ? judgeOf(policy, budget, true) : undefined,
+    evicts: policy.evicts !== false,
+  });
+  countReading(tally, reading, policy);
+  return reading;
+}
+
+/**
+ * Evicts while an answer is written, if the policy wants it now. The last tokens are read again to
+ * judge by them.
+ */
+export async function evictWhileWriting(context: ReaderContext): Promise<void> {
+  const { model: { engine }, options, state, tally } = context;
+  const { sequence, tail } = state;
+  const { policy } = options;
+  const due = await evictionDue({ engine, sequence, ...options, tail });
+  if (!due) return;
+  dropTail(state, due.reread);
+  const { reading, evicted } = await evicting(
+    { ...context, options: { ...options, budget: due.budget } },
+    [],
+    {},
+    () => {},
+  );
+  if (evicted) {
+    const judge = judgeOf(policy, due.budget, true);
+    state.outcome = { ...state.outcome, judge, uncut: false };
+  }
+  countDecodeEviction(tally, reading, policy);
+}
+
+async function evicting(
+  { model, options, state, marks }: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+  beforeEviction: () => void,
+): Promise<{ readonly reading: Reading; readonly evicted: boolean }> {
   const { engine, now } = model;
   const { sequence } = state;
   const { lengths } = sequence.cache.mark();
@@ -50,13 +91,7 @@ export async function readAndEvict(
     }));
   hold(state, all, reading.logits);
   if (evicted) state.tail = 0;
-  const { policy, budget } = options;
-  state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
-    judge: evicted ? judgeOf(policy, budget, true) : undefined,
-    evicts: policy.evicts !== false,
-  });
-  countReading(tally, reading, policy);
-  return reading;
+  return { reading, evicted };
 }
 
 /** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */

@@ -27,6 +27,8 @@ export interface SessionStats {
   readonly times: ReadTimes & { readonly decode: number };
   /** Decoding steps: one fewer than an answer's tokens, as the prompt gives the first. */
   readonly steps: number;
+  /** Evictions while answers were written; their time is part of the phases', not of decoding. */
+  readonly decodeEvictions: number;
   /** What a user may have expected otherwise, such as a budget above the prompt. */
   readonly notes: readonly string[];
 }
@@ -55,6 +57,7 @@ export interface Tally {
   prefilled: number;
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
+  decodeEvictions: number;
   readonly notes: Set<string>;
 }
 
@@ -64,6 +67,7 @@ export function newTally(): Tally {
     prefilled: 0,
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
+    decodeEvictions: 0,
     notes: new Set(),
   };
 }
@@ -83,8 +87,22 @@ export function notesOf({ uncut, promptTokens }: Outcome, { notes }: Tally): str
 
 /** Counts what was read, and notes whether untrained soft tokens judged. */
 export function countReading(tally: Tally, reading: Reading, policy: Policy): void {
-  const { tokens, times, softTokens } = reading;
-  tally.prefilled += tokens;
+  tally.prefilled += reading.tokens;
+  countPhases(tally, reading, policy);
+}
+
+/** Counts an eviction while an answer is written: what is read again for it is evidence. */
+export function countDecodeEviction(tally: Tally, reading: Reading, policy: Policy): void {
+  const { times: { prefill, evidence, ...times } } = reading;
+  tally.decodeEvictions++;
+  countPhases(
+    tally,
+    { ...reading, times: { ...times, prefill: 0, evidence: prefill + evidence } },
+    policy,
+  );
+}
+
+function countPhases(tally: Tally, { times, softTokens }: Reading, policy: Policy): void {
   for (const [phase, time] of Object.entries(times)) tally.times[phase as keyof ReadTimes] += time;
   if (softTokens?.trained !== false) return;
   const { note } = softTokens;

@@ -1,0 +1,145 @@
+import { assert, assertEquals } from "@std/assert";
+import { createPolicy } from "../../../policies/create.ts";
+import type { ScorerPolicy } from "../../../policies/policy.ts";
+import { registry } from "../../../policies/registry.ts";
+import { streamingLlm } from "../../../policies/streaming_llm.ts";
+import { whileDecoding } from "../../../policies/while_decoding.ts";
+import { createSession } from "../../../runtime/session/open.ts";
+import type { Model } from "../../../runtime/model.ts";
+import type { Session, SessionOptions } from "../../../runtime/session.ts";
+import { argmax } from "../../_reference_model.ts";
+import { randomIds, tinyModel } from "../../_test_model.ts";
+import { wordTokenizer } from "../../_word_tokenizer.ts";
+
+const IDS = randomIds(96, 320);
+const EVERY = 8;
+const TARGET = 24;
+const BUDGET = 24;
+
+/** Options that make a policy's windows fit into the budget. */
+const SMALL: Readonly<Record<string, object>> = {
+  lookahead_kv: { window: 8 },
+  lookahead_q_cache: { window: 8, steps: 3 },
+  graphkv: { window: 8 },
+  judge_q: { window: 4 },
+  lagkv: { lag: 8 },
+  pyramidkv: { window: 8 },
+  snapkv: { window: 8 },
+};
+
+function openSession({ engine, facts }: Model, options: SessionOptions): Session {
+  const config = { ...engine.config, eosIds: [] };
+  const tokenizer = wordTokenizer(config.vocabulary);
+  return createSession({ engine: { ...engine, config }, tokenizer, facts, now: () => 0 }, options);
+}
+
+async function answered(session: Session, maxTokens: number, from = true) {
+  const answer = from
+    ? session.generate({ ids: IDS }, { maxTokens })
+    : session.generate({ maxTokens });
+  for await (const _ of answer);
+  return answer.ids;
+}
+
+for (const { name, load } of Object.values(registry)) {
+  const { default: create } = await load();
+  const { options = {}, evicts } = await create();
+  if (evicts === false || "inner" in options) continue;
+  Deno.test(`while_decoding(${name}) never holds more than target and interval`, async () => {
+    await using test = await tinyModel("tiny-llama31");
+    const inner = await createPolicy(name, SMALL[name] ?? {});
+    const policy = whileDecoding({ inner: inner as ScorerPolicy, every: EVERY, target: TARGET });
+    await using session = openSession(test.model, { policy, budget: BUDGET });
+    const answer = session.generate({ ids: IDS }, { maxTokens: 60 });
+    let bytes = 0;
+    for await (const _ of answer) {
+      const { held, bytes: { now } } = session.stats();
+      const most = policy.allocate ? 2 * TARGET + EVERY : TARGET + EVERY;
+      assert(Math.max(...held) <= most, held.join());
+      assert(held.reduce((sum, one) => sum + one, 0) <= held.length * (TARGET + EVERY));
+      bytes = Math.max(bytes, now);
+    }
+    const { decodeEvictions, tokens, prefilled, steps } = session.stats();
+    assertEquals([answer.ids.length, tokens, prefilled, steps], [60, 156, 96, 59]);
+    assertEquals(decodeEvictions, Math.floor(59 / EVERY));
+    // Memory is flat: a second answer of the same length takes no more.
+    await answered(session, 60, false);
+    assert(session.stats().bytes.now <= bytes, `${session.stats().bytes.now} of ${bytes}`);
+  });
+}
+
+Deno.test("while_decoding changes nothing where the target is never passed", async () => {
+  await using test = await tinyModel("tiny-qwen3");
+  const plain = streamingLlm();
+  const policy = whileDecoding({ inner: plain, every: 4, target: 500 });
+  await using one = openSession(test.model, { policy: plain, budget: 96 });
+  await using other = openSession(test.model, { policy, budget: 96 });
+  assertEquals(await answered(other, 40), await answered(one, 40));
+  assertEquals(other.stats().decodeEvictions, 0);
+});
+
+Deno.test("an answer evicted while it is written equals one with the evicted tokens hidden", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  const { reference, model: { config: { vocabulary } } } = test;
+  const policy = whileDecoding({ inner: streamingLlm({ sinks: 4 }), every: EVERY, target: TARGET });
+  await using session = openSession(test.model, { policy, budget: BUDGET });
+  const ids = await answered(session, 40);
+
+  let { logits, cache } = reference.run(IDS);
+  /** Tokens before `end` are evicted but for the sinks and the last ones. */
+  let end = IDS.length;
+  const expected: number[] = [];
+  for (let written = 1; written <= 40; written++) {
+    const id = argmax(logits.subarray(-vocabulary));
+    expected.push(id);
+    const visible = (_layer: number, _head: number, index: number) =>
+      index < 4 || index >= end - (TARGET - 4);
+    ({ logits, cache } = reference.run([id], { cache, visible }));
+    if (written % EVERY === 0) end = IDS.length + written;
+  }
+  assertEquals(ids, expected);
+});
+
+Deno.test("a question leaves no trace, though its answer was evicted while it was written", async () => {
+  await using test = await tinyModel("tiny-llama");
+  const policy = whileDecoding({ inner: await scorer("snapkv"), every: EVERY });
+  await using session = openSession(test.model, { policy, budget: BUDGET });
+  await session.read({ ids: IDS });
+  const { held } = session.stats();
+  const ask = async () => {
+    const answer = session.ask("5 6 7", { maxTokens: 30 });
+    for await (const _ of answer);
+    return answer.ids;
+  };
+  const first = await ask();
+  assert(session.stats().decodeEvictions >= 3);
+  assertEquals(session.stats().held, held);
+  assertEquals(await ask(), first);
+});
+
+Deno.test("an answer that was left or saved goes on as if it had not been", async () => {
+  await using test = await tinyModel("tiny-qwen2");
+  for (const name of ["h2o", "judge_q", "expected_attention"]) {
+    const policy = whileDecoding({ inner: await scorer(name), every: EVERY });
+    await using whole = openSession(test.model, { policy, budget: BUDGET });
+    const expected = await answered(whole, 50);
+
+    await using left = openSession(test.model, { policy, budget: BUDGET });
+    const answer = left.generate({ ids: IDS }, { maxTokens: 50 });
+    for await (const _ of answer) {
+      if (answer.ids.length === 21) break;
+    }
+    const path = `${test.home}/${name}.safetensors`;
+    await left.save(path);
+    const rest = await answered(left, 29, false);
+    assertEquals([...answer.ids, ...rest], expected, name);
+
+    await using loaded = openSession(test.model, { policy, budget: BUDGET });
+    await loaded.load(path);
+    assertEquals(await answered(loaded, 29, false), rest, name);
+  }
+});
+
+async function scorer(name: string): Promise<ScorerPolicy> {
+  return await createPolicy(name, SMALL[name] ?? {}) as ScorerPolicy;
+}
