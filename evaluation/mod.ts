@@ -25,16 +25,15 @@ export {
   ORIGINAL_NEEDLE,
 } from "./benchmarks/niah/niah.ts";
 export { readJsonLines } from "./benchmarks/json_lines.ts";
-export {
-  type LongBenchOptions,
-  type LongBenchTask,
-  longBenchTasks,
-} from "./benchmarks/longbench/longbench.ts";
+export { loadChineseWords, type WordSegmenter } from "./benchmarks/longbench/chinese_words.ts";
 export {
   findLongBenchFiles,
   type LongBenchFile,
-  readLongBenchFile,
-} from "./benchmarks/longbench/read_file.ts";
+  type LongBenchSearch,
+} from "./benchmarks/longbench/find_files.ts";
+export { type LongBenchTask, longBenchTasks } from "./benchmarks/longbench/longbench.ts";
+export { type LongBenchReading, readLongBenchFile } from "./benchmarks/longbench/read_file.ts";
+export type { LongBenchOptions } from "./benchmarks/longbench/sample.ts";
 export {
   measurePerplexity,
   type TextWindow,

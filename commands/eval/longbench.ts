@@ -1,10 +1,14 @@
 import { ValidationError } from "@cliffy/command";
-import type { LongBenchFile } from "../../evaluation/benchmarks/longbench/read_file.ts";
+import type { BenchmarkSample } from "../../evaluation/benchmarks/benchmark.ts";
+import type { LongBenchFile } from "../../evaluation/benchmarks/longbench/find_files.ts";
+import type { LongBenchTask } from "../../evaluation/benchmarks/longbench/longbench.ts";
+import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
+import { type QuestionSetting, settingName } from "../../evaluation/run/run_prompt.ts";
 import { suggest } from "../../policies/_suggest.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { note } from "../_output.ts";
 import { atLeast } from "./_eval_command.ts";
-import { inEverySetting } from "./_plan_generated.ts";
+import { inEverySetting, type SampleGroup } from "./_plan_generated.ts";
 import {
   questionCommand,
   type QuestionFlags,
@@ -18,6 +22,7 @@ interface LongBenchFlags extends RunFlags, QuestionFlags {
   readonly data: string;
   readonly tasks: string;
   readonly maxTokens?: number | undefined;
+  readonly evenLengths?: boolean | undefined;
 }
 
 /** The oracle judges by as many tokens as the shortest answers have. */
@@ -37,18 +42,22 @@ export function longBenchCommand(version: string) {
       "--max-tokens <count:integer>",
       "Tokens of a prompt, beyond which its middle is left out; as many as fit if absent.",
     )
+    .option("--even-lengths", "LongBench-E: 13 tasks, the same number of samples of each length.")
     .example("A table", "kvjudge eval longbench --data LongBench/data --out results/longbench")
     .action((flags) => run(flags, version));
 }
 
 async function run(flags: LongBenchFlags, version: string): Promise<void> {
-  const { maxTokens, samples: count, data } = flags;
+  const { maxTokens, samples: count, data, evenLengths = false } = flags;
   atLeast("--max-tokens", maxTokens, 2);
-  const { findLongBenchFiles, readLongBenchFile } = await import(
-    "../../evaluation/benchmarks/longbench/read_file.ts"
+  const { findLongBenchFiles } = await import(
+    "../../evaluation/benchmarks/longbench/find_files.ts"
   );
-  const files = selectFiles(flags, await findLongBenchFiles(data));
+  const { readLongBenchFile } = await import("../../evaluation/benchmarks/longbench/read_file.ts");
+  const files = selectFiles(flags, await findLongBenchFiles(data, { evenLengths }));
   const settings = questionSettings(flags);
+  const asked = files.filter(({ task }) => settings.some((setting) => canAsk(task, setting)));
+  noteLeftOut(files, settings);
   await runEval(flags, {
     name: "longbench",
     version,
@@ -56,30 +65,81 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
     async plan(model) {
       const { tokenizer, config: { context } } = model;
       const room = context - templateTokens(tokenizer);
-      const groups = await Promise.all(files.map(async (file) => {
-        const most = room - file.task.maxTokens;
-        const tokens = Math.min(most, maxTokens ?? most);
-        const samples = await readLongBenchFile(file, { tokens, tokenizer, samples: count });
-        return { task: file.task, group: "", samples };
-      }));
-      const inFront = groups.filter(({ task }) => task.questionFirst);
-      const asked = settings.flatMap((setting) =>
-        inEverySetting(setting.order === "first" ? inFront : groups, [setting], model)
-      );
-      if (inFront.length < groups.length && flags.question !== "last") {
-        const left = groups.filter(({ task }) => !task.questionFirst).map(({ task }) => task.name);
-        note(
-          `not asked with the question first, since it goes on with the text: ${left.join(", ")}`,
-        );
+      const samples: RunSample[] = [];
+      const hashes: Record<string, readonly string[]> = {};
+      // One file after the other: a whole LongBench takes hundreds of megabytes.
+      for (const { task, paths } of asked) {
+        const most = room - task.maxTokens;
+        const read = await readLongBenchFile({ task, paths }, {
+          tokens: Math.min(most, maxTokens ?? most),
+          tokenizer,
+          ...(evenLengths ? {} : { samples: count }),
+        });
+        const groups = evenLengths ? byLength(task, read.samples, count) : [
+          { task, group: "", samples: read.samples },
+        ];
+        const possible = settings.filter((setting) => canAsk(task, setting));
+        samples.push(...inEverySetting(groups, possible, model));
+        hashes[task.name] = read.hashes;
       }
       return {
-        tasks: groups.map(({ task }) => task.name),
-        samples: asked,
-        metrics: Object.fromEntries(groups.map(({ task }) => [task.name, task.metricName])),
-        options: { ...questionRecord(flags), max_tokens: maxTokens ?? null },
+        tasks: asked.map(({ task }) => task.name),
+        samples,
+        metrics: Object.fromEntries(asked.map(({ task }) => [task.name, task.metricName])),
+        options: {
+          ...questionRecord(flags),
+          max_tokens: maxTokens ?? null,
+          even_lengths: evenLengths,
+          files: hashes,
+        },
       };
     },
   });
+}
+
+/** Whether a task can be asked so. */
+function canAsk(
+  { hasQuestion, questionFirst }: LongBenchTask,
+  { order, visible }: QuestionSetting,
+): boolean {
+  if (order === "first") return questionFirst;
+  return visible || hasQuestion;
+}
+
+function noteLeftOut(
+  files: readonly LongBenchFile[],
+  settings: readonly QuestionSetting[],
+): void {
+  for (const setting of settings) {
+    const left = files.filter(({ task }) => !canAsk(task, setting)).map(({ task }) => task.name);
+    if (left.length === files.length) {
+      throw new ValidationError(
+        `No task among ${left.join(", ")} can be asked with the ${settingName(setting)}: their ` +
+          "prompts have no question apart from the text; give other tasks, or --question last.",
+      );
+    }
+    if (left.length > 0) {
+      note(
+        `${settingName(setting)}: without ${
+          left.join(", ")
+        }, which ask nothing apart from the text`,
+      );
+    }
+  }
+}
+
+/** LongBench-E's groups of lengths, the same number of samples of each. */
+function byLength(
+  task: LongBenchTask,
+  samples: readonly BenchmarkSample[],
+  count: number,
+): readonly SampleGroup[] {
+  const groups = Map.groupBy(samples, ({ facts }) => `${facts.bucket}`);
+  return ["0-4k", "4-8k", "8k+"].map((group) => ({
+    task,
+    group,
+    samples: (groups.get(group) ?? []).slice(0, count),
+  }));
 }
 
 /** Tokens of the chat template around a prompt. */

@@ -19,6 +19,12 @@ export interface BenchmarkSample {
   readonly question: string;
   /** How the answer begins; empty where the model begins it itself. */
   readonly prefix: string;
+  /**
+   * Whether the prefix closes the user's turn of a chat instead of opening the assistant's.
+   *
+   * @default {false}
+   */
+  readonly prefixInTurn?: boolean;
   /** What is expected; how they count together is the metric's affair. */
   readonly answers: readonly string[];
   /** Most tokens of the output. */
@@ -49,7 +55,7 @@ export function userTurn(
 
 /**
  * The prompt as plain text: {@linkcode userTurn} and the prefix. In a chat the prefix opens the
- * assistant's turn instead.
+ * assistant's turn instead, or closes the user's.
  *
  * @example
  * ```ts

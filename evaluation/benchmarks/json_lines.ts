@@ -6,6 +6,14 @@ export interface JsonLine {
   readonly value: Readonly<Record<string, unknown>>;
   /** Reads its fields, and names its place where they are not what they must be. */
   readonly read: ShapeReader;
+  /** Where it stands, for errors. */
+  readonly place: string;
+}
+
+/** @throws {BenchmarkError} If the value is not an object. */
+export function createJsonLine(value: unknown, place: string, format: string): JsonLine {
+  const read = createShapeReader(place, format);
+  return { value: read.object(value, "it"), read, place };
 }
 
 /**
@@ -18,8 +26,7 @@ export interface JsonLine {
 export function readJsonLines(text: string, place: string, format: string): readonly JsonLine[] {
   const lines = text.replace(/^\uFEFF/, "").split("\n").flatMap((line, at): JsonLine[] => {
     if (line.trim() === "") return [];
-    const read = createShapeReader(`${place}, line ${at + 1},`, format);
-    return [{ value: read.object(parse(line), "it"), read }];
+    return [createJsonLine(parse(line), `${place}, line ${at + 1},`, format)];
   });
   if (lines.length > 0) return lines;
   throw new BenchmarkError(

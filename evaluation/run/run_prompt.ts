@@ -49,11 +49,13 @@ export function runPrompt(
   tokenizer: Tokenizer,
 ): RunPrompt {
   const chat = tokenizer.hasChatTemplate && sample.plain !== true;
-  const render = (given: BenchmarkSample): string =>
-    chat
-      ? tokenizer.applyChatTemplate([{ role: "user", content: userTurn(given, order) }]) +
-        given.prefix.trimStart()
-      : promptText(given, order);
+  const turn = (content: string) => tokenizer.applyChatTemplate([{ role: "user", content }]);
+  const render = (given: BenchmarkSample): string => {
+    if (!chat) return promptText(given, order);
+    return sample.prefixInTurn
+      ? turn(promptText(given, order))
+      : turn(userTurn(given, order)) + given.prefix.trimStart();
+  };
   const encode = (text: string): readonly number[] =>
     tokenizer.encode(text, chat ? { bos: false } : {});
   const text = render(sample);

@@ -1,76 +1,64 @@
-import { basename } from "node:path";
-import { BenchmarkError } from "../errors.ts";
+import { sha256 } from "../../run/sha256.ts";
 import type { BenchmarkSample } from "../benchmark.ts";
-import { type LongBenchOptions, type LongBenchTask, longBenchTasks } from "./longbench.ts";
+import { BenchmarkError } from "../errors.ts";
+import { type LongBenchFile, unreadable } from "./find_files.ts";
+import type { LongBenchTask } from "./longbench.ts";
+import type { LongBenchOptions } from "./sample.ts";
 
-const ENDINGS = [".jsonl", ".parquet"] as const;
-
-/** A file of LongBench, and the task that it belongs to. */
-export interface LongBenchFile {
-  readonly task: LongBenchTask;
-  readonly path: string;
+/** What a task's files hold. */
+export interface LongBenchReading {
+  readonly samples: readonly BenchmarkSample[];
+  /** SHA-256 of each file that was read, as hexadecimal digits. */
+  readonly hashes: readonly string[];
 }
 
 /**
- * Finds LongBench's files: `NAME.jsonl` or `NAME.parquet` for each task.
+ * Reads the samples of a task's files; parts are read until there are enough.
  *
- * @param path A folder with such files, or one of them.
- * @throws {BenchmarkError} If there is none.
- */
-export async function findLongBenchFiles(path: string): Promise<readonly LongBenchFile[]> {
-  const tasks = longBenchTasks();
-  const taskOf = (name: string) =>
-    tasks.find((task) => ENDINGS.some((ending) => name === task.name + ending));
-  const names = tasks.map(({ name }) => name).join(", ");
-  let folder: boolean;
-  try {
-    folder = (await Deno.stat(path)).isDirectory;
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  if (!folder) {
-    const task = taskOf(basename(path));
-    if (task) return [{ task, path }];
-    throw new BenchmarkError(
-      `Cannot tell the task of ${path}: the file must be called as LongBench calls it, NAME.jsonl or ` +
-        `NAME.parquet with a name of ${names}`,
-    );
-  }
-  const found = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
-  const files = tasks.flatMap((task): LongBenchFile[] => {
-    const name = ENDINGS.map((ending) => task.name + ending).find((one) => found.includes(one));
-    return name === undefined ? [] : [{ task, path: `${path.replace(/\/+$/, "")}/${name}` }];
-  });
-  if (files.length > 0) return files;
-  throw new BenchmarkError(
-    `Cannot find a file of LongBench in ${path}: there must be NAME.jsonl or NAME.parquet with a ` +
-      `name of ${names}; unpack data.zip of THUDM/LongBench there`,
-  );
-}
-
-/**
- * Reads the samples of a file.
- *
- * @throws {BenchmarkError} If it is not one of this task's.
+ * @throws {BenchmarkError} If a file is not one of this task's.
  */
 export async function readLongBenchFile(
-  { task, path }: LongBenchFile,
+  { task, paths }: LongBenchFile,
   options: LongBenchOptions,
-): Promise<readonly BenchmarkSample[]> {
-  let bytes: Uint8Array<ArrayBuffer>;
+): Promise<LongBenchReading> {
+  const samples: BenchmarkSample[] = [];
+  const hashes: string[] = [];
+  for (const path of paths) {
+    const left = (options.samples ?? Infinity) - samples.length;
+    if (left <= 0) break;
+    const bytes = await readBytes(path);
+    hashes.push(await sha256(bytes));
+    for (const sample of await readSamples(task, bytes, path, { ...options, samples: left })) {
+      samples.push({ ...sample, id: `${task.name}-${samples.length}` });
+    }
+  }
+  return { samples, hashes };
+}
+
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    bytes = await Deno.readFile(path);
+    return await Deno.readFile(path);
   } catch (error) {
     throw unreadable(path, error);
   }
+}
+
+async function readSamples(
+  task: LongBenchTask,
+  bytes: Uint8Array<ArrayBuffer>,
+  path: string,
+  options: LongBenchOptions & { readonly samples: number },
+): Promise<readonly BenchmarkSample[]> {
   if (path.endsWith(".parquet")) {
-    return task.readRows(await parquetRows(bytes, path, options), path, options);
+    return task.readRows(await parquetRows(bytes, path, options.samples), path, options);
   }
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new BenchmarkError(`Cannot read ${path} as LongBench: it is not UTF-8 text`);
+    throw new BenchmarkError(
+      `Cannot read ${path} as LongBench: it is not UTF-8 text; give the file as it was published`,
+    );
   }
   return task.read(text, path, options);
 }
@@ -78,7 +66,7 @@ export async function readLongBenchFile(
 async function parquetRows(
   { buffer }: Uint8Array<ArrayBuffer>,
   path: string,
-  { samples }: LongBenchOptions,
+  samples: number,
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const [{ parquetReadObjects }, { compressors }] = await Promise.all([
     import("npm:hyparquet@1.31.5"),
@@ -88,7 +76,7 @@ async function parquetRows(
     return await parquetReadObjects({
       file: buffer,
       compressors,
-      ...(samples === undefined ? {} : { rowEnd: samples }),
+      ...(samples === Infinity ? {} : { rowEnd: samples }),
     });
   } catch (error) {
     throw new BenchmarkError(
@@ -97,13 +85,4 @@ async function parquetRows(
       }; fetch the file again`,
     );
   }
-}
-
-function unreadable(path: string, error: unknown): BenchmarkError {
-  const reason = error instanceof Deno.errors.NotFound
-    ? "there is no such file or folder"
-    : error instanceof Error
-    ? error.message
-    : String(error);
-  return new BenchmarkError(`Cannot read ${path}: ${reason}; give --data with LongBench's files`);
 }

@@ -17,7 +17,7 @@ const LONG = 200;
  * ```
  */
 export function similarity(first: string, second: string): number {
-  if (first === "" || second === "") return 0;
+  if (first === second) return 1;
   const [a, b] = [Array.from(first), Array.from(second)];
   const places = placesOf(b);
   let matched = 0;
@@ -30,7 +30,13 @@ export function similarity(first: string, second: string): number {
     left.push([from, start, otherFrom, otherStart]);
     left.push([start + size, to, otherStart + size, otherTo]);
   }
-  return Math.round(200 * matched / (a.length + b.length)) / 100;
+  return roundHalfToEven(200 * matched / (a.length + b.length)) / 100;
+}
+
+/** Python's rounding. */
+function roundHalfToEven(value: number): number {
+  const down = Math.floor(value);
+  return value - down === 0.5 ? down + down % 2 : Math.round(value);
 }
 
 function placesOf(text: readonly string[]): ReadonlyMap<string, readonly number[]> {

@@ -2,9 +2,11 @@ import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { BenchmarkSample } from "../../../../evaluation/benchmarks/benchmark.ts";
 import { longBenchTasks } from "../../../../evaluation/benchmarks/longbench/longbench.ts";
 import { rougeL } from "../../../../evaluation/benchmarks/longbench/rouge_l.ts";
+import { LONGBENCH_PLANS } from "../../../../evaluation/benchmarks/longbench/plans.ts";
 import { similarity } from "../../../../evaluation/benchmarks/longbench/similarity.ts";
+import { sha256 } from "../../../../evaluation/run/sha256.ts";
 
-const tasks = longBenchTasks();
+const tasks = await longBenchTasks();
 
 function score(name: string, output: string, answers: readonly string[], classes?: string[]) {
   const task = tasks.find((one) => one.name === name);
@@ -76,6 +78,32 @@ Deno.test("trec and lsht score by the classes that the first line names", () => 
   assertEquals(score("trec", "Other location", ["Other location"], classes), 1);
   assertEquals(score("trec", "Country", ["City"], classes), 0);
   assertEquals(score("lsht", "体育", ["体育"], ["体育", "财经"]), 1);
+  // "a" is struck out, and so "b" behind it is passed over, as by LongBench's loop.
+  assertEquals(score("trec", "abc", ["abc"], ["a", "b", "c", "abc"]), 0.5);
+});
+
+Deno.test("the best of the answers counts, and only the first line after examples", () => {
+  assertEquals(score("hotpotqa", "Bo", ["Ann", "Bo"]), 1);
+  assertEquals(score("samsum", "x\na b", ["a b"]), 0);
+  assertAlmostEquals(score("qmsum", "x. a b", ["a b"]), 0.8, 1e-8);
+});
+
+Deno.test("English words are whole words, also with accents, and numbers are of any script", () => {
+  assertEquals(score("qasper", "th\u00e9 a\u00efoli", ["th\u00e9 a\u00efoli"]), 1);
+  assertEquals(score("qasper", "d\u00e9a", ["d\u00e9"]), 0);
+  assertEquals(score("passage_count", "\uff17 or 7", ["7"]), 0.5);
+});
+
+Deno.test("the prompts are LongBench's to the letter", async () => {
+  const prompts = LONGBENCH_PLANS.map(({ name, before, after, cue }) => [
+    name,
+    `${before}{context}${after}${cue}`,
+  ]);
+  // Of LongBench/config/dataset2prompt.json, parsed and written without spaces.
+  assertEquals(
+    await sha256(JSON.stringify(Object.fromEntries(prompts))),
+    "c1d7634f94ad3e57aa30576fd8e42002d131d990cd28fb0df4c9a5998ede5e37",
+  );
 });
 
 Deno.test("every task has a metric that is tested here", () => {
@@ -88,6 +116,9 @@ Deno.test("similarity() finds the blocks that Python's difflib finds", () => {
   const cases: [string, string, number][] = [
     ["abc", "abc", 1],
     ["", "abc", 0],
+    ["", "", 1],
+    // 2 of 16 characters are 12.5 %, and Python rounds halves to even.
+    ["a1234567", "azzzzzzz", 0.12],
     ["self.assertEqual(a, b)", "assert a == b", 0.51],
     // Popular characters of a long text begin no block.
     [`${"x".repeat(250)}abc`, `abc${"x".repeat(250)}`, 0.01],

@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { BenchmarkError } from "../../../../evaluation/benchmarks/errors.ts";
+import { promptText } from "../../../../evaluation/benchmarks/benchmark.ts";
 import {
   findLongBenchFiles,
-  readLongBenchFile,
-} from "../../../../evaluation/benchmarks/longbench/read_file.ts";
+  type LongBenchFile,
+} from "../../../../evaluation/benchmarks/longbench/find_files.ts";
+import { longBenchTasks } from "../../../../evaluation/benchmarks/longbench/longbench.ts";
+import { readLongBenchFile } from "../../../../evaluation/benchmarks/longbench/read_file.ts";
+import type { LongBenchOptions } from "../../../../evaluation/benchmarks/longbench/sample.ts";
 import { testFolder } from "../../../commands/_run_cli.ts";
 import { fixture } from "../../../_test_model.ts";
 
@@ -14,6 +18,11 @@ const tokenizer = {
 };
 const options = { tokens: 10_000, tokenizer };
 
+async function samplesOf(file: LongBenchFile | undefined, given: LongBenchOptions = options) {
+  assert(file);
+  return (await readLongBenchFile(file, given)).samples;
+}
+
 Deno.test("findLongBenchFiles() finds the files of a folder in LongBench's order", async () => {
   const files = await findLongBenchFiles(fixture("longbench"));
   assertEquals(files.map(({ task }) => task.name), ["multifieldqa_zh", "qmsum", "trec", "lcc"]);
@@ -23,42 +32,118 @@ Deno.test("findLongBenchFiles() finds the files of a folder in LongBench's order
 
 Deno.test("readLongBenchFile() makes LongBench's prompts of JSONL and Parquet", async () => {
   const prompts = await Promise.all(
-    (await findLongBenchFiles(fixture("longbench"))).map((file) =>
-      readLongBenchFile(file, options)
-    ),
+    (await findLongBenchFiles(fixture("longbench"))).map((file) => samplesOf(file)),
   );
   const [chinese, query, examples, code] = prompts.map(([sample]) => sample);
   assert(chinese && query && examples && code);
   assertEquals(
-    chinese.context + chinese.question,
+    promptText(chinese, "last"),
     "阅读以下文字并用中文简短回答：\n\n会议由李明主持，讨论了明年的预算。\n\n现在请基于上面的文章回答下面的问题，" +
       "只告诉我答案，不要输出任何其他字词。\n\n问题：谁主持了会议？\n回答：",
   );
   assertEquals([chinese.answers, chinese.maxTokens, chinese.plain], [["李明"], 64, undefined]);
   assertMatch(
     query.question,
-    /^\n\nNow, answer .*\n\nQuery: What did the baker ask for\?\nAnswer:$/,
+    /^\n\nNow, answer .*\n\nQuery: What did the baker ask for\?$/,
   );
+  assertEquals([query.prefix, query.prefixInTurn], ["\nAnswer:", true]);
+  assertEquals(query.facts, { words: 20, bucket: "0-4k", cut: 0 });
   assertEquals(examples.classes, ["City", "Individual", "Other location", "Country"]);
   assertEquals([examples.plain, code.plain], [true, true]);
   assert(
-    code.context.endsWith("def subtract(a, b):\n") && code.question === "Next line of code:\n",
+    code.context.endsWith("def subtract(a, b):\n") && code.prefix === "Next line of code:\n",
   );
   assertEquals(prompts[0]?.length, 2);
 });
 
 Deno.test("readLongBenchFile() takes the middle out of what is too long, and keeps the question", async () => {
   const [file] = await findLongBenchFiles(fixture("longbench/qmsum.jsonl"));
-  assert(file);
-  const [whole] = await readLongBenchFile(file, options);
-  const [cut] = await readLongBenchFile(file, { ...options, tokens: 301 });
+  const [whole] = await samplesOf(file);
+  const [cut] = await samplesOf(file, { ...options, tokens: 301 });
   assert(whole && cut);
-  const text = whole.context + whole.question;
-  assertEquals(cut.question, whole.question);
-  assertEquals(cut.context + cut.question, text.slice(0, 150) + text.slice(-150));
-  assertEquals([whole.facts.cut, cut.facts.cut], [0, 1]);
-  const [short] = await readLongBenchFile(file, { ...options, tokens: 20 });
-  assertEquals([short?.context, short?.question], [text.slice(0, 10) + text.slice(-10), ""]);
+  const text = promptText(whole, "last");
+  assertEquals([cut.question, cut.prefix], [whole.question, whole.prefix]);
+  assertEquals(promptText(cut, "last"), text.slice(0, 150) + text.slice(-150));
+  assertEquals([whole.facts.cut, cut.facts.cut], [0, text.length - 300]);
+  // A question that is longer than half loses its beginning, and the cue stays.
+  const [short] = await samplesOf(file, { ...options, tokens: 40 });
+  assertEquals(
+    [short?.context, short?.question, short?.prefix],
+    [text.slice(0, 20), text.slice(-20, -8), "\nAnswer:"],
+  );
+  const [shortest] = await samplesOf(file, { ...options, tokens: 8 });
+  assertEquals([shortest?.context, shortest?.question], ["You ", "wer:"]);
+});
+
+Deno.test("readLongBenchFile() cuts no character in two and never gives more tokens than asked", async () => {
+  const [file] = await findLongBenchFiles(fixture("longbench/multifieldqa_zh.parquet"));
+  const bytes = {
+    encode: (text: string) => [...new TextEncoder().encode(text)],
+    decode: (ids: Iterable<number>) => new TextDecoder().decode(Uint8Array.from(ids)),
+  };
+  const [whole] = await samplesOf(file);
+  assert(whole);
+  const text = promptText(whole, "last");
+  for (const tokens of [100, 101, 102, 103, 104, 105]) {
+    const [cut] = await samplesOf(file, { tokens, tokenizer: bytes });
+    const short = promptText(cut ?? whole, "last");
+    const at = [...short].findIndex((character, place) => character !== [...text][place]);
+    assert(text.startsWith([...short].slice(0, at).join("")), `${tokens}`);
+    assert(text.endsWith([...short].slice(at).join("")), `${tokens}`);
+    const size = bytes.encode(short).length;
+    assert(size <= tokens && size > tokens - 7, `${size} of ${tokens}`);
+  }
+  // Where halves are joined, this tokenizer counts one more.
+  const odd = {
+    encode: (text: string) => [...tokenizer.encode(text), ...(text.length < 60 ? [33] : [])],
+    decode: tokenizer.decode,
+  };
+  const [cut] = await samplesOf(file, { tokens: 50, tokenizer: odd });
+  assertEquals(promptText(cut ?? whole, "last").length, 48);
+});
+
+Deno.test("longBenchTasks() says which tasks have a question, and which one that can stand first", async () => {
+  const tasks = await longBenchTasks();
+  const names = (wanted: boolean, what: "hasQuestion" | "questionFirst") =>
+    tasks.filter((task) => task[what] === wanted).map(({ name }) => name).join();
+  assertEquals(names(false, "hasQuestion"), "vcsum,lcc");
+  assertEquals(names(false, "questionFirst"), "vcsum,trec,triviaqa,samsum,lsht,lcc,repobench-p");
+});
+
+Deno.test("findLongBenchFiles() finds parts of files, a folder of data and LongBench-E", async () => {
+  using folder = testFolder();
+  const line = (input: string) =>
+    JSON.stringify({ input, context: "So.", answers: ["so"], length: 5000, dataset: "qmsum_e" });
+  await Deno.mkdir(`${folder.path}/data/qmsum`, { recursive: true });
+  await Deno.writeTextFile(`${folder.path}/data/qmsum/test-1.jsonl`, line("three"));
+  await Deno.writeTextFile(
+    `${folder.path}/data/qmsum/test-0.jsonl`,
+    `${line("one")}\n${line("two")}`,
+  );
+  await Deno.writeTextFile(`${folder.path}/data/qmsum/notes.txt`, "");
+  await Deno.writeTextFile(
+    `${folder.path}/data/qasper_e.jsonl`,
+    line("even").replace("qmsum", "qasper"),
+  );
+  const [parts, ...others] = await findLongBenchFiles(folder.path);
+  assert(parts && others.length === 0);
+  const { samples, hashes } = await readLongBenchFile(parts, options);
+  assertEquals(samples.map(({ id }) => id), ["qmsum-0", "qmsum-1", "qmsum-2"]);
+  assertEquals(
+    samples.map(({ question }) => question.split(" ").at(-1)),
+    ["one", "two", "three"],
+  );
+  assertEquals([hashes.length, hashes[0]?.length], [2, 64]);
+  assertEquals((await samplesOf(parts, { ...options, samples: 2 })).length, 2);
+  const even = await findLongBenchFiles(`${folder.path}/`, { evenLengths: true });
+  assertEquals(even.map(({ task }) => task.name), ["qasper"]);
+  const [sample] = await samplesOf(even[0]);
+  assertEquals(sample?.facts.bucket, "4-8k");
+  await assertRejects(
+    () => findLongBenchFiles(fixture("longbench"), { evenLengths: true }),
+    BenchmarkError,
+    "NAME_e.jsonl",
+  );
 });
 
 Deno.test("readLongBenchFile() names the place in a file that is broken", async () => {
@@ -70,6 +155,17 @@ Deno.test("readLongBenchFile() names the place in a file that is broken", async 
     ["qmsum.jsonl", JSON.stringify({ ...good, context: 3 }), '"context" must be a text'],
     ["qmsum.jsonl", JSON.stringify({ ...good, answers: "so" }), '"answers" must be an array'],
     ["qmsum.jsonl", JSON.stringify({ ...good, answers: [1] }), '"answers[0]" must be a text'],
+    [
+      "qmsum.jsonl",
+      JSON.stringify({ ...good, answers: [] }),
+      'line 1, as LongBench: "answers" must',
+    ],
+    ["qmsum.jsonl", JSON.stringify({ context: "So.", answers: ["so"] }), '"input" must be a text'],
+    ["qmsum.jsonl", JSON.stringify({ ...good, dataset: "lcc" }), '"dataset" is "lcc", not "qmsum"'],
+    ["qmsum.jsonl", "[]", "must be an object"],
+    ["passage_retrieval_en.jsonl", JSON.stringify(good), 'as in "Paragraph 1"'],
+    ["trec.jsonl", JSON.stringify(good), '"all_classes" must be an array'],
+    ["trec.jsonl", JSON.stringify({ ...good, all_classes: [] }), '"all_classes" must not be empty'],
     ["trec.jsonl", JSON.stringify({ ...good, all_classes: "A" }), '"all_classes" must be an array'],
     ["qmsum.jsonl", new Uint8Array([0xff, 0xfe, 0x41]), "it is not UTF-8 text"],
     ["qmsum.parquet", "PAR1 and no more", "as a table of Parquet"],
