@@ -1,6 +1,7 @@
 import { BenchmarkError } from "./benchmarks/errors.ts";
 import type { RunSummary, SummaryRow } from "./run/record.ts";
-import { type Estimate, estimate } from "./statistics.ts";
+import { pairedDifference, type ScorePair } from "./paired.ts";
+import type { Estimate } from "./statistics.ts";
 
 /** One row that both sides have. */
 export interface Comparison {
@@ -119,8 +120,6 @@ interface PairedComparison extends Comparison {
   readonly pairs: readonly ScorePair[];
 }
 
-type ScorePair = readonly [first: number, second: number];
-
 /** All tasks together, for each variant, policy and budget that has several. */
 function overTasks(comparisons: readonly PairedComparison[], seed: number): PairedComparison[] {
   const groups = Map.groupBy(
@@ -157,16 +156,7 @@ function compared(
   pairs: readonly ScorePair[],
   seed: number,
 ): PairedComparison {
-  const mean = (side: 0 | 1) => pairs.reduce((sum, scores) => sum + scores[side], 0) / pairs.length;
-  const differences = pairs.map(([first, second]) => first - second);
-  const count = (sign: number) =>
-    differences.filter((difference) => Math.sign(difference) === sign).length;
-  return {
-    ...{ task, variant, policy, against, budget, pairs },
-    scores: [mean(0), mean(1)],
-    difference: estimate(differences, seed),
-    outcomes: [count(1), count(0), count(-1)],
-  };
+  return { ...{ task, variant, policy, against, budget, pairs }, ...pairedDifference(pairs, seed) };
 }
 
 function warningsOf(first: RunSummary, second: RunSummary): readonly string[] {

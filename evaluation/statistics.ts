@@ -43,6 +43,25 @@ export function estimate(values: readonly number[], seed: number): Estimate {
   return { mean: mean(values), interval: n < 2 ? null : bootstrap(values, seed), n };
 }
 
+/**
+ * As {@linkcode estimate}, for values from 0 to 1: where all are 0, or all 1, drawing them anew finds
+ * nothing else, and the interval is {@linkcode wilson}'s.
+ *
+ * @example
+ * ```ts
+ * import { shareEstimate, wilson } from "./statistics.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(shareEstimate([0, 0, 0], 0), { mean: 0, interval: wilson(0, 3), n: 3 });
+ * ```
+ */
+export function shareEstimate(values: readonly number[], seed: number): Estimate {
+  const { mean, interval, n } = estimate(values, seed);
+  const same = interval !== null &&
+    (values.every((one) => one === 0) || values.every((one) => one === 1));
+  return { mean, interval: same ? wilson(n * (mean ?? 0), n) : interval, n };
+}
+
 function bootstrap(values: readonly number[], seed: number): Interval {
   const { length } = values;
   const next = createPrng(seed, length);

@@ -1,3 +1,6 @@
+import { escapeMarkup as escapeHtml } from "./escape.ts";
+import { PAGE_STYLE } from "./page_style.ts";
+
 /** A part of a report. Texts are plain: whoever renders them escapes them. */
 export type Block =
   | { readonly kind: "heading"; readonly level: 1 | 2 | 3; readonly text: string }
@@ -9,6 +12,10 @@ export type Block =
     readonly rows: readonly (readonly string[])[];
     /** Cells that stand out, as "row,column". */
     readonly best?: ReadonlySet<string>;
+    /** Whether cells hold words instead of numbers. @default {"numbers"} */
+    readonly align?: "text" | "numbers";
+    /** The line that stands for the table until it is opened. */
+    readonly folded?: string;
   }
   | {
     readonly kind: "figure";
@@ -38,7 +45,9 @@ function markdownOf(block: Block): string {
   }
 }
 
-function markdownTable({ rows, best }: Extract<Block, { kind: "table" }>): string {
+type Table = Extract<Block, { kind: "table" }>;
+
+function markdownTable({ rows, best, align, folded }: Table): string {
   const lines = rows.map((row, at) => {
     const cells = row.map((cell, column) => {
       const text = escapeMarkdown(cell);
@@ -46,13 +55,18 @@ function markdownTable({ rows, best }: Extract<Block, { kind: "table" }>): strin
     });
     return `| ${cells.join(" | ")} |`;
   });
-  const rule = (rows[0] ?? []).map((_, column) => column === 0 ? "---" : "---:");
-  return [lines[0], `| ${rule.join(" | ")} |`, ...lines.slice(1)].join("\n");
+  const rule = (rows[0] ?? []).map((_, column) =>
+    column === 0 || align === "text" ? "---" : "---:"
+  );
+  const table = [lines[0], `| ${rule.join(" | ")} |`, ...lines.slice(1)].join("\n");
+  return folded === undefined
+    ? table
+    : `<details><summary>${escapeHtml(folded)}</summary>\n\n${table}\n\n</details>`;
 }
 
 /** What Markdown, and the HTML within it, would not show as it stands. */
 function escapeMarkdown(text: string): string {
-  return text.replace(/[\\`*_[\]<>|#]/g, "\\$&").replaceAll("\n", " ");
+  return text.replace(/[\\`*_[\]<>|#&~]/g, "\\$&").replaceAll("\n", " ");
 }
 
 /** Renders blocks as one page that asks for nothing else. */
@@ -63,7 +77,7 @@ export function toHtml(title: string, blocks: readonly Block[]): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
+<style>${PAGE_STYLE}</style>
 </head>
 <body>
 <main>
@@ -85,11 +99,13 @@ function htmlOf(block: Block): string {
     case "table":
       return htmlTable(block);
     case "figure":
-      return `<figure role="img" aria-label="${escapeHtml(block.text)}">${block.svg}</figure>`;
+      return `<figure tabindex="0">${block.svg}<figcaption>${
+        escapeHtml(block.text)
+      }</figcaption></figure>`;
   }
 }
 
-function htmlTable({ rows, best }: Extract<Block, { kind: "table" }>): string {
+function htmlTable({ rows, best, align, folded }: Table): string {
   const [head = [], ...body] = rows;
   const titles = head.map((cell) => `<th scope="col">${escapeHtml(cell)}</th>`).join("");
   const lines = body.map((row, at) => {
@@ -102,34 +118,11 @@ function htmlTable({ rows, best }: Extract<Block, { kind: "table" }>): string {
     });
     return `<tr>${cells.join("")}</tr>`;
   });
-  return `<div class="table"><table><thead><tr>${titles}</tr></thead>\n<tbody>${
+  const kind = align === "text" ? "table words" : "table";
+  const table = `<div class="${kind}"><table><thead><tr>${titles}</tr></thead>\n<tbody>${
     lines.join("\n")
   }</tbody></table></div>`;
+  return folded === undefined
+    ? table
+    : `<details><summary>${escapeHtml(folded)}</summary>${table}</details>`;
 }
-
-function escapeHtml(text: string): string {
-  const codes: Readonly<Record<string, string>> = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    '"': "&quot;",
-    "'": "&#39;",
-  };
-  return text.replace(/[&<>"']/g, (character) => codes[character] ?? character);
-}
-
-const STYLE = `
-:root { color-scheme: light dark; --line: #d5d5d5; --page: #fff; --text: #1d1d1f; }
-@media (prefers-color-scheme: dark) { :root { --line: #444; --page: #18191b; --text: #e8e8e8; } }
-body { margin: 0; font: 15px/1.5 system-ui, sans-serif; background: var(--page); color: var(--text); }
-main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; } h3 { font-size: 1rem; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; }
-tbody th { font-weight: normal; }
-figure { margin: 1rem 0; background: #fff; border-radius: .4rem; overflow-x: auto; }
-figure svg { max-width: 100%; height: auto; }
-pre { overflow-x: auto; border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; }
-`;

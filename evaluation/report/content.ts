@@ -1,151 +1,110 @@
 import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SampleRecord, SummaryRow } from "../run/record.ts";
-import { estimate } from "../statistics.ts";
+import { mean } from "../statistics.ts";
 import type { Block } from "./blocks.ts";
-import { accuracyFigure, costFigure, depthFigure } from "./figures.ts";
-import { budgetOrder, isPerplexity, scoreText } from "./scores.ts";
-
-/** Samples below which an interval says little. */
-const FEW = 5;
+import { costFigure } from "./cost_figure.ts";
+import { depthFigure } from "./depth_figure.ts";
+import { scoreFigure, taskFigures } from "./score_figure.ts";
+import { scoreBlocks, variantBlocks } from "./score_tables.ts";
+import { budgetOrder } from "./scores.ts";
+import { settingsBlocks } from "./settings_table.ts";
 
 /** What a report shows, in order. */
 export async function reportBlocks(
   summary: RunSummary,
   records: readonly SampleRecord[],
 ): Promise<readonly Block[]> {
-  const { settings, rows, timings } = summary;
+  const { settings: { benchmark, model }, rows } = summary;
   const variants = [...new Set(rows.map(({ variant }) => variant))];
-  const blocks: Block[] = [
-    { kind: "heading", level: 1, text: `${settings.benchmark} on ${settings.model.name}` },
-    ...settingsBlocks(summary, records),
-  ];
-  for (const [at, variant] of variants.entries()) {
-    const ofVariant = rows.filter((row) => row.variant === variant);
-    const slug = variants.length > 1 ? `_${at + 1}` : "";
-    blocks.push(
-      { kind: "heading", level: 2, text: variant },
-      ...scoreBlocks(ofVariant, summary),
-      {
-        kind: "figure",
-        file: `score${slug}.svg`,
-        text: `Score against budget: ${variant}`,
-        svg: await accuracyFigure(ofVariant, summary),
-      },
-      ...refusalBlocks(ofVariant),
-    );
-  }
-  for (const [at, setting] of depthGroups(records).entries()) {
-    blocks.push(
-      { kind: "heading", level: 2, text: `Depth and length, ${setting.name}` },
-      {
-        kind: "figure",
-        file: `depth${at === 0 ? "" : `_${at + 1}`}.svg`,
-        text: "Score by depth of the needle and length of the prompt",
-        svg: await depthFigure(setting.records),
-      },
-    );
-  }
+  const suffix = (at: number) => variants.length > 1 ? `_${at + 1}` : "";
+  const of = <R extends { variant: string }>(from: readonly R[], variant: string) =>
+    from.filter((row) => row.variant === variant);
+  const scores = await Promise.all(
+    variants.map((variant, at) => variantReport(variant, of(rows, variant), summary, suffix(at))),
+  );
+  const costs = await Promise.all(variants.map(async (variant, at): Promise<Block[]> => [
+    { kind: "heading", level: 3, text: variant },
+    {
+      kind: "figure",
+      file: `cost${suffix(at)}.svg`,
+      text: `Memory and time against budget: ${variant}`,
+      svg: await costFigure(of(rows, variant), of(summary.timings, variant), summary),
+    },
+    costTable(of(rows, variant), summary, variant),
+  ]));
   return [
-    ...blocks,
+    { kind: "heading", level: 1, text: `${benchmark} on ${model.name}` },
+    { kind: "text", text: opening(summary, records) },
+    ...variantBlocks(summary),
+    ...await depthReport(records, rows),
+    ...scores.flat(),
     { kind: "heading", level: 2, text: "Memory and time" },
     {
       kind: "text",
-      text: "Bytes are those that were allocated, times those that were measured. What policies " +
-        "observe while the prompt is read is part of reading it.",
+      text: "Bytes are those that were allocated, milliseconds those that were measured. What " +
+        "policies observe while the prompt is read is part of reading it, which all share.",
     },
-    costTable(summary),
+    ...costs.flat(),
+    ...settingsBlocks(summary, records),
+  ];
+}
+
+function opening({ settings }: RunSummary, records: readonly SampleRecord[]): string {
+  const { tasks, policies, budgets, seed } = settings;
+  const named = policies.filter(({ name }) => name !== FULL).length;
+  return `${records.length} prompts of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}, ` +
+    `${named} ${named === 1 ? "policy" : "policies"}, budgets ${budgets.join(", ")}, seed ` +
+    `${seed}. What the model does with its whole cache stands beside every score: that is the ` +
+    "ceiling, which policies pass by chance alone.";
+}
+
+/** How the question was asked, for those who do not know the names of settings. */
+function questionText(variant: string): readonly Block[] {
+  const [text] = [
+    ["question last", "The question stands last, and policies see it when they judge."],
+    [
+      "question after eviction",
+      "The question follows when the eviction is done: policies judge without it.",
+    ],
+    ["question first", "The question stands before the text, and nothing follows the text."],
+  ].flatMap(([name = "", sentence = ""]) => variant.endsWith(name) ? [sentence] : []);
+  return text === undefined ? [] : [{ kind: "text", text }];
+}
+
+async function variantReport(
+  variant: string,
+  rows: readonly SummaryRow[],
+  summary: RunSummary,
+  suffix: string,
+): Promise<readonly Block[]> {
+  const [table, ...details] = scoreBlocksOf(rows, summary);
+  const tasks = new Set(rows.map(({ task }) => task)).size;
+  const figures = tasks < 2 ? [] : await taskFigures(rows, summary);
+  return [
+    { kind: "heading", level: 2, text: variant },
+    ...questionText(variant),
+    ...table ?? [],
     {
       kind: "figure",
-      file: "cost.svg",
-      text: "Memory and time against budget",
-      svg: await costFigure(rows, timings),
+      file: `score${suffix}.svg`,
+      text: `Score against budget: ${variant}`,
+      svg: await scoreFigure(rows, summary),
     },
+    ...details.flat(),
+    ...figures.map((svg, at): Block => ({
+      kind: "figure",
+      file: `tasks${suffix}${figures.length > 1 ? `_part_${at + 1}` : ""}.svg`,
+      text: `Score against budget by task: ${variant}`,
+      svg,
+    })),
+    ...refusalBlocks(rows),
   ];
 }
 
-function settingsBlocks(
-  { settings, metrics }: RunSummary,
-  records: readonly SampleRecord[],
-): readonly Block[] {
-  const { model, versions, policies, seed, tasks, options } = settings;
-  const tokens = records.map(({ promptTokens }) => promptTokens);
-  const named = (value: unknown) => typeof value === "string" ? value : JSON.stringify(value);
-  const rows = [
-    ["setting", "value"],
-    ["model", `${model.name}, ${model.precision}, ${model.fingerprint}`],
-    [
-      "versions",
-      Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
-    ],
-    ["tasks", tasks.map((task) => `${task} (${metrics[task] ?? "score"})`).join(", ")],
-    [
-      "samples",
-      `${records.length}, prompts of ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens`,
-    ],
-    ["seed", String(seed)],
-    ...Object.entries(options).filter(([name]) => name !== "samples")
-      .map(([name, value]) => [name.replaceAll("_", " "), named(value)]),
-    ...policies.map(({ label, options }) => [`policy ${label}`, JSON.stringify(options)]),
-  ];
-  return [{ kind: "table", rows }];
-}
-
-function scoreBlocks(rows: readonly SummaryRow[], summary: RunSummary): readonly Block[] {
-  const { settings: { seed }, metrics } = summary;
-  const tasks = [...new Set(rows.map(({ task }) => task))];
-  const budgets = budgetOrder(rows);
-  const policies = [...new Set(rows.map(({ policy }) => policy))].filter((name) => name !== FULL);
-  const cell = (chosen: readonly SummaryRow[]) => {
-    const { mean, interval } = estimate(chosen.flatMap((row) => Object.values(row.scores)), seed);
-    const perplexity = chosen.some(({ task }) => isPerplexity(task, metrics));
-    return scoreText(mean, interval, perplexity);
-  };
-  const full = rows.filter(({ policy }) => policy === FULL);
-  const few = Math.min(...full.map(({ score }) => score.n));
-  const overview: Block = {
-    kind: "table",
-    rows: [
-      ["policy", ...budgets],
-      [`${FULL} (the ceiling)`, ...budgets.map(() => cell(full))],
-      ...policies.map((policy) => [
-        policy,
-        ...budgets.map((budget) =>
-          cell(rows.filter((row) => row.policy === policy && row.budget === budget))
-        ),
-      ]),
-    ],
-  };
-  const details = tasks.length < 2 ? [] : budgets.flatMap((budget): Block[] => [
-    { kind: "heading", level: 3, text: `By task, budget ${budget}` },
-    {
-      kind: "table",
-      rows: [
-        ["policy", ...tasks],
-        [FULL, ...tasks.map((task) => cell(full.filter((row) => row.task === task)))],
-        ...policies.map((policy) => [
-          policy,
-          ...tasks.map((task) =>
-            cell(
-              rows.filter((row) =>
-                row.policy === policy && row.budget === budget && row.task === task
-              ),
-            )
-          ),
-        ]),
-      ],
-    },
-  ]);
-  const counts =
-    `${tasks.length > 1 ? "Mean over all samples of all tasks" : "Mean over the samples"}` +
-    `, with 95 % bootstrap intervals; ${few} samples ${tasks.length > 1 ? "of each task" : ""}`;
-  return [
-    {
-      kind: "text",
-      text: `${counts.trimEnd()}${few < FEW ? ": too few to tell policies apart." : "."}`,
-    },
-    overview,
-    ...details,
-  ];
+/** The overview first, what is told by task after the figure. */
+function scoreBlocksOf(rows: readonly SummaryRow[], summary: RunSummary): readonly Block[][] {
+  const blocks = scoreBlocks(rows, summary);
+  return [blocks.slice(0, 2), blocks.slice(2)];
 }
 
 function refusalBlocks(rows: readonly SummaryRow[]): readonly Block[] {
@@ -161,46 +120,59 @@ function refusalBlocks(rows: readonly SummaryRow[]): readonly Block[] {
   }];
 }
 
-function costTable({ rows, timings }: RunSummary): Block {
-  const kinds = [...new Set(rows.map(({ policy, budget }) => JSON.stringify([policy, budget])))];
-  const average = <R>(found: readonly R[], of: (row: R) => number) =>
-    found.reduce((sum, row) => sum + of(row), 0) / Math.max(1, found.length);
-  const lines = kinds.map((kind) => {
-    const [policy, budget]: [string, string | null] = JSON.parse(kind);
-    const same = (row: { policy: string; budget: string | null }) =>
-      row.policy === policy && row.budget === budget;
-    const found = rows.filter((row) => same(row) && row.score.n > 0);
-    const times = timings.filter(same);
-    const mebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
-    return [
+function costTable(
+  rows: readonly SummaryRow[],
+  { timings }: RunSummary,
+  variant: string,
+): Block {
+  const kinds = Map.groupBy(rows, ({ policy, budget }) => JSON.stringify([policy, budget]));
+  const lines = [...kinds.values()].flatMap((group) => {
+    const [first] = group;
+    const found = group.filter((row) => row.score.n > 0);
+    if (!first || found.length === 0) return [];
+    const { policy, budget } = first;
+    const times = timings.filter((row) =>
+      row.variant === variant && row.policy === policy && row.budget === budget
+    );
+    const mebibytes = (bytes: readonly number[]) => (mean(bytes) / 2 ** 20).toFixed(1);
+    return [[
       policy,
       budget ?? "all",
-      mebibytes(average(found, ({ bytesBefore }) => bytesBefore)),
-      mebibytes(average(found, ({ bytesAfter }) => bytesAfter)),
-      average(times, ({ prefill }) => prefill).toFixed(0),
-      average(times, ({ evict }) => evict).toFixed(0),
-      average(times, ({ decodeToken }) => decodeToken).toFixed(1),
-    ];
+      mebibytes(found.map(({ bytesBefore }) => bytesBefore)),
+      mebibytes(found.map(({ bytesAfter }) => bytesAfter)),
+      mean(times.map(({ prefill }) => prefill)).toFixed(0),
+      mean(times.map(({ evict }) => evict)).toFixed(0),
+      mean(times.map(({ decodeToken }) => decodeToken)).toFixed(1),
+    ]];
   });
-  const titles = [
-    "policy",
-    "budget",
-    "cache before (MiB)",
-    "after (MiB)",
-    "reading (ms)",
-    "eviction (ms)",
-    "decoding (ms per token)",
-  ];
-  return { kind: "table", rows: [titles, ...lines] };
+  const titles = ["policy", "budget", "cache before (MiB)", "after (MiB)", "reading (ms)"];
+  return {
+    kind: "table",
+    folded: "The numbers",
+    rows: [[...titles, "eviction (ms)", "decoding (ms per token)"], ...lines],
+  };
 }
 
-/** Samples with a depth, where there are several depths, by how the question is asked. */
-function depthGroups(records: readonly SampleRecord[]) {
+/** Maps of samples with a depth, by how the question is asked and by budget. */
+async function depthReport(
+  records: readonly SampleRecord[],
+  rows: readonly SummaryRow[],
+): Promise<readonly Block[]> {
   const found = records.filter(({ task, facts }) => task === "niah" && "depth" in facts);
-  const groups = new Map<string, SampleRecord[]>();
-  for (const record of found) {
-    const name = record.variant.split(", ").at(-1) ?? "";
-    groups.set(name, [...groups.get(name) ?? [], record]);
-  }
-  return [...groups].map(([name, of]) => ({ name, records: of }));
+  const groups = [...Map.groupBy(found, ({ variant }) => variant.split(", ").at(-1) ?? "")];
+  const blocks = await Promise.all(groups.flatMap(([setting, of], at) => [
+    [{ kind: "heading", level: 2, text: `Depth and length, ${setting}` } satisfies Block],
+    ...budgetOrder(rows).map(async (budget): Promise<readonly Block[]> => [{
+      kind: "figure",
+      file: `depth${groups.length > 1 ? `_${at + 1}` : ""}_${fileName(budget)}.svg`,
+      text: `Score by depth of the needle and length of the prompt, budget ${budget}, ${setting}`,
+      svg: await depthFigure(of, budget),
+    }]),
+  ]));
+  return blocks.flat();
+}
+
+/** A budget as part of a file's name: "10%" as "10pct". */
+function fileName(budget: string): string {
+  return budget.replaceAll("%", "pct").replace(/[^\w.]/g, "_");
 }

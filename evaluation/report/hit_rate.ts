@@ -1,8 +1,8 @@
-import type { TopLevelSpec } from "npm:vega-lite@6.5.0";
 import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
 import type { HitRate, HitRateReport } from "../hit_rate.ts";
-import { FIGURE_STYLE, renderSvg } from "../render_svg.ts";
 import { type Block, toHtml, toMarkdown } from "./blocks.ts";
+import { draw } from "./draw.ts";
+import { heatLayers } from "./palette.ts";
 import { scoreText } from "./scores.ts";
 
 /** What {@linkcode writeHitRateReport} writes. */
@@ -86,35 +86,29 @@ function hitTable(
 /** One map for each policy and budget. */
 function headFigure(results: readonly HitRate[]): Promise<string> {
   const maps = results.filter(({ byHead }) => byHead.length > 0);
-  return renderSvg({
-    ...FIGURE_STYLE,
-    title: { text: "Hit rate (%) by layer and KV head", anchor: "start", fontSize: 13, offset: 10 },
-    columns: 2,
-    spacing: 22,
-    concat: maps.map(({ policy, budget, byHead }) => ({
-      title: { text: `${policy}, ${budget}`, fontSize: 12, anchor: "start" as const },
-      width: 12 * byHead.length,
-      height: 14 * (byHead[0]?.length ?? 1),
-      data: {
-        values: byHead.flatMap((rates, layer) =>
-          rates.map((rate, head) => ({ layer, head, value: 100 * rate }))
-        ),
-      },
-      mark: { type: "rect" as const },
-      encoding: {
-        x: {
-          field: "layer",
-          type: "ordinal" as const,
-          axis: { labelAngle: 0, labelOverlap: true },
+  return draw(
+    "Hit rate (%) by layer and KV head",
+    `Hit rate by layer and KV head of ${
+      maps.map(({ policy, budget }) => `${policy} at ${budget}`).join(", ")
+    }`,
+    {
+      columns: 2,
+      spacing: 22,
+      concat: maps.map(({ policy, budget, byHead }) => ({
+        title: { text: `${policy}, ${budget}`, fontSize: 12, anchor: "start" },
+        width: 12 * byHead.length,
+        height: 14 * (byHead[0]?.length ?? 1),
+        data: {
+          values: byHead.flatMap((rates, layer) =>
+            rates.map((rate, head) => ({ layer, head, value: 100 * rate }))
+          ),
         },
-        y: { field: "head", type: "ordinal" as const, title: "KV head" },
-        color: {
-          field: "value",
-          type: "quantitative" as const,
-          title: "hit rate (%)",
-          scale: { domain: [0, 50, 100], range: ["#c8571b", "#f3e7c4", "#2d8a57"] },
+        encoding: {
+          x: { field: "layer", type: "ordinal", axis: { labelAngle: 0, labelOverlap: true } },
+          y: { field: "head", type: "ordinal", title: "KV head" },
         },
-      },
-    })),
-  } as TopLevelSpec);
+        ...heatLayers("hit rate (%)")[0],
+      })),
+    },
+  );
 }

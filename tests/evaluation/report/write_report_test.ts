@@ -37,15 +37,25 @@ Deno.test("writeReport() writes tables and figures that link to one another", as
   writeRun(folder.path, records);
   const files = await writeReport(`${folder.path}/`);
   const names = files.map((file) => file.slice(folder.path.length + 1));
-  assertEquals(names, ["score.svg", "depth.svg", "cost.svg", "report.md", "report.html"]);
+  assertEquals(names, [
+    "depth_64.svg",
+    "depth_128.svg",
+    "score.svg",
+    "cost.svg",
+    "report.md",
+    "report.html",
+  ]);
   const markdown = Deno.readTextFileSync(`${folder.path}/report.md`);
   assertMatch(markdown, /^# niah on tiny$/m);
   assertStringIncludes(markdown, "f".repeat(64));
-  assertMatch(markdown, /^\| full \(the ceiling\) \| 100\.0 \(100\.0–100\.0\) \|/m);
+  assertMatch(markdown, /^\| full \(the ceiling\) \| 100\.0 \(43\.9–100\.0\) \|/m);
   assertMatch(markdown, /^\| snapkv \| 50\.0 \(0\.0–100\.0\) \| 100\.0 /m);
-  assertMatch(markdown, /^\| picky \| – \| 50\.0 /m);
+  assertMatch(markdown, /^\| picky \| refused \| 50\.0 /m);
   assertStringIncludes(markdown, "picky at 64 in niah (3)");
-  assertStringIncludes(markdown, "3 samples: too few to tell policies apart.");
+  assertStringIncludes(
+    markdown,
+    "Mean over 3 samples, with 95 % bootstrap intervals. These are too few to tell policies apart.",
+  );
   assertMatch(markdown, /^\| snapkv \| 64 \| 2\.0 \| 1\.0 \| 50 \| 10 \| 50\.0 \|$/m);
   for (const [, file] of markdown.matchAll(/\]\((.*?)\)/g)) {
     const svg = Deno.readTextFileSync(`${folder.path}/${file}`);
@@ -72,7 +82,7 @@ Deno.test({
       overflow: document.documentElement.scrollWidth > innerWidth,
       text: document.body.innerText,
     }));
-    assertEquals([seen.figures, seen.scripts, seen.overflow], [3, 0, false]);
+    assertEquals([seen.figures, seen.scripts, seen.overflow], [4, 0, false]);
     assertStringIncludes(seen.text, HOSTILE);
   },
 });
@@ -88,7 +98,7 @@ Deno.test("writeReport() shows perplexities, and tasks one by one", async () => 
   Deno.writeTextFileSync(`${folder.path}/summary.json`, JSON.stringify(summary));
   await writeReport(folder.path);
   const markdown = Deno.readTextFileSync(`${folder.path}/report.md`);
-  assertMatch(markdown, /^\| full \| 2\.72 \| 50\.0 \|$/m);
+  assertMatch(markdown, /^\| full \(the ceiling\) \| 2\.72 \| 50\.0 \|$/m);
   assertMatch(markdown, /^\| snapkv \| 7\.39 \| 25\.0 \|$/m);
 });
 

@@ -1,0 +1,70 @@
+/** A colour on a white page and its like on a dark one. */
+export interface Colour {
+  readonly light: string;
+  readonly dark: string;
+}
+
+/** Colours of policies, in their order; they differ for most eyes. */
+export const COLOURS: readonly Colour[] = [
+  { light: "#2458a6", dark: "#7fb0f5" },
+  { light: "#c8571b", dark: "#f59a66" },
+  { light: "#2d8a57", dark: "#63c48f" },
+  { light: "#8a4fa3", dark: "#c79ade" },
+  { light: "#b02a4c", dark: "#f0859f" },
+  { light: "#7a6a00", dark: "#d1bd3e" },
+  { light: "#1e8a99", dark: "#5fc9d8" },
+  { light: "#d48c00", dark: "#f2b84b" },
+  { light: "#4a3fb5", dark: "#a9a2ff" },
+  { light: "#6b6b6b", dark: "#b5b5b5" },
+];
+
+/** Signs of policies: together with the colours they tell sixty apart. */
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"];
+
+/** Orange to blue, which no common colour blindness confuses. */
+const HEAT = ["#d9772b", "#f3e7c4", "#2f6fb0"];
+
+/** Above this many per cent the ground is so dark that numbers are white. */
+const DARK_GROUND = 82;
+
+/** The same colour and sign for the same policy in all figures of a run. */
+export function policyChannels(policies: readonly string[]) {
+  const channel = (range: readonly string[]) => ({
+    field: "policy",
+    type: "nominal" as const,
+    title: null,
+    scale: {
+      domain: policies,
+      range: policies.map((_, at) => range[at % range.length] ?? "black"),
+    },
+  });
+  return { color: channel(COLOURS.map(({ light }) => light)), shape: channel(SHAPES) };
+}
+
+/** A square of a heat map and its number, of a field `value` in per cent. */
+export function heatLayers(title: string) {
+  return [
+    {
+      mark: { type: "rect" as const },
+      encoding: {
+        color: {
+          field: "value",
+          type: "quantitative" as const,
+          title,
+          scale: { domain: [0, 50, 100], range: HEAT },
+          legend: { values: [0, 25, 50, 75, 100] },
+        },
+      },
+    },
+    {
+      mark: { type: "text" as const, fontSize: 10 },
+      encoding: {
+        text: { field: "value", type: "quantitative" as const, format: ".0f" },
+        color: {
+          condition: { test: `datum.value > ${DARK_GROUND}`, value: "#ffffff" },
+          value: "#1a1a1a",
+        },
+      },
+    },
+  ];
+}

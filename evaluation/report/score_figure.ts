@@ -1,0 +1,120 @@
+import { FULL } from "../run/measure_cells.ts";
+import type { RunSummary, SummaryRow } from "../run/record.ts";
+import { draw } from "./draw.ts";
+import { policyChannels } from "./palette.ts";
+import { budgetOrder, isPerplexity, policyOrder, rowsEstimate, scoreOf } from "./scores.ts";
+
+/** Panels of one figure, so that no file grows large. */
+const PANELS = 6;
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Score against budget over all tasks of some rows. */
+export function scoreFigure(rows: readonly SummaryRow[], summary: RunSummary): Promise<string> {
+  return draw(
+    "Score against budget; grey: the whole cache",
+    "Score of each policy against budget, with 95 % intervals, beside that of the whole cache",
+    panel(rows, summary, { width: 620, height: 280 }),
+  );
+}
+
+/** Score against budget, task by task, in as many figures as it takes. */
+export function taskFigures(
+  rows: readonly SummaryRow[],
+  summary: RunSummary,
+): Promise<readonly string[]> {
+  const tasks = [...new Set(rows.map(({ task }) => task))];
+  const groups = Array.from(
+    { length: Math.ceil(tasks.length / PANELS) },
+    (_, at) => tasks.slice(PANELS * at, PANELS * (at + 1)),
+  );
+  return Promise.all(groups.map((group) =>
+    draw(
+      "Score against budget by task; grey: the whole cache",
+      `Score of each policy against budget in ${group.join(", ")}`,
+      {
+        columns: 2,
+        concat: group.map((task) => ({
+          title: { text: task, fontSize: 12, anchor: "start" },
+          ...panel(rows.filter((row) => row.task === task), summary, { width: 300, height: 170 }),
+        })),
+      },
+    )
+  ));
+}
+
+function panel(
+  rows: readonly SummaryRow[],
+  { settings: { seed }, metrics, rows: all }: RunSummary,
+  size: Size,
+) {
+  const policies = policyOrder(all);
+  const budgets = budgetOrder(rows);
+  const perplexity = rows.some(({ task }) => isPerplexity(task, metrics));
+  const estimated = (chosen: readonly SummaryRow[]) => {
+    const { mean, interval } = rowsEstimate(chosen, metrics, seed);
+    if (mean === null) return [];
+    const [low, high] = interval ?? [mean, mean];
+    const shown = (value: number) => scoreOf(value, perplexity);
+    return [{ value: shown(mean), low: shown(low), high: shown(high) }];
+  };
+  const values = policies.flatMap((policy) =>
+    budgets.flatMap((budget) =>
+      estimated(rows.filter((row) => row.policy === policy && row.budget === budget))
+        .map((point) => ({ policy, budget, ...point }))
+    )
+  );
+  const whole = estimated(rows.filter(({ policy }) => policy === FULL));
+  const { color, shape } = policyChannels(policies);
+  const y = {
+    field: "value",
+    type: "quantitative",
+    title: perplexity ? "perplexity" : "score (%)",
+    scale: perplexity ? { zero: false } : { domain: [0, 100] },
+  };
+  const across = { x: { value: 0 }, x2: { value: "width" } };
+  const inPlace = {
+    x: {
+      field: "budget",
+      type: "ordinal",
+      title: "budget",
+      sort: budgets,
+      scale: { type: "band", paddingInner: 0.35, paddingOuter: 0.15 },
+      axis: { labelAngle: 0, grid: false },
+    },
+    // Side by side, so that the intervals of all are seen.
+    xOffset: { field: "policy", scale: { domain: policies } },
+    y,
+    color,
+  };
+  const between = { y: { ...y, field: "low" }, y2: { field: "high" } };
+  return {
+    ...size,
+    layer: [
+      {
+        data: { values: whole },
+        mark: { type: "rect", color: "#888888", opacity: 0.18 },
+        encoding: { ...across, ...between },
+      },
+      {
+        data: { values: whole },
+        mark: { type: "rule", color: "#444444", strokeDash: [5, 3] },
+        encoding: { ...across, y },
+      },
+      {
+        data: { values },
+        mark: { type: "rule", opacity: 0.45 },
+        encoding: { ...inPlace, ...between },
+      },
+      { data: { values }, mark: { type: "line", strokeWidth: 1.5 }, encoding: inPlace },
+      {
+        data: { values },
+        mark: { type: "point", filled: true, size: 34 },
+        encoding: { ...inPlace, shape },
+      },
+    ],
+  };
+}
