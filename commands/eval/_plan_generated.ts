@@ -1,6 +1,5 @@
 import type { BenchmarkSample, BenchmarkTask } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
-import { runSamples } from "../../evaluation/run/measure_sample.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
@@ -19,11 +18,12 @@ export interface SampleGroup {
 }
 
 /** Every sample in every setting, one setting after the other within a group. */
-export function inEverySetting(
+export async function inEverySetting(
   groups: readonly SampleGroup[],
   settings: readonly QuestionSetting[],
   model: Model,
-): readonly RunSample[] {
+): Promise<readonly RunSample[]> {
+  const { runSamples } = await import("../../evaluation/run/measure_sample.ts");
   const planned = groups.flatMap(({ task: { metric }, group, samples }) =>
     settings.flatMap((setting) => samples.map((sample) => ({ sample, metric, setting, group })))
   );

@@ -32,7 +32,7 @@ export async function planRuler(flags: RulerFlags): Promise<RunPlan["plan"]> {
   const haystack = await readHaystack(flags.haystack);
   const tasks = await selectTasks(flags, haystack);
   const text = await sha256(haystack);
-  return (model) => {
+  return async (model) => {
     const countTokens = tokenCounter(model.tokenizer);
     const { samples: count, seed } = flags;
     const groups = tasks.flatMap((task) =>
@@ -44,7 +44,7 @@ export async function planRuler(flags: RulerFlags): Promise<RunPlan["plan"]> {
     );
     return {
       tasks: tasks.map(({ name }) => name),
-      samples: inEverySetting(groups, questionSettings(flags), model),
+      samples: await inEverySetting(groups, questionSettings(flags), model),
       metrics: Object.fromEntries(tasks.map(({ name, metricName }) => [name, metricName])),
       options: {
         ...questionRecord(flags),

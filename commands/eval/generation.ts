@@ -35,10 +35,10 @@ async function run(flags: GenerationFlags, version: string): Promise<void> {
     name: "generation",
     version,
     answerTokens,
-    plan: (model) => ({
+    plan: async (model) => ({
       tasks: [wordProblems.name],
       metrics: { [wordProblems.name]: wordProblems.metricName },
-      samples: inEverySetting(
+      samples: await inEverySetting(
         [{ task: wordProblems, group: `${answerTokens} tokens of answer`, samples }],
         [{ order: "last", visible: true }],
         model,

@@ -79,7 +79,7 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
           { task, group: "", samples: read.samples },
         ];
         const possible = settings.filter((setting) => canAsk(task, setting));
-        samples.push(...inEverySetting(groups, possible, model));
+        samples.push(...await inEverySetting(groups, possible, model));
         hashes[task.name] = read.hashes;
       }
       return {

@@ -72,7 +72,7 @@ async function run(given: NiahFlags, version: string): Promise<void> {
     name: "niah",
     version,
     answerTokens: ANSWER_TOKENS,
-    plan: (model) => {
+    plan: async (model) => {
       const countTokens = tokenCounter(model.tokenizer);
       const { samples: perCell, seed } = flags;
       const count = perCell * depths.length;
@@ -83,7 +83,7 @@ async function run(given: NiahFlags, version: string): Promise<void> {
       }));
       return {
         tasks: [task.name],
-        samples: inEverySetting(groups, questionSettings(flags), model),
+        samples: await inEverySetting(groups, questionSettings(flags), model),
         metrics: { [task.name]: task.metricName },
         options: {
           ...questionRecord(flags),
