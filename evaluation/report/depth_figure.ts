@@ -33,8 +33,13 @@ export function depthFigure(records: readonly SampleRecord[], budget: string): P
         height: 19 * depths,
         data: { values: values.filter((value) => value.map === map) },
         encoding: {
-          x: { field: "length", type: "ordinal", title: "tokens", axis: { labelAngle: 0 } },
-          y: { field: "depth", type: "ordinal", title: "depth (%)" },
+          x: {
+            field: "length",
+            type: "ordinal",
+            title: "tokens",
+            axis: { labelAngle: 0, grid: false },
+          },
+          y: { field: "depth", type: "ordinal", title: "depth (%)", axis: { grid: false } },
         },
         layer: heatLayers("score (%)"),
       })),

@@ -104,8 +104,12 @@ function headFigure(results: readonly HitRate[]): Promise<string> {
           ),
         },
         encoding: {
-          x: { field: "layer", type: "ordinal", axis: { labelAngle: 0, labelOverlap: true } },
-          y: { field: "head", type: "ordinal", title: "KV head" },
+          x: {
+            field: "layer",
+            type: "ordinal",
+            axis: { labelAngle: 0, labelOverlap: true, grid: false },
+          },
+          y: { field: "head", type: "ordinal", title: "KV head", axis: { grid: false } },
         },
         ...heatLayers("hit rate (%)")[0],
       })),

@@ -20,6 +20,7 @@ body { margin: 0; font: 15px/1.5 system-ui, sans-serif; background: var(--page);
 main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
 p { max-width: 44rem; }
+thead th { white-space: normal; vertical-align: bottom; min-width: 6rem; }
 .table { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .6rem; text-align: right; white-space: nowrap; }

@@ -51,7 +51,7 @@ export function heatLayers(title: string) {
           field: "value",
           type: "quantitative" as const,
           title,
-          scale: { domain: [0, 50, 100], range: HEAT },
+          scale: { domain: [0, 50, 100], range: HEAT, interpolate: "rgb" as const },
           legend: { values: [0, 25, 50, 75, 100] },
         },
       },
