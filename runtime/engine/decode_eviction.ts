@@ -38,24 +38,26 @@ export async function evictionDue(
   if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
   return {
     budget: wanted,
-    reread: Math.max(1, Math.min(tail, queriesWanted(policy.evidence, phase.every))),
+    reread: Math.min(tail, queriesWanted(policy.evidence)),
   };
 }
 
 /** How many of the last queries evidence is made of. */
-function queriesWanted(evidence: Evidence, every: number): number {
+function queriesWanted(evidence: Evidence): number {
   switch (evidence.kind) {
     case "window":
       return evidence.size;
     case "accumulated":
     case "statistics":
-      return every;
+      return Infinity;
     case "lookahead":
-      return Math.max(evidence.window ?? 1, queriesWanted(evidence.draft.evidence, every));
+      return Math.max(1, evidence.window ?? 0, queriesWanted(evidence.draft.evidence));
+    case "given":
+      // An answer goes on from the logits of the last token.
+      return 1;
     case "none":
     case "soft":
-    case "given":
-      return 1;
+      return 0;
   }
 }
 
@@ -96,8 +98,9 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
     const { lengths } = sequence.cache.mark();
     sequence.cache.rollback({ lengths: lengths.map((length) => length - due.reread) });
     sequence.position -= due.reread;
-    const ids = held.slice(-due.reread);
-    ({ logits } = await readPrompt({ ...request, ids, budget: due.budget, scores: false }));
+    const ids = held.slice(held.length - due.reread);
+    const reading = await readPrompt({ ...request, ids, budget: due.budget, scores: false });
+    if (ids.length > 0) ({ logits } = reading);
     tail = 0;
   }
   return answer;

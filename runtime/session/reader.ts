@@ -28,8 +28,14 @@ export async function readAndEvict(
   readOptions: ReadOptions,
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
-  const { state, tally, options: { policy, budget } } = context;
-  const { reading, evicted } = await evicting(context, ids, readOptions, beforeEviction);
+  const { state, tally, marks, options: { policy, budget } } = context;
+  const { lengths } = state.sequence.cache.mark();
+  let evicted = false;
+  const reading = await evicting(context, ids, readOptions, () => {
+    beforeEviction();
+    marks.beforeEviction(state, lengths);
+    evicted = true;
+  });
   state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
     judge: evicted ? judgeOf(policy, budget, true) : undefined,
     evicts: policy.evicts !== false,
@@ -39,38 +45,32 @@ export async function readAndEvict(
 }
 
 /**
- * Evicts while an answer is written, if the policy wants it now. The last tokens are read again to
- * judge by them.
+ * Evicts while an answer is written, if the policy wants it now. The last tokens are read again where
+ * it judges by them.
  */
 export async function evictWhileWriting(context: ReaderContext): Promise<void> {
-  const { model: { engine }, options, state, tally } = context;
+  const { model: { engine }, options, state, tally, marks } = context;
   const { sequence, tail } = state;
   const { policy } = options;
   const due = await evictionDue({ engine, sequence, ...options, tail });
   if (!due) return;
+  // Before anything is read again: marks bring back the very numbers that were there.
+  marks.beforeEviction(state, sequence.cache.mark().lengths);
   dropTail(state, due.reread);
-  const { reading, evicted } = await evicting(
-    { ...context, options: { ...options, budget: due.budget } },
-    [],
-    {},
-    () => {},
-  );
-  if (evicted) {
-    const judge = judgeOf(policy, due.budget, true);
-    state.outcome = { ...state.outcome, judge, uncut: false };
-  }
+  const whileWriting = { ...context, options: { ...options, budget: due.budget } };
+  const reading = await evicting(whileWriting, [], {}, () => {});
+  state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
   countDecodeEviction(tally, reading, policy);
 }
 
 async function evicting(
-  { model, options, state, marks }: ReaderContext,
+  { model, options, state }: ReaderContext,
   ids: readonly number[],
   readOptions: ReadOptions,
   beforeEviction: () => void,
-): Promise<{ readonly reading: Reading; readonly evicted: boolean }> {
+): Promise<Reading> {
   const { engine, now } = model;
   const { sequence } = state;
-  const { lengths } = sequence.cache.mark();
   const all = [...state.pending, ...ids];
   let evicted = false;
   const reading = await undoing(state, async () =>
@@ -85,13 +85,12 @@ async function evicting(
       scores: readOptions.scores ?? false,
       beforeCompaction: () => {
         beforeEviction();
-        marks.beforeEviction(state, lengths);
         evicted = true;
       },
     }));
-  hold(state, all, reading.logits);
+  if (all.length > 0) hold(state, all, reading.logits);
   if (evicted) state.tail = 0;
-  return { reading, evicted };
+  return reading;
 }
 
 /** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */

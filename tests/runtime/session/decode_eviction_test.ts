@@ -117,6 +117,29 @@ Deno.test("a question leaves no trace, though its answer was evicted while it wa
   assertEquals(await ask(), first);
 });
 
+Deno.test("a mark brings back the very numbers that an eviction while writing read again", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  for (const name of ["h2o", "snapkv", "judge_q", "knorm"]) {
+    const policy = whileDecoding({ inner: await scorer(name), every: EVERY, target: TARGET });
+    // The prompt is whole, so that its end is read again too.
+    await using session = openSession(test.model, { policy, budget: 500 });
+    await session.read({ ids: IDS.slice(0, 30) });
+    await answered(session, 3, false);
+    const path = `${test.home}/${name}.safetensors`;
+    const saved = async () => {
+      await session.save(path);
+      return await Deno.readFile(path);
+    };
+    const before = await saved();
+    using mark = await session.mark();
+    const answer = await answered(session, 20, false);
+    assert(session.stats().decodeEvictions > 0);
+    await session.rollback(mark);
+    assertEquals(await saved(), before, name);
+    assertEquals(await answered(session, 20, false), answer, name);
+  }
+});
+
 Deno.test("an answer that was left or saved goes on as if it had not been", async () => {
   await using test = await tinyModel("tiny-qwen2");
   for (const name of ["h2o", "judge_q", "expected_attention"]) {
