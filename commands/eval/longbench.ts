@@ -21,7 +21,7 @@ import {
 interface LongBenchFlags extends RunFlags, QuestionFlags {
   readonly data: string;
   readonly tasks: string;
-  readonly maxTokens?: number | undefined;
+  readonly promptTokens?: number | undefined;
   readonly evenLengths?: boolean | undefined;
 }
 
@@ -39,7 +39,7 @@ export function longBenchCommand(version: string) {
       default: "all",
     })
     .option(
-      "--max-tokens <count:integer>",
+      "--prompt-tokens <count:integer>",
       "Tokens of a prompt, beyond which its middle is left out; as many as fit if absent.",
     )
     .option("--even-lengths", "LongBench-E: 13 tasks, the same number of samples of each length.")
@@ -48,8 +48,8 @@ export function longBenchCommand(version: string) {
 }
 
 async function run(flags: LongBenchFlags, version: string): Promise<void> {
-  const { maxTokens, samples: count, data, evenLengths = false } = flags;
-  atLeast("--max-tokens", maxTokens, 2);
+  const { promptTokens, samples: count, data, evenLengths = false } = flags;
+  atLeast("--prompt-tokens", promptTokens, 2);
   const { findLongBenchFiles } = await import(
     "../../evaluation/benchmarks/longbench/find_files.ts"
   );
@@ -71,7 +71,7 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
       for (const { task, paths } of asked) {
         const most = room - task.maxTokens;
         const read = await readLongBenchFile({ task, paths }, {
-          tokens: Math.min(most, maxTokens ?? most),
+          tokens: Math.min(most, promptTokens ?? most),
           tokenizer,
           ...(evenLengths ? {} : { samples: count }),
         });
@@ -88,7 +88,7 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
         metrics: Object.fromEntries(asked.map(({ task }) => [task.name, task.metricName])),
         options: {
           ...questionRecord(flags),
-          max_tokens: maxTokens ?? null,
+          prompt_tokens: promptTokens ?? null,
           even_lengths: evenLengths,
           files: hashes,
         },

@@ -19,7 +19,7 @@ Deno.test("kvjudge eval longbench asks each task as it can be asked, and says wh
   const { code, err } = await runCli(
     ["eval", "longbench", "-m", await textModel(home.path, 2048), "--precision", "fp32"]
       .concat(["-p", "streaming_llm", "-b", "16", "--data", fixture("longbench")])
-      .concat(["--tasks", "qmsum,trec,lcc", "--samples", "1", "--max-tokens", "200"])
+      .concat(["--tasks", "qmsum,trec,lcc", "--samples", "1", "--prompt-tokens", "200"])
       .concat(["--question", "both", "--visible-question", "both", "--out", out]),
     { env: { KVJUDGE_HOME: home.path } },
   );
