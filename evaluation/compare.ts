@@ -26,6 +26,12 @@ export interface ComparisonReport {
   readonly warnings: readonly string[];
 }
 
+/** A side of a comparison: a run, and what its prompts were where that is known. */
+export interface ComparedRun extends RunSummary {
+  /** SHA-256 of the prompts by the ids of the samples. */
+  readonly promptHashes?: ReadonlyMap<string, string>;
+}
+
 /** Which policies of the two sides are compared, where not those of the same name. */
 export interface ComparedPolicies {
   /** Policy of the first side. */
@@ -36,7 +42,8 @@ export interface ComparedPolicies {
 
 /**
  * Compares two runs, or two policies of one, sample by sample: intervals are 95 % bootstrap intervals
- * of the mean difference.
+ * of the mean difference. Samples of one name count as the same if their prompts are, as far as both
+ * runs know them and have the same model, whose template is part of the prompt.
  *
  * @param pair Two policies; every policy with its own name if absent.
  * @throws {BenchmarkError} If the runs measured different things or share no samples.
@@ -79,8 +86,8 @@ export interface ComparedPolicies {
  * ```
  */
 export function compareRuns(
-  first: RunSummary,
-  second: RunSummary,
+  first: ComparedRun,
+  second: ComparedRun,
   pair?: ComparedPolicies,
 ): ComparisonReport {
   const [a, b] = [first.settings, second.settings];
@@ -93,6 +100,7 @@ export function compareRuns(
     requirePolicy(first, pair.policy);
     requirePolicy(second, pair.against);
   }
+  const changed = changedPrompts(first, second);
   const comparisons = first.rows.flatMap((row) => {
     if (pair && row.policy !== pair.policy) return [];
     const against = pair?.against ?? row.policy;
@@ -100,8 +108,15 @@ export function compareRuns(
       one.policy === against && one.budget === row.budget && one.task === row.task &&
       one.variant === row.variant
     );
-    return other ? compareRows(row, other, a.seed) : [];
+    const lowerIsBetter = first.metrics[row.task] === "perplexity";
+    return other ? compareRows(row, other, { seed: a.seed, changed, lowerIsBetter }) : [];
   });
+  if (comparisons.length === 0 && changed.size > 0) {
+    throw new BenchmarkError(
+      `Cannot compare the runs: the prompts of all ${changed.size} samples differ (seeds ${a.seed} and ` +
+        `${b.seed}); measure both with the same seed and texts`,
+    );
+  }
   if (comparisons.length === 0) {
     throw new BenchmarkError(
       "Cannot compare the runs: they have no sample of the same task, variant, policy and budget in " +
@@ -110,14 +125,25 @@ export function compareRuns(
   }
   return {
     comparisons: [...comparisons, ...overTasks(comparisons, a.seed)]
-      .map(({ pairs: _, ...comparison }) => comparison satisfies Comparison),
-    warnings: warningsOf(first, second),
+      .map(({ pairs: _, lowerIsBetter: __, ...comparison }) => comparison satisfies Comparison),
+    warnings: [
+      ...changed.size === 0
+        ? []
+        : [`${changed.size} samples are left out: their prompts differ between the runs`],
+      ...warningsOf(first, second),
+    ],
   };
 }
 
 /** A comparison, and the scores that it comes from. */
 interface PairedComparison extends Comparison {
   readonly pairs: readonly ScorePair[];
+  readonly lowerIsBetter: boolean;
+}
+
+interface Comparing {
+  readonly seed: number;
+  readonly lowerIsBetter: boolean;
 }
 
 /** All tasks together, for each variant, policy and budget that has several. */
@@ -129,7 +155,10 @@ function overTasks(comparisons: readonly PairedComparison[], seed: number): Pair
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     if (!first || group.length < 2) return [];
-    return [compared({ ...first, task: "all tasks" }, group.flatMap(({ pairs }) => pairs), seed)];
+    return [compared({ ...first, task: "all tasks" }, group.flatMap(({ pairs }) => pairs), {
+      seed,
+      lowerIsBetter: group.every((one) => one.lowerIsBetter),
+    })];
   });
 }
 
@@ -141,11 +170,25 @@ function requirePolicy({ rows, settings }: RunSummary, policy: string): void {
   );
 }
 
-function compareRows(row: SummaryRow, other: SummaryRow, seed: number): PairedComparison[] {
-  const ids = Object.keys(row.scores).filter((id) => id in other.scores);
+/** Samples that have a name in common and nothing else. */
+function changedPrompts(first: ComparedRun, second: ComparedRun): ReadonlySet<string> {
+  const { promptHashes: known } = second;
+  const sameModel = first.settings.model.fingerprint === second.settings.model.fingerprint;
+  if (first.promptHashes === undefined || known === undefined || !sameModel) return new Set();
+  const changed = [...first.promptHashes].filter(([id, hash]) => (known.get(id) ?? hash) !== hash);
+  return new Set(changed.map(([id]) => id));
+}
+
+function compareRows(
+  row: SummaryRow,
+  other: SummaryRow,
+  { changed, ...how }: Comparing & { readonly changed: ReadonlySet<string> },
+): PairedComparison[] {
+  const ids = Object.keys(row.scores)
+    .filter((id) => Object.hasOwn(other.scores, id) && !changed.has(id));
   if (ids.length === 0) return [];
   const pairs = ids.map((id): ScorePair => [row.scores[id] ?? 0, other.scores[id] ?? 0]);
-  return [compared({ ...row, against: other.policy }, pairs, seed)];
+  return [compared({ ...row, against: other.policy }, pairs, how)];
 }
 
 function compared(
@@ -154,9 +197,11 @@ function compared(
     "task" | "variant" | "policy" | "against" | "budget"
   >,
   pairs: readonly ScorePair[],
-  seed: number,
+  { seed, lowerIsBetter }: Comparing,
 ): PairedComparison {
-  return { ...{ task, variant, policy, against, budget, pairs }, ...pairedDifference(pairs, seed) };
+  const { outcomes: [higher, ties, lower], ...found } = pairedDifference(pairs, seed);
+  const outcomes = lowerIsBetter ? [lower, ties, higher] as const : [higher, ties, lower] as const;
+  return { task, variant, policy, against, budget, pairs, lowerIsBetter, ...found, outcomes };
 }
 
 function warningsOf(first: RunSummary, second: RunSummary): readonly string[] {
@@ -171,6 +216,12 @@ function warningsOf(first: RunSummary, second: RunSummary): readonly string[] {
   for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)])) {
     const [one, other] = [a.versions[name] ?? "none", b.versions[name] ?? "none"];
     if (one !== other) warnings.push(`the versions of ${name} differ: ${one} and ${other}`);
+  }
+  for (const { label, options } of a.policies) {
+    const other = b.policies.find((policy) => policy.label === label);
+    if (other && JSON.stringify(other.options) !== JSON.stringify(options)) {
+      warnings.push(`the options of ${label} differ`);
+    }
   }
   return warnings;
 }

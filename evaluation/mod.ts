@@ -59,8 +59,16 @@ export {
   type PromptHit,
   type PromptRow,
 } from "./hit_rate.ts";
-export { compareRuns, type Comparison, type ComparisonReport } from "./compare.ts";
-export { readSummary, writeReport } from "./report/write_report.ts";
+export {
+  type ComparedPolicies,
+  type ComparedRun,
+  compareRuns,
+  type Comparison,
+  type ComparisonReport,
+} from "./compare.ts";
+export { type PairedDifference, pairedDifference, type ScorePair } from "./paired.ts";
+export { readPromptHashes, readRecords, readSummary } from "./report/read_run.ts";
+export { writeReport } from "./report/write_report.ts";
 export { type BenchmarkRun, runBenchmark, type RunSample } from "./run/benchmark_run.ts";
 export { type PlannedSample, runSamples, type SampleMeasurement } from "./run/measure_sample.ts";
 export type {

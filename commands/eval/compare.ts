@@ -1,6 +1,7 @@
 import { Command, ValidationError } from "@cliffy/command";
 import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
 import type { RunSummary } from "../../evaluation/run/record.ts";
+import { defined } from "../_defined.ts";
 import { note, write } from "../_output.ts";
 import { percent, table } from "./_table.ts";
 
@@ -40,12 +41,21 @@ async function run(
       'One run is compared with itself: give a second one, or "--policy" and "--against".',
     );
   }
-  const { readSummary } = await import("../../evaluation/report/write_report.ts");
+  const { readPromptHashes, readSummary } = await import("../../evaluation/report/read_run.ts");
   const { compareRuns } = await import("../../evaluation/compare.ts");
-  const one = await readSummary(first);
-  const report = compareRuns(one, second === undefined ? one : await readSummary(second), pair);
+  const read = async (path: string) => ({
+    ...await readSummary(path),
+    ...defined({ promptHashes: await readPromptHashes(path) }),
+  });
+  const one = await read(first);
+  const other = second === undefined ? one : await read(second);
+  const report = compareRuns(one, other, pair);
   for (const warning of report.warnings) note(`warning: ${warning}`);
-  write(json ? `${JSON.stringify(report)}\n` : show(report, one.metrics));
+  write(
+    json
+      ? `${JSON.stringify({ first: one.settings, second: other.settings, ...report })}\n`
+      : show(report, one.metrics),
+  );
 }
 
 function show({ comparisons }: ComparisonReport, metrics: RunSummary["metrics"]): string {
@@ -66,8 +76,9 @@ function show({ comparisons }: ComparisonReport, metrics: RunSummary["metrics"])
       signed(difference.mean),
       difference.interval ? difference.interval.map(signed).join(" to ") : "-",
       outcomes.join("/"),
+      String(difference.n),
     ];
   };
   const titles = ["task", "variant", "policy", "budget", "first", "second", "difference", "95 %"];
-  return table([[...titles, "won/tied/lost"], ...comparisons.map(line)]);
+  return table([[...titles, "won/tied/lost", "n"], ...comparisons.map(line)]);
 }

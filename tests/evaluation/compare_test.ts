@@ -51,6 +51,46 @@ Deno.test("compareRuns() puts all tasks together where there are several", () =>
   assertEquals(comparisons[2]?.outcomes, [2, 0, 0]);
 });
 
+Deno.test("compareRuns() leaves out samples whose prompts differ, and refuses if all do", () => {
+  const hashes = (b: string) => new Map([["a", "1"], ["b", b], ["c", "3"], ["d", "4"]]);
+  const one = { ...first, promptHashes: hashes("2") };
+  const { comparisons, warnings } = compareRuns(one, { ...first, promptHashes: hashes("5") });
+  assertEquals(warnings, ["1 samples are left out: their prompts differ between the runs"]);
+  assertEquals(comparisons.map(({ difference }) => difference.n), [3, 3, 3]);
+  const others = new Map([...hashes("2")].map(([id, hash]) => [id, `not ${hash}`]));
+  assertThrows(
+    () => compareRuns(one, { ...first, promptHashes: others }),
+    BenchmarkError,
+    "the prompts of all 4 samples differ",
+  );
+});
+
+Deno.test("compareRuns() takes other templates' prompts for the same where the models differ", () => {
+  const model = { name: "other", fingerprint: "e", precision: "fp32" };
+  const second = { ...summaryOf([record("a", { "snapkv 64": 0 })], { model }) };
+  const report = compareRuns(
+    { ...first, promptHashes: new Map([["a", "1"]]) },
+    { ...second, promptHashes: new Map([["a", "2"]]) },
+  );
+  assertEquals(report.comparisons[0]?.difference.mean, 1);
+});
+
+Deno.test("compareRuns() counts the lower perplexity as the better one", () => {
+  const task = "perplexity";
+  const run = (score: number) => ({
+    ...summaryOf([record("p", { "snapkv 64": score }, { task })]),
+    metrics: { perplexity: "perplexity" },
+  });
+  const [row] = compareRuns(run(2), run(3)).comparisons;
+  assertEquals([row?.difference.mean, row?.outcomes], [-1, [1, 0, 0]]);
+});
+
+Deno.test("compareRuns() says where a policy had other options", () => {
+  const policies = [{ label: "snapkv", name: "snapkv", options: { window: 16 } }];
+  const { warnings } = compareRuns(first, { ...first, settings: settings({ policies }) });
+  assertEquals(warnings, ["the options of snapkv differ"]);
+});
+
 Deno.test("compareRuns() refuses what has nothing in common", () => {
   const refuse = (second: ReturnType<typeof summaryOf>, message: string, policy?: string) =>
     assertThrows(

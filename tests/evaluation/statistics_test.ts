@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import { estimate, wilson } from "../../evaluation/statistics.ts";
+import { estimate, shareEstimate, wilson } from "../../evaluation/statistics.ts";
 import { noise } from "../_close.ts";
 
 Deno.test("estimate() repeats itself for a seed and has an interval of the expected width", () => {
@@ -27,4 +27,11 @@ Deno.test("wilson() stays within 0 and 1 at the ends", () => {
   assertAlmostEquals(most, 1 - 0.2775, 1e-4);
   assertEquals(all, 1);
   assertEquals(wilson(0, 0), [0, 1]);
+});
+
+Deno.test("shareEstimate() has an interval with a width where all values are the same", () => {
+  assertEquals(shareEstimate([1, 1, 1, 1], 0).interval, wilson(4, 4));
+  assertEquals(shareEstimate([0, 0], 0).interval, wilson(0, 2));
+  assertEquals(shareEstimate([0, 1, 1], 5), estimate([0, 1, 1], 5));
+  assertEquals(shareEstimate([1], 0), { mean: 1, interval: null, n: 1 });
 });

@@ -6,7 +6,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { BenchmarkError } from "../../../evaluation/benchmarks/errors.ts";
-import { readSummary, writeReport } from "../../../evaluation/report/write_report.ts";
+import { readPromptHashes, readSummary } from "../../../evaluation/report/read_run.ts";
+import { writeReport } from "../../../evaluation/report/write_report.ts";
 import type { SampleRecord } from "../../../evaluation/run/record.ts";
 import { BROWSER, openInBrowser } from "../../_browser.ts";
 import { testFolder } from "../../commands/_run_cli.ts";
@@ -117,4 +118,38 @@ Deno.test("readSummary() takes a folder or a file, and names what is neither", a
     "it is not JSON",
   );
   await assertRejects(() => readSummary(`${folder.path}/none`), BenchmarkError, "no such file");
+});
+
+Deno.test("readSummary() says how to end a run that was stopped", async () => {
+  using folder = testFolder();
+  writeRun(folder.path, records);
+  Deno.removeSync(`${folder.path}/summary.json`);
+  await assertRejects(
+    () => readSummary(folder.path),
+    BenchmarkError,
+    "the run has not come to its end, 3 samples are measured; give the command that began it",
+  );
+});
+
+Deno.test("writeReport() names a damaged line of samples, and rows that are none", async () => {
+  using folder = testFolder();
+  writeRun(folder.path, records);
+  const samples = `${folder.path}/samples.jsonl`;
+  Deno.writeTextFileSync(samples, `{"id"\n`, { append: true });
+  await assertRejects(() => writeReport(folder.path), BenchmarkError, "line 4: it is not JSON");
+  Deno.writeTextFileSync(samples, `{"id":"a"}\n`);
+  await assertRejects(() => writeReport(folder.path), BenchmarkError, "line 1: it is not a record");
+  const summary = { ...summaryOf(records), rows: [{ task: 1 }] };
+  Deno.writeTextFileSync(`${folder.path}/summary.json`, JSON.stringify(summary));
+  await assertRejects(() => writeReport(folder.path), BenchmarkError, "it is not the summary");
+});
+
+Deno.test("readPromptHashes() finds the samples beside a summary, or nothing", async () => {
+  using folder = testFolder();
+  writeRun(folder.path, records);
+  const hashes = await readPromptHashes(`${folder.path}/summary.json`);
+  assertEquals(hashes, await readPromptHashes(folder.path));
+  assertEquals(hashes?.get("niah-50"), "0".repeat(64));
+  Deno.removeSync(`${folder.path}/samples.jsonl`);
+  assertEquals(await readPromptHashes(folder.path), undefined);
 });
