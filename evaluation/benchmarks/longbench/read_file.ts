@@ -3,7 +3,8 @@ import type { BenchmarkSample } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
 import { type LongBenchFile, unreadable } from "./find_files.ts";
 import type { LongBenchTask } from "./longbench.ts";
-import type { LongBenchOptions } from "./sample.ts";
+import { readParquetRows } from "./parquet_rows.ts";
+import { LONGBENCH_FIELDS, type LongBenchOptions } from "./sample.ts";
 
 /** What a task's files hold. */
 export interface LongBenchReading {
@@ -50,7 +51,11 @@ async function readSamples(
   options: LongBenchOptions & { readonly samples: number },
 ): Promise<readonly BenchmarkSample[]> {
   if (path.endsWith(".parquet")) {
-    return task.readRows(await parquetRows(bytes, path, options.samples), path, options);
+    return task.readRows(
+      await readParquetRows(bytes.buffer, path, LONGBENCH_FIELDS, options.samples),
+      path,
+      options,
+    );
   }
   let text: string;
   try {
@@ -61,28 +66,4 @@ async function readSamples(
     );
   }
   return task.read(text, path, options);
-}
-
-async function parquetRows(
-  { buffer }: Uint8Array<ArrayBuffer>,
-  path: string,
-  samples: number,
-): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  const [{ parquetReadObjects }, { compressors }] = await Promise.all([
-    import("npm:hyparquet@1.31.5"),
-    import("npm:hyparquet-compressors@1.1.2"),
-  ]);
-  try {
-    return await parquetReadObjects({
-      file: buffer,
-      compressors,
-      ...(samples === Infinity ? {} : { rowEnd: samples }),
-    });
-  } catch (error) {
-    throw new BenchmarkError(
-      `Cannot read ${path} as a table of Parquet: ${
-        error instanceof Error ? error.message : String(error)
-      }; fetch the file again`,
-    );
-  }
 }

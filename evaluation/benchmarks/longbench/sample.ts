@@ -14,6 +14,16 @@ export interface LongBenchOptions {
   readonly samples?: number;
 }
 
+/** Fields of a line that a sample is made of. */
+export const LONGBENCH_FIELDS: readonly string[] = [
+  "input",
+  "context",
+  "answers",
+  "length",
+  "dataset",
+  "all_classes",
+];
+
 /**
  * A sample from a line of LongBench's files. The facts are `words` (its length as LongBench counts
  * it), `bucket` (that of LongBench-E) and `cut` (tokens taken out of the middle).

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { BenchmarkError } from "../../../../evaluation/benchmarks/errors.ts";
+import { createDraw } from "../../../../evaluation/benchmarks/generation/draw.ts";
 import { promptText } from "../../../../evaluation/benchmarks/benchmark.ts";
 import {
   findLongBenchFiles,
@@ -197,4 +198,29 @@ Deno.test("readLongBenchFile() names the place in a file that is broken", async 
     BenchmarkError,
     "Cannot tell the task",
   );
+});
+
+Deno.test("readLongBenchFile() names what is wrong with any damaged table", async () => {
+  using folder = testFolder();
+  const path = `${folder.path}/multifieldqa_zh.parquet`;
+  const good = Deno.readFileSync(fixture("longbench/multifieldqa_zh.parquet"));
+  await Deno.writeFile(path, good);
+  const [file] = await findLongBenchFiles(path);
+  assert(file);
+  assertEquals((await samplesOf(file, { ...options, samples: 1 })).length, 1);
+  const draw = createDraw("damaged tables", 1);
+  let refused = 0;
+  for (let at = 0; at < 200; at++) {
+    const bytes = good.slice(0, at % 5 === 0 ? draw.integer(0, good.length) : good.length);
+    for (const place of draw.indices(bytes.length, 4)) bytes[place] = draw.integer(0, 255);
+    await Deno.writeFile(path, bytes);
+    // What else goes wrong, also behind the back of this test, ends it.
+    try {
+      await samplesOf(file);
+    } catch (error) {
+      if (!(error instanceof BenchmarkError)) throw error;
+      refused++;
+    }
+  }
+  assert(refused > 100, `${refused}`);
 });
