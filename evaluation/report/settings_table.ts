@@ -22,6 +22,7 @@ export function settingsBlocks(
       "prompts",
       `${records.length}, of ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens each`,
     ],
+    ["time of all measurements", durationText(records)],
     ["seed", String(seed)],
     ...Object.entries(options).filter(([, value]) => value !== null)
       .map(([name, value]) => [name.replaceAll("_", " "), textOf(value)]),
@@ -41,6 +42,17 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** What reading, evicting and answering took, one sample after the other. */
+function durationText(records: readonly SampleRecord[]): string {
+  const milliseconds = records.reduce(
+    (total, { prefill, cells }) =>
+      cells.reduce((sum, { times }) => sum + times.evict + times.decode, total + prefill),
+    0,
+  );
+  const minutes = milliseconds / 60_000;
+  return minutes < 1 ? `${Math.ceil(60 * minutes)} s` : `${minutes.toFixed(0)} min`;
+}
+
 function optionsText(options: Readonly<Record<string, unknown>>): string {
   const entries = Object.entries(options);
   return entries.length === 0
@@ -51,28 +63,40 @@ function optionsText(options: Readonly<Record<string, unknown>>): string {
 /** Benchmarks whose tasks are chosen. */
 const WITH_TASKS = ["ruler", "longbench", "upper_bound"];
 
-/** The command that measures the same, as far as settings tell: paths of files as they were given. */
+/**
+ * The command that measures the same, as far as settings tell: files as they were named, and no needle
+ * of one's own.
+ */
 export function commandOf(settings: RunSettings): string {
+  const [name = "", ...flags] = commandArguments(settings);
+  const lines = flags.map((flag) => flag.startsWith("--") ? ` \\\n  ${flag}` : ` ${quoted(flag)}`);
+  return `kvjudge eval ${name}${lines.join("")} \\\n  --out FOLDER`;
+}
+
+/** Arguments of {@linkcode commandOf} after `kvjudge eval`. */
+export function commandArguments(settings: RunSettings): readonly string[] {
   const { benchmark, model, policies, budgets, tasks, seed, options } = settings;
-  const flags: [name: string, value: string][] = [
-    ["model", model.name],
-    ["precision", model.precision],
-    ["policies", policies.map(({ label }) => label).filter((name) => name !== FULL).join(",")],
-    ["budgets", budgets.join(",")],
-    ...WITH_TASKS.includes(benchmark) ? [["tasks", tasks.join(",")] as [string, string]] : [],
-    ["seed", String(seed)],
-    ...Object.entries(options)
-      .filter(([, value]) => value !== null && value !== "default" && !isRecord(value))
-      .map(([name, value]): [string, string] => [
-        name.replaceAll("_", "-"),
-        Array.isArray(value) ? value.join(",") : String(value),
-      ]),
-  ];
+  const flags: Readonly<Record<string, unknown>> = {
+    model: model.name,
+    precision: model.precision,
+    policies: policies.map(({ label }) => label).filter((name) => name !== FULL),
+    budgets,
+    ...WITH_TASKS.includes(benchmark) ? { tasks } : {},
+    ...benchmark === "longbench" ? { data: "LONGBENCH" } : {},
+    seed,
+    ...options,
+  };
+  const given = Object.entries(flags).filter(([, value]) =>
+    value !== null && value !== false && value !== "default" && !isRecord(value)
+  );
   return [
-    `kvjudge eval ${benchmark}`,
-    ...flags.map(([name, value]) => `  --${name} ${quoted(value)}`),
-    "  --out FOLDER",
-  ].join(" \\\n");
+    benchmark,
+    ...given.flatMap(([name, value]) => {
+      const flag = `--${name.replaceAll("_", "-")}`;
+      if (value === true) return [flag];
+      return [flag, Array.isArray(value) ? value.join(",") : String(value)];
+    }),
+  ];
 }
 
 function isRecord(value: unknown): boolean {
