@@ -193,7 +193,7 @@ Deno.test("kvjudge eval longbench, generation and perplexity write runs that can
     assertStringIncludes(Deno.readTextFileSync(`${out}/report.html`), "<svg");
     const compared = await runCli(["eval", "compare", out, out], { env });
     assertEquals(compared.code, 0, compared.err);
-    assertMatch(compared.out, /streaming_llm +16 .*0\/\d\/0$/m);
+    assertMatch(compared.out, /streaming_llm +16 .*0\/\d\/0 +\d$/m);
     const { code, err } = await runCli(["eval", "compare", out], { env });
     assertEquals(code, 2);
     assertStringIncludes(err, 'give a second one, or "--policy" and "--against"');
