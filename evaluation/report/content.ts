@@ -54,8 +54,8 @@ function opening({ settings }: RunSummary, records: readonly SampleRecord[]): st
   const named = policies.filter(({ name }) => name !== FULL).length;
   return `${records.length} prompts of ${tasks.length} ${tasks.length === 1 ? "task" : "tasks"}, ` +
     `${named} ${named === 1 ? "policy" : "policies"}, budgets ${budgets.join(", ")}, seed ` +
-    `${seed}. What the model does with its whole cache stands beside every score: that is the ` +
-    "ceiling, which policies pass by chance alone.";
+    `${seed}. What the model does with its whole cache stands beside every score: the ceiling. Where ` +
+    "a policy passes it, look at the intervals first.";
 }
 
 /** How the question was asked, for those who do not know the names of settings. */

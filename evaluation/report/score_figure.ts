@@ -27,10 +27,9 @@ export function taskFigures(
   summary: RunSummary,
 ): Promise<readonly string[]> {
   const tasks = [...new Set(rows.map(({ task }) => task))];
-  const groups = Array.from(
-    { length: Math.ceil(tasks.length / PANELS) },
-    (_, at) => tasks.slice(PANELS * at, PANELS * (at + 1)),
-  );
+  const count = Math.ceil(tasks.length / PANELS);
+  const size = Math.ceil(tasks.length / count);
+  const groups = Array.from({ length: count }, (_, at) => tasks.slice(size * at, size * (at + 1)));
   return Promise.all(groups.map((group) =>
     draw(
       "Score against budget by task; grey: the whole cache",

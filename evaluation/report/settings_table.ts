@@ -79,7 +79,7 @@ export function commandArguments(settings: RunSettings): readonly string[] {
   const flags: Readonly<Record<string, unknown>> = {
     model: model.name,
     precision: model.precision,
-    policies: policies.map(({ label }) => label).filter((name) => name !== FULL),
+    policies: policies.map(({ label }) => label),
     budgets,
     ...WITH_TASKS.includes(benchmark) ? { tasks } : {},
     ...benchmark === "longbench" ? { data: "LONGBENCH" } : {},
