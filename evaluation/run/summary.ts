@@ -1,4 +1,4 @@
-import { estimate, mean } from "../statistics.ts";
+import { estimate, mean, shareEstimate } from "../statistics.ts";
 import type {
   CellRecord,
   RunSettings,
@@ -33,7 +33,7 @@ export function summarise(
       groups.set(key, group);
     }
   }
-  const rows = [...groups.values()].map((group) => summaryRow(group, settings.seed));
+  const rows = [...groups.values()].map((group) => summaryRow(group, settings.seed, metrics));
   return { settings, metrics, rows, timings: [...groups.values()].map(timingRow) };
 }
 
@@ -44,13 +44,21 @@ function headOf(group: readonly Measured[]) {
   return { task, variant, policy, budget };
 }
 
-function summaryRow(group: readonly Measured[], seed: number): SummaryRow {
+function summaryRow(
+  group: readonly Measured[],
+  seed: number,
+  metrics: RunSummary["metrics"],
+): SummaryRow {
+  const head = headOf(group);
   const measured = group.filter(({ cell }) => cell.refused === undefined);
   const average = (of: (cell: CellRecord) => number) =>
     measured.length === 0 ? 0 : mean(measured.map(({ cell }) => of(cell)));
   return {
-    ...headOf(group),
-    score: estimate(measured.map(({ cell }) => cell.score), seed),
+    ...head,
+    score: (metrics[head.task] === "perplexity" ? estimate : shareEstimate)(
+      measured.map(({ cell }) => cell.score),
+      seed,
+    ),
     scores: Object.fromEntries(measured.map(({ record, cell }) => [record.id, cell.score])),
     kept: average(({ kept: [kept] }) => kept),
     bytesBefore: average(({ bytes: [before] }) => before),
