@@ -1,0 +1,135 @@
+import { expression, innerOption } from "./_inner.ts";
+import { integer, number, type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
+import { OptionError, type ScorerPolicy } from "./policy.ts";
+import { snapKv } from "./snapkv.ts";
+import { streamingLlm } from "./streaming_llm.ts";
+
+/** Options of {@linkcode compose}. */
+export interface ComposeOptions {
+  /**
+   * The policy that evicts first.
+   *
+   * @default {streaming_llm}
+   */
+  readonly inner?: ScorerPolicy | undefined;
+  /**
+   * The policy that evicts from what the first one left.
+   *
+   * @default {snapkv}
+   */
+  readonly then?: ScorerPolicy | undefined;
+  /**
+   * What the first one leaves, as a multiple of the budget.
+   *
+   * @default {2}
+   */
+  readonly factor?: number;
+  /**
+   * Tokens per KV head that the first one leaves, in place of a multiple of the budget.
+   *
+   * @default {factor times the budget}
+   */
+  readonly tokens?: number | undefined;
+}
+
+const first: OptionSpec<ScorerPolicy | undefined> = {
+  ...innerOption,
+  about: "the policy that evicts first; streaming_llm when absent",
+};
+
+const then: OptionSpec<ScorerPolicy | undefined> = {
+  ...innerOption,
+  about: "the policy that evicts from what is left; snapkv when absent",
+};
+
+/** What the registry says about {@linkcode compose}. */
+export const about: PolicyAbout<ComposeOptions> = {
+  name: "compose",
+  summary: "Wraps two policies: the second one evicts from what the first one left.",
+  options: {
+    inner: first,
+    then,
+    factor: number({
+      least: 1,
+      default: 2,
+      about: "what the first one leaves, as a multiple of the budget",
+    }),
+    tokens: integer({
+      least: 1,
+      default: undefined,
+      about: "tokens per KV head that the first one leaves; factor times the budget when absent",
+    }),
+  },
+};
+
+/**
+ * Two policies in a row: the first one evicts to a budget of its own, the second one from what is left
+ * to the budget. A token stays only if both want it.
+ *
+ * Both judge by evidence of the whole prompt, gathered in the same reading, so that the first round
+ * costs no second one; the second one is shown the tokens that are left alone. What the first one
+ * always keeps is only sure to stay in the first round.
+ *
+ * On a command line the two stand side by side: `compose(streaming_llm(sinks=4),snapkv,factor=4)`.
+ *
+ * A baseline. Differs from running one policy after the other on a cache that was evicted: attention
+ * is that of the whole prompt, evicted tokens took their share of it.
+ *
+ * @throws {OptionError} If an option is unknown or out of range, `factor` and `tokens` are both given,
+ * the first policy turns keys or evicts while decoding, which is for the whole to do, or the second one
+ * is made of two itself.
+ *
+ * @example
+ * ```ts
+ * import { compose } from "./compose.ts";
+ * import { knorm } from "./knorm.ts";
+ * import { tova } from "./tova.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { first, evidence } = compose({ inner: knorm(), then: tova(), factor: 4 });
+ * assertEquals([first?.policy.name, first?.factor, evidence], ["knorm", 4, tova().evidence]);
+ * ```
+ */
+export function compose(options: ComposeOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  const { inner = streamingLlm(), then: second = snapKv(), factor, tokens } = settings;
+  if (options.factor !== undefined && tokens !== undefined) {
+    throw new OptionError(
+      "Cannot make policy 'compose': give 'factor' or 'tokens', not both: each says what the first " +
+        "policy leaves",
+    );
+  }
+  const refuse = ({ name }: ScorerPolicy, reason: string) => {
+    throw new OptionError(`Cannot use '${name}' in 'compose': ${reason}`);
+  };
+  for (const policy of [inner, second]) {
+    if (policy.phases?.decoding) {
+      refuse(policy, "it evicts while decoding; wrap the whole, as in while_decoding(compose(…))");
+    }
+    if (policy.positions) {
+      refuse(
+        policy,
+        "it turns keys to other positions; wrap the whole, as in rerotate(compose(…))",
+      );
+    }
+  }
+  if (second.first) {
+    refuse(
+      second,
+      "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
+    );
+  }
+  return Object.freeze<ScorerPolicy>({
+    ...second,
+    name: about.name,
+    options: Object.freeze({
+      inner: expression(inner),
+      then: expression(second),
+      ...(tokens === undefined ? { factor } : { tokens }),
+    }),
+    first: Object.freeze({ policy: inner, ...(tokens === undefined ? { factor } : { tokens }) }),
+    score: (layer) => second.score(layer),
+  });
+}
+
+export default compose;
