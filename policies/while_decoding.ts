@@ -34,20 +34,22 @@ export const about: PolicyAbout<WhileDecodingOptions> = {
 };
 
 /**
- * Evicts a prompt as the inner policy does, and goes on while the answer is written: whenever `every`
- * tokens were written and more than `target` are held, the inner policy judges all that is held,
- * prompt and answer alike. The cache never holds more than `target` and `every` together, once it has
- * been evicted to `target`.
+ * Evicts a prompt to the budget as the inner policy does, and goes on while the answer is written:
+ * after every `every` tokens, if more than `target` are held, the inner policy judges all that is
+ * held, prompt and answer alike. Once it has been evicted to `target`, the cache never holds more than
+ * `target` and `every` together; where an allocator divides them, on average over the layers.
  *
- * The last tokens written are read again, observed, so that they judge as the end of a prompt would:
- * those of a window, or all since the last eviction where attention is accumulated or queries are
- * counted. Soft tokens probe anew, which Judge Q's paper leaves open.
+ * The end of what is written judges, as the end of a prompt would. A window is that of the last
+ * queries, no further back than the last eviction; accumulated attention is carried on from eviction
+ * to eviction; statistics are those of the queries since the last one; a draft goes on from the last
+ * token. For these the last tokens are read once more, observed. Soft tokens probe anew, which Judge
+ * Q's paper leaves open.
  *
- * A baseline for long answers. Differs from methods that evict at every step: a step costs nothing,
- * an eviction the reading of a few tokens.
+ * A baseline for long answers. Differs from methods that evict at every step: with `every` above 1 a
+ * step costs nothing, an eviction the reading of a few tokens.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside evicts while
- * decoding itself or judges by a known answer.
+ * decoding itself, judges by a known answer, or always keeps more than the target.
  *
  * @example
  * ```ts
@@ -62,7 +64,7 @@ export const about: PolicyAbout<WhileDecodingOptions> = {
 export function whileDecoding(options: WhileDecodingOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
   const { every, target } = settings;
-  return wrap(about, settings, ({ name, evidence, phases }) => {
+  return wrap(about, settings, ({ name, evidence, phases, protect }) => {
     const refuse = (reason: string) => {
       throw new OptionError(`Cannot wrap '${name}' in '${about.name}': ${reason}`);
     };
@@ -70,8 +72,25 @@ export function whileDecoding(options: WhileDecodingOptions = {}): ScorerPolicy 
     if (evidence.kind === "given" && evidence.queries.kind === "tokens") {
       refuse("it judges by a known answer, which is not yet written");
     }
+    const least = target === undefined ? 0 : protectedTokens(protect, target, target + every);
+    if (target !== undefined && least > target) {
+      refuse(
+        `it always keeps ${least} tokens, more than a target of ${target}; give a target of at ` +
+          `least ${least} or let it protect fewer`,
+      );
+    }
     return { phases: { decoding: { every, ...(target === undefined ? {} : { target }) } } };
   });
+}
+
+/** How many tokens are protected; 0 where only a later answer tells. */
+function protectedTokens(
+  protect: ScorerPolicy["protect"] = {},
+  keep: number,
+  length: number,
+): number {
+  const given = typeof protect === "function" ? protect(keep, length) : protect;
+  return given instanceof Promise ? 0 : (given.sinks ?? 0) + (given.recent ?? 0);
 }
 
 export default whileDecoding;

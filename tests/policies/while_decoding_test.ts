@@ -20,6 +20,10 @@ Deno.test("whileDecoding() refuses what it cannot wrap, and options out of range
   const cases: [options: object, message: string][] = [
     [{ inner: whileDecoding() }, "Cannot wrap 'while_decoding' in 'while_decoding': it evicts"],
     [{ inner: oracle({ ids: [5] }) }, "it judges by a known answer, which is not yet written"],
+    [
+      { inner: snapKv({ window: 32 }), target: 31 },
+      "it always keeps 32 tokens, more than a target of 31; give a target of at least 32",
+    ],
     [{ inner: full() }, "'inner' must be a policy that scores and evicts"],
     [{ every: 0 }, "'every' must be an integer of at least 1, got 0"],
     [{ target: 0.5 }, "'target' must be an integer of at least 1, got 0.5"],
