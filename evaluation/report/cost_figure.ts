@@ -51,7 +51,7 @@ export function costFigure(
         { data: { values }, mark: { type: "line", strokeWidth: 1.5 }, encoding },
         {
           data: { values },
-          mark: { type: "point", filled: true, size: 34 },
+          mark: { type: "point", filled: true, size: 34, opacity: 1 },
           encoding: { ...encoding, shape },
         },
       ],

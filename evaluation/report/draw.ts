@@ -15,11 +15,14 @@ const STYLE = {
   },
 };
 
-/** Marks that show nothing, and attributes that say what holds without them. */
+/** The font of all text, named once. */
+const FONT = ` font-family="${FIGURE_STYLE.config.font}"`;
+
+/** Attributes that say what holds without them, and marks that show nothing. */
 const IDLE = [
-  /<path class="foreground" aria-hidden="true" d=""[^>]*\/>/g,
-  /<path class="background" aria-hidden="true" d="M0,0h0v0h0Z"[^>]*\/>/g,
-  /(?<=<[a-z]+ [^<>]*)(?: aria-hidden="true"| role="graphics-[a-z]+"| aria-roledescription="[^"]*"| pointer-events="none"| opacity="1")/g,
+  / (?:aria-hidden="true"|role="graphics-[a-z]+"|aria-roledescription="[^"<>]*"|pointer-events="none"|opacity="1")(?=[^<>]*>)/g,
+  new RegExp(`${FONT}(?=[^<>]*>)`, "g"),
+  /<path class="(?:background|foreground)" d="[^"]*"(?: display="none")?\/>/g,
 ];
 
 /**
@@ -40,10 +43,16 @@ export async function draw(
   } as TopLevelSpec);
   return IDLE.reduce((text, pattern) => text.replace(pattern, ""), svg)
     .replace(/(?<==")[^"<>]*\d\.\d{3,}[^"<>]*(?=")/g, rounded)
-    .replace("<svg ", `<svg role="img" aria-label="${escapeMarkup(description)}" `);
+    .replace(/(?<==")rgb\((\d+), (\d+), (\d+)\)(?=")/g, hexadecimal)
+    .replace("<svg ", `<svg${FONT} role="img" aria-label="${escapeMarkup(description)}" `);
 }
 
 /** Hundredths of a point show to nobody. */
 function rounded(attribute: string): string {
   return attribute.replace(/-?\d+\.\d{3,}/g, (digits) => String(Number(Number(digits).toFixed(2))));
+}
+
+function hexadecimal(_: string, ...channels: readonly string[]): string {
+  const digits = channels.slice(0, 3).map((one) => Number(one).toString(16).padStart(2, "0"));
+  return `#${digits.join("")}`;
 }

@@ -48,11 +48,16 @@ export async function readRecords(folder: string): Promise<readonly SampleRecord
 export async function readPromptHashes(
   path: string,
 ): Promise<ReadonlyMap<string, string> | undefined> {
-  const folder = await isFolder(path) ? path : path.replace(/[^/]*$/, "") || ".";
+  const folder = await folderOf(path);
   const there = await Deno.stat(inFolder(folder, RUN_FILES.samples)).then(() => true, () => false);
   if (!there) return undefined;
   const records = await readRecords(folder);
   return new Map(records.map(({ id, promptHash }) => [id, promptHash]));
+}
+
+/** Folder of a run that is named by its folder or a file in it. */
+export async function folderOf(path: string): Promise<string> {
+  return await isFolder(path) ? path : path.replace(/[^/]*$/, "") || ".";
 }
 
 /** Path of a file of a run. */

@@ -111,7 +111,7 @@ function panel(
       { data: { values }, mark: { type: "line", strokeWidth: 1.5 }, encoding: inPlace },
       {
         data: { values },
-        mark: { type: "point", filled: true, size: 34 },
+        mark: { type: "point", filled: true, size: 34, opacity: 1 },
         encoding: { ...inPlace, shape },
       },
     ],

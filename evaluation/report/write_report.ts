@@ -1,18 +1,19 @@
 import { writeAtomically } from "../../runtime/atomic_file.ts";
 import { toHtml, toMarkdown } from "./blocks.ts";
 import { reportBlocks } from "./content.ts";
-import { inFolder, readRecords, readSummary } from "./read_run.ts";
+import { folderOf, inFolder, readRecords, readSummary } from "./read_run.ts";
 
 /**
  * Writes `report.md`, `report.html` and their figures beside the files of a run.
  *
- * @param folder Folder of a run that has come to its end.
+ * @param run Folder of a run that has come to its end, or its `summary.json`.
  * @returns Paths of what was written.
  * @throws {BenchmarkError} If the folder holds no run, or one that has not come to its end.
  * @throws {StorageError} If it cannot be written.
  */
-export async function writeReport(folder: string): Promise<readonly string[]> {
-  const summary = await readSummary(folder);
+export async function writeReport(run: string): Promise<readonly string[]> {
+  const summary = await readSummary(run);
+  const folder = await folderOf(run);
   const blocks = await reportBlocks(summary, await readRecords(folder));
   const title = `${summary.settings.benchmark} on ${summary.settings.model.name}`;
   const encoder = new TextEncoder();

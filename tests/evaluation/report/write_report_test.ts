@@ -153,3 +153,34 @@ Deno.test("readPromptHashes() finds the samples beside a summary, or nothing", a
   Deno.removeSync(`${folder.path}/samples.jsonl`);
   assertEquals(await readPromptHashes(folder.path), undefined);
 });
+
+Deno.test("writeReport() draws a large run in files that are small, and finds it by its summary", async () => {
+  using folder = testFolder();
+  const policies = Array.from({ length: 10 }, (_, at) => `policy_${at}`);
+  const budgets = ["64", "128", "256", "512"];
+  const tasks = [...Array.from({ length: 12 }, (_, at) => `task_${at}`), "niah"];
+  const samples = tasks.flatMap((task) =>
+    Array.from({ length: 33 }, (_, at) => {
+      const scores = policies.flatMap((policy, number) =>
+        budgets.map((budget): [string, number] => [
+          `${policy} ${budget}`,
+          (number * at + Number(budget)) % 7 / 7,
+        ])
+      );
+      return record(`${task}-${at}`, { full: 1, ...Object.fromEntries(scores) }, {
+        task,
+        facts: { depth: 10 * (at % 11), length: 512 << (at % 3) },
+      });
+    })
+  );
+  writeRun(folder.path, samples);
+  const files = await writeReport(`${folder.path}/summary.json`);
+  const figures = files.filter((file) => file.endsWith(".svg"));
+  assertEquals(figures.length, 4 + 1 + 3 + 1);
+  for (const file of figures) {
+    const svg = Deno.readTextFileSync(file);
+    assert(svg.length < 100_000, `${file} has ${svg.length} characters`);
+    assertEquals(svg.match(/NaN|Infinity|undefined/g), null);
+    assertEquals(svg.match(/<svg[^>]*role="img" aria-label="[^"]{20,}"/g)?.length, 1);
+  }
+});
