@@ -2,12 +2,15 @@ import type { SessionStats } from "../runtime/session/stats.ts";
 import { formatBytes } from "./_output.ts";
 
 /** What a session did, for people: one line, and one for each note. */
-export function summary({ kept, promptTokens, bytes, times, steps, notes }: SessionStats): string {
+export function summary(stats: SessionStats): string {
+  const { kept, promptTokens, bytes, times, steps, decodeEvictions, notes } = stats;
   const evict = times.evidence + times.selection + times.compaction;
   const lines = [
     `kept ${meanKept(kept)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
     `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}, evict ${seconds(evict)}, ` +
-    `decode ${seconds(times.decode)} (${steps} steps)`,
+    `decode ${seconds(times.decode)} (${steps} steps${
+      decodeEvictions > 0 ? `, evicted ${decodeEvictions} times more` : ""
+    })`,
     ...notes.map((text) => `note: ${text}`),
   ];
   return lines.join("\n");

@@ -14,6 +14,8 @@ interface Answer {
     readonly bytes: Readonly<Record<string, number>>;
     readonly times: Readonly<Record<string, number>>;
     readonly steps: number;
+    readonly held: number[];
+    readonly decodeEvictions: number;
     readonly notes: string[];
   };
 }
@@ -51,6 +53,25 @@ Deno.test("kvjudge generate --ids-file continues token ids as other implementati
     ["prefill", "evidence", "selection", "compaction", "decode"],
   );
   assertEquals(evicted.stats.steps, 3);
+});
+
+Deno.test("kvjudge generate evicts while it writes, if the policy's expression says so", async () => {
+  using home = testFolder();
+  const options = {
+    stdin: JSON.stringify(openGolden("tiny-llama").integers("input_ids")),
+    env: { KVJUDGE_HOME: home.path },
+  };
+  const written = (policy: string) => ["-p", policy, "-b", "32", "-n", "50", "--temperature", "1"];
+  const model = ["-m", fixture("tiny-llama"), "--ids-file", "-"];
+  const policy = "while_decoding(judge_q(window=4),every=8,target=24)";
+  const { ids, stats } = await answer([...model, ...written(policy), "--seed", "3"], options);
+  assert(ids.length > 16, `${ids.length}`);
+  assertEquals(stats.decodeEvictions, Math.floor((ids.length - 1) / 8));
+  assertEquals(stats.held, new Array(3).fill(24 + (ids.length - 1) % 8));
+  const bad = "while_decoding(snapkv,every=8,target=24)";
+  const { code, err } = await runCli(["generate", ...model, ...written(bad)], options);
+  assertEquals(code, 2);
+  assertMatch(err, /^[^\n]*it always keeps 32 tokens, more than a target of 24[^\n]*\n$/);
 });
 
 Deno.test("kvjudge generate takes a budget in tokens, as a ratio and in bytes", async () => {
