@@ -25,6 +25,7 @@ the same text, and its most likely token is compared with the full cache's.
   --target 256          tokens per KV head that each eviction leaves
   --every 64            tokens between two evictions
   --ends 200            tokens of the first and last stretch that are timed
+  --alone               leave the full cache out, to which tokens are compared
   --threads N           threads (default: one per processor)
   --model NAME          name, folder or .gguf file
   --help                show this
@@ -116,16 +117,18 @@ async function decodeText(
   };
 }
 
-function row(run: Run, full: Run): string {
+function row(run: Run, full: Run | undefined): string {
   const { name, likely, held, bytes, pace, evictions, evicting, decoding } = run;
-  const equal = likely.filter((id, step) => id === full.likely[step]).length / likely.length;
-  const half = Math.floor(likely.length / 2);
-  const late = likely.slice(half).filter((id, step) => id === full.likely[half + step]).length;
   const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+  const equal = (from: number) => {
+    if (!full) return "";
+    const same = likely.slice(from).filter((id, step) => id === full.likely[from + step]);
+    return percent(same.length / (likely.length - from));
+  };
   const cells = [
     name,
-    percent(equal),
-    percent(late / (likely.length - half)),
+    equal(0),
+    equal(Math.floor(likely.length / 2)),
     String(held),
     bytes.map((count) => (count / 2 ** 20).toFixed(1)).join(" → "),
     pace.map((ms) => (1000 / ms).toFixed(1)).join(" → "),
@@ -160,6 +163,7 @@ async function main(args: readonly string[]): Promise<void> {
       ends: { type: "string", default: "200" },
       threads: { type: "string", default: String(availableParallelism()) },
       model: { type: "string", default: "smollm2-135m-instruct" },
+      alone: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -194,8 +198,8 @@ async function main(args: readonly string[]): Promise<void> {
     return await decodeText(expression, model, loaded.policy, settings);
   };
   console.log(`| ${COLUMNS.join(" | ")} |\n|${" --- |".repeat(COLUMNS.length)}`);
-  const full = await run("full");
-  console.log(row(full, full));
+  const full = values.alone ? undefined : await run("full");
+  if (full) console.log(row(full, full));
   for (const name of values.policies.split(";")) {
     const wrapped = name.startsWith("while_decoding") || name === "full"
       ? name
