@@ -3,13 +3,13 @@ import type { Budget } from "../runtime/budget.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
 import { answerEvicting } from "../runtime/engine/decode_eviction.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
-import { type Gathered, gatherEvidence, observationFor } from "../runtime/engine/evidence.ts";
+import { type Gathered, gatherEvidence } from "../runtime/engine/evidence.ts";
 import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
-import { layerView } from "../runtime/engine/layer_view.ts";
+import { layerViews } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
-import { evictLayer } from "../runtime/evict/evict_layer.ts";
-import { keepPerLayer } from "../runtime/evict/keep_per_layer.ts";
+import { rerotate } from "../runtime/engine/rerotate.ts";
+import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/engine/rounds.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
 
 /** What {@linkcode readEvidence} reads, and for whom. */
@@ -112,7 +112,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const shape = { layers, kvHeads, headDim };
   const cache = createHostCache(shape);
   const sequence: Sequence = { cache, position: 0, planned: 0 };
-  const wanted = policies.filter(({ evicts }) => evicts !== false);
+  const wanted = policies.filter(({ evicts }) => evicts !== false).flatMap(policiesOf);
   try {
     await using statistics = await gatherPromptStatistics(
       wanted.map(({ evidence }) => evidence),
@@ -122,7 +122,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     const prefilled = await prefill(engine, sequence, ids, {
       ...statistics,
       chunk,
-      observe: union(wanted),
+      observe: observationForAll(wanted),
       ...(signal ? { signal } : {}),
       ...(onProgress ? { onProgress } : {}),
     });
@@ -198,12 +198,17 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       evidenceTime: (policy) => gatherTimes.get(byPolicy.get(policy) ?? NOTHING) ?? 0,
       attention: (policy) => byPolicy.get(policy)?.attention,
       async keep(policy, budget) {
-        const keep = await keepPerLayer(policy, { length: ids.length, budget, shape });
-        const found = byPolicy.get(policy) ?? await gather(policy.evidence, keep);
+        const held = new Array<number>(layers).fill(ids.length);
+        const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
+        const found: Gathered[] = [];
+        for (const { policy, keep } of rounds) {
+          found.push(byPolicy.get(policy) ?? await gather(policy.evidence, keep));
+        }
         const kept: (readonly Int32Array[])[] = [];
-        for (const [layer, count] of keep.entries()) {
-          const view = layerView(cache, engine, layer, found);
-          kept.push(await evictLayer(policy, view, count));
+        for (let layer = 0; layer < layers; layer++) {
+          const views = (round: number) =>
+            layerViews(cache, engine, layer, found[round] ?? NOTHING);
+          kept.push(await evictRounds(rounds, layer, views));
         }
         return kept;
       },
@@ -211,6 +216,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       workFrom,
       answerFrom: (kept, tokens, by) =>
         workFrom(kept, async (from) => {
+          if (by?.policy.positions) rerotate(from, engine.config);
           if (!by?.policy.phases?.decoding) return await decode(from, tokens);
           const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
           return await answerEvicting({
@@ -234,15 +240,6 @@ const NOTHING: Gathered = {};
 /** Whether what a policy judges by depends on the budget. */
 function ofBudget({ evidence }: Policy): boolean {
   return evidence.kind === "lookahead";
-}
-
-/** Every window that the policies need, each once. */
-function union(policies: readonly Policy[]): readonly number[] {
-  const windows = policies.flatMap(({ evidence }) => {
-    const observation = observationFor(evidence);
-    return observation === "none" ? [] : observation;
-  });
-  return [...new Set(windows)];
 }
 
 function mostSteps(policies: readonly Policy[], answerTokens: number): number {

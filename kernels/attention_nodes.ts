@@ -29,7 +29,7 @@ export interface SequenceLengths {
 export interface PrefillAttention {
   /** `[1, S, heads · headDim]`. */
   readonly mixed: Value;
-  /** Attention that each key received, summed over the new tokens, `[heads, P + S]`. */
+  /** Attention that each key received, summed over the new tokens: `[heads, P + S]`, flat. */
   readonly received: Value;
 }
 
@@ -50,10 +50,7 @@ export function prefillAttention(
     const inner = builder.branch(name);
     const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, observed);
     inner.output(mixed, "float32", [1, "T", heads * headDim]);
-    inner.output(observed ? received(inner, weights) : nothing(inner, heads), "float32", [
-      heads,
-      "N",
-    ]);
+    inner.output(observed ? received(inner, weights) : nothing(inner), "float32", ["N"]);
     return inner.build();
   };
   const [mixed = "", sums = ""] = builder.ops("If", [observe], 2, {
@@ -65,9 +62,9 @@ export function prefillAttention(
   return { mixed, received: sums };
 }
 
-/** Attention received where none is observed, `[heads, 0]`. */
-export function nothing(builder: GraphBuilder, heads: number): Value {
-  return builder.op("Identity", [builder.constant(new Float32Array(0), [heads, 0])]);
+/** Attention received where none is observed. */
+export function nothing(builder: GraphBuilder): Value {
+  return builder.op("Identity", [builder.constant(new Float32Array(0), [0])]);
 }
 
 function groupQueryAttention(
@@ -129,12 +126,13 @@ function groupQueryAttention(
   };
 }
 
-// [1, heads, S, N] → [heads, N]. The sum over one axis is ten times as fast as the sum over two.
+// [1, heads, S, N] → [heads · N]. The sum over one axis is ten times as fast as the sum over two.
 function received(builder: GraphBuilder, weights: Value): Value {
   const perHead = builder.op("Squeeze", [weights, builder.integers([0])]);
-  return builder.op("ReduceSum", [perHead, builder.integers([1])], {
+  const sums = builder.op("ReduceSum", [perHead, builder.integers([1])], {
     attributes: { keepdims: { int: 0 } },
   });
+  return builder.op("Reshape", [sums, builder.integers([-1])]);
 }
 
 /** What decoding needs besides the layer's tensors, made once per graph. */

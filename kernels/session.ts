@@ -75,7 +75,12 @@ export function integers(values: Iterable<number>, shape?: readonly number[]): T
 
 /** A boolean as a tensor of one element. */
 export function flag(value: boolean): Tensor {
-  return new ort.Tensor("bool", Uint8Array.of(value ? 1 : 0), [1]);
+  return flags([value]);
+}
+
+/** Booleans as a tensor. */
+export function flags(values: readonly boolean[]): Tensor {
+  return new ort.Tensor("bool", Uint8Array.from(values, Number), [values.length]);
 }
 
 /** The numbers of a float tensor. */

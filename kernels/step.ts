@@ -1,6 +1,7 @@
 import {
   createKernel,
   flag,
+  flags,
   floats,
   floatsOf,
   integers,
@@ -11,6 +12,14 @@ import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts"
 import type { RotaryRows } from "./rope.ts";
 import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
+
+/** What one layer holds. */
+export interface PastLayer {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+  /** Entries of each KV head, where the heads hold different numbers of tokens. */
+  readonly segments?: readonly { readonly start: number; readonly length: number }[] | undefined;
+}
 
 /** What one step reads. */
 export interface StepInputs {
@@ -23,7 +32,7 @@ export interface StepInputs {
   /** New tokens whose logits are wanted, from 0; at least one. */
   readonly rows: readonly number[];
   /** Cached keys and values of each layer, `[P, kvHeads · headDim]`. */
-  readonly past: readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
+  readonly past: readonly PastLayer[];
   /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
@@ -42,7 +51,8 @@ export interface StepOutputs {
   readonly queries: readonly Float32Array[];
   /**
    * Attention that each key, cached or new, received from the new tokens, summed over them,
-   * `[heads, P + tokens]` for each layer; empty unless asked for.
+   * `[heads, P + tokens]` for each layer, each row as long as its head where the heads hold different
+   * numbers of tokens; empty unless asked for.
    */
   readonly received: readonly Float32Array[];
 }
@@ -108,6 +118,7 @@ function feedsOf(
     sin: floats(rotary.sin, [tokens, headDim / 2]),
     rows: integers(rows),
     observe: flag(observe),
+    ...raggedFeeds(past, names.length, kvHeads),
     ...adapterFeeds(tensors, adapters),
   };
   names.forEach((name, layer) => {
@@ -116,6 +127,27 @@ function feedsOf(
     feeds[name.values] = floats(values, [1, values.length / width, width]);
   });
   return feeds;
+}
+
+/** Which layers consist of segments, and where these lie. */
+function raggedFeeds(
+  past: readonly PastLayer[],
+  layers: number,
+  kvHeads: number,
+): Record<"ragged" | "segments", Tensor> {
+  const ofLayers = Array.from({ length: layers }, (_, layer) => past[layer]?.segments);
+  const bounds = ofLayers.flatMap((segments) =>
+    segments
+      ? [
+        ...segments.map(({ start }) => start),
+        ...segments.map(({ start, length }) => start + length),
+      ]
+      : new Array<number>(2 * kvHeads).fill(0)
+  );
+  return {
+    ragged: flags(ofLayers.map((segments) => segments !== undefined)),
+    segments: integers(bounds, [layers, 2 * kvHeads]),
+  };
 }
 
 function splitEntries(entries: Float32Array, layers: number): StepOutputs["entries"] {

@@ -1,5 +1,7 @@
 import type { AdapterShape } from "./adapters.ts";
+import { causalMask, raggedAttention } from "./ragged_attention.ts";
 import {
+  type AttentionInputs,
   decodeAttention,
   type DecodeHelpers,
   groupDiagonal,
@@ -40,6 +42,10 @@ interface Shared {
   readonly lengths: readonly SequenceLengths[];
   readonly helpers: readonly DecodeHelpers[];
   readonly observe: Value;
+  /** Of each layer: whether its heads hold different numbers of tokens, `[1]`. */
+  readonly ragged: readonly Value[];
+  /** New tokens, `[1]`. */
+  readonly tokens: Value;
 }
 
 /**
@@ -48,10 +54,13 @@ interface Shared {
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), `cos` and `sin [T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`, where
- * `P` may differ between layers.
+ * `P` may differ between layers, `ragged [layers]` (whether the heads of a layer hold different numbers
+ * of tokens: its past then consists of segments, one for each KV head) and `segments
+ * [layers, 2 · kvHeads]` (where those begin, and where they end).
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
- * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `received.L [heads, P + T]`: the
- * attention that each key received from the new tokens, summed over them (empty unless observed).
+ * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `received.L`: the attention that
+ * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
+ * heads with as many columns in each row as the head holds (empty unless observed).
  */
 export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions = {}): Graph {
   const graph = createGraph("step");
@@ -63,6 +72,8 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
   graph.input("cos", "float32", ["T", headDim / 2]);
   graph.input("sin", "float32", ["T", headDim / 2]);
   graph.input("rows", "int64", ["R"]);
+  graph.input("ragged", "bool", [model.layers.length]);
+  graph.input("segments", "int64", [model.layers.length, 2 * kvHeads]);
   const embedding = declareEmbedding(graph, model.embedding);
   const diagonal = groupDiagonal(graph, model);
   const shared: Shared = {
@@ -73,6 +84,8 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
     lengths: model.layers.map((_, layer) => sequenceLengths(graph, layer)),
     helpers: model.layers.map((_, layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
+    ragged: raggedLayers(graph, model.layers.length),
+    tokens: newTokens(graph),
   };
   model.layers.forEach((_, layer) => {
     const { pastKeys, pastValues } = pastNames(layer);
@@ -103,7 +116,7 @@ function portsOf({ layers, vocabulary, heads, kvHeads, headDim }: StepModel): Ou
     { name: "logits", shape: ["R", vocabulary] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
     ...perLayer("queries", [1, "T", heads * headDim]),
-    ...layers.map((_, layer) => ({ name: `received.${layer}`, shape: [heads, `N${layer}`] })),
+    ...layers.map((_, layer) => ({ name: `received.${layer}`, shape: [`N${layer}`] })),
   ];
 }
 
@@ -130,6 +143,13 @@ function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly Outpu
 function size(graph: GraphBuilder, value: Value, axis: number): Value {
   return graph.op("Shape", [value], {
     attributes: { start: { int: axis }, end: { int: axis + 1 } },
+  });
+}
+
+function raggedLayers(graph: GraphBuilder, layers: number): readonly Value[] {
+  if (layers === 1) return ["ragged"];
+  return graph.ops("Split", ["ragged", graph.integers(new Array(layers).fill(1))], layers, {
+    attributes: { axis: { int: 0 } },
   });
 }
 
@@ -173,17 +193,42 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const rows = builder.op("Concat", [embedding.lookUp(builder, "ids"), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
-  const mix = (tokens: RotatedTokens, layer: number): PrefillAttention => {
-    const attention = { ...tokens, ...pastNames(layer) };
+  const causal = causalMask(builder, shared.tokens);
+  const uniform = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
     const [lengths, helpers] = [shared.lengths[layer], shared.helpers[layer]];
     if (!lengths || !helpers) throw new RangeError(`Cannot emit layer ${layer}`);
     if (phase === "prefill") {
-      return prefillAttention(builder, model, attention, lengths, shared.observe);
+      return prefillAttention(inner, model, attention, lengths, shared.observe);
     }
     return {
-      mixed: decodeAttention(builder, model, attention, helpers),
-      received: nothing(builder, model.heads),
+      mixed: decodeAttention(inner, model, attention, helpers),
+      received: nothing(inner),
     };
+  };
+  const raggedly = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
+    const ofLayer = inner.op("Gather", [
+      "segments",
+      inner.constant(BigInt64Array.of(BigInt(layer)), []),
+    ]);
+    const helpers = { segments: ofLayer, causal, tokens: shared.tokens };
+    return raggedAttention(inner, model, attention, helpers);
+  };
+  const mix = (tokens: RotatedTokens, layer: number): PrefillAttention => {
+    const attention = { ...tokens, ...pastNames(layer) };
+    const branch = (name: string, emit: typeof uniform): Graph => {
+      const inner = builder.branch(name);
+      const { mixed, received: sums } = emit(inner, attention, layer);
+      inner.output(mixed, "float32", [1, "T", model.heads * model.headDim]);
+      inner.output(sums, "float32", ["N"]);
+      return inner.build();
+    };
+    const [mixed = "", sums = ""] = builder.ops("If", [shared.ragged[layer] ?? ""], 2, {
+      attributes: {
+        then_branch: { graph: branch("ragged", raggedly) },
+        else_branch: { graph: branch("uniform", uniform) },
+      },
+    });
+    return { mixed, received: sums };
   };
   const attend = (tokens: RotatedTokens, layer: number): Value => {
     const result = mix(tokens, layer);

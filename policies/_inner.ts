@@ -28,7 +28,7 @@ export function wrap<Options extends InnerOption>(
   { inner = snapKv(), ...settings }: Options,
   change: (inner: ScorerPolicy) => Partial<ScorerPolicy>,
 ): ScorerPolicy {
-  const { evidence, protect, allocate, phases } = inner;
+  const { evidence, protect, allocate, allocateHeads, secondStage, phases, positions, first } = inner;
   return Object.freeze<ScorerPolicy>({
     name,
     ...(paper === undefined ? {} : { paper }),
@@ -36,7 +36,11 @@ export function wrap<Options extends InnerOption>(
     evidence,
     ...(protect === undefined ? {} : { protect }),
     ...(allocate === undefined ? {} : { allocate }),
+    ...(allocateHeads === undefined ? {} : { allocateHeads }),
+    ...(secondStage === undefined ? {} : { secondStage }),
     ...(phases === undefined ? {} : { phases }),
+    ...(positions === undefined ? {} : { positions }),
+    ...(first === undefined ? {} : { first }),
     score: (layer) => inner.score(layer),
     ...change(inner),
   });
@@ -48,7 +52,7 @@ export function expression({ name, options = {} }: Policy): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => {
       const text = typeof value === "string" ? value : JSON.stringify(value);
-      return key === "inner" ? text : `${key}=${text}`;
+      return key === "inner" || key === "second" ? text : `${key}=${text}`;
     });
   return written.length === 0 ? name : `${name}(${written.join(",")})`;
 }

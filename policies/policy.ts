@@ -129,9 +129,12 @@ export interface LayerView {
   readonly headDim: number;
   /** Cached tokens per KV head. */
   readonly length: number;
-  /** True token positions, `[kvHeads × length]`. */
+  /**
+   * Positions that the keys are rotated at, `[kvHeads × length]`: those of the text, or those that
+   * an earlier eviction turned them to.
+   */
   readonly positions: Int32Array;
-  /** Keys, rotated at their true positions, `[length, kvHeads, headDim]`. */
+  /** Keys, rotated at their positions, `[length, kvHeads, headDim]`. */
   keys(): Promise<Float32Array>;
   /** Values, `[length, kvHeads, headDim]`. */
   values(): Promise<Float32Array>;
@@ -157,6 +160,11 @@ export interface LayerView {
    * @throws {PolicyError} If there is no such head or token.
    */
   similarity(kvHead: number, tokens: Int32Array): Promise<Float32Array>;
+  /**
+   * How far each cached value can move the layer's output, `[kvHeads × length]`: the sum of the
+   * absolute values of `W_O · V`, the mean over the query heads of each group.
+   */
+  outputNorms(): Promise<Float32Array>;
 }
 
 /** Tokens that are always kept. They count towards the budget. */
@@ -180,12 +188,47 @@ export interface AllocationRequest {
 /** Divides a budget among the layers: tokens per KV head, one number per layer. */
 export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
 
+/** What is known when the budget of a layer is divided among its KV heads. */
+export interface HeadAllocationRequest {
+  /** Scores of each KV head's tokens; `Infinity` for those that are always kept. */
+  readonly scores: readonly Float32Array[];
+  /** Tokens per KV head, on average. */
+  readonly keep: number;
+}
+
+/**
+ * Divides the budget of a layer among its KV heads: tokens of each, from 1 to as many as it holds, that
+ * come to `keep` times the heads, or to all that is held if that is less.
+ */
+export type HeadAllocator = (request: HeadAllocationRequest) => MaybePromise<readonly number[]>;
+
+/** A second look at the tokens of a layer, once the best are chosen. */
+export interface SecondStage {
+  /**
+   * Share of a KV head's budget, from 0 to 1, that goes to the best by `score`, protected tokens
+   * included. The rest goes by `rescore`.
+   */
+  readonly first: number;
+  /** Other scores, made of those of `score`: both `[kvHeads × length]`. */
+  rescore(layer: LayerView, scores: Float32Array): MaybePromise<Float32Array>;
+}
+
 /** How a policy evicts while an answer is written. */
 export interface DecodingPhase {
   /** Tokens that are written between two evictions. */
   readonly every: number;
   /** Tokens per KV head and layer, on average, that each eviction leaves. @default {the budget} */
   readonly target?: number;
+}
+
+/** A policy that evicts before another, to a budget of its own. */
+export interface FirstRound {
+  /** The policy. */
+  readonly policy: Policy;
+  /** What it leaves, as a multiple of the budget, at least 1. */
+  readonly factor?: number;
+  /** Tokens per KV head that it leaves, in place of a multiple. */
+  readonly tokens?: number;
 }
 
 /** When a policy evicts besides when a prompt was read. */
@@ -208,6 +251,13 @@ export interface PolicyBase {
   readonly allocate?: BudgetAllocator;
   /** When it evicts besides. */
   readonly phases?: Phases;
+  /**
+   * `"contiguous"`: after each eviction the kept keys are turned to positions without gaps, and the
+   * text goes on behind them. Absent: keys stay where they were read.
+   */
+  readonly positions?: "contiguous";
+  /** What evicts first: the policy is shown, and may keep, what that left. */
+  readonly first?: FirstRound;
   /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
   readonly evicts?: boolean;
 }
@@ -216,6 +266,14 @@ export interface PolicyBase {
 export interface ScorerPolicy extends PolicyBase {
   /** Tokens that are always kept, given the tokens to keep and the tokens cached. */
   readonly protect?: Protection | ((keep: number, length: number) => MaybePromise<Protection>);
+  /**
+   * How the budget of a layer is divided among its KV heads, once it is scored. Absent: the same for
+   * each. Heads that hold different numbers of tokens are from then on shown to policies one by one,
+   * each as a layer with one KV head.
+   */
+  readonly allocateHeads?: HeadAllocator;
+  /** Absent: `score` alone decides which tokens a KV head keeps. */
+  readonly secondStage?: SecondStage;
   /** Scores of a layer's tokens, `[kvHeads × length]`. */
   score(layer: LayerView): MaybePromise<Float32Array>;
 }

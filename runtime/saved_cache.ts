@@ -34,7 +34,7 @@ export async function saveCache(
   state: State,
   origin: SavedCacheOrigin,
 ): Promise<SavedCacheInfo> {
-  const { sequence: { cache, planned }, ids, pending, logits, tail, told, answer, outcome } = state;
+  const { sequence: { cache, planned }, ids, pending, tail, told, answer, outcome } = state;
   if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
   const { name, fingerprint, policy, budget } = origin;
   const record: SavedCacheRecord = {
@@ -46,7 +46,7 @@ export async function saveCache(
     told,
     ...(answer === undefined ? {} : { answer }),
   };
-  const tensors = tensorsOf(cache, ids, pending.length > 0 ? undefined : logits);
+  const tensors = tensorsOf(state);
   const text = JSON.stringify(record);
   const metadata = {
     format: SAVED_CACHE_FORMAT,
@@ -70,27 +70,53 @@ export async function saveCache(
 }
 
 function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
-  return cache.mark().lengths.map((length) => new Array<number>(cache.kvHeads).fill(length));
+  return Array.from({ length: cache.layers }, (_, layer) => cache.lengths(layer));
 }
 
 function tensorsOf(
-  cache: KvCache,
-  ids: readonly number[],
-  logits: Float32Array | undefined,
+  { sequence: { cache }, ids, pending, logits, received }: State,
 ): Record<string, SafetensorsInput> {
   const { layers, kvHeads, headDim } = cache;
   const tensors: Record<string, SafetensorsInput> = {
     ids: { shape: [ids.length], data: Int32Array.from(ids) },
-    ...(logits ? { logits: { shape: [logits.length], data: logits } } : {}),
+    ...(logits && pending.length === 0 ? { logits: { shape: [logits.length], data: logits } } : {}),
   };
   for (let layer = 0; layer < layers; layer++) {
     const length = cache.length(layer);
+    if (cache.segments(layer)) {
+      Object.assign(tensors, raggedTensors(cache, layer));
+      continue;
+    }
     const shape = [length, kvHeads, headDim];
     tensors[`keys.${layer}`] = { shape, data: cache.keys(layer) };
     tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
     tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
   }
+  for (const [layer, data] of received?.entries() ?? []) {
+    tensors[`received.${layer}`] = { shape: [data.length], data };
+  }
   return tensors;
+}
+
+/** Entries of one KV head behind those of the one before. */
+function raggedTensors(cache: KvCache, layer: number): Record<string, SafetensorsInput> {
+  const { kvHeads, headDim } = cache;
+  const lengths = Int32Array.from(cache.lengths(layer));
+  const entries = lengths.reduce((sum, length) => sum + length, 0);
+  const [keys, values] = [new Float32Array(entries * headDim), new Float32Array(entries * headDim)];
+  let from = 0;
+  for (let head = 0; head < kvHeads; head++) {
+    const ofHead = cache.head(layer, head);
+    keys.set(ofHead.keys, from * headDim);
+    values.set(ofHead.values, from * headDim);
+    from += ofHead.positions.length;
+  }
+  return {
+    [`keys.${layer}`]: { shape: [entries, headDim], data: keys },
+    [`values.${layer}`]: { shape: [entries, headDim], data: values },
+    [`positions.${layer}`]: { shape: [entries], data: cache.positions(layer) },
+    [`lengths.${layer}`]: { shape: [kvHeads], data: lengths },
+  };
 }
 
 function digestOf(record: string, tensors: Readonly<Record<string, SafetensorsInput>>): string {

@@ -5,6 +5,7 @@ import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "./checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "./checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "./errors.ts";
+import type { Received } from "./engine/received.ts";
 import { parseRecord, type SavedCacheRecord } from "./saved_cache_record.ts";
 import { type State, stateOf } from "./session/state.ts";
 import { loadedOutcome } from "./session/stats.ts";
@@ -98,7 +99,10 @@ export function isSavedCache(path: string): boolean {
 interface Opened {
   readonly info: SavedCacheInfo;
   readonly header: SafetensorsHeader;
-  readonly lengths: readonly number[];
+  /** Tokens of each KV head, `[layer][KV head]`. */
+  readonly lengths: readonly (readonly number[])[];
+  readonly kvHeads: number;
+  readonly headDim: number;
   /** The record as it is written, and the digest over it and all numbers. */
   readonly text: string;
   readonly sha256: string;
@@ -138,7 +142,7 @@ function open(path: string): Opened {
   }
   const record = parseRecord(text);
   if (typeof record === "string") fail(path, record);
-  const { lengths, kvHeads } = layersOf(path, header);
+  const { lengths, kvHeads, headDim } = layersOf(path, header);
   const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
   const { size } = Deno.statSync(path);
   return {
@@ -146,11 +150,13 @@ function open(path: string): Opened {
       path,
       bytes: size,
       tokens: tokens + record.pending.length,
-      kept: lengths.map((length) => new Array<number>(kvHeads).fill(length)),
+      kept: lengths,
       record,
     },
     header,
     lengths,
+    kvHeads,
+    headDim,
     text,
     sha256,
   };
@@ -158,26 +164,66 @@ function open(path: string): Opened {
 
 /** Sizes of the layers; every tensor is checked against them. */
 function layersOf(path: string, header: SafetensorsHeader) {
-  const lengths: number[] = [];
+  const lengths: (readonly number[])[] = [];
   let [kvHeads, headDim] = [0, 0];
+  let tensors = 1 + (header.tensors.has("logits") ? 1 : 0);
   while (header.tensors.has(`keys.${lengths.length}`)) {
     const layer = lengths.length;
-    const keys = shapeOf(path, header, `keys.${layer}`, "F32", 3);
-    const values = shapeOf(path, header, `values.${layer}`, "F32", 3);
-    const positions = shapeOf(path, header, `positions.${layer}`, "I32", 2);
-    const [length = 0] = keys;
-    if (layer === 0) [, kvHeads = 0, headDim = 0] = keys;
-    const fits = same(keys, [length, kvHeads, headDim]) && same(values, keys) &&
-      same(positions, [kvHeads, length]);
-    if (!fits || length < 1) fail(path, `the sizes of its layer ${layer} do not fit together`);
-    lengths.push(length);
+    const ragged = header.tensors.has(`lengths.${layer}`);
+    const found = ragged ? raggedLengths(path, header, layer) : uniformLengths(path, header, layer);
+    if (layer === 0) [kvHeads, headDim] = [found.lengths.length, found.headDim];
+    const fits = found.fits && found.lengths.length === kvHeads && found.headDim === headDim;
+    if (!fits || found.lengths.some((length) => length < 1)) {
+      fail(path, `the sizes of its layer ${layer} do not fit together`);
+    }
+    lengths.push(found.lengths);
+    tensors += (ragged ? 4 : 3) + (header.tensors.has(`received.${layer}`) ? 1 : 0);
   }
-  const expected = 3 * lengths.length + 1 + (header.tensors.has("logits") ? 1 : 0);
-  if (lengths.length === 0 || header.tensors.size !== expected) {
+  if (lengths.length === 0 || header.tensors.size !== tensors) {
     fail(path, "it does not hold the layers of a cache and nothing else");
   }
   return { lengths, kvHeads, headDim };
 }
+
+interface LayerSizes {
+  readonly lengths: readonly number[];
+  readonly headDim: number;
+  readonly fits: boolean;
+}
+
+function uniformLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 3);
+  const values = shapeOf(path, header, `values.${layer}`, "F32", 3);
+  const positions = shapeOf(path, header, `positions.${layer}`, "I32", 2);
+  const [length = 0, kvHeads = 0, headDim = 0] = keys;
+  return {
+    lengths: new Array<number>(kvHeads).fill(length),
+    headDim,
+    fits: same(values, keys) && same(positions, [kvHeads, length]),
+  };
+}
+
+function raggedLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 2);
+  const values = shapeOf(path, header, `values.${layer}`, "F32", 2);
+  const positions = shapeOf(path, header, `positions.${layer}`, "I32", 1);
+  const [heads = 0] = shapeOf(path, header, `lengths.${layer}`, "I32", 1);
+  using file = openRange(path);
+  const space = new Int32Array(Math.min(heads, MOST_HEADS));
+  const entry = header.tensors.get(`lengths.${layer}`);
+  if (entry) file.read(new Uint8Array(space.buffer), entry.offset);
+  const lengths = Array.from(space);
+  const [entries = 0, headDim = 0] = keys;
+  return {
+    lengths,
+    headDim,
+    fits: same(values, keys) && same(positions, [entries]) &&
+      lengths.reduce((sum, length) => sum + length, 0) === entries,
+  };
+}
+
+/** More KV heads than any model has: a damaged file must not fill memory. */
+const MOST_HEADS = 4096;
 
 function shapeOf(
   path: string,
@@ -208,14 +254,15 @@ function checkModel(
 }
 
 function readState(
-  { info: { path, record }, lengths, text, sha256 }: Opened,
+  { info: { path, record }, text, sha256, ...opened }: Opened,
   file: RangeFile,
   header: SafetensorsHeader,
   config: ModelConfig,
 ): State {
   const { layers, kvHeads, headDim, vocabulary, context } = config;
-  const first = header.tensors.get("keys.0")?.shape ?? [];
-  if (lengths.length !== layers || !same(first.slice(1), [kvHeads, headDim])) {
+  const { lengths } = opened;
+  const sizes = [lengths.length, opened.kvHeads, opened.headDim];
+  if (!same(sizes, [layers, kvHeads, headDim])) {
     fail(path, "its layers do not have the sizes of the model");
   }
   const hash = createHash("sha256").update(text);
@@ -226,8 +273,9 @@ function readState(
     fail(path, "it holds tokens that the model does not know");
   }
   if (
-    position + pending.length > context + 1 || planned > context || tail > Math.min(...lengths) ||
-    Math.max(...lengths) > position || pending.length > position
+    position + pending.length > context + 1 || planned > context ||
+    tail > Math.min(...lengths.flat()) ||
+    Math.max(...lengths.flat()) > position || pending.length > position
   ) fail(path, "its positions do not fit together");
   const logits = header.tensors.has("logits")
     ? readInto(file, header, "logits", (count) => new Float32Array(count), hash)
@@ -236,6 +284,7 @@ function readState(
     fail(path, "its logits are not those of its last token");
   }
   const cache = readCache(path, file, header, { position, tail, config, lengths, hash });
+  const received = readReceived(path, file, header, { config, cache, tail, hash });
   if (hash.digest("hex") !== sha256) {
     cache[Symbol.dispose]();
     fail(path, "it is damaged: its numbers are not those that were saved");
@@ -245,8 +294,34 @@ function readState(
     pending,
     logits,
     tail,
+    received,
     told,
     answer,
+  });
+}
+
+/** Attention of each query head to what its KV head holds before the tail. */
+function readReceived(
+  path: string,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  { config: { layers, heads, kvHeads }, cache, tail, hash }: {
+    readonly config: ModelConfig;
+    readonly cache: KvCache;
+    readonly tail: number;
+    readonly hash: Hash;
+  },
+): Received | undefined {
+  if (!header.tensors.has("received.0")) return undefined;
+  return Array.from({ length: layers }, (_, layer) => {
+    const name = `received.${layer}`;
+    shapeOf(path, header, name, "F32", 1);
+    const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);
+    const held = cache.lengths(layer).reduce((sum, length) => sum + length - tail, 0);
+    const fits = sums.length === held * heads / kvHeads;
+    if (fits && sums.every((sum) => Number.isFinite(sum) && sum >= 0)) return sums;
+    cache[Symbol.dispose]();
+    return fail(path, `the attention of its layer ${layer} does not fit`);
   });
 }
 
@@ -258,7 +333,7 @@ function readCache(
     readonly position: number;
     readonly tail: number;
     readonly config: ModelConfig;
-    readonly lengths: readonly number[];
+    readonly lengths: readonly (readonly number[])[];
     readonly hash: Hash;
   },
 ): KvCache {
@@ -276,8 +351,11 @@ function readCache(
     if (!keys.every(Number.isFinite) || !values.every(Number.isFinite)) {
       fail(path, `some numbers of its layer ${layer} are not finite`);
     }
-    if (!arePositions(positions, { kvHeads, position, tail })) {
+    if (!arePositions(positions, { lengths: lengths[layer] ?? [], position, tail })) {
       fail(path, `the positions of its layer ${layer} are out of order`);
+    }
+    if (header.tensors.has(`lengths.${layer}`)) {
+      readInto(file, header, `lengths.${layer}`, (count) => new Int32Array(count), hash);
     }
     return positions;
   });
@@ -286,18 +364,20 @@ function readCache(
 /** Whether positions ascend in each head and end with those of the tail. */
 function arePositions(
   positions: Int32Array,
-  { kvHeads, position, tail }: {
-    readonly kvHeads: number;
+  { lengths, position, tail }: {
+    readonly lengths: readonly number[];
     readonly position: number;
     readonly tail: number;
   },
 ): boolean {
-  const length = positions.length / kvHeads;
-  return positions.every((at, index) => {
-    const entry = index % length;
-    const last = entry === 0 ? -1 : positions[index - 1] ?? -1;
-    const left = length - entry;
-    return at > last && at < position && (left > tail || at === position - left);
+  let from = 0;
+  return lengths.every((length) => {
+    const ofHead = positions.subarray(from, from += length);
+    return ofHead.every((at, entry) => {
+      const last = entry === 0 ? -1 : ofHead[entry - 1] ?? -1;
+      const left = length - entry;
+      return at > last && at < position && (left > tail || at === position - left);
+    });
   });
 }
 

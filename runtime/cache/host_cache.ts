@@ -1,8 +1,18 @@
 import { KvjudgeError } from "../errors.ts";
 import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
-import { keepRows } from "./keep_rows.ts";
 import type { CacheMark, KvCache } from "./kv_cache.ts";
-import { allocate, release, resized } from "./memory.ts";
+import {
+  appendToStore,
+  compactStore,
+  copyStore,
+  createStore,
+  entryAt,
+  type LayerStore,
+  longest,
+  releaseStore,
+  reserveStore,
+  segmented,
+} from "./layer_store.ts";
 
 /** Settings of {@linkcode createHostCache}. */
 export interface HostCacheOptions extends CacheShape {
@@ -12,18 +22,6 @@ export interface HostCacheOptions extends CacheShape {
    * @default {0}
    */
   readonly capacity?: number;
-}
-
-/** Smallest capacity that growth by itself makes. */
-const FIRST_GROWTH = 16;
-
-/** Arrays of one layer, as long as its capacity; positions lie as `[capacity, kvHeads]`. */
-interface Layer {
-  length: number;
-  capacity: number;
-  keys: Float32Array<ArrayBuffer>;
-  values: Float32Array<ArrayBuffer>;
-  positions: Int32Array<ArrayBuffer>;
 }
 
 /**
@@ -55,23 +53,23 @@ export function createHostCache(options: HostCacheOptions): KvCache {
   requireInteger("headDim", headDim, 1);
   requireInteger("capacity", capacity, 0);
   const shape = { layers, kvHeads, headDim };
-  return hostCache(shape, Array.from({ length: layers }, () => createLayer(capacity, shape)));
+  return hostCache(shape, Array.from({ length: layers }, () => createStore(capacity, shape)));
 }
 
-function hostCache(shape: CacheShape, store: readonly Layer[]): KvCache {
+function hostCache(shape: CacheShape, store: readonly LayerStore[]): KvCache {
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
   let disposed = false;
 
-  function live(): readonly Layer[] {
+  function live(): readonly LayerStore[] {
     if (disposed) {
       throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
     }
     return store;
   }
 
-  function at(layer: number): Layer {
+  function at(layer: number): LayerStore {
     const found = live()[layer];
     if (found === undefined) {
       throw new RangeError(
@@ -81,155 +79,147 @@ function hostCache(shape: CacheShape, store: readonly Layer[]): KvCache {
     return found;
   }
 
+  function view(layer: LayerStore, name: "keys" | "values"): Float32Array {
+    const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
+    return layer[name].subarray(0, entries * headDim);
+  }
+
   return {
     layers,
     kvHeads,
     headDim,
 
     get bytes() {
-      return store.reduce((sum, layer) => sum + layer.capacity, 0) * tokenBytes;
+      return store.reduce((sum, { entries }) => sum + entries, 0) * tokenBytes / kvHeads;
     },
 
     get usedBytes() {
-      return store.reduce((sum, layer) => sum + layer.length, 0) * tokenBytes;
+      const held = store.flatMap(({ lengths }) => lengths);
+      return held.reduce((sum, length) => sum + length, 0) * tokenBytes / kvHeads;
     },
 
-    length: (layer) => at(layer).length,
+    length: (layer) => longest(at(layer)),
+
+    lengths: (layer) => [...at(layer).lengths],
+
+    segments(layer) {
+      const { starts, lengths } = at(layer);
+      return starts?.map((start, head) => ({ start, length: lengths[head] ?? 0 }));
+    },
+
+    head(index, kvHead) {
+      const layer = at(index);
+      const length = layer.lengths[kvHead];
+      if (length === undefined) {
+        throw new RangeError(
+          `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
+        );
+      }
+      const keys = new Float32Array(length * headDim);
+      const values = new Float32Array(length * headDim);
+      const positions = new Int32Array(length);
+      for (let token = 0; token < length; token++) {
+        const entry = entryAt(layer, kvHeads, kvHead, token);
+        const [start, end] = [entry * headDim, (entry + 1) * headDim];
+        keys.set(layer.keys.subarray(start, end), token * headDim);
+        values.set(layer.values.subarray(start, end), token * headDim);
+        positions[token] = layer.positions[entry] ?? 0;
+      }
+      return { keys, values, positions };
+    },
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      for (const layer of live()) {
-        if (layer.length + tokens > layer.capacity) {
-          resize(layer, layer.length + tokens, shape);
-        }
-      }
+      for (const layer of live()) reserveStore(layer, tokens, shape);
     },
 
     append(index, keys, values, position) {
       const layer = at(index);
-      const tokens = keys.length / row;
-      if (!Number.isInteger(tokens) || values.length !== keys.length) {
+      if (!Number.isInteger(keys.length / row) || values.length !== keys.length) {
         throw new RangeError(
           `Cannot append to the KV cache: keys and values must both be whole rows of ${row} ` +
             `numbers, they have ${keys.length} and ${values.length}`,
         );
       }
       requireInteger("position", position, 0);
-      const { length } = layer;
-      const needed = length + tokens;
-      if (needed > layer.capacity) {
-        const grown = Math.max(FIRST_GROWTH, Math.ceil(layer.capacity * 1.5));
-        resize(layer, Math.max(needed, grown), shape);
-      }
-      layer.keys.set(keys, length * row);
-      layer.values.set(values, length * row);
-      for (let token = 0; token < tokens; token++) {
-        const start = (length + token) * kvHeads;
-        layer.positions.fill(position + token, start, start + kvHeads);
-      }
-      layer.length = needed;
+      appendToStore(layer, keys, values, position, shape);
     },
 
-    keys(index) {
-      const layer = at(index);
-      return layer.keys.subarray(0, layer.length * row);
-    },
+    keys: (index) => view(at(index), "keys"),
 
-    values(index) {
-      const layer = at(index);
-      return layer.values.subarray(0, layer.length * row);
-    },
+    values: (index) => view(at(index), "values"),
 
     positions(index) {
-      const { positions, length } = at(index);
-      const perHead = new Int32Array(kvHeads * length);
-      for (let head = 0; head < kvHeads; head++) {
-        for (let token = 0; token < length; token++) {
-          perHead[head * length + token] = positions[token * kvHeads + head] ?? 0;
-        }
-      }
-      return perHead;
+      const layer = at(index);
+      return Int32Array.from(layer.lengths.flatMap((length, head) =>
+        Array.from(
+          { length },
+          (_, token) => layer.positions[entryAt(layer, kvHeads, head, token)] ?? 0,
+        )
+      ));
     },
 
     compact(index, kept) {
       const layer = at(index);
-      const count = checkKept(kept, kvHeads, layer.length);
-      if (count < layer.length) {
-        keepRows(layer.keys, kept, headDim);
-        keepRows(layer.values, kept, headDim);
-        keepRows(layer.positions, kept, 1);
-        layer.length = count;
+      checkKept(kept, kvHeads, layer.lengths);
+      compactStore(layer, kept, shape);
+    },
+
+    move(index, turn) {
+      const layer = at(index);
+      for (const [kvHead, length] of layer.lengths.entries()) {
+        for (let token = 0; token < length; token++) {
+          const entry = entryAt(layer, kvHeads, kvHead, token);
+          const key = layer.keys.subarray(entry * headDim, (entry + 1) * headDim);
+          const position = layer.positions[entry] ?? 0;
+          layer.positions[entry] = turn(key, { kvHead, index: token, position });
+        }
       }
-      resize(layer, count, shape);
     },
 
     rollback(mark) {
       const held = live();
       checkMark(mark, held, "roll back");
-      held.forEach((layer, index) => layer.length = mark.lengths[index] ?? layer.length);
+      held.forEach((layer, index) => layer.lengths = lengthsAt(layer, mark.lengths[index]));
     },
 
-    mark: () => ({ lengths: live().map((layer) => layer.length) }),
+    mark: () => ({ lengths: live().map(longest) }),
 
     fork(mark) {
       const held = live();
       if (mark) checkMark(mark, held, "fork");
-      const copies = held.map(({ keys, values, positions, ...layer }, index) => {
-        const length = mark?.lengths[index] ?? layer.length;
-        const copy = createLayer(length, shape);
-        copy.length = length;
-        copy.keys.set(keys.subarray(0, length * row));
-        copy.values.set(values.subarray(0, length * row));
-        copy.positions.set(positions.subarray(0, length * kvHeads));
-        return copy;
-      });
+      const copies = held.map((layer, index) =>
+        copyStore(layer, lengthsAt(layer, mark?.lengths[index]), shape)
+      );
       return hostCache(shape, copies);
     },
 
     [Symbol.dispose]() {
       if (disposed) return;
-      for (const layer of store) {
-        layer.length = layer.capacity = 0;
-        release(layer.keys.buffer);
-        release(layer.values.buffer);
-        release(layer.positions.buffer);
-      }
+      store.forEach(releaseStore);
       disposed = true;
     },
   };
 }
 
-function createLayer(capacity: number, { kvHeads, headDim }: CacheShape): Layer {
-  const floats = capacity * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
-  return {
-    length: 0,
-    capacity,
-    keys: new Float32Array(allocate(floats)),
-    values: new Float32Array(allocate(floats)),
-    positions: new Int32Array(allocate(capacity * kvHeads * Int32Array.BYTES_PER_ELEMENT)),
-  };
-}
-
-function resize(layer: Layer, capacity: number, { kvHeads, headDim }: CacheShape): void {
-  const floats = capacity * kvHeads * headDim * Float32Array.BYTES_PER_ELEMENT;
-  layer.keys = new Float32Array(resized(layer.keys.buffer, floats));
-  layer.values = new Float32Array(resized(layer.values.buffer, floats));
-  layer.positions = new Int32Array(
-    resized(layer.positions.buffer, capacity * kvHeads * Int32Array.BYTES_PER_ELEMENT),
-  );
-  layer.capacity = capacity;
+/** What each head held when the longest held so many tokens: appending adds to all alike. */
+function lengthsAt(layer: LayerStore, most = longest(layer)): number[] {
+  const dropped = longest(layer) - most;
+  return layer.lengths.map((length) => length - dropped);
 }
 
 /** Refuses a mark of another cache, or of entries that are not held any more. */
-function checkMark({ lengths }: CacheMark, held: readonly Layer[], action: string): void {
+function checkMark({ lengths }: CacheMark, held: readonly LayerStore[], action: string): void {
   if (lengths.length !== held.length) {
     throw new RangeError(
       `Cannot ${action} the KV cache: the mark has ${lengths.length} layers, it must have ${held.length}`,
     );
   }
   for (const [index, length] of lengths.entries()) {
-    const now = held[index]?.length ?? 0;
-    if (!Number.isInteger(length) || length < 0 || length > now) {
+    const layer = held[index];
+    const now = layer ? longest(layer) : 0;
+    const least = layer ? now - Math.min(...layer.lengths) : 0;
+    if (!Number.isInteger(length) || length < least || length > now) {
       throw new RangeError(
         `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
           "take a new mark after a compaction",
@@ -238,20 +228,19 @@ function checkMark({ lengths }: CacheMark, held: readonly Layer[], action: strin
   }
 }
 
-/** Checks indices before anything is changed; returns how many each head keeps. */
-function checkKept(kept: readonly Int32Array[], kvHeads: number, length: number): number {
-  const count = kept[0]?.length;
-  if (kept.length !== kvHeads || count === undefined) {
+/** Checks indices before anything is changed. */
+function checkKept(
+  kept: readonly Int32Array[],
+  kvHeads: number,
+  lengths: readonly number[],
+): void {
+  if (kept.length !== kvHeads) {
     throw new RangeError(
       `Cannot compact the KV cache: there must be indices for ${kvHeads} KV heads, got ${kept.length}`,
     );
   }
   for (const [head, indices] of kept.entries()) {
-    if (indices.length !== count) {
-      throw new RangeError(
-        `Cannot compact the KV cache: KV head ${head} keeps ${indices.length} tokens, head 0 keeps ${count}`,
-      );
-    }
+    const length = lengths[head] ?? 0;
     let last = -1;
     for (const index of indices) {
       if (index <= last || index >= length) {
@@ -263,7 +252,6 @@ function checkKept(kept: readonly Int32Array[], kvHeads: number, length: number)
       last = index;
     }
   }
-  return count;
 }
 
 function requireInteger(name: string, value: number, least: number): void {
@@ -276,7 +264,7 @@ function requireInteger(name: string, value: number, least: number): void {
 
 /** Where {@linkcode fillHostCache} wants the entries of a layer. */
 export interface LayerSpace {
-  /** `[length, kvHeads, headDim]`. */
+  /** `[length, kvHeads, headDim]`, or `[entries, headDim]` of one head after the other. */
   readonly keys: Float32Array;
   /** Like the keys. */
   readonly values: Float32Array;
@@ -285,24 +273,35 @@ export interface LayerSpace {
 /**
  * Makes a cache of entries that come from elsewhere, such as a file, without a second copy of them.
  *
- * @param lengths Tokens per KV head, one number per layer.
- * @param fill Writes the keys and values of a layer and returns its positions, `[kvHeads, length]`.
+ * @param lengths Tokens of each KV head, `[layer][KV head]`.
+ * @param fill Writes the keys and values of a layer and returns its positions, `[kvHeads, length]`, or
+ * those of one head after the other.
  */
 export function fillHostCache(
   shape: CacheShape,
-  lengths: readonly number[],
+  lengths: readonly (readonly number[])[],
   fill: (layer: number, space: LayerSpace) => Int32Array,
 ): KvCache {
-  const { kvHeads } = shape;
-  const store = lengths.map((length) => createLayer(length, shape));
+  const { kvHeads, headDim } = shape;
+  const store = lengths.map((heads) => {
+    const [first = 0] = heads;
+    return heads.every((length) => length === first)
+      ? createStore(first, shape)
+      : segmented(heads, shape);
+  });
   const cache = hostCache(shape, store);
   try {
     for (const [index, layer] of store.entries()) {
-      const length = layer.length = layer.capacity;
-      const positions = fill(index, layer);
-      for (let head = 0; head < kvHeads; head++) {
+      layer.lengths = [...lengths[index] ?? []];
+      const numbers = headDim * layer.lengths.reduce((sum, length) => sum + length, 0);
+      const positions = fill(index, {
+        keys: layer.keys.subarray(0, numbers),
+        values: layer.values.subarray(0, numbers),
+      });
+      let from = 0;
+      for (const [head, length] of layer.lengths.entries()) {
         for (let token = 0; token < length; token++) {
-          layer.positions[token * kvHeads + head] = positions[head * length + token] ?? 0;
+          layer.positions[entryAt(layer, kvHeads, head, token)] = positions[from++] ?? 0;
         }
       }
     }

@@ -5,6 +5,9 @@ import { greedyToken } from "../sampling/greedy.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
 import { readPrompt } from "./read.ts";
+import type { Received } from "./received.ts";
+import { tokensRead } from "./rerotate.ts";
+import { policiesOf } from "./rounds.ts";
 
 /** Where an answer that is being written stands. */
 export interface Writing {
@@ -27,18 +30,22 @@ export interface DueEviction {
 
 /** The eviction that a policy wants now, after a token was written; `undefined` where it wants none. */
 export async function evictionDue(
-  { engine: { config }, sequence: { cache, position }, policy, budget, tail }: Writing,
+  { engine: { config }, sequence, policy, budget, tail }: Writing,
 ): Promise<DueEviction | undefined> {
   const phase = policy.phases?.decoding;
   if (!phase || tail === 0 || tail % phase.every !== 0) return undefined;
+  const { cache } = sequence;
   const wanted = phase.target ?? budget;
   const { layers, kvHeads, headDim } = config;
   const shape = { layers, kvHeads, headDim };
-  const keep = await keepPerLayer(policy, { length: position, budget: wanted, shape });
+  const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
   if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
   return {
     budget: wanted,
-    reread: Math.min(tail, queriesWanted(policy.evidence)),
+    reread: Math.min(
+      tail,
+      Math.max(...policiesOf(policy).map(({ evidence }) => queriesWanted(evidence))),
+    ),
   };
 }
 
@@ -72,6 +79,8 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   /** Most tokens of the answer. */
   readonly steps: number;
   readonly chunk: number;
+  /** What held tokens received before, where the policy accumulates attention. */
+  readonly earlier?: Received;
   readonly now: () => number;
   readonly signal?: AbortSignal;
 }
@@ -84,7 +93,7 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
   const { engine, sequence, steps, signal } = request;
   const answer: number[] = [];
   const held = [...request.ids];
-  let { logits, tail } = request;
+  let { logits, tail, earlier } = request;
   while (answer.length < steps) {
     const id = greedyToken(logits);
     answer.push(id);
@@ -99,8 +108,15 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
     sequence.cache.rollback({ lengths: lengths.map((length) => length - due.reread) });
     sequence.position -= due.reread;
     const ids = held.slice(held.length - due.reread);
-    const reading = await readPrompt({ ...request, ids, budget: due.budget, scores: false });
+    const reading = await readPrompt({
+      ...request,
+      ids,
+      budget: due.budget,
+      scores: false,
+      ...(earlier ? { earlier } : {}),
+    });
     if (ids.length > 0) ({ logits } = reading);
+    earlier = reading.received;
     tail = 0;
   }
   return answer;

@@ -8,15 +8,18 @@ import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "../rotary.ts";
 import { adapterShape } from "../soft_adapters.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
+import type { Turned } from "./rerotate.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence {
   /** Keys and values so far. */
   readonly cache: KvCache;
-  /** True position of the next token: eviction never changes it. */
+  /** Position of the next token: eviction leaves it as it is, turning keys to others sets it back. */
   position: number;
   /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
   planned: number;
+  /** Where the text's tokens are, since keys were turned to other positions. */
+  turned?: Turned | undefined;
 }
 
 /** Tokens, or rows of embeddings, that one step reads. */
@@ -51,6 +54,13 @@ export interface Engine {
    * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
    */
   similarity(keys: Float32Array, kvHead: number, tokens: Int32Array): Promise<Float32Array>;
+  /**
+   * How far values of a layer can move its output, `[heads, tokens]`.
+   *
+   * @param values `[tokens, kvHeads · headDim]`, or `[tokens, headDim]` of one KV head.
+   * @param kvHead That head. @default {all of them}
+   */
+  outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
   /**
@@ -94,6 +104,7 @@ export function createEngine(
       past: Array.from({ length: config.layers }, (_, layer) => ({
         keys: cache.keys(layer),
         values: cache.values(layer),
+        segments: cache.segments(layer),
       })),
     });
   };
@@ -103,6 +114,13 @@ export function createEngine(
     async similarity(keys, kvHead, tokens) {
       const { run } = await kernels.similarity();
       return await run(keys, kvHead, tokens);
+    },
+    async outputNorms(values, layer, kvHead) {
+      const { run } = await kernels.outputNorms();
+      const output = kernels.outputByHead(layer);
+      if (kvHead === undefined) return await run(values, output);
+      const size = output.length / config.kvHeads;
+      return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
     },
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);

@@ -15,6 +15,8 @@ import { greedyAnswer } from "./greedy_answer.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observation, Observed, Prefilled } from "./prefill.ts";
 import type { PromptStatistics } from "./query_statistics.ts";
+import { type Received, withEarlier } from "./received.ts";
+import { leadingRows } from "./received_rows.ts";
 
 /** What was gathered for a policy, per layer. */
 export interface Gathered {
@@ -86,6 +88,8 @@ export interface EvidenceRequest {
   readonly statistics?: Pick<PromptStatistics, "skipping">;
   /** Tokens that each layer keeps: a draft is evicted to them. */
   readonly keep: readonly number[];
+  /** What held tokens received before, where attention is accumulated. */
+  readonly earlier?: Received;
   readonly signal?: AbortSignal;
 }
 
@@ -102,8 +106,12 @@ export async function gatherEvidence(
   switch (evidence.kind) {
     case "none":
       return {};
-    case "accumulated":
-      return { attention: observedLast(Infinity, prefilled).received };
+    case "accumulated": {
+      const { received, queries } = observedLast(Infinity, prefilled);
+      const { heads, kvHeads } = engine.config;
+      const since = { cache: sequence.cache, read: queries, group: heads / kvHeads };
+      return { attention: withEarlier(received, request.earlier, since) };
+    }
     case "window": {
       const { received, queries } = observedLast(evidence.size, prefilled);
       return { attention: received.map((sums) => scaled(sums, 1 / queries)) };
@@ -208,14 +216,9 @@ export function meanOverPrompt(
   queries: number,
 ): Float32Array[] {
   return received.map((sums, layer) => {
-    const length = cache.length(layer);
-    const columns = length + queries;
-    const heads = sums.length / columns;
-    const mean = new Float32Array(heads * length);
-    for (let head = 0; head < heads; head++) {
-      mean.set(sums.subarray(head * columns, head * columns + length), head * length);
-    }
-    return scaled(mean, 1 / queries);
+    const lengths = cache.lengths(layer);
+    const columns = lengths.reduce((sum, length) => sum + length + queries, 0);
+    return scaled(leadingRows(sums, sums.length / columns, lengths, queries), 1 / queries);
   });
 }
 

@@ -3,6 +3,77 @@ import type { KvCache } from "../cache/kv_cache.ts";
 import { EvidenceError, PolicyError } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import type { Gathered } from "./evidence.ts";
+import { rowsOfHead } from "./received_rows.ts";
+
+/** What an {@linkcode Engine} computes on behalf of policies. */
+type LayerArithmetic = Pick<Engine, "config" | "similarity" | "outputNorms">;
+
+/**
+ * Shows a layer of a cache to a policy: where the KV heads hold different numbers of tokens, each as a
+ * layer of its own.
+ */
+export function layerViews(
+  cache: KvCache,
+  engine: LayerArithmetic,
+  layer: number,
+  gathered: Gathered,
+): readonly LayerView[] {
+  if (!cache.segments(layer)) return [layerView(cache, engine, layer, gathered)];
+  return cache.lengths(layer).map((_, head) => headView(cache, engine, layer, head, gathered));
+}
+
+/** One KV head as a layer: what its query heads paid is its attention. */
+function headView(
+  cache: KvCache,
+  { config: { heads, layers }, outputNorms }: LayerArithmetic,
+  layer: number,
+  head: number,
+  { attention, expected }: Gathered,
+): LayerView {
+  const { headDim, kvHeads } = cache;
+  const group = heads / kvHeads;
+  const { keys, values, positions } = cache.head(layer, head);
+  const { length } = positions;
+  const ofHead = (): Float32Array =>
+    rowsOfHead(attentionOf(attention, layer), group, cache.lengths(layer), head);
+  const refuse = (what: string): Promise<never> =>
+    Promise.reject(
+      new PolicyError(
+        `Cannot give ${what} of layer ${layer}: its KV heads hold different numbers of tokens, of ` +
+          "which only keys, values, positions and attention can be given",
+      ),
+    );
+  return Object.freeze<LayerView>({
+    ...{ layer, layers, headDim, length, positions },
+    heads: group,
+    kvHeads: 1,
+    keys: () => settle(() => keys.slice()),
+    values: () => settle(() => values.slice()),
+    attention: () => settle(() => ofHead().slice()),
+    groupAttention: () => settle(() => groupMean(ofHead(), group, 1, length)),
+    expectedLogits: () =>
+      expected ? refuse("expected logits") : settle(() => expectationOf(expected, layer)),
+    similarity: () => refuse("similarities"),
+    outputNorms: () => outputNorms(values, layer, head),
+  });
+}
+
+function attentionOf(attention: Gathered["attention"], layer: number): Float32Array {
+  const ofLayer = attention?.[layer];
+  if (ofLayer) return ofLayer;
+  throw new EvidenceError(
+    "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
+      "'soft', 'accumulated' or 'given'",
+  );
+}
+
+function expectationOf(expected: Gathered["expected"], layer: number): ExpectedLogits {
+  const ofLayer = expected?.[layer];
+  if (ofLayer) return { mean: ofLayer.mean.slice(), variance: ofLayer.variance.slice() };
+  throw new EvidenceError(
+    "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
+  );
+}
 
 /**
  * Shows a layer of a cache to a policy. The view is frozen and every array is a copy: a policy cannot
@@ -10,28 +81,14 @@ import type { Gathered } from "./evidence.ts";
  */
 export function layerView(
   cache: KvCache,
-  engine: Pick<Engine, "config" | "similarity">,
+  engine: LayerArithmetic,
   layer: number,
   { attention, expected }: Gathered,
 ): LayerView {
   const { heads, layers } = engine.config;
   const { kvHeads, headDim } = cache;
   const length = cache.length(layer);
-  const gathered = (): Float32Array => {
-    const ofLayer = attention?.[layer];
-    if (ofLayer) return ofLayer;
-    throw new EvidenceError(
-      "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
-        "'soft', 'accumulated' or 'given'",
-    );
-  };
-  const expectation = (): ExpectedLogits => {
-    const ofLayer = expected?.[layer];
-    if (ofLayer) return { mean: ofLayer.mean.slice(), variance: ofLayer.variance.slice() };
-    throw new EvidenceError(
-      "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
-    );
-  };
+  const gathered = () => attentionOf(attention, layer);
   return Object.freeze<LayerView>({
     layer,
     layers,
@@ -44,7 +101,8 @@ export function layerView(
     values: () => settle(() => cache.values(layer).slice()),
     attention: () => settle(() => gathered().slice()),
     groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
-    expectedLogits: () => settle(expectation),
+    expectedLogits: () => settle(() => expectationOf(expected, layer)),
+    outputNorms: () => engine.outputNorms(cache.values(layer), layer),
     async similarity(kvHead, tokens) {
       checkTokens(kvHead, kvHeads, "KV head");
       for (const token of tokens) checkTokens(token, length, "token");

@@ -3,11 +3,11 @@ import {
   type FollowingQueries,
 } from "../../kernels/query_attention.ts";
 import type { Evidence } from "../../policies/policy.ts";
-import { evictLayer } from "../evict/evict_layer.ts";
+import { evictViews } from "../evict/evict_layer.ts";
 import { greedyToken } from "../sampling/greedy.ts";
 import type { Sequence } from "./engine.ts";
 import { type EvidenceRequest, gatherEvidence } from "./evidence.ts";
-import { layerView } from "./layer_view.ts";
+import { layerViews } from "./layer_view.ts";
 import { pause } from "./pause.ts";
 
 /** Evidence of pseudo queries. */
@@ -50,8 +50,8 @@ async function draftQueries(
   const gathered = await gatherEvidence(draft.evidence, request);
   using fork = cache.fork();
   for (const [layer, count] of keep.entries()) {
-    const view = layerView(cache, engine, layer, gathered);
-    fork.compact(layer, await evictLayer(draft, view, count));
+    const views = layerViews(cache, engine, layer, gathered);
+    fork.compact(layer, await evictViews(draft, views, count));
   }
   const drafted: Sequence = { cache: fork, position, planned };
   const queries: Float32Array[][] = keep.map(() => []);

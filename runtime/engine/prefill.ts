@@ -1,6 +1,7 @@
 import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "./query_statistics.ts";
+import { addRows, emptyRows } from "./received_rows.ts";
 
 /**
  * Which prompt tokens are asked how much attention they pay: for each entry that many of the last
@@ -14,7 +15,10 @@ export interface Observed {
   readonly last: number;
   /** Number of observed queries: fewer than asked for where the prompt is shorter. */
   readonly queries: number;
-  /** What each cached token received, summed over these queries, `[heads × length]` per layer. */
+  /**
+   * What each cached token received, summed over these queries, `[heads × length]` per layer, each row
+   * as long as its head where the heads hold different numbers of tokens.
+   */
   readonly received: readonly Float32Array[];
 }
 
@@ -51,15 +55,17 @@ export async function prefill(
   { chunk, observe, onQueries, signal, onProgress }: PrefillOptions,
 ): Promise<Prefilled> {
   const { cache } = sequence;
-  const { heads, layers } = engine.config;
+  const { heads, kvHeads, layers } = engine.config;
+  const group = heads / kvHeads;
+  const lengths = Array.from(
+    { length: layers },
+    (_, layer) => cache.lengths(layer).map((length) => length + ids.length),
+  );
   const observed = (observe === "none" ? [] : observe).map((last) => ({
     last,
     queries: Math.min(last, ids.length),
     from: Math.max(0, ids.length - last),
-    received: Array.from(
-      { length: layers },
-      (_, layer) => new Float32Array(heads * (cache.length(layer) + ids.length)),
-    ),
+    received: lengths.map((ofLayer) => emptyRows(group, ofLayer)),
   }));
   sequence.planned = Math.max(sequence.planned, sequence.position + ids.length);
   cache.reserve(ids.length);
@@ -83,24 +89,14 @@ export async function prefill(
     });
     await onQueries?.(step.queries, { position, planned });
     for (const { received } of begun) {
-      step.received.forEach((sums, layer) => addColumns(received[layer], sums, heads));
+      for (const [layer, total] of received.entries()) {
+        const rows = step.received[layer] ?? new Float32Array(0);
+        addRows(total, rows, { group, lengths: lengths[layer] ?? [], added: cache.lengths(layer) });
+      }
     }
     logits = new Float32Array(step.logits);
     start = end;
     onProgress?.(start, ids.length);
   }
   return { logits, observed: observed.map(({ from: _, ...rest }) => rest) };
-}
-
-/** Adds `[heads, columns]` to the first columns of `[heads, length]`. */
-function addColumns(total: Float32Array | undefined, sums: Float32Array, heads: number): void {
-  if (!total) return;
-  const columns = sums.length / heads;
-  const length = total.length / heads;
-  for (let head = 0; head < heads; head++) {
-    for (let column = 0; column < columns; column++) {
-      const index = head * length + column;
-      total[index] = (total[index] ?? 0) + (sums[head * columns + column] ?? 0);
-    }
-  }
 }

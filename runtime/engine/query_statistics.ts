@@ -79,13 +79,11 @@ export async function gatherQueryStatistics(
     mean: new Float64Array(heads * headDim),
     products: new Float64Array(heads * headDim * headDim),
   }));
-  let seen = 0;
   return {
     async add(queries, { position, planned }) {
       const width = heads * headDim;
       const tokens = (queries[0]?.length ?? 0) / width;
-      const left = Math.min(tokens, Math.max(0, skip - seen));
-      seen += tokens;
+      const left = Math.min(tokens, Math.max(0, skip - position));
       if (left === tokens) return;
       const count = tokens - left;
       const rotary = rotaryRows(rotaryFrequencies(config, planned), position + left, count);

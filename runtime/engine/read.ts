@@ -1,12 +1,21 @@
-import type { Evidence, ModelFacts, Policy, SoftTokens } from "../../policies/policy.ts";
+import type {
+  Evidence,
+  LayerView,
+  ModelFacts,
+  Policy,
+  ScorerPolicy,
+  SoftTokens,
+} from "../../policies/policy.ts";
 import type { Budget } from "../budget.ts";
-import { evictLayer, scoreLayer } from "../evict/evict_layer.ts";
-import { keepPerLayer } from "../evict/keep_per_layer.ts";
+import { scoreLayer } from "../evict/evict_layer.ts";
 import type { Engine, Sequence } from "./engine.ts";
-import { type Gathered, gatherEvidence, observationFor, softTokensFor } from "./evidence.ts";
-import { layerView } from "./layer_view.ts";
+import { type Gathered, gatherEvidence, softTokensFor } from "./evidence.ts";
+import { layerViews } from "./layer_view.ts";
 import { prefill } from "./prefill.ts";
 import { gatherPromptStatistics } from "./query_statistics.ts";
+import { type Received, receivedByKept } from "./received.ts";
+import { checkTurnable, rerotate, tokensRead } from "./rerotate.ts";
+import { evictRounds, observationForAll, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {
@@ -20,6 +29,8 @@ export interface ReadRequest {
   /** Whether the policy's scores are wanted. */
   readonly scores: boolean;
   readonly now: () => number;
+  /** What held tokens received before: added where attention is accumulated. */
+  readonly earlier?: Received;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
@@ -49,7 +60,7 @@ export interface Reading {
    * first prompt these are its positions.
    */
   readonly kept: readonly (readonly Int32Array[])[];
-  /** Scores `[kvHeads × held]` per layer; empty unless wanted, or where the policy has none. */
+  /** Scores `[kvHeads × held]` per layer, those of one KV head behind those of the one before; empty unless wanted, or where the policy has none. */
   readonly scores: readonly Float32Array[];
   /** Allocated bytes of the cache. */
   readonly bytes: { readonly before: number; readonly after: number };
@@ -57,6 +68,8 @@ export interface Reading {
   readonly times: ReadTimes;
   /** The soft tokens that judged, if any did. */
   readonly softTokens?: SoftTokens;
+  /** What the kept tokens have received, for a policy that goes on to accumulate it. */
+  readonly received?: Received;
 }
 
 /**
@@ -67,34 +80,44 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, policy, now } = request;
   const { cache } = sequence;
   const { layers, kvHeads, headDim } = engine.config;
-  const share = await keepPerLayer(policy, {
-    length: sequence.position + ids.length,
+  if (policy.positions) checkTurnable(engine.config, `evict with policy '${policy.name}'`);
+  const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
+  const rounds = await roundsOf(policy, {
+    length: tokensRead(sequence) + ids.length,
     budget: request.budget,
     shape: { layers, kvHeads, headDim },
-  });
-  const held = share.map((_, layer) => cache.length(layer) + ids.length);
-  const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
+  }, held);
+  const keep = rounds.at(-1)?.keep ?? held;
   // Where everything is kept, nothing is scored, and nothing need be gathered.
   const evicts = request.scores || keep.some((count, layer) => count < (held[layer] ?? 0));
-  const soft = evicts
-    ? await softTokensFor(policy.evidence, request.facts, engine.config)
-    : undefined;
-  const evidence: Evidence = soft ? { kind: "soft", tokens: () => soft } : policy.evidence;
+  const softs: SoftTokens[] = [];
+  const wanted: Evidence[] = [];
+  for (const { policy: { evidence } } of evicts ? rounds : []) {
+    const soft = await softTokensFor(evidence, request.facts, engine.config);
+    if (soft) softs.push(soft);
+    wanted.push(soft ? { kind: "soft", tokens: () => soft } : evidence);
+  }
   const start = now();
-  await using statistics = await gatherPromptStatistics(evicts ? [evidence] : [], engine);
+  await using statistics = await gatherPromptStatistics(wanted, engine);
   const prefilled = await prefill(engine, sequence, ids, {
     ...request,
     ...statistics,
-    observe: evicts ? observationFor(evidence) : "none",
+    observe: observationForAll(wanted.map((evidence) => ({ evidence }))),
   });
   const read = now();
   const before = cache.bytes;
-  const found = evicts
-    ? await gatherEvidence(evidence, { ...request, prefilled, statistics, keep })
-    : {};
+  const found: Gathered[] = [];
+  for (const [index, evidence] of wanted.entries()) {
+    const { keep = held } = rounds[index] ?? {};
+    found.push(await gatherEvidence(evidence, { ...request, prefilled, statistics, keep }));
+  }
   const gathered = now();
-  const { kept, scores, compaction } = await evict(request, keep, found);
+  const lengths = held.map((_, layer) => cache.lengths(layer));
+  const { kept, scores, compaction } = await evict(request, rounds, found);
   const end = now();
+  const softTokens = softs.find(({ trained }) => !trained) ?? softs[0];
+  const attention = found.at(-1)?.attention;
+  const goesOn = policy.evidence.kind === "accumulated" && policy.phases?.decoding !== undefined;
   return {
     logits: prefilled.logits,
     tokens: ids.length,
@@ -107,7 +130,10 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
       selection: end - gathered - compaction,
       compaction,
     },
-    ...(soft ? { softTokens: soft } : {}),
+    ...(softTokens ? { softTokens } : {}),
+    ...(goesOn && attention
+      ? { received: receivedByKept(attention, lengths, kept, engine.config.heads / kvHeads) }
+      : {}),
   };
 }
 
@@ -118,23 +144,38 @@ interface Evicted {
 }
 
 async function evict(
-  { engine, sequence: { cache }, policy, scores: wanted, now, beforeCompaction }: ReadRequest,
-  keep: readonly number[],
-  gathered: Gathered,
+  { engine, sequence, policy, scores: wanted, now, beforeCompaction }: ReadRequest,
+  rounds: readonly Round[],
+  gathered: readonly Gathered[],
 ): Promise<Evicted> {
+  const { cache } = sequence;
   const kept: Int32Array[][] = [];
   const scores: Float32Array[] = [];
   // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
-  for (const [layer, count] of keep.entries()) {
-    const view = layerView(cache, engine, layer, gathered);
-    if (wanted && "score" in policy) scores.push(await scoreLayer(policy, view));
-    kept.push([...await evictLayer(policy, view, count)]);
+  for (let layer = 0; layer < cache.layers; layer++) {
+    const views = (round: number) => layerViews(cache, engine, layer, gathered[round] ?? {});
+    if (wanted && "score" in policy) {
+      scores.push(await scoreViews(policy, views(rounds.length - 1)));
+    }
+    kept.push([...await evictRounds(rounds, layer, views)]);
   }
   const start = now();
   const dropping = kept.flatMap((heads, layer) =>
-    (heads[0]?.length ?? 0) < cache.length(layer) ? [{ layer, heads }] : []
+    cache.lengths(layer).some((length, head) => (heads[head]?.length ?? 0) < length)
+      ? [{ layer, heads }]
+      : []
   );
   if (dropping.length > 0) beforeCompaction?.();
   for (const { layer, heads } of dropping) cache.compact(layer, heads);
+  if (policy.positions && dropping.length > 0) rerotate(sequence, engine.config);
   return { kept, scores, compaction: now() - start };
+}
+
+async function scoreViews(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+): Promise<Float32Array> {
+  const scores: number[] = [];
+  for (const view of views) scores.push(...await scoreLayer(policy, view));
+  return Float32Array.from(scores);
 }

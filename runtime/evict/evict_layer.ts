@@ -5,7 +5,7 @@ import {
   type ScorerPolicy,
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../errors.ts";
-import { checkedScores, lift } from "./lift.ts";
+import { checkedScores, lift, selectFrom } from "./lift.ts";
 
 /** Most characters of what a policy threw. */
 const LONGEST_REASON = 1000;
@@ -47,12 +47,37 @@ export async function evictLayer(
     return Array.from({ length: kvHeads }, () => all.slice());
   }
   const kept = await asked(policy, layer, () => lift(policy).select(layer, keep));
-  const problem = findProblem(kept, layer, keep);
+  const ragged = "score" in policy && policy.allocateHeads !== undefined;
+  const problem = findProblem(kept, layer, ragged ? undefined : keep);
   if (problem !== undefined) {
     throw new PolicyError(
       `Policy '${policy.name}' broke its contract in layer ${layer.layer}: ${problem}`,
     );
   }
+  return kept;
+}
+
+/**
+ * As {@linkcode evictLayer}, of a layer whose KV heads may be shown one by one.
+ *
+ * @param views One view, or one for each KV head.
+ * @param keep Tokens to keep per KV head, on average.
+ */
+export async function evictViews(
+  policy: Policy,
+  views: readonly LayerView[],
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const [first, ...others] = views;
+  if (!first) throw new RangeError("Cannot evict from a layer without heads");
+  if (others.length === 0) return await evictLayer(policy, first, keep);
+  const held = views.reduce((sum, { length }) => sum + length, 0);
+  if (policy.evicts === false || held <= keep * views.length) {
+    return views.map(({ length }) => Int32Array.from({ length }, (_, index) => index));
+  }
+  if ("score" in policy) return await asked(policy, first, () => selectFrom(policy, views, keep));
+  const kept: Int32Array[] = [];
+  for (const view of views) kept.push(...await evictLayer(policy, view, keep));
   return kept;
 }
 
@@ -100,16 +125,17 @@ function reasonOf(cause: unknown): string {
 function findProblem(
   kept: readonly Int32Array[],
   { kvHeads, length }: LayerView,
-  keep: number,
+  keep: number | undefined,
 ): string | undefined {
   if (!Array.isArray(kept) || kept.length !== kvHeads) {
     const got = Array.isArray(kept) ? kept.length : typeof kept;
     return `'select' must give one array for each of ${kvHeads} KV heads, got ${got}`;
   }
   for (const [head, indices] of kept.entries()) {
-    if (!(indices instanceof Int32Array) || indices.length !== keep) {
+    const count = keep ?? indices.length;
+    if (!(indices instanceof Int32Array) || indices.length !== count) {
       const got = indices instanceof Int32Array ? `${indices.length} indices` : typeof indices;
-      return `KV head ${head} must keep an Int32Array of ${keep} indices, got ${got}`;
+      return `KV head ${head} must keep an Int32Array of ${count} indices, got ${got}`;
     }
     for (const [entry, index] of indices.entries()) {
       if (index < 0 || index >= length) {

@@ -33,7 +33,7 @@ import { topK } from "./top_k.ts";
  */
 export function lift(policy: Policy): EvictionPolicy {
   if ("select" in policy) return policy;
-  const { name, paper, evidence, options, allocate, phases, evicts } = policy;
+  const { name, paper, evidence, options, allocate, phases, positions, first, evicts } = policy;
   return {
     name,
     evidence,
@@ -41,17 +41,84 @@ export function lift(policy: Policy): EvictionPolicy {
     ...(options === undefined ? {} : { options }),
     ...(allocate === undefined ? {} : { allocate }),
     ...(phases === undefined ? {} : { phases }),
+    ...(positions === undefined ? {} : { positions }),
+    ...(first === undefined ? {} : { first }),
     ...(evicts === undefined ? {} : { evicts }),
-    async select(layer, keep) {
-      const { sinks, recent } = await protectedTokens(policy, layer, keep);
-      const scores = await checkedScores(policy, layer);
-      const { kvHeads, length } = layer;
-      return Array.from({ length: kvHeads }, (_, head) => {
-        const ofHead = scores.subarray(head * length, (head + 1) * length);
-        return selectTokens(ofHead, keep, sinks, recent);
-      });
-    },
+    select: (layer, keep) => selectFrom(policy, [layer], keep),
   };
+}
+
+/** One KV head, scored. */
+interface ScoredHead extends Required<Protection> {
+  readonly scores: Float32Array;
+  /** Scores of the second stage, where the policy has one. */
+  readonly rescored: Float32Array | undefined;
+}
+
+/**
+ * Kept indices of all KV heads, from views that show them all at once or one by one.
+ *
+ * @throws {PolicyError} If the policy breaks its contract.
+ * @throws {BudgetError} If there are more protected tokens than tokens to keep.
+ */
+export async function selectFrom(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const heads: ScoredHead[] = [];
+  for (const view of views) {
+    const { kvHeads, length } = view;
+    const protection = await protectedTokens(policy, view, Math.min(keep, length));
+    const scores = await checkedScores(policy, view);
+    const rescored = await checkedRescores(policy, view, scores);
+    for (let head = 0; head < kvHeads; head++) {
+      const [from, to] = [head * length, (head + 1) * length];
+      heads.push({
+        ...protection,
+        scores: scores.subarray(from, to),
+        rescored: rescored?.subarray(from, to),
+      });
+    }
+  }
+  const counts = await countsOf(policy, heads, keep, views[0]?.layer ?? 0);
+  const { first = 1 } = policy.secondStage ?? {};
+  return heads.map(({ scores, rescored, sinks, recent }, head) => {
+    const count = counts[head] ?? 0;
+    if (!rescored) return selectTokens(scores, count, sinks, recent);
+    const sure = Math.max(sinks + recent, Math.floor(first * count));
+    return joinBest(selectTokens(scores, sure, sinks, recent), rescored, count);
+  });
+}
+
+/** How many tokens each head keeps. */
+async function countsOf(
+  { name, allocateHeads }: ScorerPolicy,
+  heads: readonly ScoredHead[],
+  keep: number,
+  layer: number,
+): Promise<readonly number[]> {
+  if (!allocateHeads) return heads.map(({ scores: { length } }) => Math.min(keep, length));
+  const marked = heads.map(({ scores, sinks, recent }) => {
+    const certain = scores.slice();
+    certain.fill(Infinity, 0, sinks);
+    certain.fill(Infinity, scores.length - recent);
+    return certain;
+  });
+  const counts = await allocateHeads({ scores: marked, keep });
+  const held = marked.reduce((sum, { length }) => sum + length, 0);
+  const wanted = Math.min(held, keep * heads.length);
+  const fits = Array.isArray(counts) && counts.length === heads.length &&
+    counts.every((count, head) => {
+      const { scores: { length } = [], sinks = 0, recent = 0 } = heads[head] ?? {};
+      return Number.isInteger(count) && count >= Math.max(1, sinks + recent) && count <= length;
+    });
+  if (fits && counts.reduce((sum, count) => sum + count, 0) === wanted) return counts;
+  throw new PolicyError(
+    `Policy '${name}' broke its contract in layer ${layer}: 'allocateHeads' must give ` +
+      `${heads.length} integers from 1, or what it protects, to what a head holds, ${wanted} in ` +
+      `all, got ${JSON.stringify(counts)}`,
+  );
 }
 
 /** The first `sinks`, the last `recent` and the best between them, ascending. */
@@ -68,6 +135,17 @@ function selectTokens(
   for (let i = 0; i < best.length; i++) kept[sinks + i] = sinks + (best[i] ?? 0);
   for (let i = 1; i <= recent; i++) kept[keep - i] = length - i;
   return kept;
+}
+
+/** Some tokens and the best of the others, `count` in all, ascending. */
+function joinBest(chosen: Int32Array, scores: Float32Array, count: number): Int32Array {
+  const known = new Set(chosen);
+  const others = Int32Array.from(scores.keys()).filter((token) => !known.has(token));
+  const best = topK(
+    Float32Array.from(others, (token) => scores[token] ?? 0),
+    count - chosen.length,
+  );
+  return Int32Array.from([...chosen, ...best.map((place) => others[place] ?? 0)]).sort();
 }
 
 async function protectedTokens(
@@ -109,17 +187,40 @@ async function protectedTokens(
  */
 export async function checkedScores(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
   const scores = await policy.score(layer);
-  checkScores(scores, policy, layer);
+  checkScores(scores, policy, layer, "score");
   return scores;
 }
 
-function checkScores(scores: unknown, { name }: ScorerPolicy, layer: LayerView): void {
+async function checkedRescores(
+  policy: ScorerPolicy,
+  layer: LayerView,
+  scores: Float32Array,
+): Promise<Float32Array | undefined> {
+  if (!policy.secondStage) return undefined;
+  const { first } = policy.secondStage;
+  if (!(first >= 0 && first <= 1)) {
+    throw new PolicyError(
+      `Policy '${policy.name}' broke its contract: 'first' of its second stage must be a number ` +
+        `from 0 to 1, got ${first}`,
+    );
+  }
+  const rescored = await policy.secondStage.rescore(layer, scores.slice());
+  checkScores(rescored, policy, layer, "rescore");
+  return rescored;
+}
+
+function checkScores(
+  scores: unknown,
+  { name }: ScorerPolicy,
+  layer: LayerView,
+  from: "score" | "rescore",
+): void {
   const { kvHeads, length } = layer;
   const expected = kvHeads * length;
   if (!(scores instanceof Float32Array) || scores.length !== expected) {
     const got = scores instanceof Float32Array ? `${scores.length} numbers` : kindOf(scores);
     throw new PolicyError(
-      `Policy '${name}' broke its contract in layer ${layer.layer}: 'score' must give a Float32Array ` +
+      `Policy '${name}' broke its contract in layer ${layer.layer}: '${from}' must give a Float32Array ` +
         `of ${kvHeads} × ${length} = ${expected} numbers, got ${got}`,
     );
   }

@@ -1,4 +1,5 @@
 import type { KvCache } from "../cache/kv_cache.ts";
+import type { Turned } from "../engine/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../prompt.ts";
 import { dropTail, replaceCache, type State } from "./state.ts";
@@ -23,6 +24,7 @@ interface Copy {
   readonly cache: KvCache;
   readonly ids: number[];
   readonly tail: number;
+  readonly turned: Turned | undefined;
 }
 
 /** The moments that a session can be rolled back to. Owns the copies that they need. */
@@ -100,7 +102,9 @@ export function createMarks(): Marks {
         copies.delete(moment.epoch);
         replaceCache(state, copy.cache);
         Object.assign(state, { ids: copy.ids, tail: copy.tail });
-        state.sequence.position = copy.ids.length;
+        const { turned } = copy;
+        const position = copy.ids.length - (turned?.shift ?? 0);
+        Object.assign(state.sequence, { position, turned });
         epoch = moment.epoch;
       }
       releaseUnneeded();
@@ -115,7 +119,8 @@ export function createMarks(): Marks {
     beforeEviction(state, lengths) {
       if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
         const cache = state.sequence.cache.fork({ lengths });
-        copies.set(epoch, { cache, ids: state.ids.slice(), tail: state.tail });
+        const { ids, tail, sequence: { turned } } = state;
+        copies.set(epoch, { cache, ids: ids.slice(), tail, turned });
       }
       epoch = ++epochs;
     },

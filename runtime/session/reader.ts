@@ -1,5 +1,5 @@
 import { evictionDue } from "../engine/decode_eviction.ts";
-import { type Reading, readPrompt } from "../engine/read.ts";
+import { type Reading, readPrompt, type ReadRequest } from "../engine/read.ts";
 import { prefill } from "../engine/prefill.ts";
 import type { ReadOptions, SessionOptions } from "../session.ts";
 import type { Marks } from "./marks.ts";
@@ -58,7 +58,9 @@ export async function evictWhileWriting(context: ReaderContext): Promise<void> {
   marks.beforeEviction(state, sequence.cache.mark().lengths);
   dropTail(state, due.reread);
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
-  const reading = await evicting(whileWriting, [], {}, () => {});
+  const { received } = state;
+  const earlier = received ? { earlier: received } : {};
+  const reading = await evicting(whileWriting, [], earlier, () => {});
   state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
   countDecodeEviction(tally, reading, policy);
 }
@@ -66,7 +68,7 @@ export async function evictWhileWriting(context: ReaderContext): Promise<void> {
 async function evicting(
   { model, options, state }: ReaderContext,
   ids: readonly number[],
-  readOptions: ReadOptions,
+  readOptions: ReadOptions & Pick<ReadRequest, "earlier">,
   beforeEviction: () => void,
 ): Promise<Reading> {
   const { engine, now } = model;
@@ -89,7 +91,7 @@ async function evicting(
       },
     }));
   if (all.length > 0) hold(state, all, reading.logits);
-  if (evicted) state.tail = 0;
+  if (evicted) Object.assign(state, { tail: 0, received: reading.received });
   return reading;
 }
 

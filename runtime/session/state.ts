@@ -1,14 +1,15 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import { createHostCache } from "../cache/host_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Received } from "../engine/received.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";
 import type { Told } from "./told.ts";
 
 /** What a session holds. All of it together says how its text goes on. */
 export interface State {
-  /** The cache, and the true position of what follows. */
+  /** The cache, and the position of what follows. */
   readonly sequence: Sequence;
-  /** Tokens that went into the cache, in order, evicted ones too: as many as the position says. */
+  /** Tokens that went into the cache, in order, evicted ones too. */
   ids: number[];
   /** Tokens that follow them and are not in the cache yet, such as the last one of an answer. */
   pending: readonly number[];
@@ -16,6 +17,8 @@ export interface State {
   logits: Float32Array | undefined;
   /** Tokens at the end of the cache that no eviction has touched: the same ones in every head. */
   tail: number;
+  /** Attention that the tokens before the tail have received, where the policy goes on to add to it. */
+  received: Received | undefined;
   /** What the tokens are. */
   told: Told;
   /** What the model has answered since. */
@@ -37,6 +40,7 @@ export function stateOf(sequence: Sequence): State {
     pending: [],
     logits: undefined,
     tail: 0,
+    received: undefined,
     told: { kind: "raw" },
     answer: undefined,
     outcome: NO_OUTCOME,

@@ -32,18 +32,34 @@ function filled(tokens: number): KvCache {
 type Model = number[][];
 
 function assertHolds(cache: KvCache, layer: number, model: Model): void {
-  const length = model[0]?.length ?? 0;
-  assertEquals(cache.length(layer), length);
+  const lengths = model.map(({ length }) => length);
+  const longest = Math.max(...lengths);
+  assertEquals([cache.length(layer), cache.lengths(layer)], [longest, lengths]);
   assertEquals(cache.positions(layer), Int32Array.from(model.flat()));
-  const keys = new Float32Array(length * ROW);
-  for (const [head, positions] of model.entries()) {
-    for (const [token, position] of positions.entries()) {
-      const start = head * SHAPE.headDim;
-      keys.set(rows(position, 1).keys.subarray(start, start + SHAPE.headDim), token * ROW + start);
-    }
+  const all = { keys: cache.keys(layer), values: cache.values(layer) };
+  const segments = cache.segments(layer);
+  if (!segments) {
+    assertEquals([lengths, all.keys.length], [lengths.map(() => longest), longest * ROW]);
   }
-  assertEquals(cache.keys(layer), keys);
-  assertEquals(cache.values(layer), keys.map((key) => -key));
+  for (const [head, positions] of model.entries()) {
+    const start = head * SHAPE.headDim;
+    const expected = Float32Array.from(
+      positions.flatMap((position) =>
+        Array.from(rows(position, 1).keys.subarray(start, start + SHAPE.headDim))
+      ),
+    );
+    const { keys, values, positions: at } = cache.head(layer, head);
+    assertEquals([keys, values], [expected, expected.map((key) => -key)]);
+    assertEquals(at, Int32Array.from(positions));
+    for (let token = 0; token < positions.length; token++) {
+      const entry = segments
+        ? (segments[head]?.start ?? NaN) + token
+        : token * SHAPE.kvHeads + head;
+      const place = all.keys.subarray(entry * SHAPE.headDim, (entry + 1) * SHAPE.headDim);
+      assertEquals(place, expected.subarray(token * SHAPE.headDim, (token + 1) * SHAPE.headDim));
+    }
+    assertEquals(segments?.[head]?.length ?? longest, positions.length);
+  }
 }
 
 type Step =
@@ -51,7 +67,8 @@ type Step =
   | {
     readonly do: "compact";
     readonly layer: number;
-    readonly same: boolean;
+    /** Whether all heads keep the same tokens, as many, or other numbers. */
+    readonly heads: "same" | "others" | "ragged";
     readonly seed: number;
   }
   | { readonly do: "reserve"; readonly tokens: number }
@@ -60,7 +77,12 @@ type Step =
 const layer = fc.nat({ max: SHAPE.layers - 1 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("append"), layer, tokens: fc.nat({ max: 40 }) }),
-  fc.record({ do: fc.constant("compact"), layer, same: fc.boolean(), seed: fc.nat() }),
+  fc.record({
+    do: fc.constant("compact"),
+    layer,
+    heads: fc.constantFrom("same", "others", "ragged"),
+    seed: fc.nat(),
+  }),
   fc.record({ do: fc.constant("reserve"), tokens: fc.nat({ max: 60 }) }),
   fc.record({ do: fc.constantFrom("mark", "rollback", "fork") }),
 );
@@ -92,11 +114,13 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
             break;
           }
           case "compact": {
-            const length = cache.length(one.layer);
-            const count = one.seed % (length + 1);
-            const kept = [0, 1].map((head) =>
-              pick(length, count, one.seed + (one.same ? 0 : head))
-            );
+            const held = cache.lengths(one.layer);
+            const least = Math.min(...held);
+            const kept = held.map((length, head) => {
+              const most = one.heads === "ragged" ? length : least;
+              const count = (one.seed + (one.heads === "ragged" ? 3 * head : 0)) % (most + 1);
+              return pick(length, count, one.seed + (one.heads === "same" ? 0 : head));
+            });
             cache.compact(one.layer, kept);
             model[one.layer] = (model[one.layer] ?? []).map((positions, head) =>
               Array.from(kept[head] ?? [], (index) => positions[index] ?? NaN)
@@ -112,10 +136,11 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
             break;
           case "rollback":
             if (mark === undefined) break;
-            cache.rollback(mark);
             for (const [index, heads] of model.entries()) {
-              for (const head of heads) head.length = mark.lengths[index] ?? NaN;
+              const dropped = cache.length(index) - (mark.lengths[index] ?? NaN);
+              for (const head of heads) head.length -= dropped;
             }
+            cache.rollback(mark);
             break;
           case "fork": {
             const old = cache;
@@ -124,8 +149,8 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
           }
         }
         for (const [index, heads] of model.entries()) assertHolds(cache, index, heads);
-        const held = model.reduce((sum, [head]) => sum + (head?.length ?? 0), 0);
-        assertEquals(cache.usedBytes, held * bytesPerToken({ ...SHAPE, layers: 1 }));
+        const held = model.flat().reduce((sum, { length }) => sum + length, 0);
+        assertEquals(cache.usedBytes, held * bytesPerToken({ ...SHAPE, layers: 1, kvHeads: 1 }));
         assert(cache.bytes >= cache.usedBytes);
       }
     }),
@@ -237,7 +262,7 @@ Deno.test("cache.fork() of a mark copies what was held then, and no more memory"
 
 Deno.test("fillHostCache() makes a cache of given entries, and releases it where they fail", () => {
   const shape = { layers: 2, kvHeads: 2, headDim: 1 };
-  using cache = fillHostCache(shape, [2, 1], (layer, { keys, values }) => {
+  using cache = fillHostCache(shape, [[2, 2], [1, 1]], (layer, { keys, values }) => {
     keys.forEach((_, index) => keys[index] = 10 * layer + index);
     values.fill(layer);
     return layer === 0 ? Int32Array.of(0, 3, 1, 2) : Int32Array.of(4, 5);
@@ -248,7 +273,7 @@ Deno.test("fillHostCache() makes a cache of given entries, and releases it where
   let space: Float32Array | undefined;
   assertThrows(
     () =>
-      fillHostCache(shape, [2, 1], (_, { keys }) => {
+      fillHostCache(shape, [[2, 2], [1, 1]], (_, { keys }) => {
         space = keys;
         throw new Error("the file ends here");
       }),
@@ -303,7 +328,7 @@ Deno.test("createHostCache() can be disposed of twice, and not used afterwards",
 Deno.test("createHostCache() refuses what does not fit, and stays as it was", () => {
   using cache = filled(4);
   const { keys, values } = rows(4, 2);
-  const [a, b] = [new Int32Array([0, 1]), new Int32Array([2, 3])];
+  const a = new Int32Array([0, 1]);
   for (
     const [use, message] of [
       [() => cache.append(0, keys.subarray(1), values.subarray(1), 4), "whole rows of 6 numbers"],
@@ -313,7 +338,7 @@ Deno.test("createHostCache() refuses what does not fit, and stays as it was", ()
       [() => cache.keys(-1), "Cannot reach layer -1 of the KV cache: it has layers 0 to 1"],
       [() => cache.reserve(0.5), "'tokens' for a KV cache: it must be an integer of at least 0"],
       [() => cache.compact(0, [a]), "indices for 2 KV heads, got 1"],
-      [() => cache.compact(0, [a, b.subarray(1)]), "KV head 1 keeps 1 tokens, head 0 keeps 2"],
+      [() => cache.compact(0, [a, new Int32Array([3, 2])]), "got 2 after 3"],
       [() => cache.compact(0, [a, new Int32Array([2, 4])]), "got 4 after 2"],
       [() => cache.compact(0, [a, new Int32Array([2, 2])]), "got 2 after 2"],
       [() => cache.compact(0, [a, new Int32Array([-1, 2])]), "got -1 after -1"],

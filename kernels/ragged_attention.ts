@@ -1,0 +1,126 @@
+import type { AttentionInputs, HeadShape, PrefillAttention } from "./attention_nodes.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { MICROSOFT } from "./onnx/graph.ts";
+
+/** What attention over ragged heads needs besides the layer's tensors. */
+export interface RaggedHelpers {
+  /** First entry of each KV head's segment, then its last one's successor, int64 `[2 · kvHeads]`. */
+  readonly segments: Value;
+  /** What hides later new tokens from earlier ones, added to logits, `[T, T]`. */
+  readonly causal: Value;
+  /** New tokens, int64 `[1]`. */
+  readonly tokens: Value;
+}
+
+/** `[T, T]`: 0 where a new token can see another, `-Infinity` elsewhere. */
+export function causalMask(builder: GraphBuilder, tokens: Value): Value {
+  const square = builder.op("Concat", [tokens, tokens], { attributes: { axis: { int: 0 } } });
+  const hidden = builder.op("Expand", [
+    builder.constant(Float32Array.of(-Infinity), [1, 1]),
+    square,
+  ]);
+  return builder.op("Trilu", [hidden, builder.integers([1])], {
+    attributes: { upper: { int: 1 } },
+  });
+}
+
+/**
+ * Attention of new tokens over a past whose KV heads hold different numbers of tokens, a segment of
+ * entries each. What each key received is one row of `[heads of the group, cached and new]` after the
+ * other, as flat numbers.
+ */
+export function raggedAttention(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim }: HeadShape,
+  inputs: AttentionInputs,
+  { segments, causal, tokens }: RaggedHelpers,
+): PrefillAttention {
+  const group = heads / kvHeads;
+  const scale = { alpha: { float: 1 / Math.sqrt(headDim) }, transB: { int: 1 } };
+  /** `[kvHeads, count of heads · T, headDim]` */
+  const headMajor = (value: Value, count: number): Value =>
+    builder.op("Reshape", [
+      builder.op("Transpose", [
+        builder.op("Reshape", [value, builder.integers([-1, count, headDim])]),
+      ], { attributes: { perm: { ints: [1, 0, 2] } } }),
+      builder.integers([kvHeads, -1, headDim]),
+    ]);
+  const apart = (value: Value): Value[] => {
+    if (kvHeads === 1) return [value];
+    return builder.ops("Split", [value, builder.integers(new Array(kvHeads).fill(1))], kvHeads, {
+      attributes: { axis: { int: 0 } },
+    });
+  };
+  const queries = headMajor(inputs.queries, heads);
+  const shaped = (value: Value, shape: readonly (number | Value)[]): Value =>
+    builder.op("Reshape", [
+      value,
+      builder.op(
+        "Concat",
+        shape.map((size) => typeof size === "number" ? builder.integers([size]) : size),
+        { attributes: { axis: { int: 0 } } },
+      ),
+    ]);
+  const seen = builder.op("Add", [
+    shaped(
+      builder.op("FusedMatMul", [queries, headMajor(inputs.keys, kvHeads)], {
+        domain: MICROSOFT,
+        attributes: scale,
+      }),
+      [kvHeads, group, tokens, tokens],
+    ),
+    causal,
+  ]);
+  const own = apart(shaped(seen, [kvHeads, -1, tokens]));
+  const ownValues = apart(headMajor(inputs.values, kvHeads));
+  const ofHead = apart(queries);
+  const bounds = builder.ops(
+    "Split",
+    [segments, builder.integers(new Array(2 * kvHeads).fill(1))],
+    2 * kvHeads,
+    { attributes: { axis: { int: 0 } } },
+  );
+  const entries = (value: Value) => builder.op("Reshape", [value, builder.integers([-1, headDim])]);
+  const [pastKeys, pastValues] = [entries(inputs.pastKeys), entries(inputs.pastValues)];
+  const mixed: Value[] = [];
+  const received: Value[] = [];
+  for (let head = 0; head < kvHeads; head++) {
+    const [start = "", end = ""] = [bounds[head], bounds[kvHeads + head]];
+    const segment = (value: Value) =>
+      builder.op("Slice", [value, start, end, builder.integers([0])]);
+    const logits = builder.op("FusedMatMul", [ofHead[head] ?? "", segment(pastKeys)], {
+      domain: MICROSOFT,
+      attributes: scale,
+    });
+    const all = builder.op("Concat", [logits, own[head] ?? ""], {
+      attributes: { axis: { int: 2 } },
+    });
+    const weights = builder.op("Softmax", [all], { attributes: { axis: { int: 2 } } });
+    const parts = builder.op("Concat", [builder.op("Sub", [end, start]), tokens], {
+      attributes: { axis: { int: 0 } },
+    });
+    const [past = "", now = ""] = builder.ops("Split", [weights, parts], 2, {
+      attributes: { axis: { int: 2 } },
+    });
+    mixed.push(builder.op("Add", [
+      builder.op("MatMul", [past, segment(pastValues)]),
+      builder.op("MatMul", [now, ownValues[head] ?? ""]),
+    ]));
+    const sums = builder.op("ReduceSum", [
+      shaped(weights, [group, tokens, -1]),
+      builder.integers([1]),
+    ], { attributes: { keepdims: { int: 0 } } });
+    received.push(builder.op("Reshape", [sums, builder.integers([-1])]));
+  }
+  const joined = (values: readonly Value[]): Value =>
+    values.length === 1
+      ? values[0] ?? ""
+      : builder.op("Concat", values, { attributes: { axis: { int: 0 } } });
+  const byToken = builder.op("Transpose", [
+    shaped(joined(mixed), [heads, -1, headDim]),
+  ], { attributes: { perm: { ints: [1, 0, 2] } } });
+  return {
+    mixed: builder.op("Reshape", [byToken, builder.integers([1, -1, heads * headDim])]),
+    received: joined(received),
+  };
+}

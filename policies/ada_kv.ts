@@ -1,0 +1,83 @@
+import { type InnerOption, innerOption, wrap } from "./_inner.ts";
+import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
+import { type HeadAllocationRequest, OptionError, type ScorerPolicy } from "./policy.ts";
+
+/** Options of {@linkcode adaKv}. */
+export interface AdaKvOptions extends InnerOption {
+  /**
+   * Share of the budget that every KV head keeps for certain.
+   *
+   * @default {0.2}
+   */
+  readonly alpha?: number;
+}
+
+const alpha: OptionSpec<number> = {
+  type: "a number from 0 to 1",
+  default: 0.2,
+  about: "share of the budget that every KV head keeps for certain",
+  accepts: (value): value is number => typeof value === "number" && value >= 0 && value <= 1,
+};
+
+/** What the registry says about {@linkcode adaKv}. */
+export const about: PolicyAbout<AdaKvOptions> = {
+  name: "ada_kv",
+  summary: "Wraps a policy: the KV heads of a layer share their budget, so that some keep more.",
+  paper: "https://arxiv.org/abs/2407.11550",
+  options: { inner: innerOption, alpha },
+};
+
+/**
+ * Ada-KV: every KV head keeps the best `alpha` of the budget, and what is left of the layer's budget
+ * goes to the best tokens of all its heads. Heads then hold different numbers of tokens, and memory
+ * follows.
+ *
+ * Paper: https://arxiv.org/abs/2407.11550
+ *
+ * Differs from the paper: a head keeps one token at least; what the inner policy protects is kept by
+ * each head.
+ *
+ * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its
+ * budget among the heads itself.
+ *
+ * @example
+ * ```ts
+ * import { adaKv } from "./ada_kv.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { allocateHeads } = adaKv({ alpha: 0.5 });
+ * const scores = [new Float32Array([9, 8, 7, 6]), new Float32Array([5, 4, 3, 2])];
+ * assertEquals(await allocateHeads?.({ scores, keep: 2 }), [3, 1]);
+ * ```
+ */
+export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  return wrap(about, settings, ({ name, allocateHeads }) => {
+    if (allocateHeads) {
+      throw new OptionError(
+        `Cannot wrap '${name}' in '${about.name}': it divides its budget among the heads itself`,
+      );
+    }
+    return { allocateHeads: (request) => divided(request, settings.alpha) };
+  });
+}
+
+/** The best of each head for certain, then the best of all; ties go to the lower index. */
+function divided({ scores, keep }: HeadAllocationRequest, alpha: number): readonly number[] {
+  const safe = Math.max(1, Math.floor(alpha * keep));
+  const held = scores.reduce((sum, { length }) => sum + length, 0);
+  const counts = scores.map(({ length }) => Math.min(safe, length));
+  let left = Math.min(keep * scores.length, held) -
+    counts.reduce((sum, count) => sum + count, 0);
+  const rest = scores.flatMap((ofHead, head) =>
+    Array.from(ofHead).sort((a, b) => b - a).slice(counts[head])
+      .map((score) => ({ head, score }))
+  ).sort((a, b) => b.score - a.score || a.head - b.head);
+  for (const { head } of rest) {
+    if (left-- <= 0) break;
+    counts[head] = (counts[head] ?? 0) + 1;
+  }
+  return counts;
+}
+
+export default adaKv;

@@ -1,0 +1,153 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { adaKv } from "../../../policies/ada_kv.ts";
+import { createPolicy } from "../../../policies/create.ts";
+import { graphKv } from "../../../policies/graphkv.ts";
+import type { ScorerPolicy } from "../../../policies/policy.ts";
+import { snapKv } from "../../../policies/snapkv.ts";
+import { whileDecoding } from "../../../policies/while_decoding.ts";
+import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
+import { prefill } from "../../../runtime/engine/prefill.ts";
+import { PolicyError } from "../../../runtime/errors.ts";
+import { assertClose } from "../../_close.ts";
+import { newSequence, randomIds, TINY, tinyModel } from "../../_test_model.ts";
+
+const IDS = randomIds(60, 250);
+const MORE = randomIds(19, 250);
+
+/** Indices that each KV head keeps: fewer in each further head, others in each layer. */
+function keptBy(kvHeads: number, layers: number): Int32Array[][] {
+  return Array.from(
+    { length: layers },
+    (_, layer) =>
+      Array.from(
+        { length: kvHeads },
+        (_, head) =>
+          Int32Array.from({ length: 30 - 11 * head - layer }, (_, at) => at * 2 + (head % 2)),
+      ),
+  );
+}
+
+for (const name of TINY) {
+  Deno.test(`ragged heads of ${name} equal hidden tokens: one token, many, observed`, async () => {
+    await using test = await tinyModel(name);
+    const { model: { engine, config }, reference } = test;
+    const { layers, kvHeads, heads } = config;
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    await prefill(engine, sequence, IDS, { chunk: 64, observe: "none" });
+    const kept = keptBy(kvHeads, layers);
+    kept.forEach((ofLayer, layer) => cache.compact(layer, ofLayer));
+    // One layer stays as it is: layouts of both kinds stand side by side.
+    const shown = kept.map((ofLayer) => ofLayer.map((indices) => new Set(indices)));
+    const visible = (layer: number, head: number, index: number) =>
+      index >= IDS.length || (shown[layer]?.[head]?.has(index) ?? false);
+    let past = reference.run(IDS).cache;
+    let run = reference.run([7], { cache: past, visible });
+    const one = await engine.advance(sequence, { ids: [7], queries: true });
+    assertClose(one.logits, run.logits, { absolute: 1e-4 }, "one token");
+    past = run.cache;
+    run = reference.run(MORE, { cache: past, visible });
+    const rows = MORE.map((_, index) => index);
+    const many = await engine.advance(sequence, { ids: MORE, rows, observe: true });
+    assertClose(many.logits, run.logits, { absolute: 2e-4 }, "many tokens");
+    const group = heads / kvHeads;
+    for (const [layer, { attention }] of run.layers.entries()) {
+      const columns = IDS.length + 1 + MORE.length;
+      const expected: number[] = [];
+      for (let head = 0; head < heads; head++) {
+        for (let index = 0; index < columns; index++) {
+          if (!visible(layer, Math.floor(head / group), index)) continue;
+          let sum = 0;
+          for (let row = 0; row < MORE.length; row++) {
+            sum += attention[(head * MORE.length + row) * columns + index] ?? NaN;
+          }
+          expected.push(sum);
+        }
+      }
+      assertClose(many.received[layer] ?? [], expected, { absolute: 1e-4 }, `received ${layer}`);
+    }
+  });
+}
+
+const ADA = adaKv({ inner: snapKv({ window: 4 }), alpha: 0.2 });
+
+Deno.test("a session keeps other numbers per head, in memory and in its stats", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  const { model } = test;
+  const { layers, kvHeads } = model.config;
+  await using session = model.session({ policy: ADA, budget: 16 });
+  await session.read({ ids: IDS });
+  const { kept, bytes } = session.stats();
+  assert(kept.some(([first, second]) => first !== second));
+  for (const heads of kept) assertEquals(heads.reduce((sum, one) => sum + one, 0), 16 * kvHeads);
+  const entry = bytesPerToken({ ...model.config, layers: 1, kvHeads: 1 });
+  const used = 16 * kvHeads * layers * entry;
+  assert(bytes.after >= used && bytes.after < used + layers * kvHeads * entry, `${bytes.after}`);
+});
+
+Deno.test("a ragged session answers, saves, loads, forks and rolls back as if nothing had been", async () => {
+  await using test = await tinyModel("tiny-qwen3");
+  const { model } = test;
+  await using session = model.session({ policy: ADA, budget: 16 });
+  await session.read({ ids: IDS });
+  const answer = async (from: typeof session) => {
+    const generation = from.generate({ maxTokens: 24 });
+    for await (const _ of generation);
+    return generation.ids;
+  };
+  const mark = await session.mark();
+  const path = `${test.home}/ragged.safetensors`;
+  await session.save(path);
+  await using copy = await session.fork();
+  const expected = await answer(session);
+  assertEquals(await answer(copy), expected);
+  await session.rollback(mark);
+  assertEquals(await answer(session), expected);
+  await using loaded = model.session({ policy: ADA, budget: 16 });
+  const { kept } = await loaded.load(path);
+  assertEquals(kept, copy.stats().kept);
+  assertEquals(await answer(loaded), expected);
+});
+
+Deno.test("every policy judges ragged heads again, or says why not", async () => {
+  await using test = await tinyModel("tiny-llama");
+  const { model } = test;
+  for (const name of ["knorm", "keydiff", "tova", "h2o", "streaming_llm", "judge_q", "lagkv"]) {
+    const inner = await createPolicy(name, name === "judge_q" ? { window: 4 } : {}) as ScorerPolicy;
+    for (const policy of [inner, adaKv({ inner })]) {
+      await using session = model.session({ policy: ADA, budget: 16 });
+      await session.read({ ids: IDS });
+      session.configure({ policy });
+      await session.append({ ids: MORE });
+      for (const heads of session.stats().kept) {
+        assert(heads.reduce((sum, one) => sum + one, 0) <= 16 * heads.length, `${name}: ${heads}`);
+        if (policy !== inner) assertEquals(heads.reduce((sum, one) => sum + one, 0), 32);
+      }
+    }
+  }
+  await using session = model.session({ policy: ADA, budget: 16 });
+  await session.read({ ids: IDS });
+  const { kept } = session.stats();
+  session.configure({ policy: graphKv({ inner: snapKv({ window: 4 }) }) });
+  await assertRejects(
+    () => session.append({ ids: MORE }),
+    PolicyError,
+    "its KV heads hold different numbers of tokens",
+  );
+  assertEquals(session.stats().kept, kept);
+});
+
+Deno.test("while_decoding(ada_kv) holds its target and interval, and memory stays flat", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  const { model } = test;
+  const { layers, kvHeads } = model.config;
+  const policy = whileDecoding({ inner: ADA, every: 8, target: 16 });
+  await using session = model.session({ policy, budget: 16 });
+  await session.read({ ids: IDS });
+  const entry = bytesPerToken({ ...model.config, layers: 1, kvHeads: 1 });
+  const answer = session.generate({ maxTokens: 60 });
+  for await (const _ of answer) {
+    const held = session.stats().bytes.now / entry / layers / kvHeads;
+    assert(held <= 16 + 8 + 18, `${held} entries per head`);
+  }
+});
