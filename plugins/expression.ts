@@ -9,6 +9,8 @@ export interface PolicyExpression {
   readonly source: string;
   /** The policy in the first place among the options: the one that this one wraps. */
   readonly inner?: PolicyExpression;
+  /** The policy in the second place, behind another one. */
+  readonly second?: PolicyExpression;
   readonly options: Readonly<Record<string, unknown>>;
   /** Whether there are parentheses, so that options were given, if only none. */
   readonly called: boolean;
@@ -41,6 +43,7 @@ export function parseExpression(text: string): PolicyExpression {
   const words = splitList(content).map((word) => word.trim());
   const options: Record<string, unknown> = {};
   let inner: PolicyExpression | undefined;
+  let second: PolicyExpression | undefined;
   for (const [at, word] of words.entries()) {
     if (word === "" && words.length === 1) break;
     const [, key, value = ""] = /^(\w+)\s*=\s*(.*)$/s.exec(word) ?? [];
@@ -51,13 +54,22 @@ export function parseExpression(text: string): PolicyExpression {
       options[key] = readValue(value);
     } else if (at === 0 && word !== "") {
       inner = parseExpression(word);
+    } else if (at === 1 && inner && word !== "") {
+      second = parseExpression(word);
     } else {
       throw new OptionError(
         `Cannot read ${JSON.stringify(word)} as an option of '${source}': write name=value`,
       );
     }
   }
-  return { text: entry, source, options, called: true, ...(inner ? { inner } : {}) };
+  return {
+    text: entry,
+    source,
+    options,
+    called: true,
+    ...(inner ? { inner } : {}),
+    ...(second ? { second } : {}),
+  };
 }
 
 /**

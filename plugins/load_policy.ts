@@ -119,19 +119,21 @@ async function open(
   settings: LoadPolicyOptions,
   opened: AsyncDisposableStack,
 ): Promise<PolicyFactory> {
-  const { source, inner, options } = written;
+  const { source, inner, second, options } = written;
   const create = await findFactory(written, settings, opened);
-  if (inner !== undefined && "inner" in options) {
-    throw new OptionError(`Cannot give option 'inner' of '${source}' twice`);
+  const wrapped: Record<string, Policy> = {};
+  for (const [name, expression] of Object.entries({ inner, second })) {
+    if (!expression) continue;
+    if (name in options) throw new OptionError(`Cannot give option '${name}' of '${source}' twice`);
+    wrapped[name] = await (await open(expression, settings, opened))();
   }
-  const wrapped = inner && { inner: await (await open(inner, settings, opened))() };
   // What is no object of options is for the policy to refuse.
   return async (more) =>
     await create(Array.isArray(more) ? more : { ...options, ...wrapped, ...more });
 }
 
 async function findFactory(
-  { source, inner, options }: Written,
+  { source, inner, second, options }: Written,
   settings: LoadPolicyOptions,
   opened: AsyncDisposableStack,
 ): Promise<PolicyFactory> {
@@ -144,7 +146,9 @@ async function findFactory(
   }
   if (place.kind === "name") {
     const found = findPolicy(place.name);
-    checkInner(found.name, inner, found.options.map(({ name }) => name));
+    const known = found.options.map(({ name }) => name);
+    checkPlace(found.name, "inner", inner, known);
+    checkPlace(found.name, "second", second, known);
     const { default: create } = await found.load();
     const given = inner !== undefined || Object.keys(options).length > 0;
     // Defaults and options may not go together.
@@ -161,15 +165,16 @@ async function findFactory(
   return opened.use(plugin).create;
 }
 
-/** A policy of the registry says whether it wraps another. */
-function checkInner(
+/** A policy of the registry says whether it wraps another, or two. */
+function checkPlace(
   name: string,
-  inner: PolicyExpression | undefined,
+  place: "inner" | "second",
+  expression: PolicyExpression | undefined,
   known: readonly string[],
 ): void {
-  if (inner === undefined || known.includes("inner")) return;
+  if (expression === undefined || known.includes(place)) return;
   throw new OptionError(
-    `Cannot read ${JSON.stringify(inner.text)} as an option of '${name}': write name=value` +
-      (known.length === 0 ? "; it takes no options" : suggest(inner.text, known)),
+    `Cannot read ${JSON.stringify(expression.text)} as an option of '${name}': write name=value` +
+      (known.length === 0 ? "; it takes no options" : suggest(expression.text, known)),
   );
 }

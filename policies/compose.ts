@@ -17,7 +17,7 @@ export interface ComposeOptions {
    *
    * @default {snapkv}
    */
-  readonly then?: ScorerPolicy | undefined;
+  readonly second?: ScorerPolicy | undefined;
   /**
    * What the first one leaves, as a multiple of the budget.
    *
@@ -37,7 +37,7 @@ const first: OptionSpec<ScorerPolicy | undefined> = {
   about: "the policy that evicts first; streaming_llm when absent",
 };
 
-const then: OptionSpec<ScorerPolicy | undefined> = {
+const second: OptionSpec<ScorerPolicy | undefined> = {
   ...innerOption,
   about: "the policy that evicts from what is left; snapkv when absent",
 };
@@ -48,7 +48,7 @@ export const about: PolicyAbout<ComposeOptions> = {
   summary: "Wraps two policies: the second one evicts from what the first one left.",
   options: {
     inner: first,
-    then,
+    second,
     factor: number({
       least: 1,
       default: 2,
@@ -86,13 +86,13 @@ export const about: PolicyAbout<ComposeOptions> = {
  * import { tova } from "./tova.ts";
  * import { assertEquals } from "@std/assert";
  *
- * const { first, evidence } = compose({ inner: knorm(), then: tova(), factor: 4 });
+ * const { first, evidence } = compose({ inner: knorm(), second: tova(), factor: 4 });
  * assertEquals([first?.policy.name, first?.factor, evidence], ["knorm", 4, tova().evidence]);
  * ```
  */
 export function compose(options: ComposeOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
-  const { inner = streamingLlm(), then: second = snapKv(), factor, tokens } = settings;
+  const { inner = streamingLlm(), second = snapKv(), factor, tokens } = settings;
   if (options.factor !== undefined && tokens !== undefined) {
     throw new OptionError(
       "Cannot make policy 'compose': give 'factor' or 'tokens', not both: each says what the first " +
@@ -124,7 +124,7 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
     name: about.name,
     options: Object.freeze({
       inner: expression(inner),
-      then: expression(second),
+      second: expression(second),
       ...(tokens === undefined ? { factor } : { tokens }),
     }),
     first: Object.freeze({ policy: inner, ...(tokens === undefined ? { factor } : { tokens }) }),

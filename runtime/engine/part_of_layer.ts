@@ -52,6 +52,7 @@ export function partOfLayer(
       const { mean, variance } = await view.expectedLogits();
       return { mean: floats(mean, group), variance: floats(variance, group) };
     },
+    outputNorms: async () => floats(await view.outputNorms(), 1),
     async similarity(kvHead, tokens) {
       const ofHead = kept[kvHead] ?? new Int32Array(0);
       const cosines = await view.similarity(

@@ -1,0 +1,95 @@
+import type { LayerView, Policy } from "../../policies/policy.ts";
+import { BudgetError } from "../errors.ts";
+import { evictViews } from "../evict/evict_layer.ts";
+import { keepPerLayer, type KeepRequest } from "../evict/keep_per_layer.ts";
+import { observationFor } from "./evidence.ts";
+import { partsOfLayer } from "./part_of_layer.ts";
+import type { Observation } from "./prefill.ts";
+
+/** A policy, and what it leaves of what the rounds before it left. */
+export interface Round {
+  readonly policy: Policy;
+  /** Tokens per KV head, one number per layer. */
+  readonly keep: readonly number[];
+}
+
+/**
+ * The rounds in which a policy evicts: one, or more where others evict first.
+ *
+ * @param held Tokens that each layer holds.
+ * @throws {BudgetError} If the budget is out of range, or a policy that evicts first leaves less.
+ * @throws {PolicyError} If an allocator breaks its contract.
+ */
+export async function roundsOf(
+  policy: Policy,
+  request: KeepRequest,
+  held: readonly number[],
+): Promise<readonly Round[]> {
+  const share = await keepPerLayer(policy, request);
+  const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
+  const { first } = policy;
+  const last = { policy, keep };
+  if (!first || keep.every((count, layer) => count >= (held[layer] ?? 0))) return [last];
+  const { length } = request;
+  const { factor = 1, tokens } = first;
+  const mean = share.reduce((sum, count) => sum + count, 0) / share.length;
+  if (tokens !== undefined && tokens < mean) {
+    throw new BudgetError(
+      `Cannot evict to ${
+        Math.ceil(mean)
+      } tokens with policy '${policy.name}': '${first.policy.name}' ` +
+        `is to leave ${tokens} before; give a budget of at most ${tokens}, or let it leave more`,
+    );
+  }
+  const scaled = (count: number) => ({ tokens: Math.min(length, Math.ceil(count * factor)) });
+  const budget = tokens !== undefined
+    ? { tokens }
+    : first.policy.allocate
+    ? scaled(mean)
+    : share.map(scaled);
+  const before = await roundsOf(first.policy, { ...request, budget }, held);
+  // Layers are divided by each policy in its own way: nothing is left to evict twice.
+  const enough = before.map((round) => ({
+    ...round,
+    keep: round.keep.map((count, layer) => Math.max(count, keep[layer] ?? 0)),
+  }));
+  return [...enough, last];
+}
+
+/**
+ * What of a layer is kept after all rounds.
+ *
+ * @param views Shows the layer to the policy of a round.
+ * @returns Ascending indices per KV head.
+ */
+export async function evictRounds(
+  rounds: readonly Round[],
+  layer: number,
+  views: (round: number) => readonly LayerView[],
+): Promise<readonly Int32Array[]> {
+  let kept: readonly Int32Array[] | undefined;
+  for (const [index, { policy, keep }] of rounds.entries()) {
+    const whole = views(index);
+    const shown = kept ? partsOfLayer(whole, kept) : whole;
+    const chosen = await evictViews(policy, shown, keep[layer] ?? 0);
+    const before = kept;
+    kept = before
+      ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
+      : chosen;
+  }
+  return kept ?? [];
+}
+
+/** The policies of all rounds, in their order. */
+export function policiesOf(policy: Policy): readonly Policy[] {
+  return policy.first ? [...policiesOf(policy.first.policy), policy] : [policy];
+}
+
+/** What must be observed for several policies. */
+export function observationForAll(policies: readonly Pick<Policy, "evidence">[]): Observation {
+  const windows = policies.flatMap(({ evidence }) => {
+    const observation = observationFor(evidence);
+    return observation === "none" ? [] : observation;
+  });
+  return windows.length === 0 ? "none" : [...new Set(windows)];
+}
