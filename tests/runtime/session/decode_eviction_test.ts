@@ -1,9 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createPolicy } from "../../../policies/create.ts";
 import type { ScorerPolicy } from "../../../policies/policy.ts";
 import { registry } from "../../../policies/registry.ts";
 import { streamingLlm } from "../../../policies/streaming_llm.ts";
 import { whileDecoding } from "../../../policies/while_decoding.ts";
+import { PolicyError } from "../../../runtime/errors.ts";
 import { createSession } from "../../../runtime/session/open.ts";
 import type { Model } from "../../../runtime/model.ts";
 import type { Session, SessionOptions } from "../../../runtime/session.ts";
@@ -160,6 +161,61 @@ Deno.test("an answer that was left or saved goes on as if it had not been", asyn
     await using loaded = openSession(test.model, { policy, budget: BUDGET });
     await loaded.load(path);
     assertEquals(await answered(loaded, 29, false), rest, name);
+  }
+});
+
+Deno.test("an answer goes on where a policy failed while it was written", async () => {
+  await using test = await tinyModel("tiny-llama");
+  const inner = await scorer("snapkv");
+  let failing = false;
+  const policy = whileDecoding({
+    inner: {
+      ...inner,
+      score(layer) {
+        if (failing && layer.layer === 1) throw new Error("no score today");
+        return inner.score(layer);
+      },
+    },
+    every: EVERY,
+  });
+  const plain = streamingLlm();
+  await using whole = openSession(test.model, { policy, budget: BUDGET });
+  const first = await answered(whole, 2 * EVERY);
+  whole.configure({ policy: plain });
+  const rest = await answered(whole, 10, false);
+
+  await using session = openSession(test.model, { policy, budget: BUDGET });
+  const answer = session.generate({ ids: IDS }, { maxTokens: 50 });
+  await assertRejects(
+    async () => {
+      for await (const _ of answer) failing = answer.ids.length > EVERY;
+    },
+    PolicyError,
+    "no score today",
+  );
+  assertEquals(answer.ids, first);
+  assertEquals(session.ids, [...IDS, ...first]);
+  session.configure({ policy: plain });
+  assertEquals(await answered(session, 10, false), rest);
+});
+
+Deno.test("more can be appended to an answer that was evicted while it was written", async () => {
+  await using test = await tinyModel("tiny-qwen3");
+  for (const name of ["h2o", "judge_q"]) {
+    const policy = whileDecoding({ inner: await scorer(name), every: EVERY });
+    await using session = openSession(test.model, { policy, budget: BUDGET });
+    await answered(session, 30);
+    await using fork = await session.fork();
+    const more = randomIds(20, 320, 7);
+    const answers = [];
+    for (const each of [session, fork]) {
+      await each.append({ ids: more });
+      assertEquals(each.stats().held, each.stats().held.map(() => BUDGET));
+      answers.push(await answered(each, 30, false));
+    }
+    assertEquals(answers[0], answers[1]);
+    assertEquals(session.ids.slice(126, 146), more);
+    assertEquals(session.stats().decodeEvictions, 6);
   }
 });
 
