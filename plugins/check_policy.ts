@@ -41,7 +41,7 @@ function findProblem(value: unknown): string | undefined {
     }`;
   }
   const { name, evidence, score, select, protect, allocate, evicts, paper, options } = value;
-  const { phases } = value;
+  const { allocateHeads, secondStage, phases, positions, first } = value;
   if (typeof name !== "string" || !/^[a-z][a-z\d_]{0,63}$/.test(name)) {
     return `its 'name' must be snake_case of at most 64 characters, got ${show(name)}`;
   }
@@ -49,7 +49,7 @@ function findProblem(value: unknown): string | undefined {
     return "it has neither 'score' nor 'select'; write score(layer), which gives one number for " +
       "each KV head and token";
   }
-  for (const [member, found] of Object.entries({ score, select, allocate })) {
+  for (const [member, found] of Object.entries({ score, select, allocate, allocateHeads })) {
     if (found !== undefined && typeof found !== "function") {
       return `its '${member}' must be a function, got ${show(found)}`;
     }
@@ -72,7 +72,28 @@ function findProblem(value: unknown): string | undefined {
     return "its 'phases' must be like { decoding: { every: 64, target: 256 } }, whole numbers of at " +
       `least 1, got ${show(phases)}`;
   }
-  return evidenceProblem(evidence);
+  if (positions !== undefined && positions !== "contiguous") {
+    return `its 'positions' must be "contiguous" or absent, got ${show(positions)}`;
+  }
+  if (secondStage !== undefined && !isSecondStage(secondStage)) {
+    return "its 'secondStage' must be like { first: 0.5, rescore(layer, scores) { … } }, got " +
+      show(secondStage);
+  }
+  const ofFirst = first === undefined ? undefined : firstProblem(first);
+  return ofFirst ?? evidenceProblem(evidence);
+}
+
+function firstProblem(first: unknown): string | undefined {
+  if (!isObject(first)) return `its 'first' must be like { policy, factor: 2 }, got ${show(first)}`;
+  const { policy, factor, tokens } = first;
+  const problem = findProblem(policy);
+  if (problem !== undefined) return `of the policy in its 'first', ${problem}`;
+  if (factor !== undefined && !(typeof factor === "number" && factor >= 1 && factor < Infinity)) {
+    return `'factor' of its 'first' must be a number of at least 1, got ${show(factor)}`;
+  }
+  if (tokens !== undefined && !(Number.isSafeInteger(tokens) && Number(tokens) >= 1)) {
+    return `'tokens' of its 'first' must be an integer of at least 1, got ${show(tokens)}`;
+  }
 }
 
 function evidenceProblem(evidence: unknown): string | undefined {
@@ -90,6 +111,12 @@ function evidenceProblem(evidence: unknown): string | undefined {
       show(evidence[member])
     }`;
   }
+}
+
+function isSecondStage(stage: unknown): boolean {
+  if (!isObject(stage)) return false;
+  const { first, rescore } = stage;
+  return typeof first === "number" && first >= 0 && first <= 1 && typeof rescore === "function";
 }
 
 function arePhases(phases: unknown): boolean {

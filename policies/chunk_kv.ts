@@ -1,6 +1,6 @@
 import { type InnerOption, innerOption, wrap } from "./_inner.ts";
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import type { LayerView, ScorerPolicy } from "./policy.ts";
+import { type LayerView, OptionError, type ScorerPolicy } from "./policy.ts";
 
 /** Options of {@linkcode chunkKv}. */
 export interface ChunkKvOptions extends InnerOption {
@@ -32,7 +32,8 @@ export const about: PolicyAbout<ChunkKvOptions> = {
  * Differs from the paper: exactly the budget is kept, so that of the last chunk only the best tokens
  * may stay; what the inner policy protects stays beside the chunks; layers share no indices.
  *
- * @throws {OptionError} If an option is unknown or out of range.
+ * @throws {OptionError} If an option is unknown or out of range, or the policy inside chooses tokens head
+ * by head (`ada_kv`, `critical_kv`).
  *
  * @example
  * ```ts
@@ -48,9 +49,15 @@ export const about: PolicyAbout<ChunkKvOptions> = {
 export function chunkKv(options: ChunkKvOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
   const { chunk } = settings;
-  return wrap(about, settings, (inner) => ({
-    score: async (layer) => chunkRanks(await inner.score(layer), layer, chunk),
-  }));
+  return wrap(about, settings, (inner) => {
+    if (inner.secondStage || inner.allocateHeads) {
+      throw new OptionError(
+        `Cannot wrap '${inner.name}' in '${about.name}': it chooses tokens head by head, and chunks ` +
+          `are kept whole in all heads; put '${about.name}' inside it`,
+      );
+    }
+    return { score: async (layer) => chunkRanks(await inner.score(layer), layer, chunk) };
+  });
 }
 
 /** Ranks from 0 to 1: a better chunk above a worse one, in a chunk a better token above a worse. */

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./create.ts";
 
 /** Names of the policies. */
-export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -17,6 +17,17 @@ export type PolicyName = "chunk_kv" | "expected_attention" | "full" | "graphkv" 
  * ```
  */
 export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
+  ada_kv: {
+    name: "ada_kv",
+    summary: "Wraps a policy: the KV heads of a layer share their budget, so that some keep more.",
+    paper: "https://arxiv.org/abs/2407.11550",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"alpha","type":"a number from 0 to 1","default":0.2,"about":"share of the budget that every KV head keeps for certain"},
+    ],
+    load: () => import("./ada_kv.ts"),
+  },
   chunk_kv: {
     name: "chunk_kv",
     summary: "Wraps a policy: whole chunks of neighbouring tokens are kept, the same for every head.",
@@ -27,6 +38,30 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"chunk","type":"an integer of at least 1","default":20,"about":"tokens of a chunk"},
     ],
     load: () => import("./chunk_kv.ts"),
+  },
+  compose: {
+    name: "compose",
+    summary: "Wraps two policies: the second one evicts from what the first one left.",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy that evicts first; streaming_llm when absent"},
+      {"name":"second","type":"a policy that scores and evicts","about":"the policy that evicts from what is left; snapkv when absent"},
+      {"name":"factor","type":"a number of at least 1","default":2,"about":"what the first one leaves, as a multiple of the budget"},
+      {"name":"tokens","type":"an integer of at least 1","about":"tokens per KV head that the first one leaves; factor times the budget when absent"},
+    ],
+    load: () => import("./compose.ts"),
+  },
+  critical_kv: {
+    name: "critical_kv",
+    summary: "Wraps a policy: half of the budget goes by what values do to the layer's output.",
+    paper: "https://arxiv.org/abs/2502.03805",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"first","type":"a number from 0 to 1","default":0.5,"about":"share of the budget that goes by the inner score alone"},
+      {"name":"epsilon","type":"a finite number of at least 0","default":0.0001,"about":"added to the inner score before it is weighed"},
+    ],
+    load: () => import("./critical_kv.ts"),
   },
   expected_attention: {
     name: "expected_attention",
@@ -195,6 +230,16 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"seed","type":"an integer of at least 0","default":0,"about":"same seed, same tokens, on every machine"},
     ],
     load: () => import("./random.ts"),
+  },
+  rerotate: {
+    name: "rerotate",
+    summary: "Wraps a policy: kept keys are turned to positions without gaps.",
+    paper: "https://arxiv.org/abs/2309.17453",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+    ],
+    load: () => import("./rerotate.ts"),
   },
   snapkv: {
     name: "snapkv",

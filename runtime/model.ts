@@ -3,6 +3,7 @@ import { createStepKernel, type StepKernel } from "../kernels/step.ts";
 import { adaptedKernels } from "./adapted_kernels.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
+import { readRows } from "./checkpoint/read_rows.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { layerKernels } from "./engine/layer_kernels.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
@@ -19,7 +20,7 @@ import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { settlePrecision } from "./weights/precision.ts";
 import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
-import { stepModel } from "./weights/step_model.ts";
+import { stepModel, tensorOf } from "./weights/step_model.ts";
 
 /** How a model is loaded. */
 export interface LoadOptions {
@@ -114,7 +115,11 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     },
   });
   const adapted = adaptedKernels((adapters) => createStepKernel(described, threads, { adapters }));
-  const kernels = layerKernels(config, threads);
+  const kernels = layerKernels(
+    config,
+    threads,
+    (layer) => readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+  );
   const engine = createEngine(guard(kernel), { config, threads, kernels }, async (shape) => {
     checkOpen();
     return guard(await adapted.kernel(shape));

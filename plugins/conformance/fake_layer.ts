@@ -1,5 +1,6 @@
 import type { ExpectedLogits, LayerView } from "../../policies/policy.ts";
 import { EvidenceError } from "../../runtime/errors.ts";
+import { outputNorms } from "./output_norms.ts";
 
 /** What a fake layer is made of. */
 export interface FakeLayer {
@@ -17,6 +18,8 @@ export interface FakeLayer {
   readonly expected?: ExpectedLogits;
   /** `[kvHeads × length]`. @default {0, 1, 2 … for each head} */
   readonly positions?: Int32Array;
+  /** The output matrix, `[hidden, heads · headDim]`. @default {one that changes nothing} */
+  readonly output?: Float32Array;
 }
 
 /**
@@ -50,7 +53,23 @@ export function fakeLayer(fake: FakeLayer): LayerView {
         : Promise.reject(new EvidenceError("The fake layer has no statistics")),
     similarity: (kvHead, tokens) => Promise.resolve(cosines(keys, kvHead, tokens, fake)),
     groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
+    outputNorms: () =>
+      Promise.resolve(
+        outputNorms({
+          values,
+          output: fake.output ?? unit(heads * headDim),
+          heads,
+          kvHeads,
+          headDim,
+        }),
+      ),
   };
+}
+
+function unit(size: number): Float32Array {
+  const matrix = new Float32Array(size * size);
+  for (let index = 0; index < size; index++) matrix[index * size + index] = 1;
+  return matrix;
 }
 
 /** Cosines between keys of a KV head in double precision, `[tokens × length]`. */

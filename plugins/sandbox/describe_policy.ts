@@ -9,7 +9,8 @@ export type PolicyDescription = Readonly<Record<string, unknown>>;
  */
 export function describePolicy(policy: unknown): unknown {
   const members = [
-    ...["name", "paper", "options", "evicts", "phases", "protect", "allocate"],
+    ...["name", "paper", "options", "evicts", "phases", "positions"],
+    ...["protect", "allocate", "allocateHeads", "secondStage"],
     ...["score", "select"],
   ];
   const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -22,7 +23,10 @@ export function describePolicy(policy: unknown): unknown {
       if (found === undefined) continue;
       description[member] = typeof found === "function" ? found.bind(value) : found;
     }
-    const { evidence } = value;
+    const { evidence, first } = value;
+    if (isObject(first) && depth < 4) {
+      description.first = { ...first, policy: describe(first.policy, depth + 1) };
+    }
     // An evidence may hold a policy, and that one another.
     const draft = isObject(evidence) && depth < 4 ? evidence.draft : undefined;
     if (evidence !== undefined) {

@@ -34,13 +34,23 @@ export function lendPolicies(options: object): LentPolicies {
     }
   };
   const lend = (policy: Policy): unknown => {
-    const { allocate, evidence } = policy;
+    const { allocate, evidence, first } = policy;
+    const { secondStage } = "score" in policy ? policy : {};
     return {
       ...describePolicy(policy) as object,
       evidence: lendEvidence(evidence),
+      ...(first === undefined ? {} : { first: { ...first, policy: lend(first.policy) } }),
       ...("score" in policy
         ? { score: (layer: LayerView) => (checkLayer(layer), policy.score(layer)) }
         : {}),
+      ...(secondStage === undefined ? {} : {
+        secondStage: {
+          first: secondStage.first,
+          rescore: (layer: LayerView, scores: Float32Array) => (
+            checkLayer(layer), secondStage.rescore(layer, scores)
+          ),
+        },
+      }),
       ...("select" in policy
         ? {
           select: (layer: LayerView, keep: number) => (

@@ -60,7 +60,7 @@ interface Reach {
 function localPolicy(remote: unknown, reach: Reach): Policy {
   const { sandbox, lent, href } = reach;
   checkPolicy(remote, href);
-  const { name, paper, options, evicts, phases, allocate } = remote;
+  const { name, paper, options, evicts, phases, positions, first, allocate } = remote;
   const base: PolicyBase = {
     name,
     evidence: localEvidence(remote.evidence, reach),
@@ -68,6 +68,10 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
     ...(options === undefined ? {} : { options: Object.freeze({ ...options }) }),
     ...(evicts === undefined ? {} : { evicts }),
     ...(phases === undefined ? {} : { phases }),
+    ...(positions === undefined ? {} : { positions }),
+    ...(first === undefined
+      ? {}
+      : { first: { ...first, policy: localPolicy(first.policy, reach) } }),
     ...(allocate === undefined ? {} : {
       allocate: (request) =>
         sandbox.limited("divided no budget", async () => await allocate(request)),
@@ -88,7 +92,7 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
         asked("selected no tokens", layer, (view) => remote.select(view, keep)),
     });
   }
-  const { protect } = remote;
+  const { protect, allocateHeads, secondStage } = remote;
   return Object.freeze<Policy>({
     ...base,
     ...(protect === undefined ? {} : {
@@ -96,6 +100,17 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
         ? { ...protect }
         : (keep, length) =>
           sandbox.limited("protected nothing", async () => await protect(keep, length)),
+    }),
+    ...(allocateHeads === undefined ? {} : {
+      allocateHeads: (request) =>
+        sandbox.limited("divided no budget", async () => await allocateHeads(request)),
+    }),
+    ...(secondStage === undefined ? {} : {
+      secondStage: {
+        first: secondStage.first,
+        rescore: (layer, scores) =>
+          asked("gave no scores", layer, (view) => secondStage.rescore(view, scores)),
+      },
     }),
     score: (layer) => asked("gave no scores", layer, (view) => remote.score(view)),
   });

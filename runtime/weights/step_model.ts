@@ -103,7 +103,12 @@ function layerNames(checkpoint: Checkpoint, layer: number, precision: Precision)
   return { prefix, qkv: types.size === 1 && !stays ? [qkv] : qkv.map((name) => [name]), single };
 }
 
-function tensorOf(checkpoint: Checkpoint, name: string): TensorLocation {
+/**
+ * Where a tensor lies.
+ *
+ * @throws {CheckpointError} If the checkpoint has none of that name.
+ */
+export function tensorOf(checkpoint: Checkpoint, name: string): TensorLocation {
   const tensor = checkpoint.tensors.get(name);
   if (!tensor) throw new CheckpointError(`Cannot find the tensor ${name} in ${checkpoint.path}`);
   return tensor;

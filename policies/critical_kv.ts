@@ -1,0 +1,98 @@
+import { expression, type InnerOption, innerOption, wrap } from "./_inner.ts";
+import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
+import { type LayerView, OptionError, type ScorerPolicy } from "./policy.ts";
+
+/** Options of {@linkcode criticalKv}. */
+export interface CriticalKvOptions extends InnerOption {
+  /**
+   * Share of the budget that goes by the inner score alone.
+   *
+   * @default {0.5}
+   */
+  readonly first?: number;
+  /**
+   * Added to the inner score before it is weighed.
+   *
+   * @default {0.0001}
+   */
+  readonly epsilon?: number;
+}
+
+const first: OptionSpec<number> = {
+  type: "a number from 0 to 1",
+  default: 0.5,
+  about: "share of the budget that goes by the inner score alone",
+  accepts: (value): value is number => typeof value === "number" && value >= 0 && value <= 1,
+};
+
+const epsilon: OptionSpec<number> = {
+  type: "a finite number of at least 0",
+  default: 1e-4,
+  about: "added to the inner score before it is weighed",
+  accepts: (value): value is number =>
+    typeof value === "number" && value >= 0 && Number.isFinite(value),
+};
+
+/** What the registry says about {@linkcode criticalKv}. */
+export const about: PolicyAbout<CriticalKvOptions> = {
+  name: "critical_kv",
+  summary: "Wraps a policy: half of the budget goes by what values do to the layer's output.",
+  paper: "https://arxiv.org/abs/2502.03805",
+  options: { inner: innerOption, first, epsilon },
+};
+
+/**
+ * CriticalKV: a first part of the budget goes to the best tokens of the inner policy, the rest to
+ * those whose `(score + epsilon) · ‖W_O · V‖₁` is largest: how far dropping a token can move the
+ * layer's output. The norm is the mean over the query heads that share a KV head.
+ *
+ * Around `ada_kv`, heads share the budget by the inner score first; then each spends its own in the
+ * two parts.
+ *
+ * Paper: https://arxiv.org/abs/2502.03805
+ *
+ * Differs from the paper: what the inner policy protects is kept in any case and counts towards the
+ * first part; inner scores below 0 count as 0.
+ *
+ * @throws {OptionError} If an option is unknown or out of range, or the policy inside judges without
+ * attention or in two parts itself.
+ *
+ * @example
+ * ```ts
+ * import { criticalKv } from "./critical_kv.ts";
+ * import { adaKv } from "./ada_kv.ts";
+ * import { snapKv } from "./snapkv.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy = criticalKv({ inner: adaKv({ inner: snapKv({ window: 8 }) }) });
+ * assertEquals(policy.secondStage?.first, 0.5);
+ * ```
+ */
+export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
+  const settings = readOptions(about, options);
+  return wrap(about, settings, (inner) => {
+    const refuse = (reason: string) =>
+      new OptionError(`Cannot wrap '${expression(inner)}' in '${about.name}': ${reason}`);
+    if (inner.secondStage) throw refuse("it spends its budget in two parts itself");
+    if (inner.evidence.kind === "none") {
+      throw refuse(
+        "it judges without attention, which is what values are weighed by; wrap one that uses " +
+          "attention, such as 'snapkv'",
+      );
+    }
+    const rescore = (layer: LayerView, scores: Float32Array) =>
+      weighed(layer, scores, settings.epsilon);
+    return { secondStage: { first: settings.first, rescore } };
+  });
+}
+
+async function weighed(
+  layer: LayerView,
+  scores: Float32Array,
+  epsilon: number,
+): Promise<Float32Array> {
+  const norms = await layer.outputNorms();
+  return scores.map((score, index) => (Math.max(0, score) + epsilon) * (norms[index] ?? 0));
+}
+
+export default criticalKv;
