@@ -1,7 +1,7 @@
 import type { SampleRecord } from "../run/record.ts";
 import { mean } from "../statistics.ts";
 import { draw } from "./draw.ts";
-import { heatLayers } from "./palette.ts";
+import { HEAT_NUMBERS, heatColour } from "./palette.ts";
 
 /** One square of a map. */
 interface DepthCell {
@@ -41,7 +41,10 @@ export function depthFigure(records: readonly SampleRecord[], budget: string): P
           },
           y: { field: "depth", type: "ordinal", title: "depth (%)", axis: { grid: false } },
         },
-        layer: heatLayers("score (%)"),
+        layer: [
+          { mark: "rect", encoding: { color: heatColour("score (%)") } },
+          HEAT_NUMBERS,
+        ],
       })),
     },
   );

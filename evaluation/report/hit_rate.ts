@@ -1,9 +1,14 @@
 import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
+import { LOCAL_TOKENS } from "../critical_hits.ts";
 import type { HitRate, HitRateReport } from "../hit_rate.ts";
 import { type Block, toHtml, toMarkdown } from "./blocks.ts";
+import { curves } from "./curves.ts";
 import { draw } from "./draw.ts";
-import { heatLayers } from "./palette.ts";
-import { scoreText } from "./scores.ts";
+import { heatColour } from "./palette.ts";
+import { FEW, scoreText } from "./scores.ts";
+
+/** What the record says about how it was made. */
+const SETTINGS = ["model", "fingerprint", "precision", "versions", "settings", "policies"];
 
 /** What {@linkcode writeHitRateReport} writes. */
 export interface HitRateRecord {
@@ -31,16 +36,15 @@ export async function writeHitRateReport(
   } catch (error) {
     throw writeError(folder, error);
   }
-  const heads = await headFigure(report.results);
+  const [rates, heads] = [await rateFigure(report.results), await headFigure(report.results)];
   const blocks: readonly Block[] = [
     { kind: "heading", level: 1, text: title },
-    {
-      kind: "text",
-      text: `${report.rows.length} prompts; per cent, with 95 % bootstrap intervals.`,
-    },
+    { kind: "text", text: opening(report) },
     hitTable("hit rate", report.results, ({ hitRate }) => hitRate),
     { kind: "heading", level: 2, text: "Attention mass kept" },
     hitTable("attention mass", report.results, ({ attentionMass }) => attentionMass),
+    { kind: "heading", level: 2, text: "Against budget" },
+    { kind: "figure", file: "rates.svg", text: "Hit rate and attention mass", svg: rates },
     { kind: "heading", level: 2, text: "By layer and KV head" },
     {
       kind: "figure",
@@ -48,16 +52,91 @@ export async function writeHitRateReport(
       text: "Hit rate by layer and KV head",
       svg: heads,
     },
+    { kind: "heading", level: 2, text: "Attention at the end of the prompt" },
+    {
+      kind: "text",
+      text: `Share of the attention that a policy judges by on the last ${LOCAL_TOKENS} tokens; ` +
+        "response is that of the answer itself.",
+    },
+    {
+      kind: "table",
+      rows: [
+        ["policy", "share"],
+        ...report.localShares.map(({ policy, share: { mean, interval } }) => [
+          policy,
+          scoreText(mean, interval, false),
+        ]),
+      ],
+    },
+    { kind: "heading", level: 2, text: "Settings" },
+    { kind: "table", rows: settingsRows(figures), align: "text" },
   ];
   const encoder = new TextEncoder();
   const files: [name: string, text: string][] = [
     ["figures.json", `${JSON.stringify(figures, null, 1)}\n`],
     ["report.md", toMarkdown(blocks)],
     ["report.html", toHtml(title, blocks)],
+    ["rates.svg", rates],
     ["heads.svg", heads],
   ];
   for (const [name, text] of files) await writeAtomically(at(name), encoder.encode(text));
   return files.slice(0, 3).map(([name]) => at(name));
+}
+
+function opening({ rows, results }: HitRateReport): string {
+  const few = rows.length < FEW ? " These are too few to tell policies apart." : "";
+  const left = results.some(({ leftOut }) => leftOut > 0)
+    ? " Prompts that a budget covers are left out of its means."
+    : "";
+  return `${rows.length} prompts; per cent, with 95 % bootstrap intervals over the prompts.${few}${left} ` +
+    "The oracle judges by the very answer that is the reference.";
+}
+
+/** What stands before the results in the record: model, versions, settings, policies. */
+function settingsRows(figures: object): readonly (readonly string[])[] {
+  const named = Object.entries(figures).filter(([name]) => SETTINGS.includes(name));
+  return [["setting", "value"], ...named.flatMap(([name, value]) => rowsOf(name, value))];
+}
+
+function rowsOf(name: string, value: unknown): readonly (readonly string[])[] {
+  const text = (one: unknown) => typeof one === "string" ? one : JSON.stringify(one);
+  if (typeof value !== "object" || value === null) return [[name, text(value)]];
+  if (Array.isArray(value)) return value.map((one) => [name, text(one)]);
+  return Object.entries(value).map(([inner, one]) => [inner.replaceAll("_", " "), text(one)]);
+}
+
+/** Both shares against budget. */
+function rateFigure(results: readonly HitRate[]): Promise<string> {
+  const policies = [...new Set(results.map(({ policy }) => policy))];
+  const budgets = [...new Set(results.map(({ budget }) => budget))];
+  const panel = (title: string, of: (result: HitRate) => HitRate["hitRate"]) => ({
+    width: 300,
+    height: 190,
+    ...curves({
+      policies,
+      budgets,
+      whole: [],
+      y: { title, scale: { domain: [0, 100] } },
+      values: results.flatMap((result) => {
+        const { mean, interval } = of(result);
+        if (mean === null) return [];
+        const [low, high] = interval ?? [mean, mean];
+        const { policy, budget } = result;
+        return [{ policy, budget, value: 100 * mean, low: 100 * low, high: 100 * high }];
+      }),
+    }),
+  });
+  return draw(
+    "Hit rate and attention mass against budget",
+    `Hit rate and attention mass of ${policies.join(", ")} against budget, with 95 % intervals`,
+    {
+      columns: 2,
+      concat: [
+        panel("hit rate (%)", ({ hitRate }) => hitRate),
+        panel("attention mass (%)", ({ attentionMass }) => attentionMass),
+      ],
+    },
+  );
 }
 
 function hitTable(
@@ -103,7 +182,9 @@ function headFigure(results: readonly HitRate[]): Promise<string> {
             rates.map((rate, head) => ({ layer, head, value: 100 * rate }))
           ),
         },
+        mark: "rect",
         encoding: {
+          color: heatColour("hit rate (%)"),
           x: {
             field: "layer",
             type: "ordinal",
@@ -111,7 +192,6 @@ function headFigure(results: readonly HitRate[]): Promise<string> {
           },
           y: { field: "head", type: "ordinal", title: "KV head", axis: { grid: false } },
         },
-        ...heatLayers("hit rate (%)")[0],
       })),
     },
   );

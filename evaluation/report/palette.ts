@@ -41,30 +41,25 @@ export function policyChannels(policies: readonly string[]) {
   return { color: channel(COLOURS.map(({ light }) => light)), shape: channel(SHAPES) };
 }
 
-/** A square of a heat map and its number, of a field `value` in per cent. */
-export function heatLayers(title: string) {
-  return [
-    {
-      mark: { type: "rect" as const },
-      encoding: {
-        color: {
-          field: "value",
-          type: "quantitative" as const,
-          title,
-          scale: { domain: [0, 50, 100], range: HEAT, interpolate: "rgb" as const },
-          legend: { values: [0, 25, 50, 75, 100] },
-        },
-      },
-    },
-    {
-      mark: { type: "text" as const, fontSize: 10 },
-      encoding: {
-        text: { field: "value", type: "quantitative" as const, format: ".0f" },
-        color: {
-          condition: { test: `datum.value > ${DARK_GROUND}`, value: "#ffffff" },
-          value: "#1a1a1a",
-        },
-      },
-    },
-  ];
+/** The colour of a square of a heat map, of a field `value` in per cent. */
+export function heatColour(title: string) {
+  return {
+    field: "value",
+    type: "quantitative" as const,
+    title,
+    scale: { domain: [0, 50, 100], range: HEAT, interpolate: "rgb" as const },
+    legend: { values: [0, 25, 50, 75, 100] },
+  };
 }
+
+/** Numbers on a heat map, of a field `value` in per cent. */
+export const HEAT_NUMBERS = {
+  mark: { type: "text" as const, fontSize: 10 },
+  encoding: {
+    text: { field: "value", type: "quantitative" as const, format: ".0f" },
+    color: {
+      condition: { test: `datum.value > ${DARK_GROUND}`, value: "#ffffff" },
+      value: "#1a1a1a",
+    },
+  },
+};

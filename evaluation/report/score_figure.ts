@@ -1,7 +1,7 @@
 import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SummaryRow } from "../run/record.ts";
 import { draw } from "./draw.ts";
-import { policyChannels } from "./palette.ts";
+import { curves } from "./curves.ts";
 import { budgetOrder, isPerplexity, policyOrder, rowsEstimate, scoreOf } from "./scores.ts";
 
 /** Panels of one figure, so that no file grows large. */
@@ -67,53 +67,8 @@ function panel(
     )
   );
   const whole = estimated(rows.filter(({ policy }) => policy === FULL));
-  const { color, shape } = policyChannels(policies);
-  const y = {
-    field: "value",
-    type: "quantitative",
-    title: perplexity ? "perplexity" : "score (%)",
-    scale: perplexity ? { zero: false } : { domain: [0, 100] },
-  };
-  const across = { x: { value: 0 }, x2: { value: "width" } };
-  const inPlace = {
-    x: {
-      field: "budget",
-      type: "ordinal",
-      title: "budget",
-      sort: budgets,
-      scale: { type: "band", paddingInner: 0.35, paddingOuter: 0.15 },
-      axis: { labelAngle: 0, grid: false },
-    },
-    // Side by side, so that the intervals of all are seen.
-    xOffset: { field: "policy", scale: { domain: policies } },
-    y,
-    color,
-  };
-  const between = { y: { ...y, field: "low" }, y2: { field: "high" } };
-  return {
-    ...size,
-    layer: [
-      {
-        data: { values: whole },
-        mark: { type: "rect", color: "#888888", opacity: 0.18 },
-        encoding: { ...across, ...between },
-      },
-      {
-        data: { values: whole },
-        mark: { type: "rule", color: "#444444", strokeDash: [5, 3] },
-        encoding: { ...across, y },
-      },
-      {
-        data: { values },
-        mark: { type: "rule", opacity: 0.45 },
-        encoding: { ...inPlace, ...between },
-      },
-      { data: { values }, mark: { type: "line", strokeWidth: 1.5 }, encoding: inPlace },
-      {
-        data: { values },
-        mark: { type: "point", filled: true, size: 34, opacity: 1 },
-        encoding: { ...inPlace, shape },
-      },
-    ],
-  };
+  const y = perplexity
+    ? { title: "perplexity", scale: { zero: false } }
+    : { title: "score (%)", scale: { domain: [0, 100] } };
+  return { ...size, ...curves({ policies, budgets, values, whole, y }) };
 }

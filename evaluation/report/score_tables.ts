@@ -2,10 +2,7 @@ import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SummaryRow } from "../run/record.ts";
 import { pairedDifference } from "../paired.ts";
 import type { Block } from "./blocks.ts";
-import { budgetOrder, isPerplexity, policyOrder, rowsEstimate, scoreText } from "./scores.ts";
-
-/** Samples below which an interval says little. */
-const FEW = 5;
+import { budgetOrder, FEW, isPerplexity, policyOrder, rowsEstimate, scoreText } from "./scores.ts";
 
 /** Policies that know what none may know before it answers. */
 const BOUNDS = ["oracle"];

@@ -2,6 +2,9 @@ import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SummaryRow } from "../run/record.ts";
 import { type Estimate, estimate, type Interval, shareEstimate } from "../statistics.ts";
 
+/** Samples below which an interval says little. */
+export const FEW = 5;
+
 /** Whether the scores of a task are mean negative log-likelihoods. */
 export function isPerplexity(task: string, metrics: RunSummary["metrics"]): boolean {
   return metrics[task] === "perplexity";
