@@ -1,4 +1,5 @@
 import { BenchmarkError } from "./benchmarks/errors.ts";
+import { compareWarnings } from "./compare_warnings.ts";
 import type { RunSummary, SummaryRow } from "./run/record.ts";
 import { pairedDifference, type ScorePair } from "./paired.ts";
 import type { Estimate } from "./statistics.ts";
@@ -130,7 +131,7 @@ export function compareRuns(
       ...changed.size === 0
         ? []
         : [`${changed.size} samples are left out: their prompts differ between the runs`],
-      ...warningsOf(first, second),
+      ...compareWarnings(a, b),
     ],
   };
 }
@@ -202,26 +203,4 @@ function compared(
   const { outcomes: [higher, ties, lower], ...found } = pairedDifference(pairs, seed);
   const outcomes = lowerIsBetter ? [lower, ties, higher] as const : [higher, ties, lower] as const;
   return { task, variant, policy, against, budget, pairs, lowerIsBetter, ...found, outcomes };
-}
-
-function warningsOf(first: RunSummary, second: RunSummary): readonly string[] {
-  const [a, b] = [first.settings, second.settings];
-  const warnings: string[] = [];
-  if (a.model.fingerprint !== b.model.fingerprint) {
-    warnings.push(`the models differ: ${a.model.name} and ${b.model.name}`);
-  } else if (a.model.precision !== b.model.precision) {
-    warnings.push(`the precisions differ: ${a.model.precision} and ${b.model.precision}`);
-  }
-  if (a.seed !== b.seed) warnings.push(`the seeds differ: ${a.seed} and ${b.seed}`);
-  for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)])) {
-    const [one, other] = [a.versions[name] ?? "none", b.versions[name] ?? "none"];
-    if (one !== other) warnings.push(`the versions of ${name} differ: ${one} and ${other}`);
-  }
-  for (const { label, options } of a.policies) {
-    const other = b.policies.find((policy) => policy.label === label);
-    if (other && JSON.stringify(other.options) !== JSON.stringify(options)) {
-      warnings.push(`the options of ${label} differ`);
-    }
-  }
-  return warnings;
 }
