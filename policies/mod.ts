@@ -16,7 +16,9 @@ export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
 export type { Pooling } from "./_pool.ts";
 export type { SoftJudgeOptions } from "./_soft_judge.ts";
 export type { SoftTokenSource } from "./_soft_tokens.ts";
+export { adaKv, type AdaKvOptions } from "./ada_kv.ts";
 export { chunkKv, type ChunkKvOptions } from "./chunk_kv.ts";
+export { compose, type ComposeOptions } from "./compose.ts";
 export {
   createPolicy,
   findPolicy,
@@ -24,6 +26,7 @@ export {
   type PolicyEntry,
   type PolicyModule,
 } from "./create.ts";
+export { criticalKv, type CriticalKvOptions } from "./critical_kv.ts";
 export { expectedAttention, type ExpectedAttentionOptions } from "./expected_attention.ts";
 export { full, type FullOptions } from "./full.ts";
 export { graphKv, type GraphKvOptions } from "./graphkv.ts";
@@ -41,6 +44,7 @@ export { pyramid, type PyramidOptions } from "./pyramid.ts";
 export { pyramidKv, type PyramidKvOptions } from "./pyramidkv.ts";
 export { random, type RandomOptions } from "./random.ts";
 export { type PolicyName, registry } from "./registry.ts";
+export { rerotate, type RerotateOptions } from "./rerotate.ts";
 export { snapKv, type SnapKvOptions } from "./snapkv.ts";
 export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";
 export { tova, type TovaOptions } from "./tova.ts";

@@ -72,12 +72,12 @@ Deno.test("createPolicy() suggests a name for a misspelt one", async () => {
   await assertRejects(
     () => createPolicy("stream_llm"),
     OptionError,
-    "Cannot find policy 'stream_llm'; did you mean 'streaming_llm'? There are chunk_kv, expected_attention, full,",
+    "Cannot find policy 'stream_llm'; did you mean 'streaming_llm'? There are ada_kv, chunk_kv, compose,",
   );
   await assertRejects(
     () => createPolicy("constructor"),
     OptionError,
-    "Cannot find policy 'constructor'. There are chunk_kv, expected_attention, full,",
+    "Cannot find policy 'constructor'. There are ada_kv, chunk_kv, compose,",
   );
   assertThrows(() => findPolicy(""), OptionError, "Cannot find policy ''.");
 });
