@@ -119,8 +119,9 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
       "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
     );
   }
+  const { paper: _paper, ...rest } = second;
   return Object.freeze<ScorerPolicy>({
-    ...second,
+    ...rest,
     name: about.name,
     options: Object.freeze({
       inner: expression(inner),

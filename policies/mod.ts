@@ -48,3 +48,4 @@ export { rerotate, type RerotateOptions } from "./rerotate.ts";
 export { snapKv, type SnapKvOptions } from "./snapkv.ts";
 export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";
 export { tova, type TovaOptions } from "./tova.ts";
+export { whileDecoding, type WhileDecodingOptions } from "./while_decoding.ts";
