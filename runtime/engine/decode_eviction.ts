@@ -42,11 +42,13 @@ export async function evictionDue(
   if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
   return {
     budget: wanted,
-    reread: Math.min(
-      tail,
-      Math.max(...policiesOf(policy).map(({ evidence }) => queriesWanted(evidence))),
-    ),
+    reread: Math.min(tail, queriesOf(policy)),
   };
+}
+
+/** How many of the last queries a policy judges by. */
+export function queriesOf(policy: Policy): number {
+  return Math.max(...policiesOf(policy).map(({ evidence }) => queriesWanted(evidence)));
 }
 
 /** How many of the last queries evidence is made of. */

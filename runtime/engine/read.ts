@@ -12,6 +12,7 @@ import type { Engine, Sequence } from "./engine.ts";
 import { type Gathered, gatherEvidence, softTokensFor } from "./evidence.ts";
 import { layerViews } from "./layer_view.ts";
 import { prefill } from "./prefill.ts";
+import { countProtected, protectedEntries, type TokenSpan } from "./protected_tokens.ts";
 import { gatherPromptStatistics } from "./query_statistics.ts";
 import { type Received, receivedByKept } from "./received.ts";
 import { checkTurnable, rerotate, tokensRead } from "./rerotate.ts";
@@ -26,6 +27,8 @@ export interface ReadRequest {
   readonly budget: Budget;
   readonly facts: ModelFacts;
   readonly chunk: number;
+  /** Tokens of the text that no eviction may take. */
+  readonly spans?: readonly TokenSpan[];
   /** Whether the policy's scores are wanted. */
   readonly scores: boolean;
   readonly now: () => number;
@@ -82,11 +85,13 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { layers, kvHeads, headDim } = engine.config;
   if (policy.positions) checkTurnable(engine.config, `evict with policy '${policy.name}'`);
   const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
-  const rounds = await roundsOf(policy, {
-    length: tokensRead(sequence) + ids.length,
-    budget: request.budget,
-    shape: { layers, kvHeads, headDim },
-  }, held);
+  const length = tokensRead(sequence) + ids.length;
+  const rounds = await roundsOf(
+    policy,
+    { length, budget: request.budget, shape: { layers, kvHeads, headDim } },
+    held,
+    countProtected(request.spans ?? [], length),
+  );
   const keep = rounds.at(-1)?.keep ?? held;
   // Where everything is kept, nothing is scored, and nothing need be gathered.
   const evicts = request.scores || keep.some((count, layer) => count < (held[layer] ?? 0));
@@ -144,7 +149,7 @@ interface Evicted {
 }
 
 async function evict(
-  { engine, sequence, policy, scores: wanted, now, beforeCompaction }: ReadRequest,
+  { engine, sequence, policy, spans = [], scores: wanted, now, beforeCompaction }: ReadRequest,
   rounds: readonly Round[],
   gathered: readonly Gathered[],
 ): Promise<Evicted> {
@@ -157,7 +162,8 @@ async function evict(
     if (wanted && "score" in policy) {
       scores.push(await scoreViews(policy, views(rounds.length - 1)));
     }
-    kept.push([...await evictRounds(rounds, layer, views)]);
+    const certain = spans.length > 0 ? protectedEntries(sequence, spans, layer) : undefined;
+    kept.push([...await evictRounds(rounds, layer, views, certain)]);
   }
   const start = now();
   const dropping = kept.flatMap((heads, layer) =>

@@ -2,6 +2,7 @@ import type { LayerView, Policy } from "../../policies/policy.ts";
 import { BudgetError } from "../errors.ts";
 import { evictViews } from "../evict/evict_layer.ts";
 import { keepPerLayer, type KeepRequest } from "../evict/keep_per_layer.ts";
+import { keepingTokens } from "../evict/protect_tokens.ts";
 import { observationFor } from "./evidence.ts";
 import { partsOfLayer } from "./part_of_layer.ts";
 import type { Observation } from "./prefill.ts";
@@ -17,15 +18,20 @@ export interface Round {
  * The rounds in which a policy evicts: one, or more where others evict first.
  *
  * @param held Tokens that each layer holds.
- * @throws {BudgetError} If the budget is out of range, or a policy that evicts first leaves less.
+ * @param certain Tokens that each layer keeps in any case: a policy that gives it less gives it these.
+ * @throws {BudgetError} If the budget is out of range or below what is certain, or a policy that evicts
+ * first leaves less.
  * @throws {PolicyError} If an allocator breaks its contract.
  */
 export async function roundsOf(
   policy: Policy,
   request: KeepRequest,
   held: readonly number[],
+  certain = 0,
 ): Promise<readonly Round[]> {
-  const share = await keepPerLayer(policy, request);
+  const divided = await keepPerLayer(policy, request);
+  const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
+  const share = fits ? divided : atLeast(certain, divided);
   const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
   const { first } = policy;
   const last = { policy, keep };
@@ -47,7 +53,7 @@ export async function roundsOf(
     : first.policy.allocate
     ? scaled(mean)
     : share.map(scaled);
-  const before = await roundsOf(first.policy, { ...request, budget }, held);
+  const before = await roundsOf(first.policy, { ...request, budget }, held, certain);
   // Layers are divided by each policy in its own way: nothing is left to evict twice.
   const enough = before.map((round) => ({
     ...round,
@@ -56,28 +62,57 @@ export async function roundsOf(
   return [...enough, last];
 }
 
+/** Gives each layer that many tokens; those that have most give them up. */
+function atLeast(least: number, share: readonly number[]): readonly number[] {
+  let missing = share.reduce((sum, count) => sum + Math.max(0, least - count), 0);
+  const raised = share.map((count) => Math.max(count, least));
+  while (missing > 0) {
+    const most = Math.max(...raised);
+    if (most <= least) {
+      const mean = Math.floor(share.reduce((sum, count) => sum + count, 0) / share.length);
+      throw new BudgetError(
+        `Cannot keep ${least} protected tokens within a budget of ${mean}: the system message and ` +
+          "what is protected besides must fit; give a larger budget or protect fewer tokens",
+      );
+    }
+    raised[raised.indexOf(most)] = most - 1;
+    missing--;
+  }
+  return raised;
+}
+
 /**
  * What of a layer is kept after all rounds.
  *
  * @param views Shows the layer to the policy of a round.
+ * @param certain Indices per KV head that are kept in any case.
  * @returns Ascending indices per KV head.
  */
 export async function evictRounds(
   rounds: readonly Round[],
   layer: number,
   views: (round: number) => readonly LayerView[],
+  certain?: readonly Int32Array[],
 ): Promise<readonly Int32Array[]> {
   let kept: readonly Int32Array[] | undefined;
   for (const [index, { policy, keep }] of rounds.entries()) {
     const whole = views(index);
     const shown = kept ? partsOfLayer(whole, kept) : whole;
-    const chosen = await evictViews(policy, shown, keep[layer] ?? 0);
     const before = kept;
+    const left = before ? certain?.map((of, head) => placesOf(of, before[head])) : certain;
+    const asked = left ? keepingTokens(policy, shown, left) : policy;
+    const chosen = await evictViews(asked, shown, keep[layer] ?? 0);
     kept = before
       ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
       : chosen;
   }
   return kept ?? [];
+}
+
+/** Where some indices stand among those that are left. */
+function placesOf(indices: Int32Array, left: Int32Array = new Int32Array(0)): Int32Array {
+  const wanted = new Set(indices);
+  return Int32Array.from([...left.keys()].filter((place) => wanted.has(left[place] ?? -1)));
 }
 
 /** The policies of all rounds, in their order. */

@@ -1,0 +1,83 @@
+import type { LayerView, Policy, Protection } from "../../policies/policy.ts";
+
+/**
+ * A policy that keeps certain tokens besides, whatever they score. They outrank the first and last
+ * tokens that the policy itself protects, where the budget does not hold both.
+ *
+ * @param views What the policy will be shown: a layer, or each of its KV heads.
+ * @param certain Ascending indices per KV head, no more than are kept.
+ */
+export function keepingTokens(
+  policy: Policy,
+  views: readonly LayerView[],
+  certain: readonly Int32Array[],
+): Policy {
+  const most = Math.max(0, ...certain.map(({ length }) => length));
+  if (most === 0) return policy;
+  const shown = new Map(
+    views.map((view, head) => [view, views.length > 1 ? certain.slice(head, head + 1) : certain]),
+  );
+  const changed = (members: Partial<Policy>): Policy =>
+    Object.create(
+      policy,
+      Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value }])),
+    );
+  if ("select" in policy) {
+    return changed({
+      async select(view, keep) {
+        const kept = await policy.select(view, keep);
+        const wanted = shown.get(view) ?? [];
+        // What is no answer is for the runtime to refuse.
+        const sound = Array.isArray(kept) && kept.length === wanted.length &&
+          kept.every((indices) => indices instanceof Int32Array && indices.length === keep);
+        if (!sound || wanted.every((of, head) => includes(kept[head], of))) return kept;
+        const dearest = keep > most ? await policy.select(view, keep - most) : [];
+        return wanted.map((of, head) => filledUp([of, dearest[head], kept[head]], keep));
+      },
+    });
+  }
+  const raised = (view: LayerView, scores: Float32Array): Float32Array => {
+    if (!(scores instanceof Float32Array)) return scores;
+    const changed = scores.slice();
+    for (const [head, indices] of (shown.get(view) ?? []).entries()) {
+      for (const index of indices) changed[head * view.length + index] = Infinity;
+    }
+    return changed;
+  };
+  const { protect = {}, secondStage } = policy;
+  return changed({
+    async protect(keep: number, length: number) {
+      const given = typeof protect === "function" ? await protect(keep, length) : protect;
+      return typeof given === "object" && given !== null ? yielding(given, keep - most) : given;
+    },
+    score: async (view: LayerView) => raised(view, await policy.score(view)),
+    ...(secondStage === undefined ? {} : {
+      secondStage: {
+        ...secondStage,
+        rescore: async (view: LayerView, scores: Float32Array) =>
+          raised(view, await secondStage.rescore(view, scores)),
+      },
+    }),
+  });
+}
+
+/** As much of a protection as there is room for: its first tokens before its last ones. */
+function yielding({ sinks = 0, recent = 0 }: Protection, room: number): Protection {
+  if (!(sinks + recent > room)) return { sinks, recent };
+  const first = Math.min(sinks, Math.max(0, room));
+  return { sinks: first, recent: Math.max(0, Math.min(recent, room - first)) };
+}
+
+function includes(kept: Int32Array | undefined, wanted: Int32Array): boolean {
+  const held = new Set(kept);
+  return wanted.every((index) => held.has(index));
+}
+
+/** The first indices of several lists, as many as are wanted, ascending. */
+function filledUp(lists: readonly (Int32Array | undefined)[], count: number): Int32Array {
+  const taken = new Set<number>();
+  for (const list of lists) {
+    for (const index of list ?? []) if (taken.size < count) taken.add(index);
+  }
+  return Int32Array.from(taken).sort();
+}
