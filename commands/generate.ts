@@ -132,11 +132,11 @@ function record(
   stats: SessionStats,
   saved: SavedCacheInfo | undefined,
 ): object {
-  const { promptTokens, ...others } = stats;
+  const { promptTokens, decodeEvictions, ...others } = stats;
   return {
     ...(answer ? { ids: answer.ids, text: answer.text, finish_reason: answer.finishReason } : {}),
     ...(saved ? { cache: { path: saved.path, bytes: saved.bytes, tokens: saved.tokens } } : {}),
-    stats: { ...others, prompt_tokens: promptTokens },
+    stats: { ...others, decode_evictions: decodeEvictions, prompt_tokens: promptTokens },
   };
 }
 

@@ -15,7 +15,7 @@ interface Answer {
     readonly times: Readonly<Record<string, number>>;
     readonly steps: number;
     readonly held: number[];
-    readonly decodeEvictions: number;
+    readonly decode_evictions: number;
     readonly notes: string[];
   };
 }
@@ -66,7 +66,7 @@ Deno.test("kvjudge generate evicts while it writes, if the policy's expression s
   const policy = "while_decoding(judge_q(window=4),every=8,target=24)";
   const { ids, stats } = await answer([...model, ...written(policy), "--seed", "3"], options);
   assert(ids.length > 16, `${ids.length}`);
-  assertEquals(stats.decodeEvictions, Math.floor((ids.length - 1) / 8));
+  assertEquals(stats.decode_evictions, Math.floor((ids.length - 1) / 8));
   assertEquals(stats.held, new Array(3).fill(24 + (ids.length - 1) % 8));
   const bad = "while_decoding(snapkv,every=8,target=24)";
   const { code, err } = await runCli(["generate", ...model, ...written(bad)], options);
