@@ -20,7 +20,10 @@ export interface LogitMoments {
 
 /** Computes {@linkcode LogitMoments}. */
 export interface ExpectedLogitsKernel extends AsyncDisposable {
-  /** @param keys `[tokens, kvHeads · headDim]`. */
+  /**
+   * @param keys `[tokens, kvHeads · headDim]`, or of one KV head.
+   * @param queries Of the heads that share these keys.
+   */
   run(keys: Float32Array, queries: QueryGaussian): Promise<LogitMoments>;
 }
 
@@ -34,10 +37,11 @@ export async function createExpectedLogitsKernel(
   const kernel = await createKernel(buildExpectedLogits(shape), { threads });
   return {
     async run(keys, queries) {
+      const count = queries.mean.length / (group * headDim);
       const { mean, variance } = await kernel.run({
-        keys: floats(keys, [keys.length / (kvHeads * headDim), kvHeads, headDim]),
-        query_mean: floats(queries.mean, [kvHeads, group, headDim]),
-        query_covariance: floats(queries.covariance, [kvHeads, group, headDim, headDim]),
+        keys: floats(keys, [keys.length / (count * headDim), count, headDim]),
+        query_mean: floats(queries.mean, [count, group, headDim]),
+        query_covariance: floats(queries.covariance, [count, group, headDim, headDim]),
       });
       return { mean: floatsOf(mean), variance: floatsOf(variance) };
     },
@@ -48,9 +52,9 @@ export async function createExpectedLogitsKernel(
 function buildExpectedLogits({ heads, kvHeads, headDim }: HeadShape): Graph {
   const graph = createGraph("expected_logits");
   const group = heads / kvHeads;
-  graph.input("keys", "float32", ["N", kvHeads, headDim]);
-  graph.input("query_mean", "float32", [kvHeads, group, headDim]);
-  graph.input("query_covariance", "float32", [kvHeads, group, headDim, headDim]);
+  graph.input("keys", "float32", ["N", "G", headDim]);
+  graph.input("query_mean", "float32", ["G", group, headDim]);
+  graph.input("query_covariance", "float32", ["G", group, headDim, headDim]);
   const keys = graph.op("Transpose", ["keys"], { attributes: { perm: { ints: [1, 0, 2] } } });
   const mean = graph.op("FusedMatMul", ["query_mean", keys], {
     domain: MICROSOFT,
@@ -65,9 +69,9 @@ function buildExpectedLogits({ heads, kvHeads, headDim }: HeadShape): Graph {
     graph.op("Mul", [turned, perGroup]),
     graph.integers([3]),
   ], { attributes: { keepdims: { int: 0 } } });
-  const flat = graph.integers([heads, -1]);
   for (const [name, value] of [["mean", mean], ["variance", variance]] as const) {
-    graph.output(graph.op("Reshape", [value, flat], { names: [name] }), "float32", [heads, "N"]);
+    const named = graph.op("Identity", [value], { names: [name] });
+    graph.output(named, "float32", ["G", group, "N"]);
   }
   return graph.build();
 }

@@ -8,9 +8,15 @@ export interface KeySimilarityKernel extends AsyncDisposable {
    * @param keys `[length, kvHeads · headDim]`.
    * @param head KV head.
    * @param tokens Indices of tokens.
+   * @param count KV heads that the keys are of. @default {all of the model}
    * @returns `[tokens, length]`; 0 for a key without length.
    */
-  run(keys: Float32Array, head: number, tokens: Int32Array): Promise<Float32Array>;
+  run(
+    keys: Float32Array,
+    head: number,
+    tokens: Int32Array,
+    count?: number,
+  ): Promise<Float32Array>;
 }
 
 /** Loads the kernel. */
@@ -18,11 +24,11 @@ export async function createKeySimilarityKernel(
   { kvHeads, headDim }: HeadShape,
   threads: number,
 ): Promise<KeySimilarityKernel> {
-  const kernel = await createKernel(buildKeySimilarity(kvHeads, headDim), { threads });
+  const kernel = await createKernel(buildKeySimilarity(headDim), { threads });
   return {
-    async run(keys, head, tokens) {
+    async run(keys, head, tokens, count = kvHeads) {
       const { cosines } = await kernel.run({
-        keys: floats(keys, [keys.length / (kvHeads * headDim), kvHeads, headDim]),
+        keys: floats(keys, [keys.length / (count * headDim), count, headDim]),
         head: integers([head]),
         tokens: integers(tokens),
       });
@@ -32,9 +38,9 @@ export async function createKeySimilarityKernel(
   };
 }
 
-function buildKeySimilarity(kvHeads: number, headDim: number): Graph {
+function buildKeySimilarity(headDim: number): Graph {
   const graph = createGraph("key_similarity");
-  graph.input("keys", "float32", ["N", kvHeads, headDim]);
+  graph.input("keys", "float32", ["N", "G", headDim]);
   graph.input("head", "int64", [1]);
   graph.input("tokens", "int64", ["S"]);
   const keys = graph.op("Squeeze", [

@@ -17,8 +17,9 @@ export interface QueryAttentionKernel extends AsyncDisposable {
    * also sees its own key and those of the queries before it.
    *
    * @param pastKeys Rotated keys of the cache, `[tokens, kvHeads · headDim]`.
+   * @param count KV heads that keys and queries are of. @default {all of the model}
    */
-  run(pastKeys: Float32Array, following: FollowingQueries): Promise<Float32Array>;
+  run(pastKeys: Float32Array, following: FollowingQueries, count?: number): Promise<Float32Array>;
 }
 
 /** Loads the kernel. */
@@ -29,13 +30,13 @@ export async function createQueryAttentionKernel(
   const { heads, kvHeads, headDim } = shape;
   const kernel = await createKernel(buildQueryAttention(shape), { threads });
   return {
-    async run(pastKeys, { queries, keys }) {
-      const count = queries.length / (heads * headDim);
+    async run(pastKeys, { queries, keys }, count = kvHeads) {
+      const tokens = keys.length / (count * headDim);
       const { received } = await kernel.run({
-        queries: floats(queries, [count, heads, headDim]),
-        past: floats(pastKeys, [pastKeys.length / (kvHeads * headDim), kvHeads, headDim]),
-        own: floats(keys, [count, kvHeads, headDim]),
-        mask: floats(causalMask(count), [1, 1, count, count]),
+        queries: floats(queries, [tokens, count, heads / kvHeads, headDim]),
+        past: floats(pastKeys, [pastKeys.length / (count * headDim), count, 1, headDim]),
+        own: floats(keys, [tokens, count, 1, headDim]),
+        mask: floats(causalMask(tokens), [1, 1, tokens, tokens]),
       });
       return floatsOf(received);
     },
@@ -53,18 +54,15 @@ function causalMask(count: number): Float32Array {
 function buildQueryAttention({ heads, kvHeads, headDim }: HeadShape): Graph {
   const graph = createGraph("query_attention");
   const group = heads / kvHeads;
-  graph.input("queries", "float32", ["Q", heads, headDim]);
-  graph.input("past", "float32", ["P", kvHeads, headDim]);
-  graph.input("own", "float32", ["Q", kvHeads, headDim]);
+  graph.input("queries", "float32", ["Q", "G", group, headDim]);
+  graph.input("past", "float32", ["P", "G", 1, headDim]);
+  graph.input("own", "float32", ["Q", "G", 1, headDim]);
   graph.input("mask", "float32", [1, 1, "Q", "Q"]);
-  const headMajor = (value: Value, count: number, inner: number) =>
-    graph.op("Reshape", [
-      graph.op("Transpose", [value], { attributes: { perm: { ints: [1, 0, 2] } } }),
-      graph.integers([count, inner, -1, headDim]),
-    ]);
-  const queries = headMajor("queries", kvHeads, group);
+  const headMajor = (value: Value) =>
+    graph.op("Transpose", [value], { attributes: { perm: { ints: [1, 2, 0, 3] } } });
+  const queries = headMajor("queries");
   const logits = (keys: Value) =>
-    graph.op("FusedMatMul", [queries, headMajor(keys, kvHeads, 1)], {
+    graph.op("FusedMatMul", [queries, headMajor(keys)], {
       domain: MICROSOFT,
       attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
     });
@@ -80,11 +78,7 @@ function buildQueryAttention({ heads, kvHeads, headDim }: HeadShape): Graph {
     graph.integers([0]),
     graph.op("Shape", ["past"], { attributes: { start: { int: 0 }, end: { int: 1 } } }),
     graph.integers([2]),
-  ]);
-  graph.output(
-    graph.op("Reshape", [past, graph.integers([heads, -1])], { names: ["received"] }),
-    "float32",
-    [heads, "P"],
-  );
+  ], { names: ["received"] });
+  graph.output(past, "float32", ["G", group, "P"]);
   return graph.build();
 }

@@ -92,7 +92,9 @@ async function weighed(
   epsilon: number,
 ): Promise<Float32Array> {
   const norms = await layer.outputNorms();
-  return scores.map((score, index) => (Math.max(0, score) + epsilon) * (norms[index] ?? 0));
+  return scores.map((score, index) =>
+    Number.isFinite(score) ? (Math.max(0, score) + epsilon) * (norms[index] ?? 0) : score
+  );
 }
 
 export default criticalKv;

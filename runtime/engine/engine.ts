@@ -52,8 +52,14 @@ export interface Engine {
    * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
    *
    * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
+   * @param count KV heads that the keys are of. @default {all of the model}
    */
-  similarity(keys: Float32Array, kvHead: number, tokens: Int32Array): Promise<Float32Array>;
+  similarity(
+    keys: Float32Array,
+    kvHead: number,
+    tokens: Int32Array,
+    count?: number,
+  ): Promise<Float32Array>;
   /**
    * How far values of a layer can move its output, `[heads, tokens]`.
    *
@@ -111,9 +117,9 @@ export function createEngine(
   return {
     config,
     threads,
-    async similarity(keys, kvHead, tokens) {
+    async similarity(...query) {
       const { run } = await kernels.similarity();
-      return await run(keys, kvHead, tokens);
+      return await run(...query);
     },
     async outputNorms(values, layer, kvHead) {
       const { run } = await kernels.outputNorms();

@@ -1,4 +1,4 @@
-import { createExpectedLogitsKernel } from "../../kernels/expected_logits.ts";
+import { createExpectedLogitsKernel, type QueryGaussian } from "../../kernels/expected_logits.ts";
 import type {
   Evidence,
   ExpectedLogits,
@@ -12,6 +12,7 @@ import { adapterShape } from "../soft_adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
+import { joined, keysByHead } from "./keys_by_head.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observation, Observed, Prefilled } from "./prefill.ts";
 import type { PromptStatistics } from "./query_statistics.ts";
@@ -149,9 +150,23 @@ async function expectedLogits(
     );
   }
   await using kernel = await createExpectedLogitsKernel(config, threads);
+  const ofHead = ({ mean, covariance }: QueryGaussian, head: number): QueryGaussian => {
+    const part = (all: Float32Array) => {
+      const size = all.length / config.kvHeads;
+      return all.subarray(head * size, (head + 1) * size);
+    };
+    return { mean: part(mean), covariance: part(covariance) };
+  };
   const logits: ExpectedLogits[] = [];
   for (const [layer, queries] of found.at(sequence, future).entries()) {
-    logits.push(await kernel.run(sequence.cache.keys(layer), queries));
+    const moments: ExpectedLogits[] = [];
+    for (const { keys, head } of keysByHead(sequence.cache, layer)) {
+      moments.push(await kernel.run(keys, head === undefined ? queries : ofHead(queries, head)));
+    }
+    logits.push({
+      mean: joined(moments.map(({ mean }) => mean)),
+      variance: joined(moments.map(({ variance }) => variance)),
+    });
   }
   return logits;
 }

@@ -25,7 +25,7 @@ export function layerViews(
 /** One KV head as a layer: what its query heads paid is its attention. */
 function headView(
   cache: KvCache,
-  { config: { heads, layers }, outputNorms }: LayerArithmetic,
+  { config: { heads, layers }, similarity, outputNorms }: LayerArithmetic,
   layer: number,
   head: number,
   { attention, expected }: Gathered,
@@ -36,13 +36,7 @@ function headView(
   const { length } = positions;
   const ofHead = (): Float32Array =>
     rowsOfHead(attentionOf(attention, layer), group, cache.lengths(layer), head);
-  const refuse = (what: string): Promise<never> =>
-    Promise.reject(
-      new PolicyError(
-        `Cannot give ${what} of layer ${layer}: its KV heads hold different numbers of tokens, of ` +
-          "which only keys, values, positions and attention can be given",
-      ),
-    );
+  const rows = (all: Float32Array) => rowsOfHead(all, group, cache.lengths(layer), head).slice();
   return Object.freeze<LayerView>({
     ...{ layer, layers, headDim, length, positions },
     heads: group,
@@ -52,8 +46,15 @@ function headView(
     attention: () => settle(() => ofHead().slice()),
     groupAttention: () => settle(() => groupMean(ofHead(), group, 1, length)),
     expectedLogits: () =>
-      expected ? refuse("expected logits") : settle(() => expectationOf(expected, layer)),
-    similarity: () => refuse("similarities"),
+      settle(() => {
+        const { mean, variance } = expectationOf(expected, layer);
+        return { mean: rows(mean), variance: rows(variance) };
+      }),
+    async similarity(kvHead, tokens) {
+      checkTokens(kvHead, 1, "KV head");
+      for (const token of tokens) checkTokens(token, length, "token");
+      return await similarity(keys, kvHead, Int32Array.from(tokens), 1);
+    },
     outputNorms: () => outputNorms(values, layer, head),
   });
 }

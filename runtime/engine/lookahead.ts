@@ -7,6 +7,7 @@ import { evictViews } from "../evict/evict_layer.ts";
 import { greedyToken } from "../sampling/greedy.ts";
 import type { Sequence } from "./engine.ts";
 import { type EvidenceRequest, gatherEvidence } from "./evidence.ts";
+import { columnsOfHead, joined, keysByHead } from "./keys_by_head.ts";
 import { layerViews } from "./layer_view.ts";
 import { pause } from "./pause.ts";
 
@@ -30,13 +31,26 @@ export async function lookaheadAttention(
   request: EvidenceRequest & { readonly keep: readonly number[] },
 ): Promise<LookaheadAttention> {
   const { engine: { config, threads }, sequence: { cache } } = request;
+  const { heads, kvHeads, headDim } = config;
   const pseudo = await draftQueries(steps, draft, request);
   await using kernel = await createQueryAttentionKernel(config, threads);
   const received: Float32Array[] = [];
   for (const [layer, following] of pseudo.entries()) {
-    received.push(await kernel.run(cache.keys(layer), following));
+    const rows: Float32Array[] = [];
+    for (const { keys, head } of keysByHead(cache, layer)) {
+      if (head === undefined) rows.push(await kernel.run(keys, following));
+      else {
+        const width = heads / kvHeads * headDim;
+        const ofHead = {
+          queries: columnsOfHead(following.queries, { kvHeads, width, head }),
+          keys: columnsOfHead(following.keys, { kvHeads, width: headDim, head }),
+        };
+        rows.push(await kernel.run(keys, ofHead, 1));
+      }
+    }
+    received.push(joined(rows));
   }
-  const width = config.heads * config.headDim;
+  const width = heads * headDim;
   return { queries: (pseudo[0]?.queries.length ?? 0) / width, received };
 }
 
@@ -70,14 +84,4 @@ async function draftQueries(
     queries: joined(ofLayer),
     keys: joined(keys[layer] ?? []),
   }));
-}
-
-function joined(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0));
-  let at = 0;
-  for (const row of rows) {
-    all.set(row, at);
-    at += row.length;
-  }
-  return all;
 }

@@ -69,7 +69,7 @@ export async function selectFrom(
   const heads: ScoredHead[] = [];
   for (const view of views) {
     const { kvHeads, length } = view;
-    const protection = await protectedTokens(policy, view, Math.min(keep, length));
+    const protection = await protectedTokens(policy, view, keep);
     const scores = await checkedScores(policy, view);
     const rescored = await checkedRescores(policy, view, scores);
     for (let head = 0; head < kvHeads; head++) {
@@ -154,7 +154,9 @@ async function protectedTokens(
   keep: number,
 ): Promise<Required<Protection>> {
   const { protect = {} } = policy;
-  const given = typeof protect === "function" ? await protect(keep, length) : protect;
+  const given = typeof protect === "function"
+    ? await protect(Math.min(keep, length), length)
+    : protect;
   if (typeof given !== "object" || given === null) {
     throw new PolicyError(
       `Policy '${policy.name}' broke its contract in layer ${layer}: 'protect' must give an object ` +
@@ -177,7 +179,9 @@ async function protectedTokens(
         `least ${sinks + recent} tokens or let the policy protect fewer`,
     );
   }
-  return { sinks, recent };
+  // A KV head that was left fewer tokens than are protected keeps them all.
+  const first = Math.min(sinks, length);
+  return { sinks: first, recent: Math.min(recent, length - first) };
 }
 
 /**

@@ -1,18 +1,23 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { adaKv } from "../../../policies/ada_kv.ts";
 import { createPolicy } from "../../../policies/create.ts";
-import { graphKv } from "../../../policies/graphkv.ts";
 import type { ScorerPolicy } from "../../../policies/policy.ts";
+import { registry } from "../../../policies/registry.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { whileDecoding } from "../../../policies/while_decoding.ts";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
+import { gatherEvidence } from "../../../runtime/engine/evidence.ts";
+import { layerView, layerViews } from "../../../runtime/engine/layer_view.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
+import { gatherPromptStatistics } from "../../../runtime/engine/query_statistics.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
 import { assertClose } from "../../_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "../../_test_model.ts";
 
 const IDS = randomIds(60, 250);
 const MORE = randomIds(19, 250);
+const EVERY = Int32Array.from(IDS.keys());
+const STATISTICS = { kind: "statistics", skip: 2, future: 16 } as const;
 
 /** Indices that each KV head keeps: fewer in each further head, others in each layer. */
 function keptBy(kvHeads: number, layers: number): Int32Array[][] {
@@ -109,32 +114,92 @@ Deno.test("a ragged session answers, saves, loads, forks and rolls back as if no
   assertEquals(await answer(loaded), expected);
 });
 
-Deno.test("every policy judges ragged heads again, or says why not", async () => {
-  await using test = await tinyModel("tiny-llama");
-  const { model } = test;
-  for (const name of ["knorm", "keydiff", "tova", "h2o", "streaming_llm", "judge_q", "lagkv"]) {
-    const inner = await createPolicy(name, name === "judge_q" ? { window: 4 } : {}) as ScorerPolicy;
-    for (const policy of [inner, adaKv({ inner })]) {
+/** Options that let a policy judge within the budget of these tests. */
+const SMALL: Readonly<Record<string, unknown>> = { window: 4, lag: 4, draft: 4 };
+
+for (const { name, options } of Object.values(registry)) {
+  Deno.test(`${name} judges ragged heads again, alone and in ada_kv`, async () => {
+    await using test = await tinyModel("tiny-llama");
+    const { model } = test;
+    const given = Object.fromEntries(
+      options.filter((option) => option.name in SMALL).map((option) => [
+        option.name,
+        SMALL[option.name],
+      ]),
+    );
+    const inner = snapKv({ window: 4 });
+    const wraps = options.some((option) => option.name === "inner");
+    const second = options.some((option) => option.name === "second");
+    const settings = {
+      ...given,
+      ...(wraps ? { inner } : {}),
+      ...(second ? { second: inner } : {}),
+    };
+    const policy = await createPolicy(name, settings) as ScorerPolicy;
+    const policies = policy.evicts === false || policy.allocateHeads
+      ? [policy]
+      : [policy, adaKv({ inner: policy })];
+    for (const one of policies) {
       await using session = model.session({ policy: ADA, budget: 16 });
       await session.read({ ids: IDS });
-      session.configure({ policy });
+      session.configure({ policy: one });
       await session.append({ ids: MORE });
-      for (const heads of session.stats().kept) {
-        assert(heads.reduce((sum, one) => sum + one, 0) <= 16 * heads.length, `${name}: ${heads}`);
-        if (policy !== inner) assertEquals(heads.reduce((sum, one) => sum + one, 0), 32);
-      }
+      const { kept } = session.stats();
+      const sums = kept.map((heads) => heads.reduce((sum, count) => sum + count, 0));
+      const total = sums.reduce((sum, count) => sum + count, 0);
+      const most = kept.reduce((sum, heads) => sum + 16 * heads.length, 0);
+      if (policy.evicts === false) assert(total > most);
+      else if (one.allocateHeads) assertEquals(total, most);
+      else assert(total <= most, `${total} of ${most}`);
+    }
+  });
+}
+
+Deno.test("similarities and expected logits of ragged heads are those of the whole layer", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  const { engine, config } = test.model;
+  const { layers, kvHeads, heads } = config;
+  const sequence = newSequence(engine);
+  using cache = sequence.cache;
+  await using statistics = await gatherPromptStatistics([STATISTICS], engine);
+  const options = { chunk: 64, observe: "none", ...statistics } as const;
+  const prefilled = await prefill(engine, sequence, IDS, options);
+  const facts = await test.model.facts();
+  const request = { engine, sequence, facts, prefilled, statistics, keep: [] };
+  const whole = await gatherEvidence(STATISTICS, request);
+  const views = Array.from(
+    { length: layers },
+    (_, layer) => layerView(cache, engine, layer, whole),
+  );
+  const before = await Promise.all(views.map(async (view) => ({
+    logits: await view.expectedLogits(),
+    cosines: await Promise.all(
+      Array.from({ length: kvHeads }, (_, head) => view.similarity(head, EVERY)),
+    ),
+  })));
+  const kept = keptBy(kvHeads, layers);
+  kept.forEach((ofLayer, layer) => cache.compact(layer, ofLayer));
+  const ragged = await gatherEvidence(STATISTICS, request);
+  const group = heads / kvHeads;
+  for (const [layer, { logits, cosines }] of before.entries()) {
+    for (const [head, view] of layerViews(cache, engine, layer, ragged).entries()) {
+      const indices = kept[layer]?.[head] ?? new Int32Array(0);
+      const rowsOf = (all: Float32Array) =>
+        Array.from({ length: group }, (_, row) => row + head * group)
+          .flatMap((row) => Array.from(indices, (index) => all[row * IDS.length + index] ?? NaN));
+      const { mean, variance } = await view.expectedLogits();
+      assertClose(mean, rowsOf(logits.mean), { absolute: 1e-4 }, `mean ${layer}, ${head}`);
+      assertClose(variance, rowsOf(logits.variance), { absolute: 1e-3 }, `variance ${layer}`);
+      const all = cosines[head] ?? new Float32Array(0);
+      const expected = [0, 3].flatMap((token) =>
+        Array.from(indices, (index) => all[(indices[token] ?? NaN) * IDS.length + index] ?? NaN)
+      );
+      assertClose(await view.similarity(0, Int32Array.of(0, 3)), expected, { absolute: 1e-5 });
+      await assertRejects(() => view.similarity(1, Int32Array.of(0)), PolicyError, "no KV head 1");
+      const beyond = Int32Array.of(indices.length);
+      await assertRejects(() => view.similarity(0, beyond), PolicyError, "there is no token");
     }
   }
-  await using session = model.session({ policy: ADA, budget: 16 });
-  await session.read({ ids: IDS });
-  const { kept } = session.stats();
-  session.configure({ policy: graphKv({ inner: snapKv({ window: 4 }) }) });
-  await assertRejects(
-    () => session.append({ ids: MORE }),
-    PolicyError,
-    "its KV heads hold different numbers of tokens",
-  );
-  assertEquals(session.stats().kept, kept);
 });
 
 Deno.test("while_decoding(ada_kv) holds its target and interval, and memory stays flat", async () => {
