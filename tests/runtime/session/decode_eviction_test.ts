@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { adaKv } from "../../../policies/ada_kv.ts";
 import { createPolicy } from "../../../policies/create.ts";
+import { h2o } from "../../../policies/h2o.ts";
 import { keyDiff } from "../../../policies/keydiff.ts";
 import { OptionError, type ScorerPolicy } from "../../../policies/policy.ts";
 import { registry } from "../../../policies/registry.ts";
@@ -202,8 +204,10 @@ Deno.test("a mark brings back the very numbers that an eviction while writing re
 
 Deno.test("an answer that was left or saved goes on as if it had not been", async () => {
   await using test = await tinyModel("tiny-qwen2");
-  for (const name of ["h2o", "judge_q", "expected_attention"]) {
-    const policy = whileDecoding({ inner: await scorer(name), every: EVERY });
+  const inners = await Promise.all(["h2o", "judge_q", "expected_attention"].map(scorer));
+  for (const inner of [...inners, adaKv({ inner: h2o() })]) {
+    const { name } = inner;
+    const policy = whileDecoding({ inner, every: EVERY });
     await using whole = openSession(test.model, { policy, budget: BUDGET });
     const expected = await answered(whole, 50);
 
