@@ -50,8 +50,8 @@ export interface GenerationSource {
   sampled(id: number): void;
   /** Is told each piece of the answer's text before it is shown. */
   said(text: string): void;
-  /** Whether the last token that was sampled can be read. */
-  hasRoom(): boolean;
+  /** Whether the last token that was sampled can be read; may make room for it. */
+  hasRoom(): boolean | Promise<boolean>;
   /** Reads the last token that was sampled and gives the logits of the next. */
   advance(): Promise<Float32Array>;
   /** Runs when the answer has ended, however it did. */
@@ -148,7 +148,7 @@ async function* decode(
     const piece = stopText.push(stream.push(id));
     if (piece.text !== "") yield piece.text;
     if (piece.stopped) return "stop";
-    const full = ids.length >= maxTokens || !source.hasRoom();
+    const full = ids.length >= maxTokens || !(await source.hasRoom());
     await pause();
     if (full || signal?.aborted) {
       const rest = stopText.push(stream.flush()).text + stopText.flush();

@@ -26,6 +26,7 @@ export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
 export type { Prompt } from "./prompt.ts";
 export type { SamplingOptions } from "./sampling/sampler.ts";
 export type { ReadOptions, Session, SessionOptions } from "./session.ts";
+export type { TokenSpan } from "./engine/protected_tokens.ts";
 export type { SessionMark } from "./session/marks.ts";
 export type { SessionStats } from "./session/stats.ts";
 export { readSavedCacheInfo, type SavedCacheInfo } from "./saved_cache_file.ts";

@@ -34,7 +34,8 @@ export async function saveCache(
   state: State,
   origin: SavedCacheOrigin,
 ): Promise<SavedCacheInfo> {
-  const { sequence: { cache, planned }, ids, pending, tail, told, answer, outcome } = state;
+  const { sequence: { cache, planned, turned }, spans, outcome } = state;
+  const { ids, pending, tail, told, answer } = state;
   if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
   const { name, fingerprint, policy, budget } = origin;
   const record: SavedCacheRecord = {
@@ -42,6 +43,8 @@ export async function saveCache(
     policy: outcome.judge ?? judgeOf(policy, budget, false),
     planned,
     tail,
+    ...(turned ? { shift: turned.shift } : {}),
+    ...(spans.length > 0 ? { spans } : {}),
     pending,
     told,
     ...(answer === undefined ? {} : { answer }),
@@ -74,7 +77,7 @@ function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
 }
 
 function tensorsOf(
-  { sequence: { cache }, ids, pending, logits, received }: State,
+  { sequence: { cache, turned }, ids, pending, logits, received }: State,
 ): Record<string, SafetensorsInput> {
   const { layers, kvHeads, headDim } = cache;
   const tensors: Record<string, SafetensorsInput> = {
@@ -91,6 +94,11 @@ function tensorsOf(
     tensors[`keys.${layer}`] = { shape, data: cache.keys(layer) };
     tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
     tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
+  }
+  for (const [layer, heads] of turned?.tokens.entries() ?? []) {
+    const data = new Int32Array(kvHeads * (turned?.base ?? 0));
+    heads.forEach((ofHead, head) => data.set(ofHead, head * ofHead.length));
+    tensors[`tokens.${layer}`] = { shape: [kvHeads, turned?.base ?? 0], data };
   }
   for (const [layer, data] of received?.entries() ?? []) {
     tensors[`received.${layer}`] = { shape: [data.length], data };

@@ -5,7 +5,7 @@ import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "./checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "./checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "./errors.ts";
-import type { Received } from "./engine/received.ts";
+import { fail, readInto, readReceived, readTurned, same, shapeOf } from "./saved_cache_parts.ts";
 import { parseRecord, type SavedCacheRecord } from "./saved_cache_record.ts";
 import { type State, stateOf } from "./session/state.ts";
 import { loadedOutcome } from "./session/stats.ts";
@@ -108,10 +108,6 @@ interface Opened {
   readonly sha256: string;
 }
 
-function fail(path: string, problem: string): never {
-  throw new SavedCacheError(`Cannot load ${path}: ${problem}; save it again`);
-}
-
 function reading<T>(path: string, read: () => T): T {
   try {
     return read();
@@ -177,7 +173,8 @@ function layersOf(path: string, header: SafetensorsHeader) {
       fail(path, `the sizes of its layer ${layer} do not fit together`);
     }
     lengths.push(found.lengths);
-    tensors += (ragged ? 4 : 3) + (header.tensors.has(`received.${layer}`) ? 1 : 0);
+    tensors += (ragged ? 4 : 3) + (header.tensors.has(`received.${layer}`) ? 1 : 0) +
+      (header.tensors.has(`tokens.${layer}`) ? 1 : 0);
   }
   if (lengths.length === 0 || header.tensors.size !== tensors) {
     fail(path, "it does not hold the layers of a cache and nothing else");
@@ -225,22 +222,6 @@ function raggedLengths(path: string, header: SafetensorsHeader, layer: number): 
 /** More KV heads than any model has: a damaged file must not fill memory. */
 const MOST_HEADS = 4096;
 
-function shapeOf(
-  path: string,
-  { tensors }: SafetensorsHeader,
-  name: string,
-  dtype: string,
-  dimensions: number,
-): readonly number[] {
-  const entry = tensors.get(name);
-  if (entry?.dtype === dtype && entry.shape.length === dimensions) return entry.shape;
-  return fail(path, `its tensor "${name}" is missing or of the wrong type`);
-}
-
-function same(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((size, index) => size === b[index]);
-}
-
 function checkModel(
   { path, record: { model } }: SavedCacheInfo,
   { fingerprint }: SavedCacheModel,
@@ -267,15 +248,16 @@ function readState(
   }
   const hash = createHash("sha256").update(text);
   const ids = readInto(file, header, "ids", (count) => new Int32Array(count), hash);
-  const { pending, tail, planned, told, answer } = record;
-  const position = ids.length;
+  const { pending, tail, planned, shift = 0, spans = [], told, answer } = record;
+  const position = ids.length - shift;
   if ([...ids, ...pending].some((id) => id < 0 || id >= vocabulary)) {
     fail(path, "it holds tokens that the model does not know");
   }
   if (
     position + pending.length > context + 1 || planned > context ||
     tail > Math.min(...lengths.flat()) ||
-    Math.max(...lengths.flat()) > position || pending.length > position
+    Math.max(...lengths.flat()) > position || pending.length > position ||
+    (spans.at(-1)?.to ?? 0) > ids.length + pending.length
   ) fail(path, "its positions do not fit together");
   const logits = header.tensors.has("logits")
     ? readInto(file, header, "logits", (count) => new Float32Array(count), hash)
@@ -284,12 +266,14 @@ function readState(
     fail(path, "its logits are not those of its last token");
   }
   const cache = readCache(path, file, header, { position, tail, config, lengths, hash });
+  const turned = readTurned(path, file, header, { cache, shift, hash });
   const received = readReceived(path, file, header, { config, cache, tail, hash });
   if (hash.digest("hex") !== sha256) {
     cache[Symbol.dispose]();
     fail(path, "it is damaged: its numbers are not those that were saved");
   }
-  return Object.assign(stateOf({ cache, position, planned }), {
+  return Object.assign(stateOf({ cache, position, planned, turned }), {
+    spans,
     ids: Array.from(ids),
     pending,
     logits,
@@ -297,31 +281,6 @@ function readState(
     received,
     told,
     answer,
-  });
-}
-
-/** Attention of each query head to what its KV head holds before the tail. */
-function readReceived(
-  path: string,
-  file: RangeFile,
-  header: SafetensorsHeader,
-  { config: { layers, heads, kvHeads }, cache, tail, hash }: {
-    readonly config: ModelConfig;
-    readonly cache: KvCache;
-    readonly tail: number;
-    readonly hash: Hash;
-  },
-): Received | undefined {
-  if (!header.tensors.has("received.0")) return undefined;
-  return Array.from({ length: layers }, (_, layer) => {
-    const name = `received.${layer}`;
-    shapeOf(path, header, name, "F32", 1);
-    const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);
-    const held = cache.lengths(layer).reduce((sum, length) => sum + length - tail, 0);
-    const fits = sums.length === held * heads / kvHeads;
-    if (fits && sums.every((sum) => Number.isFinite(sum) && sum >= 0)) return sums;
-    cache[Symbol.dispose]();
-    return fail(path, `the attention of its layer ${layer} does not fit`);
   });
 }
 
@@ -379,20 +338,4 @@ function arePositions(
       return at > last && at < position && (left > tail || at === position - left);
     });
   });
-}
-
-function readInto<Data extends Float32Array | Int32Array>(
-  file: RangeFile,
-  { tensors }: SafetensorsHeader,
-  name: string,
-  space: (elements: number) => Data,
-  hash: Hash,
-): Data {
-  const entry = tensors.get(name);
-  if (!entry) throw new CheckpointError(`Cannot read ${file.path}: it has no tensor "${name}"`);
-  const data = space(entry.bytes / Float32Array.BYTES_PER_ELEMENT);
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  file.read(bytes, entry.offset);
-  hash.update(bytes);
-  return data;
 }

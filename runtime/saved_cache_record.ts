@@ -1,5 +1,6 @@
 import { type Budget, checkBudget } from "./budget.ts";
 import { isRecord } from "./checkpoint/read_json.ts";
+import type { TokenSpan } from "./engine/protected_tokens.ts";
 import type { Told } from "./session/told.ts";
 import type { ChatMessage } from "./tokenizer/tokenizer.ts";
 
@@ -27,6 +28,10 @@ export interface SavedCacheRecord {
   readonly planned: number;
   /** Tokens at the end that no eviction has touched. */
   readonly tail: number;
+  /** Tokens of the text less the position of the next, where keys were turned to other positions. */
+  readonly shift?: number;
+  /** Tokens that no eviction may take. */
+  readonly spans?: readonly TokenSpan[];
   /** Tokens that follow, and are not in the cache yet. */
   readonly pending: readonly number[];
   /** What the tokens are. */
@@ -48,7 +53,7 @@ export function parseRecord(text: string): SavedCacheRecord | string {
     return "its record is not valid JSON";
   }
   if (!isRecord(value)) return "its record is not an object";
-  const { model, policy, planned, tail, pending, told, answer } = value;
+  const { model, policy, planned, tail, shift, spans, pending, told, answer } = value;
   if (
     !isRecord(model) || !isName(model.fingerprint) ||
     !(model.name === undefined || isName(model.name))
@@ -59,6 +64,8 @@ export function parseRecord(text: string): SavedCacheRecord | string {
     typeof policy.judgedByQueries !== "boolean"
   ) return "its record names no policy";
   if (!isCount(planned) || !isCount(tail)) return "its record lacks positions";
+  if (!(shift === undefined || isCount(shift))) return "its record has no good shift of positions";
+  if (!(spans === undefined || areSpans(spans))) return "its record has no good protected spans";
   if (!Array.isArray(pending) || !pending.every(isCount)) return "its record lacks pending tokens";
   if (!isTold(told) || !(answer === undefined || typeof answer === "string")) {
     return "its record does not say what its tokens are";
@@ -72,10 +79,23 @@ export function parseRecord(text: string): SavedCacheRecord | string {
     policy: { name, options, budget, evicted, judgedByQueries },
     planned,
     tail,
+    ...(shift === undefined ? {} : { shift }),
+    ...(spans === undefined ? {} : { spans }),
     pending,
     told,
     ...(answer === undefined ? {} : { answer }),
   };
+}
+
+/** Whether spans are in order, with gaps between them. */
+function areSpans(value: unknown): value is readonly TokenSpan[] {
+  let last = -1;
+  return Array.isArray(value) && value.every((span) => {
+    if (!isRecord(span) || !isCount(span.from) || !isCount(span.to)) return false;
+    const sound = span.from > last && span.from < span.to;
+    last = span.to;
+    return sound;
+  });
 }
 
 /** Names are shown: what moves a terminal's cursor is none. */

@@ -1,6 +1,7 @@
 import type { Policy } from "../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import type { Reading } from "./engine/read.ts";
+import type { TokenSpan } from "./engine/protected_tokens.ts";
 import type { GenerateOptions, Generation } from "./generate.ts";
 import type { Prompt } from "./prompt.ts";
 import type { SavedCacheInfo } from "./saved_cache_file.ts";
@@ -15,6 +16,17 @@ export interface SessionOptions {
   readonly budget?: Budget;
   /** Prompt tokens read at a time: bounds memory, never changes the result. @default {256} */
   readonly chunk?: number;
+  /**
+   * What happens where the text passes the model's context: `"evict"` evicts what is held to the budget
+   * and turns its keys to positions without gaps, so that a conversation has no end; `"refuse"` ends
+   * an answer there, and refuses more text. Where a model's RoPE scaling is dynamic, or the policy
+   * evicts nothing, it is always refused.
+   *
+   * @default {"evict"}
+   */
+  readonly beyondContext?: "evict" | "refuse";
+  /** Whether the tokens of a system message are never evicted. @default {true} */
+  readonly protectSystem?: boolean;
 }
 
 /** How a prompt is read. */
@@ -23,6 +35,16 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
   /** Is told how many prompt tokens are read. */
   readonly onProgress?: (done: number, total: number) => void;
+  /**
+   * Tokens that no eviction takes from now on: all that is read, or spans counted in tokens of the
+   * session, as in `session.ids`. They count towards the budget. @default {false}
+   */
+  readonly protect?: boolean | readonly TokenSpan[];
+  /**
+   * Read a first prompt that is longer than the model's context in pieces, with an eviction behind
+   * each, instead of refusing it. What is appended is always read so. @default {false}
+   */
+  readonly inPieces?: boolean;
   /** Also give the policy's scores. @default {false} */
   readonly scores?: boolean;
 }
@@ -65,9 +87,10 @@ export interface Session extends AsyncDisposable {
   /**
    * Reads more behind all that was read and answered; where the budget is passed, the policy judges
    * everything that is held again. Messages become the ids that the whole conversation, encoded at
-   * once, would have. If it fails or is aborted, the session is as it was.
+   * once, would have. What passes the context is read in pieces. If it fails or is aborted, the session is as it was.
    *
-   * @throws {PromptError} If the context is full, or such a prompt cannot follow.
+   * @throws {PromptError} If the context is full and no room can be made, or such a prompt cannot
+   * follow.
    */
   append(prompt: Prompt, options?: ReadOptions): Promise<Reading>;
   /** Reads a prompt and answers it. Nothing happens until the answer is iterated over. */

@@ -2,7 +2,9 @@ import type { Reading } from "../engine/read.ts";
 import type { Prompt } from "../prompt.ts";
 import type { ReadOptions } from "../session.ts";
 import { checkMore } from "./context.ts";
-import { readAndEvict, type ReaderContext } from "./reader.ts";
+import { addedSpans, systemSpan } from "./protect.ts";
+import type { ReaderContext } from "./reader.ts";
+import { readInPieces } from "./room.ts";
 import { dropTail } from "./state.ts";
 import { noteUnseenQuestion } from "./stats.ts";
 import { type Continuation, continuation, withAnswer } from "./told.ts";
@@ -10,7 +12,7 @@ import { type Continuation, continuation, withAnswer } from "./told.ts";
 /**
  * Finds what follows all that was read and answered; changes nothing yet.
  *
- * @throws {PromptError} If such a prompt cannot follow, or passes the context.
+ * @throws {PromptError} If such a prompt cannot follow.
  */
 export function whatFollows(
   { model: { engine, tokenizer }, state }: ReaderContext,
@@ -23,7 +25,7 @@ export function whatFollows(
     tail: tail + pending.length,
   };
   const found = continuation(standing, prompt, tokenizer);
-  checkMore(found.ids, standing.ids.length - found.drop, engine);
+  checkMore(found.ids, engine);
   return found;
 }
 
@@ -52,10 +54,27 @@ export async function appendPrompt(
   if ("messages" in prompt) noteUnseenQuestion(state.outcome, tally);
   try {
     takeUp(context, found);
-    // Nothing can fail once something is evicted: no copy is needed for that.
-    return await readAndEvict(context, found.ids, options, () => before[Symbol.dispose]());
+    protectTokens(context, found.ids, options.protect);
+    // Nothing can fail once the last of it is evicted: no copy is needed for that.
+    return await readInPieces(context, found.ids, options, () => before[Symbol.dispose]());
   } catch (error) {
     marks.restore(before, state);
     throw error;
   }
+}
+
+/**
+ * Protects what is to be protected of ids that are about to be read, and the system message of those
+ * that are read first.
+ *
+ * @throws {PromptError} If a span is none.
+ */
+export function protectTokens(
+  { model: { tokenizer }, options: { protectSystem }, state }: ReaderContext,
+  ids: readonly number[],
+  given: ReadOptions["protect"] = false,
+): void {
+  const from = state.ids.length + state.pending.length;
+  const system = from === 0 && protectSystem ? systemSpan(state.told, ids, tokenizer) : [];
+  state.spans = addedSpans([...state.spans, ...system], given, { from, to: from + ids.length });
 }

@@ -4,14 +4,20 @@ import { PromptError } from "../errors.ts";
 /**
  * Refuses a first prompt that cannot be read.
  *
+ * @param inPieces Whether it may pass the context.
  * @throws {PromptError} If it is empty, too long or has ids that the model does not know.
  */
-export function checkPrompt(ids: readonly number[], { config: { context, vocabulary } }: Engine) {
+export function checkPrompt(
+  ids: readonly number[],
+  { config: { context, vocabulary } }: Engine,
+  inPieces = false,
+) {
   if (ids.length === 0) throw new PromptError("Cannot read an empty prompt: give some text");
-  if (ids.length >= context) {
+  if (ids.length >= context && !inPieces) {
     throw new PromptError(
       `Cannot read a prompt of ${ids.length} tokens: the model's context is ${context} tokens and ` +
-        "the answer needs at least one; shorten the prompt or use a model with a longer context",
+        "the answer needs at least one; shorten the prompt, use a model with a longer context, or let " +
+        "it be read in pieces with an eviction behind each (inPieces)",
     );
   }
   checkIds(ids, vocabulary);
@@ -20,22 +26,10 @@ export function checkPrompt(ids: readonly number[], { config: { context, vocabul
 /**
  * Refuses more text that cannot be read.
  *
- * @param position Tokens before it.
- * @throws {PromptError} If it is empty, passes the context or has ids that the model does not know.
+ * @throws {PromptError} If it is empty or has ids that the model does not know.
  */
-export function checkMore(
-  ids: readonly number[],
-  position: number,
-  { config: { context, vocabulary } }: Engine,
-) {
+export function checkMore(ids: readonly number[], { config: { vocabulary } }: Engine) {
   if (ids.length === 0) throw new PromptError("Cannot append nothing: give some text");
-  if (position + ids.length >= context) {
-    throw new PromptError(
-      `Cannot append ${ids.length} tokens: ${position} were read and answered before, evicted ones ` +
-        `count too, the model's context is ${context} tokens and the answer needs at least one; ` +
-        "roll back, or begin anew with a shorter text",
-    );
-  }
   checkIds(ids, vocabulary);
 }
 

@@ -14,10 +14,11 @@ import { saveCache } from "../saved_cache.ts";
 import { readSavedCache } from "../saved_cache_file.ts";
 import type { ReadOptions, Session, SessionOptions } from "../session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { appendPrompt, takeUp, whatFollows } from "./append.ts";
+import { appendPrompt, protectTokens, takeUp, whatFollows } from "./append.ts";
 import { checkPrompt } from "./context.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
-import { evictWhileWriting, readAndEvict, type ReaderContext, readWhole } from "./reader.ts";
+import { evictWhileWriting, type ReaderContext, readWhole } from "./reader.ts";
+import { makeRoom, readInPieces, requireRoom } from "./room.ts";
 import { emptyState, forkState, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
 import { toldBy } from "./told.ts";
@@ -51,13 +52,20 @@ export function createSession(model: SessionModel, options: SessionOptions): Ses
 
 function settled(options: SessionOptions): Required<SessionOptions> {
   const { policy, budget = DEFAULT_BUDGET, chunk = DEFAULT_CHUNK } = options;
+  const { beyondContext = "evict", protectSystem = true } = options;
   checkBudget(budget);
   if (!Number.isInteger(chunk) || chunk < 1) {
     throw new PromptError(
       `Cannot read prompts in chunks: chunk must be an integer of at least 1, got ${chunk}`,
     );
   }
-  return { policy, budget, chunk };
+  if (beyondContext !== "evict" && beyondContext !== "refuse") {
+    throw new PromptError(
+      "Cannot open a session: beyondContext must be 'evict' or 'refuse', got " +
+        JSON.stringify(beyondContext),
+    );
+  }
+  return { policy, budget, chunk, beyondContext, protectSystem };
 }
 
 function openSession(
@@ -95,7 +103,8 @@ function openSession(
     startAfresh(emptyState(engine));
     state.told = toldBy(prompt);
     try {
-      const reading = await readAndEvict(context(), ids, given);
+      protectTokens(context(), ids, given.protect);
+      const reading = await readInPieces(context(), ids, given);
       if (state.told.kind === "document") noteUnseenQuestion(state.outcome, tally);
       return reading;
     } catch (error) {
@@ -132,7 +141,14 @@ function openSession(
         }),
       sampled: (id) => state.pending = [id],
       said: (text) => state.answer = (state.answer ?? "") + text,
-      hasRoom: () => state.sequence.position < engine.config.context,
+      async hasRoom() {
+        if (state.sequence.position < engine.config.context) return true;
+        const reason = await current().run(() => makeRoom(context(), state.pending.length));
+        if (reason !== undefined) {
+          tally.notes.add(`an answer ended where the model's context was full: ${reason}`);
+        }
+        return reason === undefined;
+      },
       advance: () =>
         current().run(async () => {
           const begun = now();
@@ -154,7 +170,7 @@ function openSession(
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
     checkGenerateOptions(given);
     const ids = promptIds(prompt, tokenizer);
-    checkPrompt(ids, engine);
+    checkPrompt(ids, engine, given.inPieces);
     return answer("read a prompt", given, (readOptions) => readAnew(prompt, ids, readOptions));
   };
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
@@ -164,6 +180,7 @@ function openSession(
       const found = whatFollows(context(), prompt);
       asked = marks.take(state);
       takeUp(context(), found);
+      await requireRoom(context(), state.pending.length + found.ids.length);
       await readWhole(context(), found.ids, readOptions);
       noteUnseenQuestion(state.outcome, tally);
     }, endQuestion);
@@ -181,7 +198,7 @@ function openSession(
     },
     async read(prompt, given = {}) {
       const ids = promptIds(prompt, tokenizer);
-      checkPrompt(ids, engine);
+      checkPrompt(ids, engine, given.inPieces);
       const turn = turns.begin("read a prompt");
       return await turn.run(() => readAnew(prompt, ids, within(turn, given)));
     },
@@ -251,6 +268,7 @@ function openSession(
       times: { ...tally.times },
       steps: tally.steps,
       decodeEvictions: tally.decodeEvictions,
+      turns: tally.turned?.times ?? 0,
       notes: notesOf(state.outcome, tally),
     }),
     async [Symbol.asyncDispose]() {

@@ -1,4 +1,4 @@
-import { evictionDue } from "../engine/decode_eviction.ts";
+import { type DueEviction, evictionDue } from "../engine/decode_eviction.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../engine/read.ts";
 import { prefill } from "../engine/prefill.ts";
 import type { ReadOptions, SessionOptions } from "../session.ts";
@@ -49,20 +49,31 @@ export async function readAndEvict(
  * it judges by them.
  */
 export async function evictWhileWriting(context: ReaderContext): Promise<void> {
-  const { model: { engine }, options, state, tally, marks } = context;
-  const { sequence, tail } = state;
-  const { policy } = options;
+  const { model: { engine }, options, state: { sequence, tail } } = context;
   const due = await evictionDue({ engine, sequence, ...options, tail });
-  if (!due) return;
+  if (due) await evictHeld(context, due);
+}
+
+/** Evicts from what is held. What is pending stays so. */
+export async function evictHeld(context: ReaderContext, due: DueEviction): Promise<void> {
+  const { options, state, tally, marks } = context;
+  const { policy } = options;
   // Before anything is read again: marks bring back the very numbers that were there.
-  marks.beforeEviction(state, sequence.cache.mark().lengths);
+  marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  const later = state.pending;
+  state.pending = [];
   dropTail(state, due.reread);
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
   const { received } = state;
   const earlier = received ? { earlier: received } : {};
-  const reading = await evicting(whileWriting, [], earlier, () => {});
-  state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
-  countDecodeEviction(tally, reading, policy);
+  try {
+    const reading = await evicting(whileWriting, [], earlier, () => {});
+    state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
+    countDecodeEviction(tally, reading, policy);
+  } finally {
+    state.pending = [...state.pending, ...later];
+    if (later.length > 0) state.logits = undefined;
+  }
 }
 
 async function evicting(
@@ -80,6 +91,7 @@ async function evicting(
       engine,
       sequence,
       ids: all,
+      spans: state.spans,
       ...options,
       facts: await model.facts(),
       now,

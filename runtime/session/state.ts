@@ -1,6 +1,7 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import { createHostCache } from "../cache/host_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
+import type { TokenSpan } from "../engine/protected_tokens.ts";
 import type { Received } from "../engine/received.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";
 import type { Told } from "./told.ts";
@@ -19,6 +20,8 @@ export interface State {
   tail: number;
   /** Attention that the tokens before the tail have received, where the policy goes on to add to it. */
   received: Received | undefined;
+  /** Tokens that no eviction may take. */
+  spans: readonly TokenSpan[];
   /** What the tokens are. */
   told: Told;
   /** What the model has answered since. */
@@ -41,6 +44,7 @@ export function stateOf(sequence: Sequence): State {
     logits: undefined,
     tail: 0,
     received: undefined,
+    spans: [],
     told: { kind: "raw" },
     answer: undefined,
     outcome: NO_OUTCOME,

@@ -12,7 +12,7 @@ export interface SessionStats {
   readonly promptTokens: number;
   /** Tokens that the model has read as text, those of questions and of other sessions' forks too. */
   readonly prefilled: number;
-  /** Tokens read and answered so far: the position of the next one. */
+  /** Tokens read and answered so far, evicted ones too. */
   readonly tokens: number;
   /** Kept tokens, `[layer][KV head]`, when something was read or loaded last. */
   readonly kept: readonly (readonly number[])[];
@@ -29,6 +29,8 @@ export interface SessionStats {
   readonly steps: number;
   /** Evictions while answers were written; their time is part of the phases', not of decoding. */
   readonly decodeEvictions: number;
+  /** Times that keys were turned to positions without gaps, as the model's context was full. */
+  readonly turns: number;
   /** What a user may have expected otherwise, such as a budget above the prompt. */
   readonly notes: readonly string[];
 }
@@ -58,6 +60,8 @@ export interface Tally {
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
   decodeEvictions: number;
+  /** How often keys were turned, and how many tokens the text had when they were last. */
+  turned?: { readonly times: number; readonly at: number };
   readonly notes: Set<string>;
 }
 
@@ -78,11 +82,19 @@ export function forkTally(tally: Tally): Tally {
 }
 
 /** All notes that hold now. */
-export function notesOf({ uncut, promptTokens }: Outcome, { notes }: Tally): string[] {
+export function notesOf({ uncut, promptTokens }: Outcome, { notes, turned }: Tally): string[] {
   const covered = uncut
     ? [`nothing was evicted: the budget covers the prompt's ${promptTokens} tokens`]
     : [];
-  return [...covered, ...notes];
+  const moved = turned
+    ? [
+      `the model's context was full ${
+        turned.times === 1 ? "once" : `${turned.times} times`
+      }: what ` +
+      `was kept was turned to positions without gaps, last at token ${turned.at}`,
+    ]
+    : [];
+  return [...covered, ...moved, ...notes];
 }
 
 /** Counts what was read, and notes whether untrained soft tokens judged. */

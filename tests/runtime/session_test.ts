@@ -57,7 +57,11 @@ Deno.test("session.generate() streams text, ids and the reason that it ended", a
 
 Deno.test("session.generate() takes messages, text and ids alike, and so does ask()", async () => {
   await using test = await tinyModel("tiny-llama");
-  await using session = wordSession(test.model, { policy: knorm(), budget: 24 });
+  await using session = wordSession(test.model, {
+    policy: knorm(),
+    budget: 24,
+    protectSystem: false,
+  });
   const messages = [
     { role: "system", content: IDS.slice(0, 50).join(" ") },
     { role: "user", content: IDS.slice(50).join(" ") },
@@ -108,10 +112,14 @@ Deno.test("session.generate() shows what was held back for a stop string that ne
   assertEquals(answer.finishReason, "length");
 });
 
-Deno.test("session.generate() stops at the end of the context", async () => {
+Deno.test("session.generate() stops at the end of the context where it may not be passed", async () => {
   await using test = await tinyModel("tiny-llama");
   const { context } = test.model.config;
-  await using session = wordSession(test.model, { policy: knorm(), budget: 24 });
+  await using session = wordSession(test.model, {
+    policy: knorm(),
+    budget: 24,
+    beyondContext: "refuse",
+  });
   const ids = Array.from({ length: context - 3 }, (_, index) => 2 + index % 300);
   const answer = session.generate({ ids }, { maxTokens: 50 });
   await pieces(answer);
@@ -350,6 +358,7 @@ Deno.test("session.stats() tells tokens, bytes, times and steps", async () => {
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
     decodeEvictions: 0,
+    turns: 0,
     notes: [],
   });
   await idsOf(session, 4);

@@ -177,7 +177,11 @@ Deno.test("pitfall 18, chat structure: session.append() of turns reads what the 
 Deno.test("session.append() says what was read and what the context is when it is full", async () => {
   await using tiny = await tinyModel("tiny-llama");
   const { context, vocabulary } = tiny.model.config;
-  await using session = tiny.model.session({ policy: knorm(), budget: 16 });
+  await using session = tiny.model.session({
+    policy: knorm(),
+    budget: 16,
+    beyondContext: "refuse",
+  });
   const ids = Array.from({ length: context - 10 }, (_, index) => 2 + index % (vocabulary - 2));
   await session.read({ ids });
   const before = session.stats();

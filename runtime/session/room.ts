@@ -1,0 +1,125 @@
+import { queriesOf } from "../engine/decode_eviction.ts";
+import type { Reading } from "../engine/read.ts";
+import { rerotate } from "../engine/rerotate.ts";
+import { PromptError } from "../errors.ts";
+import type { ReadOptions } from "../session.ts";
+import { evictHeld, readAndEvict, type ReaderContext } from "./reader.ts";
+
+/**
+ * Makes room for tokens within the model's context: what is held is evicted to the budget where that is
+ * needed, and its keys are turned to positions without gaps.
+ *
+ * @returns Why there is no room, where there is none.
+ */
+export async function makeRoom(
+  context: ReaderContext,
+  tokens: number,
+): Promise<string | undefined> {
+  const { model: { engine: { config } }, options: { policy, budget }, state } = context;
+  const { sequence } = state;
+  const fits = () => sequence.position + tokens <= config.context;
+  if (fits()) return undefined;
+  const refused = refusal(context);
+  if (refused !== undefined) return refused;
+  const held = () => Math.max(0, ...sequence.cache.mark().lengths);
+  const wanted = queriesOf(policy);
+  // Without a token that no eviction has seen, there is nothing to judge by.
+  const judges = wanted === 0 || state.tail > 0;
+  if (held() + tokens > config.context && judges) {
+    await evictHeld(context, { budget, reread: Math.min(state.tail, wanted) });
+  }
+  if (held() < sequence.position) turnKeys(context);
+  if (fits()) return undefined;
+  return `${held()} tokens are held after eviction; give a smaller budget`;
+}
+
+/** Why a session may not pass its model's context at all, if it may not. */
+function refusal({ model: { engine: { config } }, options }: ReaderContext): string | undefined {
+  const { policy, beyondContext } = options;
+  if (beyondContext === "refuse") {
+    return "beyondContext is 'refuse'; roll back, or begin anew with a shorter text";
+  }
+  if (policy.evicts === false) return `policy '${policy.name}' evicts nothing; use another one`;
+  if (config.ropeScaling.kind !== "dynamic") return undefined;
+  return "its RoPE scaling is dynamic, so that cached keys cannot be turned to other positions; roll " +
+    "back, or begin anew with a shorter text";
+}
+
+/**
+ * As {@linkcode makeRoom}, where there must be some.
+ *
+ * @throws {PromptError} If there is none.
+ */
+export async function requireRoom(context: ReaderContext, tokens: number): Promise<void> {
+  const before = context.state.ids.length;
+  const reason = await makeRoom(context, tokens + 1);
+  if (reason !== undefined) throw noRoom(context, tokens, before, reason);
+}
+
+/**
+ * Reads what is pending and some ids, and evicts. What passes the context is read in pieces, with an
+ * eviction behind each.
+ *
+ * @param beforeEviction Runs when nothing can fail any more.
+ * @throws {PromptError} If there is no room for a piece.
+ */
+export async function readInPieces(
+  context: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+  beforeEviction: () => void = () => {},
+): Promise<Reading> {
+  const { model: { engine: { config } }, state, tally } = context;
+  const { onProgress, ...options } = readOptions;
+  const before = state.ids.length;
+  const total = state.pending.length + ids.length;
+  let [read, pieces] = [0, 0];
+  for (let rest = ids;;) {
+    const needed = state.pending.length + rest.length;
+    const reason = await makeRoom(context, needed + 1);
+    const room = config.context - 1 - state.sequence.position - state.pending.length;
+    const last = reason === undefined;
+    if (!last && (room < 1 || refusal(context) !== undefined)) {
+      throw noRoom(context, total, before, reason);
+    }
+    const piece = last ? rest : rest.slice(0, room);
+    const done = read;
+    const progress = onProgress && ((now: number) => onProgress(done + now, total));
+    read += state.pending.length + piece.length;
+    pieces++;
+    const reading = await readAndEvict(
+      context,
+      piece,
+      { ...options, ...(progress ? { onProgress: progress } : {}) },
+      last ? beforeEviction : () => {},
+    );
+    if (last) {
+      if (pieces > 1) {
+        tally.notes.add(
+          `${total} tokens passed the context of ${config.context}: they were read in ${pieces} ` +
+            "pieces, and the policy judged behind each of them by what was read until then",
+        );
+      }
+      return { ...reading, tokens: total };
+    }
+    rest = rest.slice(piece.length);
+  }
+}
+
+function turnKeys({ model: { engine }, state, tally, marks }: ReaderContext): void {
+  marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  rerotate(state.sequence, engine.config);
+  tally.turned = { times: (tally.turned?.times ?? 0) + 1, at: state.ids.length };
+}
+
+function noRoom(
+  { model: { engine: { config: { context } } } }: ReaderContext,
+  tokens: number,
+  before: number,
+  reason: string,
+): PromptError {
+  return new PromptError(
+    `Cannot append ${tokens} tokens: ${before} were read and answered before, evicted ones count ` +
+      `too, the model's context is ${context} tokens and the answer needs at least one; ${reason}`,
+  );
+}
