@@ -8,6 +8,7 @@ import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
 import { layerViews } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
+import { receivedByKept } from "../runtime/engine/received.ts";
 import { rerotate } from "../runtime/engine/rerotate.ts";
 import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/engine/rounds.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
@@ -108,7 +109,7 @@ const CHUNK = 256;
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
   const { engine, facts, ids, policies, then = [], signal, onProgress } = request;
   const { chunk = CHUNK, now = () => performance.now() } = request;
-  const { layers, kvHeads, headDim } = engine.config;
+  const { layers, heads, kvHeads, headDim } = engine.config;
   const shape = { layers, kvHeads, headDim };
   const cache = createHostCache(shape);
   const sequence: Sequence = { cache, position: 0, planned: 0 };
@@ -219,11 +220,18 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
           if (by?.policy.positions) rerotate(from, engine.config);
           if (!by?.policy.phases?.decoding) return await decode(from, tokens);
           const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
+          const attention = by.policy.evidence.kind === "accumulated" && !whole
+            ? byPolicy.get(by.policy)?.attention
+            : undefined;
+          const lengths = kept.map((heads) => heads.map(() => ids.length));
           return await answerEvicting({
             ...{ engine, sequence: from, facts, chunk, now, steps: tokens, ...by },
             logits: await logitsBefore(from),
             ids: [...ids, ...then],
             tail: then.length + (whole ? ids.length : 0),
+            ...(attention
+              ? { earlier: receivedByKept(attention, lengths, kept, heads / kvHeads) }
+              : {}),
             ...(signal ? { signal } : {}),
           });
         }),

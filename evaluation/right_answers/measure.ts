@@ -136,9 +136,10 @@ async function answerItem(
   for (const { label, policy } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
       const all = keepCount(ids.length, amount, { layers, kvHeads, headDim }) >= ids.length;
-      const answer = all
+      const by = { policy, budget: amount };
+      const answer = all && !policy.phases?.decoding
         ? evidence.answer
-        : (await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens)).result;
+        : (await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens, by)).result;
       answers.push(given(label, budget, answer));
     }
   }

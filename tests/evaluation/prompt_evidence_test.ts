@@ -4,8 +4,10 @@ import { readEvidence } from "../../evaluation/prompt_evidence.ts";
 import { judgeQ } from "../../policies/judge_q.ts";
 import { oracle } from "../../policies/oracle.ts";
 import type { SoftTokens } from "../../policies/policy.ts";
+import { createSession } from "../../runtime/session/open.ts";
 import { openGolden } from "../runtime/_golden_file.ts";
 import { tinyModel } from "../_test_model.ts";
+import { wordTokenizer } from "../_word_tokenizer.ts";
 import { countingModel } from "./_counting_model.ts";
 
 /** A checkpoint whose golden has no tied scores. */
@@ -89,6 +91,35 @@ Deno.test("answerFrom() gives a session's answer and leaves the whole cache as i
   assertEquals(answer.result.filter((id) => !eos.has(id)), [...own.ids]);
   const all = await evidence.keep(policy, ids.length);
   assertEquals((await evidence.answerFrom(all, 12)).result, evidence.answer);
+});
+
+Deno.test("answerFrom() evicts while the answer is written, as a session does", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const engine = { ...model.engine, config: { ...model.config, eosIds: [] } };
+  const inners = ["snapkv(window=8)", "h2o", "judge_q(window=8)", "knorm", "ada_kv(h2o)"];
+  const policies = (await parsePolicies(
+    inners.map((inner) => `while_decoding(${inner},every=8,target=20)`).join(","),
+  )).map(({ policy }) => policy);
+  const facts = await model.facts();
+  using evidence = await readEvidence({ engine, facts, ids, policies, answerTokens: 1 });
+  for (const [index, policy] of policies.entries()) {
+    // All of the prompt is kept by the larger budget, until the answer is written.
+    for (const amount of [24, ids.length]) {
+      const kept = await evidence.keep(policy, amount);
+      const { result } = await evidence.answerFrom(kept, 40, { policy, budget: amount });
+      const source = {
+        engine,
+        tokenizer: wordTokenizer(model.config.vocabulary),
+        facts: model.facts,
+        now: () => 0,
+      };
+      await using session = createSession(source, { policy, budget: amount });
+      const answer = session.generate({ ids }, { maxTokens: 40 });
+      for await (const _ of answer);
+      assertEquals(result, answer.ids, `${inners[index]} at ${amount}`);
+    }
+  }
 });
 
 Deno.test("readEvidence() ends early with an AbortError", async () => {
