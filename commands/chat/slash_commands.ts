@@ -57,7 +57,8 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
     run: (_, { conversation: { session } }) => {
       const stats = session.stats();
       const { tokens, held, bytes } = stats;
-      const range = [...new Set([Math.min(...held), Math.max(...held)])].join(" to ");
+      const ends = [Math.min(...held), Math.max(...held)].map((mean) => Number(mean.toFixed(1)));
+      const range = [...new Set(ends)].join(" to ");
       const now = `now: ${tokens} tokens read and answered, ${range} held by each head, ` +
         `${formatBytes(bytes.now)}`;
       return Promise.resolve(`${now}\n${summary(stats)}`);

@@ -1,5 +1,6 @@
 import type { ModelFacts } from "../../policies/policy.ts";
 import { type Budget, checkBudget } from "../budget.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PromptError } from "../errors.ts";
 import {
@@ -263,7 +264,7 @@ function openSession(
       prefilled: tally.prefilled,
       tokens: state.ids.length + state.pending.length,
       kept: state.outcome.kept,
-      held: closed ? [] : state.sequence.cache.mark().lengths,
+      held: closed ? [] : heldPerHead(state.sequence.cache),
       bytes: { ...state.outcome.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
       times: { ...tally.times },
       steps: tally.steps,
@@ -280,6 +281,13 @@ function openSession(
     },
   };
   return session;
+}
+
+function heldPerHead(cache: KvCache): readonly number[] {
+  return Array.from(
+    { length: cache.layers },
+    (_, layer) => cache.lengths(layer).reduce((sum, one) => sum + one, 0) / cache.kvHeads,
+  );
 }
 
 function isPrompt(given: Prompt | AnswerOptions): given is Prompt {

@@ -16,7 +16,10 @@ export interface SessionStats {
   readonly tokens: number;
   /** Kept tokens, `[layer][KV head]`, when something was read or loaded last. */
   readonly kept: readonly (readonly number[])[];
-  /** Tokens that each layer holds now, the same number in each of its KV heads. */
+  /**
+   * Tokens that each layer holds now, per KV head: their mean, where the heads hold different numbers
+   * of tokens.
+   */
   readonly held: readonly number[];
   /**
    * Allocated bytes: of the cache before and after what was read last was evicted, and now, with the

@@ -82,8 +82,9 @@ Deno.test("a session keeps other numbers per head, in memory and in its stats", 
   const { layers, kvHeads } = model.config;
   await using session = model.session({ policy: ADA, budget: 16 });
   await session.read({ ids: IDS });
-  const { kept, bytes } = session.stats();
+  const { kept, held, bytes } = session.stats();
   assert(kept.some(([first, second]) => first !== second));
+  assertEquals(held, kept.map(() => 16));
   for (const heads of kept) assertEquals(heads.reduce((sum, one) => sum + one, 0), 16 * kvHeads);
   const entry = bytesPerToken({ ...model.config, layers: 1, kvHeads: 1 });
   const used = 16 * kvHeads * layers * entry;
