@@ -44,10 +44,11 @@ const sameAnswer: Check = {
   async run(create) {
     const once = await create();
     for (const keep of BUDGETS) {
+      const twins = checkLayers();
       for (const [index, layer] of checkLayers().entries()) {
         const first = await kept(() => evictLayer(once, layer, keep));
         const again = await create();
-        const second = await kept(() => evictLayer(again, checkLayers()[index] ?? layer, keep));
+        const second = await kept(() => evictLayer(again, twins[index] ?? layer, keep));
         if (!sameIndices(first, second)) {
           return `it keeps other tokens in ${nameOf(layer)} when it is asked again; draw random ` +
             "numbers from a seed, and do not use the time";
@@ -87,12 +88,19 @@ const exactBudget: Check = {
       for (const layer of checkLayers()) {
         const heads = await kept(() => evictLayer(policy, layer, keep));
         const count = policy.evicts === false ? LENGTH : keep;
+        const shared = scorerOf(policy)?.allocateHeads !== undefined;
         for (const indices of heads ?? []) {
           const sorted = Int32Array.from(new Set(indices)).sort();
-          if (indices.length === count && sorted.every((one, at) => one === indices[at])) continue;
+          const ordered = sorted.length === indices.length &&
+            sorted.every((one, at) => one === indices[at]);
+          if (ordered && (shared || indices.length === count)) continue;
           return `select() must give ${count} ascending indices for each KV head in ` +
             `${nameOf(layer)}, got ${indices.length}; give each index once`;
         }
+        const total = heads?.reduce((sum, { length }) => sum + length, 0);
+        if (total === undefined || total === count * layer.kvHeads) continue;
+        return `allocateHeads() must give out ${count} × ${layer.kvHeads} tokens in ` +
+          `${nameOf(layer)}, it gave ${total}`;
       }
     }
   },

@@ -116,15 +116,20 @@ export function noiseLayer(
 ): LayerView {
   const { heads, kvHeads, headDim, length, seed } = fake;
   let state = seed >>> 0;
-  const noise = (count: number) =>
-    Float32Array.from({ length: count }, () => {
+  const noise = (count: number) => {
+    const numbers = new Float32Array(count);
+    for (let index = 0; index < count; index++) {
       state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return state / 2 ** 32;
-    });
-  const attention = noise(heads * length).map((value, index, all) => {
-    const start = index - index % length;
-    return value / all.subarray(start, start + length).reduce((sum, one) => sum + one, 0);
-  });
+      numbers[index] = state / 2 ** 32;
+    }
+    return numbers;
+  };
+  const attention = noise(heads * length);
+  for (let head = 0; head < heads; head++) {
+    const row = attention.subarray(head * length, (head + 1) * length);
+    const sum = row.reduce((total, one) => total + one, 0);
+    row.forEach((value, index) => row[index] = value / sum);
+  }
   const size = length * kvHeads * headDim;
   const expected = { mean: noise(heads * length), variance: noise(heads * length) };
   return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention, expected });
