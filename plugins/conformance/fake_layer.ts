@@ -79,17 +79,21 @@ export function cosines(
   tokens: Int32Array,
   { kvHeads, headDim, length }: Pick<FakeLayer, "kvHeads" | "headDim" | "length">,
 ): Float32Array {
-  const keyOf = (token: number) => {
-    const start = (token * kvHeads + kvHead) * headDim;
-    return Float64Array.from(keys.subarray(start, start + headDim));
+  const at = (token: number, i: number) => keys[(token * kvHeads + kvHead) * headDim + i] ?? NaN;
+  const product = (a: number, b: number) => {
+    let sum = 0;
+    for (let i = 0; i < headDim; i++) sum += at(a, i) * at(b, i);
+    return sum;
   };
-  const product = (a: Float64Array, b: Float64Array) =>
-    a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
-  return Float32Array.from({ length: tokens.length * length }, (_, index) => {
-    const [a, b] = [keyOf(tokens[Math.floor(index / length)] ?? NaN), keyOf(index % length)];
-    const scale = Math.sqrt(product(a, a) * product(b, b));
-    return scale > 0 ? product(a, b) / scale : 0;
-  });
+  const squares = Float64Array.from({ length }, (_, token) => product(token, token));
+  const found = new Float32Array(tokens.length * length);
+  for (const [row, token] of tokens.entries()) {
+    for (let other = 0; other < length; other++) {
+      const scale = Math.sqrt((squares[token] ?? NaN) * (squares[other] ?? NaN));
+      found[row * length + other] = scale > 0 ? product(token, other) / scale : 0;
+    }
+  }
+  return found;
 }
 
 /** Mean of `[heads × length]` over the query heads of each group: `[kvHeads × length]`. */

@@ -18,16 +18,23 @@ export function outputNorms(input: OutputNormsInput): Float32Array {
   const group = heads / kvHeads;
   const hidden = output.length / (heads * headDim);
   const length = values.length / (kvHeads * headDim);
-  return Float32Array.from({ length: kvHeads * length }, (_, index) => {
-    const [kvHead, token] = [Math.floor(index / length), index % length];
-    const value = values.subarray((token * kvHeads + kvHead) * headDim).subarray(0, headDim);
-    let norm = 0;
-    for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
-      for (let row = 0; row < hidden; row++) {
-        const weights = output.subarray((row * heads + head) * headDim).subarray(0, headDim);
-        norm += Math.abs(value.reduce((sum, one, i) => sum + one * (weights[i] ?? NaN), 0));
+  const norms = new Float32Array(kvHeads * length);
+  for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+    for (let token = 0; token < length; token++) {
+      const value = (token * kvHeads + kvHead) * headDim;
+      let norm = 0;
+      for (let head = kvHead * group; head < (kvHead + 1) * group; head++) {
+        for (let row = 0; row < hidden; row++) {
+          const weights = (row * heads + head) * headDim;
+          let sum = 0;
+          for (let i = 0; i < headDim; i++) {
+            sum += (values[value + i] ?? NaN) * (output[weights + i] ?? NaN);
+          }
+          norm += Math.abs(sum);
+        }
       }
+      norms[kvHead * length + token] = norm / group;
     }
-    return norm / group;
-  });
+  }
+  return norms;
 }
