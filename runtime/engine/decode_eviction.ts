@@ -20,7 +20,7 @@ export interface Writing {
   readonly tail: number;
 }
 
-/** What an eviction while decoding is to do. */
+/** What an eviction is to do while an answer is written. */
 export interface DueEviction {
   /** How much it leaves. */
   readonly budget: Budget;
