@@ -210,20 +210,21 @@ function copyEntries(
   chosen: readonly (Int32Array | number)[],
   { kvHeads, headDim }: HeadShape,
 ): void {
+  const copy = (source: number, target: number, count: number): void => {
+    const [start, end] = [source * headDim, (source + count) * headDim];
+    to.keys.set(from.keys.subarray(start, end), target * headDim);
+    to.values.set(from.values.subarray(start, end), target * headDim);
+    to.positions.set(from.positions.subarray(source, source + count), target);
+  };
   for (const [head, which] of chosen.entries()) {
+    if (typeof which === "number" && from.starts && to.starts) {
+      copy(entryAt(from, kvHeads, head, 0), entryAt(to, kvHeads, head, 0), which);
+      continue;
+    }
     const count = typeof which === "number" ? which : which.length;
     for (let token = 0; token < count; token++) {
-      const source = entryAt(
-        from,
-        kvHeads,
-        head,
-        typeof which === "number" ? token : which[token] ?? 0,
-      );
-      const target = entryAt(to, kvHeads, head, token);
-      const [start, end] = [source * headDim, (source + 1) * headDim];
-      to.keys.set(from.keys.subarray(start, end), target * headDim);
-      to.values.set(from.values.subarray(start, end), target * headDim);
-      to.positions[target] = from.positions[source] ?? 0;
+      const index = typeof which === "number" ? token : which[token] ?? 0;
+      copy(entryAt(from, kvHeads, head, index), entryAt(to, kvHeads, head, token), 1);
     }
   }
 }
