@@ -47,21 +47,26 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
       const rows = await keys();
       const scores = new Float32Array(kvHeads * length);
       for (let head = 0; head < kvHeads; head++) {
-        const keyOf = (token: number) => {
-          const start = (token * kvHeads + head) * headDim;
-          return rows.subarray(start, start + headDim);
-        };
         const anchor = new Float64Array(headDim);
-        const norms = Float64Array.from({ length }, (_, token) => norm(keyOf(token)));
+        const norms = new Float64Array(length);
         for (let token = 0; token < length; token++) {
-          const size = norms[token] ?? 0;
-          if (size > 0) {
-            keyOf(token).forEach((value, i) => anchor[i] = (anchor[i] ?? 0) + value / size);
+          const start = (token * kvHeads + head) * headDim;
+          let squares = 0;
+          for (let i = 0; i < headDim; i++) {
+            const value = rows[start + i] ?? 0;
+            squares += value * value;
+          }
+          const size = norms[token] = Math.sqrt(squares);
+          if (size === 0) continue;
+          for (let i = 0; i < headDim; i++) {
+            anchor[i] = (anchor[i] ?? 0) + (rows[start + i] ?? 0) / size;
           }
         }
-        const size = norm(anchor);
+        const size = Math.hypot(...anchor);
         for (let token = 0; token < length; token++) {
-          const product = dot(keyOf(token), anchor);
+          const start = (token * kvHeads + head) * headDim;
+          let product = 0;
+          for (let i = 0; i < headDim; i++) product += (rows[start + i] ?? 0) * (anchor[i] ?? 0);
           const scale = (norms[token] ?? 0) * size;
           // A key without length points nowhere: it differs as one at a right angle does.
           scores[head * length + token] = scale > 0 ? -product / scale : 0;
@@ -70,18 +75,6 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
       return scores;
     },
   });
-}
-
-function norm(values: Float32Array | Float64Array): number {
-  let squares = 0;
-  for (let i = 0; i < values.length; i++) squares += (values[i] ?? 0) ** 2;
-  return Math.sqrt(squares);
-}
-
-function dot(a: Float32Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
-  return sum;
 }
 
 export default keyDiff;

@@ -113,33 +113,34 @@ function standingOut(
   { kvHeads, headDim }: LayerView,
   { head, start, lag }: Window,
 ): Float64Array {
-  const at = (token: number) => (token * kvHeads + head) * headDim;
+  const row = kvHeads * headDim;
   const least = new Float64Array(headDim).fill(Infinity);
-  const most = new Float64Array(headDim).fill(-Infinity);
+  const range = new Float64Array(headDim).fill(-Infinity);
   for (let token = start + lag; token < start + 2 * lag; token++) {
+    const from = token * row + head * headDim;
     for (let i = 0; i < headDim; i++) {
-      const value = rows[at(token) + i] ?? 0;
-      least[i] = Math.min(least[i] ?? 0, value);
-      most[i] = Math.max(most[i] ?? 0, value);
+      const value = rows[from + i] ?? 0;
+      if (value < (least[i] ?? 0)) least[i] = value;
+      if (value > (range[i] ?? 0)) range[i] = value;
     }
   }
-  const spreads = Float64Array.from({ length: lag }, (_, i) => {
-    const scaled = Float64Array.from({ length: headDim }, (_, d) => {
-      const low = least[d] ?? 0;
-      const range = (most[d] ?? 0) - low;
-      // A dimension that never changes tells nothing.
-      return range > 0 ? ((rows[at(start + i) + d] ?? 0) - low) / range : 0;
-    });
-    return deviation(scaled);
-  });
+  for (let i = 0; i < headDim; i++) range[i] = (range[i] ?? 0) - (least[i] ?? 0);
+  // A dimension that never changes tells nothing.
+  const scale = range.map((width) => width > 0 ? 1 / width : 0);
+  const spreads = new Float64Array(lag);
+  for (let token = 0; token < lag; token++) {
+    const from = (start + token) * row + head * headDim;
+    let [sum, squares] = [0, 0];
+    for (let i = 0; i < headDim; i++) {
+      const value = ((rows[from + i] ?? 0) - (least[i] ?? 0)) * (scale[i] ?? 0);
+      sum += value;
+      squares += value * value;
+    }
+    // Standard deviation of a sample; rounding must not make it the root of less than 0.
+    const variance = (squares - sum * sum / headDim) / Math.max(1, headDim - 1);
+    spreads[token] = Math.sqrt(Math.max(0, variance));
+  }
   return softmax(spreads);
-}
-
-/** Standard deviation of a sample. */
-function deviation(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return Math.sqrt(squares / Math.max(1, values.length - 1));
 }
 
 function softmax(values: Float64Array): Float64Array {
