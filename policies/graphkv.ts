@@ -63,6 +63,10 @@ export const about: PolicyAbout<GraphKvOptions> = {
  * proportion to the similarity, once per round, by their most similar source. Sources keep their
  * scores. So that scores of any sign can decay, they sink towards the head's lowest.
  *
+ * On six stretches of 1,000 tokens, SmolLM2-135M-Instruct and a budget of 128, the mean cosine of kept
+ * keys falls from 0.6022 to 0.5955 around `snapkv`, and from 0.6112 to 0.6046 around `pyramidkv`
+ * (`deno task bench-redundancy`).
+ *
  * Paper: https://arxiv.org/abs/2509.00388
  *
  * Differs from the paper: the numbers of rounds, sources and neighbours and the decay are our own
