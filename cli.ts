@@ -1,5 +1,5 @@
 /**
- * The command line: `kvjudge generate`, `chat`, `explain`, `eval`, `policies`, `models`.
+ * The command line: `kvjudge generate`, `chat`, `explain`, `eval`, `policies`, `devices`, `models`.
  *
  * @module
  */
@@ -43,6 +43,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   inspect: {
     description: "Show what a model, soft tokens or a saved cache holds, and what would run.",
     load: async () => (await import("./commands/inspect.ts")).inspectCommand(),
+  },
+  devices: {
+    description: "List what this machine can compute with.",
+    load: async () => (await import("./commands/devices.ts")).devicesCommand(),
   },
   models: {
     description: "List, fetch, verify and remove models.",
