@@ -9,7 +9,7 @@ import { layerViews } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
 import { receivedByKept } from "../runtime/engine/received.ts";
-import { rerotate } from "../runtime/engine/rerotate.ts";
+import { rerotate } from "../runtime/engine/turn_keys.ts";
 import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/engine/rounds.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
 

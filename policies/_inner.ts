@@ -28,7 +28,8 @@ export function wrap<Options extends InnerOption>(
   { inner = snapKv(), ...settings }: Options,
   change: (inner: ScorerPolicy) => Partial<ScorerPolicy>,
 ): ScorerPolicy {
-  const { evidence, protect, allocate, allocateHeads, secondStage, phases, positions, first } = inner;
+  const { evidence, protect, allocate, allocateHeads, secondStage, phases, positions, first } =
+    inner;
   return Object.freeze<ScorerPolicy>({
     name,
     ...(paper === undefined ? {} : { paper }),

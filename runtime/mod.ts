@@ -11,7 +11,9 @@ export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
 export { loadModel, type LoadOptions, type Model } from "./model.ts";
 export type { StepOutputs } from "../kernels/step.ts";
-export type { CacheMark, KvCache } from "./cache/kv_cache.ts";
+export type { CacheEntry, CacheMark, HeadEntries, KvCache, Segment } from "./cache/kv_cache.ts";
+export type { Received } from "./engine/received.ts";
+export type { Turned } from "./engine/turn_keys.ts";
 export type { CatalogModel, PinnedFile } from "./models/catalog.ts";
 export type {
   CommandResult,

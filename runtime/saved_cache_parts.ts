@@ -4,7 +4,7 @@ import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import type { RangeFile } from "./checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "./checkpoint/safetensors.ts";
 import type { Received } from "./engine/received.ts";
-import { tokenOf, type Turned } from "./engine/rerotate.ts";
+import { tokenOf, type Turned } from "./engine/turn_keys.ts";
 import { CheckpointError, SavedCacheError } from "./errors.ts";
 
 /** Refuses a file that is not sound. */

@@ -87,6 +87,7 @@ export interface HeadEntries {
 
 /** Where an entry stands. */
 export interface CacheEntry {
+  /** KV head that holds it. */
   readonly kvHead: number;
   /** Its place among those of its KV head. */
   readonly index: number;

@@ -6,7 +6,7 @@ import type { Engine, Sequence } from "./engine.ts";
 import { pause } from "./pause.ts";
 import { readPrompt } from "./read.ts";
 import type { Received } from "./received.ts";
-import { tokensRead } from "./rerotate.ts";
+import { tokensRead } from "./turn_keys.ts";
 import { policiesOf } from "./rounds.ts";
 
 /** Where an answer that is being written stands. */

@@ -8,7 +8,7 @@ import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "../rotary.ts";
 import { adapterShape } from "../soft_adapters.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
-import type { Turned } from "./rerotate.ts";
+import type { Turned } from "./turn_keys.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence {

@@ -1,5 +1,5 @@
 import type { Sequence } from "./engine.ts";
-import { tokenOf } from "./rerotate.ts";
+import { tokenOf } from "./turn_keys.ts";
 
 /** A stretch of tokens of a text, counted from 0. */
 export interface TokenSpan {

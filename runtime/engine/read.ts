@@ -15,7 +15,7 @@ import { prefill } from "./prefill.ts";
 import { countProtected, protectedEntries, type TokenSpan } from "./protected_tokens.ts";
 import { gatherPromptStatistics } from "./query_statistics.ts";
 import { type Received, receivedByKept } from "./received.ts";
-import { checkTurnable, rerotate, tokensRead } from "./rerotate.ts";
+import { checkTurnable, tokensRead, turnKeys } from "./turn_keys.ts";
 import { evictRounds, observationForAll, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
@@ -173,7 +173,7 @@ async function evict(
   );
   if (dropping.length > 0) beforeCompaction?.();
   for (const { layer, heads } of dropping) cache.compact(layer, heads);
-  if (policy.positions && dropping.length > 0) rerotate(sequence, engine.config);
+  if (policy.positions && dropping.length > 0) turnKeys(sequence, engine.config);
   return { kept, scores, compaction: now() - start };
 }
 

@@ -1,5 +1,5 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Turned } from "../engine/rerotate.ts";
+import type { Turned } from "../engine/turn_keys.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../prompt.ts";
 import { dropTail, replaceCache, type State } from "./state.ts";

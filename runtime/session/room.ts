@@ -1,6 +1,6 @@
 import { queriesOf } from "../engine/decode_eviction.ts";
 import type { Reading } from "../engine/read.ts";
-import { rerotate } from "../engine/rerotate.ts";
+import { turnKeys } from "../engine/turn_keys.ts";
 import { PromptError } from "../errors.ts";
 import type { ReadOptions } from "../session.ts";
 import { evictHeld, readAndEvict, type ReaderContext } from "./reader.ts";
@@ -28,7 +28,7 @@ export async function makeRoom(
   if (held() + tokens > config.context && judges) {
     await evictHeld(context, { budget, reread: Math.min(state.tail, wanted) });
   }
-  if (held() < sequence.position) turnKeys(context);
+  if (held() < sequence.position) makeRoom(context);
   if (fits()) return undefined;
   return `${held()} tokens are held after eviction; give a smaller budget`;
 }
@@ -106,9 +106,9 @@ export async function readInPieces(
   }
 }
 
-function turnKeys({ model: { engine }, state, tally, marks }: ReaderContext): void {
+function makeRoom({ model: { engine }, state, tally, marks }: ReaderContext): void {
   marks.beforeEviction(state, state.sequence.cache.mark().lengths);
-  rerotate(state.sequence, engine.config);
+  turnKeys(state.sequence, engine.config);
   tally.turned = { times: (tally.turned?.times ?? 0) + 1, at: state.ids.length };
 }
 

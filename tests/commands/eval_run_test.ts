@@ -180,7 +180,15 @@ Deno.test("kvjudge eval longbench, generation and perplexity write runs that can
   const model = await textModel(home.path, 2048);
   const common = ["-m", model, "--precision", "fp32", "-p", "streaming_llm", "-b", "16,32"];
   const kinds = [
-    ["longbench", "--data", fixture("longbench"), "--tasks", "qmsum,trec", "--prompt-tokens", "300"],
+    [
+      "longbench",
+      "--data",
+      fixture("longbench"),
+      "--tasks",
+      "qmsum,trec",
+      "--prompt-tokens",
+      "300",
+    ],
     ["generation", "--samples", "2", "--answer-tokens", "4"],
     ["perplexity", "--samples", "2", "--lengths", "120"],
   ];

@@ -1,15 +1,15 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { knorm } from "../../../policies/knorm.ts";
-import { rerotate as rerotatePolicy } from "../../../policies/rerotate.ts";
+import { rerotate } from "../../../policies/rerotate.ts";
 import { streamingLlm } from "../../../policies/streaming_llm.ts";
 import { OptionError } from "../../../policies/policy.ts";
 import type { ModelConfig } from "../../../runtime/checkpoint/checkpoint.ts";
 import type { Sequence } from "../../../runtime/engine/engine.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
-import { rerotate, tokenOf, tokensRead } from "../../../runtime/engine/rerotate.ts";
+import { tokenOf, tokensRead, turnKeys } from "../../../runtime/engine/turn_keys.ts";
 import { PromptError } from "../../../runtime/errors.ts";
 import { assertClose } from "../../_close.ts";
-import { argmax, inverseFrequencies } from "../../_reference_model.ts";
+import { argmax, inverseFrequencies, type ReferenceCache } from "../../_reference_model.ts";
 import { newSequence, randomIds, type TestModel, TINY, tinyModel } from "../../_test_model.ts";
 import { whole } from "../session/_chat.ts";
 
@@ -45,7 +45,7 @@ const kept = (layer: number, head: number) =>
   );
 
 for (const name of TINY) {
-  Deno.test(`rerotate() turns keys of ${name} to what they would have been at their new positions`, async () => {
+  Deno.test(`turnKeys() turns keys of ${name} to what they would have been at their new positions`, async () => {
     await using test = await tinyModel(name);
     const { model: { engine, config }, reference } = test;
     const sequence = await readSequence(test);
@@ -55,7 +55,7 @@ for (const name of TINY) {
       cache.compact(layer, heads.map((head) => kept(layer, head)));
     }
     using before = cache.fork();
-    rerotate(sequence, engine.config);
+    turnKeys(sequence, engine.config);
     assertEquals([sequence.position, tokensRead(sequence)], [20, 60]);
     for (let layer = 0; layer < config.layers; layer++) {
       for (const head of heads) {
@@ -89,7 +89,7 @@ for (const name of TINY) {
     const { model, reference } = test;
     const { config, engine } = model;
     await using session = model.session({
-      policy: rerotatePolicy({ inner: streamingLlm({ sinks: 4 }) }),
+      policy: rerotate({ inner: streamingLlm({ sinks: 4 }) }),
       budget: 24,
     });
     const { logits } = await session.read({ ids: IDS });
@@ -116,12 +116,12 @@ for (const name of TINY) {
       );
     });
     let next = argmax(logits);
-    let past = { length: 24, seen: 24, keys: turned, values };
+    let past: ReferenceCache = { length: 24, seen: 24, keys: turned, values };
     const expected: number[] = [];
     for (let step = 0; step < answer.ids.length; step++) {
       expected.push(next);
       const output = reference.run([next], { cache: past });
-      past = { ...output.cache, keys: [...output.cache.keys], values: [...output.cache.values] };
+      past = output.cache;
       next = argmax(output.logits);
     }
     assertEquals(answer.ids, expected);
@@ -129,7 +129,7 @@ for (const name of TINY) {
   });
 }
 
-Deno.test("rerotate() lets heads and layers of different lengths end right before the next token", async () => {
+Deno.test("turnKeys() lets heads and layers of different lengths end right before the next token", async () => {
   await using test = await tinyModel("tiny-llama31");
   const { engine: { config } } = test.model;
   const sequence = await readSequence(test);
@@ -137,14 +137,14 @@ Deno.test("rerotate() lets heads and layers of different lengths end right befor
   cache.compact(1, Array.from({ length: config.kvHeads }, () => Int32Array.from([3, 9, 50])));
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 1, 2, 3, 59])));
   cache.compact(0, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 7])));
-  rerotate(sequence, config);
+  turnKeys(sequence, config);
   assertEquals(sequence.position, 5);
   assertEquals([...cache.head(0, 0).positions], [3, 4]);
   assertEquals([...cache.head(1, 0).positions], [2, 3, 4]);
   assertEquals([0, 2, 3, 4, 5].map((at) => tokenOf(sequence.turned, 1, 0, at)), [-1, 3, 9, 50, 60]);
   // Turned again, tokens are still known.
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([1, 4])));
-  rerotate(sequence, config);
+  turnKeys(sequence, config);
   assertEquals(sequence.position, 3);
   assertEquals([1, 2].map((at) => tokenOf(sequence.turned, 2, 0, at)), [1, 59]);
   assertEquals(tokensRead(sequence), 60);
@@ -152,7 +152,7 @@ Deno.test("rerotate() lets heads and layers of different lengths end right befor
 
 Deno.test("rerotate(policy) appends, rolls back and forks like any other", async () => {
   await using test = await tinyModel("tiny-qwen3");
-  const policy = rerotatePolicy({ inner: knorm() });
+  const policy = rerotate({ inner: knorm() });
   await using session = test.model.session({ policy, budget: 16 });
   await session.read({ ids: IDS.slice(0, 30) });
   const mark = await session.mark();
@@ -177,11 +177,11 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
   const config = { ...engine.config, ropeScaling };
   const sequence = newSequence(engine);
   using _ = sequence.cache;
-  assertThrows(() => rerotate(sequence, config), PromptError, "RoPE scaling is dynamic");
+  assertThrows(() => turnKeys(sequence, config), PromptError, "RoPE scaling is dynamic");
   const { createSession } = await import("../../../runtime/session/open.ts");
   await using session = createSession(
     { ...test.model, engine: { ...engine, config }, now: () => 0 },
-    { policy: rerotatePolicy(), budget: 40 },
+    { policy: rerotate(), budget: 40 },
   );
   await assertRejects(
     () => session.read({ ids: IDS }),
@@ -189,7 +189,7 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
     "Cannot evict with policy 'rerotate': this model's RoPE scaling is dynamic",
   );
   assertThrows(
-    () => rerotatePolicy({ inner: rerotatePolicy() }),
+    () => rerotate({ inner: rerotate() }),
     OptionError,
     "Cannot wrap 'rerotate' in 'rerotate'",
   );

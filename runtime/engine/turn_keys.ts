@@ -58,7 +58,7 @@ export function checkTurnable({ ropeScaling }: Pick<ModelConfig, "ropeScaling">,
  *
  * @throws {PromptError} As {@linkcode checkTurnable} does.
  */
-export function rerotate(sequence: Sequence, config: ModelConfig): void {
+export function turnKeys(sequence: Sequence, config: ModelConfig): void {
   checkTurnable(config, "turn keys to other positions");
   const { cache, turned } = sequence;
   const read = tokensRead(sequence);
