@@ -9,7 +9,7 @@ import { layerViews } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
 import { receivedByKept } from "../runtime/engine/received.ts";
-import { rerotate } from "../runtime/engine/turn_keys.ts";
+import { turnKeys } from "../runtime/engine/turn_keys.ts";
 import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/engine/rounds.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
 
@@ -217,7 +217,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       workFrom,
       answerFrom: (kept, tokens, by) =>
         workFrom(kept, async (from) => {
-          if (by?.policy.positions) rerotate(from, engine.config);
+          if (by?.policy.positions) turnKeys(from, engine.config);
           if (!by?.policy.phases?.decoding) return await decode(from, tokens);
           const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
           const attention = by.policy.evidence.kind === "accumulated" && !whole
