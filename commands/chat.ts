@@ -10,7 +10,7 @@ import { reportError } from "./_report_error.ts";
 import { meanKept } from "./_session_summary.ts";
 import { readPolicy, readSettings } from "./_settings.ts";
 import { Interrupted, type Subcommand } from "./_subcommand.ts";
-import { type Conversation, converse } from "./chat/conversation.ts";
+import { type Conversation, converse, type Cut } from "./chat/conversation.ts";
 import { type Interrupts, listenForInterrupts } from "./chat/interrupts.ts";
 import { type Lines, openLines } from "./chat/lines.ts";
 import { type ChatState, LEAVING, runSlashCommand } from "./chat/slash_commands.ts";
@@ -56,11 +56,13 @@ async function chat(flags: AnswerFlags, first: string | undefined): Promise<void
     sampling,
     system: flags.system,
     progress,
-    onCut: (reason) => terminal && note(`\n${whyCut(reason, session.ids.length, model)}`),
+    onCut: (reason) => terminal && note(`\n${whyCut(reason, model)}`),
   });
   await starting(interrupts, async (signal) => {
     if (flags.cache !== undefined) await conversation.load(flags.cache);
-    if (document) await session.read(document, { signal, onProgress: progress.reading });
+    if (document) {
+      await session.read(document, { signal, onProgress: progress.reading, inPieces: true });
+    }
     progress.clear();
   });
   const state: ChatState = {
@@ -147,15 +149,16 @@ function checkTemplate({ tokenizer }: Model): void {
   );
 }
 
-function whyCut(
-  reason: "length" | "abort",
-  tokens: number,
-  { config: { context } }: Model,
-): string {
-  if (reason === "abort") return "(stopped)";
-  return tokens >= context
-    ? `(the context of ${context} tokens is full: /undo takes a turn back, /load goes on elsewhere)`
-    : "(cut; --max-tokens allows longer answers)";
+function whyCut(reason: Cut, { config: { context } }: Model): string {
+  switch (reason) {
+    case "abort":
+      return "(stopped)";
+    case "length":
+      return "(cut; --max-tokens allows longer answers)";
+    case "context":
+      return `(the context of ${context} tokens is full: /undo takes a turn back, /load goes on ` +
+        "elsewhere)";
+  }
 }
 
 function opening({ session }: Conversation, { model, policy, budget }: AnswerFlags): string {

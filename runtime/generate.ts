@@ -73,7 +73,8 @@ export function checkGenerateOptions(options: GenerateOptions): void {
   createSampler(options);
 }
 
-const DEFAULT_MAX_TOKENS = 256;
+/** Most tokens of an answer, unless said otherwise. */
+export const DEFAULT_MAX_TOKENS = 256;
 
 /** Generates an answer. Nothing happens until it is iterated over. */
 export function createGeneration(source: GenerationSource, options: GenerateOptions): Generation {

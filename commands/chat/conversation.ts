@@ -1,4 +1,4 @@
-import type { GenerateOptions } from "../../runtime/generate.ts";
+import { DEFAULT_MAX_TOKENS, type GenerateOptions } from "../../runtime/generate.ts";
 import type { Session } from "../../runtime/session.ts";
 import type { SessionMark } from "../../runtime/session/marks.ts";
 import type { Progress } from "../_progress.ts";
@@ -26,8 +26,11 @@ export interface ConversationSetting {
   readonly system?: string | undefined;
   readonly progress: Progress;
   /** Is told why an answer ended, unless the model ended it. */
-  readonly onCut: (reason: "length" | "abort") => void;
+  readonly onCut: (reason: Cut) => void;
 }
+
+/** Why an answer is not whole: it has as many tokens as it may, there is no room, or it was stopped. */
+export type Cut = "length" | "context" | "abort";
 
 /** Begins a conversation, or goes on with what the session holds. */
 export function converse(setting: ConversationSetting): Conversation {
@@ -64,7 +67,9 @@ export function converse(setting: ConversationSetting): Conversation {
       const answer = session.generate({ ...sampling, seed, signal });
       yield* answer;
       const { finishReason } = answer;
-      if (finishReason === "length" || finishReason === "abort") onCut(finishReason);
+      if (finishReason === "abort") onCut("abort");
+      if (finishReason !== "length") return;
+      onCut(answer.ids.length < (sampling.maxTokens ?? DEFAULT_MAX_TOKENS) ? "context" : "length");
     },
     async undo() {
       const turn = turns.pop();

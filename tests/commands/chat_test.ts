@@ -195,3 +195,43 @@ for (const [what, args, message] of mistakes) {
     assertMatch(err, message);
   });
 }
+
+Deno.test("kvjudge chat talks on and on, far beyond the context, and reads a document longer than it", async () => {
+  using folder = testFolder();
+  const document = `${folder.path}/long.txt`;
+  await Deno.writeTextFile(
+    document,
+    "The inn of Mill Lane has twelve rooms and one cook. ".repeat(40),
+  );
+  const lines = Array.from({ length: 20 }, (_, turn) => `Question ${turn}: who cooks, and where?`);
+  const { code, out, err } = await chat(
+    folder.path,
+    [...lines, "/stats", "/undo", "/undo", "One more?"],
+    ["-p", "snapkv(window=8)", "-b", "96", "-f", document, "--system", "Be brief."],
+    256,
+  );
+  assertEquals([code, err], [0, ""]);
+  const [, tokens = "0", held = ""] = /now: (\d+) tokens.*, (\d+) held/.exec(out) ?? [];
+  assert(Number(tokens) > 4 * 256, out);
+  assert(Number(held) <= 96 + 6, held);
+  assertMatch(out, /note: the model's context was full \d+ times/);
+  assertMatch(out, /took back: Question 19.*\ntook back: Question 18/);
+});
+
+Deno.test("kvjudge chat with everything kept says how to go on where the context is full", async () => {
+  using folder = testFolder();
+  const lines = Array.from({ length: 16 }, (_, turn) => `Question ${turn}: who cooks, and where?`);
+  const { code, out, err } = await chat(
+    folder.path,
+    [...lines, "/policy knorm", "/budget 64", "And now?", "/stats"],
+    [],
+    256,
+  );
+  assertEquals(code, 0);
+  const errors = err.trimEnd().split("\n");
+  assert(errors.length > 1);
+  for (const error of errors) {
+    assertMatch(error, /^error: Cannot append .* context is 256 tokens .*'full' evicts nothing/);
+  }
+  assertMatch(out, /note: the model's context was full once/);
+});
