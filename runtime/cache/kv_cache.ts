@@ -1,8 +1,8 @@
 /**
  * The keys and values of a prompt and its answer, owned memory.
  *
- * Per layer token-major `[capacity, kvHeads, headDim]`; keys are rotated at their true positions and
- * stay so. Positions are kept per KV head, because each head may keep different tokens.
+ * Per layer token-major `[capacity, kvHeads, headDim]`; keys are rotated at their positions, which are
+ * kept per KV head, because each head may keep different tokens.
  */
 export interface KvCache extends Disposable {
   /** Layers of the model. */
