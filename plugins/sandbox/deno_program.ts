@@ -18,8 +18,11 @@ const NEEDED = [
   ...["USERPROFILE", "LOCALAPPDATA", "SystemRoot", "TEMP", "TMP"],
 ];
 
-/** Most bytes of a file that a sandbox writes, which is Deno's own cache. */
-const FILE_BLOCKS = 1 << 17;
+/**
+ * Most blocks of 512 bytes in a file that a sandbox writes, which is Deno's own cache: that grows with
+ * all that ever ran on a machine.
+ */
+const FILE_BLOCKS = 1 << 22;
 
 /** For a process that loops while its parent is killed: nobody else would end it. */
 const CPU_SECONDS = 24 * 60 * 60;
@@ -56,7 +59,7 @@ export function fetchingCommand(url: URL, signal: AbortSignal): Deno.Command {
 export function lockedCommand(url: URL, program: string, memory: number): Deno.Command {
   const heap = Math.ceil(memory / 2 ** 20);
   const args = [
-    ...["run", ...flagsFor(url), "--no-prompt", "--cached-only"],
+    ...["run", ...flagsFor(url), "--no-prompt", "--cached-only", "--no-code-cache"],
     `--v8-flags=--max-old-space-size=${heap}`,
     `data:text/javascript,${encodeURIComponent(program)}`,
   ];
