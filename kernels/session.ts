@@ -36,8 +36,8 @@ export async function createKernel(
   graph: Graph,
   { threads = 1, spinning = false }: KernelOptions = {},
 ): Promise<Kernel> {
-  const folder = commonFolder(filesOf(graph));
-  const session = await ort.InferenceSession.create(encodeModel(withRelativeFiles(graph, folder)), {
+  const { folder, graph: located } = locatedFiles(graph);
+  const session = await ort.InferenceSession.create(encodeModel(located), {
     executionProviders: ["cpu"],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -89,6 +89,12 @@ export function floatsOf(tensor: Tensor | undefined): Float32Array {
     throw new TypeError(`Cannot read a ${tensor?.type ?? "missing"} tensor as float32`);
   }
   return tensor.data;
+}
+
+/** A graph whose files are named from one folder, as the runtime wants them. */
+export function locatedFiles(graph: Graph): { readonly folder: string; readonly graph: Graph } {
+  const folder = commonFolder(filesOf(graph));
+  return { folder, graph: withRelativeFiles(graph, folder) };
 }
 
 function filesOf(graph: Graph): string[] {
