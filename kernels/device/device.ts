@@ -1,7 +1,7 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
-import type { ElementType, Graph } from "../onnx/graph.ts";
-import { locatedFiles } from "../session.ts";
+import { createGraph, ELEMENT_TYPE, type ElementType, type Graph } from "../onnx/graph.ts";
+import { integers, locatedFiles } from "../session.ts";
 import type { ProviderName } from "./provider_probe.ts";
 
 /** A tensor that stays where a device computes, owned by whoever asked for it. */
@@ -48,7 +48,7 @@ export interface DeviceOutputs {
 export interface DeviceRun {
   /** Outputs that are wanted. @default {all of them} */
   readonly fetches?: readonly string[];
-  /** Outputs that are written into tensors that exist, which may be inputs as well. */
+  /** Outputs that are written into tensors that exist, which may be inputs as well: all that stay. */
   readonly into?: Readonly<Record<string, DeviceTensor>>;
 }
 
@@ -62,17 +62,27 @@ export interface DeviceKernel extends AsyncDisposable {
 
 /** How a graph is loaded on a device. */
 export interface DeviceLoadOptions {
-  /** Outputs that stay on the device. @default {none} */
+  /** Outputs that stay on the device, in tensors of their own. @default {none} */
   readonly stay?: readonly string[];
+  /**
+   * Whether what stays is written into tensors that a run is given. onnxruntime then makes none by
+   * itself: outputs without a tensor come to main memory. @default {false}
+   */
+  readonly inPlace?: boolean;
 }
 
 /** Where kernels run and tensors stay. */
-export interface Device {
+export interface Device extends AsyncDisposable {
   readonly provider: ProviderName;
   /** Whether tensors stay on it between runs; otherwise they lie in main memory. */
   readonly resident: boolean;
   readonly usage: DeviceUsage;
   load(graph: Graph, options?: DeviceLoadOptions): Promise<DeviceKernel>;
+  /** A tensor of zeros. */
+  zeros(
+    dims: readonly [number, number, number],
+    type?: "float32" | "float16",
+  ): Promise<DeviceTensor>;
   /** Is told of each array that crosses. */
   onCrossing: ((crossing: Crossing) => void) | undefined;
 }
@@ -109,6 +119,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
       },
     };
   };
+  const makers = new Map<ElementType, Promise<DeviceKernel>>();
   const device: Device = {
     provider,
     resident,
@@ -116,7 +127,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
     get usage() {
       return { ...counts };
     },
-    async load(graph, { stay = [] } = {}) {
+    async load(graph, { stay = [], inPlace = false } = {}) {
       const names = graph.outputs.map(({ name }) => name);
       const staying = new Set(stay);
       const { folder, graph: located } = locatedFiles(graph);
@@ -125,7 +136,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
         logSeverityLevel: 4,
-        ...(resident
+        ...(resident && !inPlace
           ? {
             preferredOutputLocation: Object.fromEntries(
               names.map((name) => [name, staying.has(name) ? "gpu-buffer" : "cpu"] as const),
@@ -160,7 +171,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
           const found = await session.run(given, wanted);
           for (const name of fetches) {
             const tensor = found[name];
-            if (tensor && !staying.has(name)) cross(name, "out", tensor);
+            if (tensor && !staying.has(name) && !into[name]) cross(name, "out", tensor);
           }
           const output = (name: string): ort.Tensor => {
             const tensor = found[name];
@@ -187,8 +198,31 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
         [Symbol.asyncDispose]: () => session.release(),
       };
     },
+    async zeros(dims, type = "float32") {
+      const made = makers.get(type) ?? device.load(zeros(type), { stay: ["zeros"] });
+      makers.set(type, made);
+      return (await (await made).run({ size: integers(dims) })).kept("zeros");
+    },
+    async [Symbol.asyncDispose]() {
+      const loaded = [...makers.values()];
+      makers.clear();
+      for (const kernel of loaded) await (await kernel)[Symbol.asyncDispose]();
+    },
   };
   return device;
+}
+
+function zeros(type: "float32" | "float16"): Graph {
+  const graph = createGraph("zeros");
+  graph.input("size", "int64", ["R"]);
+  const zero = graph.constant(new Float32Array(1), [1]);
+  const typed = type === "float32" ? zero : graph.op("Cast", [zero], {
+    attributes: { to: { int: ELEMENT_TYPE.float16 } },
+  });
+  // Not ConstantOfShape, which would make its zeros on the processor.
+  graph.op("Expand", [typed, "size"], { names: ["zeros"] });
+  graph.output("zeros", type, ["A", "B", "C"]);
+  return graph.build();
 }
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {
