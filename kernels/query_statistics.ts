@@ -1,5 +1,5 @@
 import type { HeadShape } from "./attention_nodes.ts";
-import { createGraph, type Graph, type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import { createGraph, type Graph, type GraphBuilder, type Value } from "./onnx/graph.ts";
 import type { RotaryRows } from "./rope.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
@@ -41,13 +41,27 @@ export async function createQueryStatisticsKernel(
   };
 }
 
-function buildQueryStatistics(heads: number, headDim: number): Graph {
+/**
+ * Builds the graph.
+ *
+ * @param skipping Whether `first` rows of the queries, an input `[1]`, are left out.
+ */
+export function buildQueryStatistics(heads: number, headDim: number, skipping = false): Graph {
   const graph = createGraph("query_statistics");
   const half = headDim / 2;
-  graph.input("queries", "float32", ["T", heads, headDim]);
+  graph.input("queries", "float32", ["Q", heads, headDim]);
   graph.input("cos", "float32", ["T", 1, half]);
   graph.input("sin", "float32", ["T", 1, half]);
-  const queries = graph.op("Transpose", [unrotated(graph, half)], {
+  if (skipping) graph.input("first", "int64", [1]);
+  const rows = skipping
+    ? graph.op("Slice", [
+      "queries",
+      "first",
+      graph.integers([Number.MAX_SAFE_INTEGER]),
+      graph.integers([0]),
+    ])
+    : "queries";
+  const queries = graph.op("Transpose", [unrotated(graph, rows, half)], {
     attributes: { perm: { ints: [1, 0, 2] } },
   });
   const mean = graph.op("ReduceMean", [queries, graph.integers([1])], {
@@ -60,11 +74,10 @@ function buildQueryStatistics(heads: number, headDim: number): Graph {
     [heads, headDim],
   );
   graph.output(
-    graph.op("FusedMatMul", [centred, centred], {
-      domain: MICROSOFT,
-      attributes: { transA: { int: 1 } },
-      names: ["products"],
-    }),
+    graph.op("MatMul", [
+      graph.op("Transpose", [centred], { attributes: { perm: { ints: [0, 2, 1] } } }),
+      centred,
+    ], { names: ["products"] }),
     "float32",
     [heads, headDim, headDim],
   );
@@ -72,10 +85,10 @@ function buildQueryStatistics(heads: number, headDim: number): Graph {
 }
 
 /** Turns the queries back by their angles. */
-function unrotated(graph: GraphBuilder, half: number): Value {
+function unrotated(graph: GraphBuilder, queries: Value, half: number): Value {
   const [first = "", second = ""] = graph.ops(
     "Split",
-    ["queries", graph.integers([half, half])],
+    [queries, graph.integers([half, half])],
     2,
     { attributes: { axis: { int: 2 } } },
   );

@@ -119,7 +119,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
       },
     };
   };
-  const makers = new Map<ElementType, Promise<DeviceKernel>>();
+  const makers = new Map<string, Promise<DeviceKernel>>();
   const device: Device = {
     provider,
     resident,
@@ -199,8 +199,9 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
       };
     },
     async zeros(dims, type = "float32") {
-      const made = makers.get(type) ?? device.load(zeros(type), { stay: ["zeros"] });
-      makers.set(type, made);
+      const key = `${type} ${dims.length}`;
+      const made = makers.get(key) ?? device.load(zeros(type, dims.length), { stay: ["zeros"] });
+      makers.set(key, made);
       return (await (await made).run({ size: integers(dims) })).kept("zeros");
     },
     async [Symbol.asyncDispose]() {
@@ -212,7 +213,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
   return device;
 }
 
-function zeros(type: "float32" | "float16"): Graph {
+function zeros(type: "float32" | "float16", rank: number): Graph {
   const graph = createGraph("zeros");
   graph.input("size", "int64", ["R"]);
   const zero = graph.constant(new Float32Array(1), [1]);
@@ -221,7 +222,7 @@ function zeros(type: "float32" | "float16"): Graph {
   });
   // Not ConstantOfShape, which would make its zeros on the processor.
   graph.op("Expand", [typed, "size"], { names: ["zeros"] });
-  graph.output("zeros", type, ["A", "B", "C"]);
+  graph.output("zeros", type, Array.from({ length: rank }, (_, axis) => `D${axis}`));
   return graph.build();
 }
 

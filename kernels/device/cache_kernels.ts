@@ -1,0 +1,134 @@
+import {
+  createGraph,
+  ELEMENT_TYPE,
+  type ElementType,
+  type Graph,
+  type GraphBuilder,
+  type Value,
+} from "../onnx/graph.ts";
+import { floats, integers } from "../session.ts";
+import type { Device, DeviceTensor } from "./device.ts";
+import { loadedOnDemand } from "./on_demand.ts";
+
+/** Type of the numbers in a device's cache. */
+export type CacheElement = Extract<ElementType, "float32" | "float16">;
+
+/** What is done to the buffers of a cache, `[kvHeads, capacity, headDim]`, without their leaving. */
+export interface CacheKernels extends AsyncDisposable {
+  /** Entries by KV head and slot, `[kvHeads, N]` pairs, in a tensor of its own. */
+  gather(entries: DeviceTensor, pairs: Int32Array): Promise<DeviceTensor>;
+  /** A copy with more slots. */
+  grown(entries: DeviceTensor, capacity: number): Promise<DeviceTensor>;
+  /** A copy. */
+  copied(entries: DeviceTensor): Promise<DeviceTensor>;
+  /** Keys turned by an angle each: `cos` and `sin` are `[kvHeads, capacity, headDim / 2]`. */
+  turned(entries: DeviceTensor, cos: Float32Array, sin: Float32Array): Promise<DeviceTensor>;
+  /** The numbers, in main memory. */
+  read(entries: DeviceTensor): Promise<Float32Array>;
+  /** Brings numbers from main memory. */
+  written(numbers: Float32Array, dims: readonly number[]): Promise<DeviceTensor>;
+}
+
+/** Loads kernels when they are first asked for. */
+export function createCacheKernels(device: Device, element: CacheElement): CacheKernels {
+  const kernels = loadedOnDemand(device);
+  const builds = {
+    gather: () => gatherGraph(element),
+    grow: () => growGraph(element),
+    copy: () => copyGraph(element),
+    turn: () => turnGraph(element),
+    read: () => readGraph(element),
+    write: () => writeGraph(element),
+  };
+  const kept = async (name: keyof typeof builds, feeds: Parameters<typeof kernels.run>[1]) =>
+    (await kernels.run(builds[name], feeds, ["result"])).kept("result");
+  return {
+    gather(entries, pairs) {
+      const [kvHeads = 1] = entries.dims;
+      const chosen = integers(pairs, [kvHeads, pairs.length / 2 / kvHeads, 2]);
+      return kept("gather", { entries, chosen });
+    },
+    grown(entries, capacity) {
+      const [, now = 0] = entries.dims;
+      return kept("grow", { entries, pads: integers([0, 0, 0, 0, capacity - now, 0]) });
+    },
+    copied: (entries) => kept("copy", { entries }),
+    turned(entries, cos, sin) {
+      const [kvHeads = 1, capacity = 0, headDim = 0] = entries.dims;
+      const shape = [kvHeads, capacity, headDim / 2];
+      return kept("turn", { entries, cos: floats(cos, shape), sin: floats(sin, shape) });
+    },
+    read: async (entries) => (await kernels.run(builds.read, { entries })).floats("result"),
+    written: (numbers, dims) => kept("write", { numbers: floats(numbers, dims) }),
+    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+  };
+}
+
+const NAMES = { names: ["result"] };
+
+function cast(graph: GraphBuilder, value: Value, to: CacheElement, names: readonly Value[] = []) {
+  return graph.op("Cast", [value], { attributes: { to: { int: ELEMENT_TYPE[to] } }, names });
+}
+
+function entriesGraph(name: string, element: CacheElement): GraphBuilder {
+  const graph = createGraph(name);
+  graph.input("entries", element, ["H", "C", "D"]);
+  return graph;
+}
+
+function finished(graph: GraphBuilder, element: CacheElement): Graph {
+  graph.output("result", element, ["A", "B", "E"]);
+  return graph.build();
+}
+
+function gatherGraph(element: CacheElement): Graph {
+  const graph = entriesGraph("gather_entries", element);
+  graph.input("chosen", "int64", ["H", "N", 2]);
+  graph.op("GatherND", ["entries", "chosen"], NAMES);
+  return finished(graph, element);
+}
+
+function growGraph(element: CacheElement): Graph {
+  const graph = entriesGraph("grow_entries", element);
+  graph.input("pads", "int64", [6]);
+  graph.op("Pad", ["entries", "pads"], NAMES);
+  return finished(graph, element);
+}
+
+function copyGraph(element: CacheElement): Graph {
+  const graph = entriesGraph("copy_entries", element);
+  graph.op("Identity", ["entries"], NAMES);
+  return finished(graph, element);
+}
+
+function turnGraph(element: CacheElement): Graph {
+  const graph = entriesGraph("turn_entries", element);
+  graph.input("cos", "float32", ["H", "C", "K"]);
+  graph.input("sin", "float32", ["H", "C", "K"]);
+  const exact = element === "float32" ? "entries" : cast(graph, "entries", "float32");
+  const [a = "", b = ""] = graph.ops("Split", [exact], 2, {
+    attributes: { axis: { int: 2 }, num_outputs: { int: 2 } },
+  });
+  const times = (value: Value, table: Value) => graph.op("Mul", [value, table]);
+  const turned = [
+    graph.op("Sub", [times(a, "cos"), times(b, "sin")]),
+    graph.op("Add", [times(b, "cos"), times(a, "sin")]),
+  ];
+  const joined = { attributes: { axis: { int: 2 } } };
+  if (element === "float32") graph.op("Concat", turned, { ...joined, ...NAMES });
+  else cast(graph, graph.op("Concat", turned, joined), element, NAMES.names);
+  return finished(graph, element);
+}
+
+function readGraph(element: CacheElement): Graph {
+  const graph = entriesGraph("read_entries", element);
+  cast(graph, "entries", "float32", NAMES.names);
+  return finished(graph, "float32");
+}
+
+function writeGraph(element: CacheElement): Graph {
+  const graph = createGraph("write_entries");
+  graph.input("numbers", "float32", ["A", "B", "E"]);
+  cast(graph, "numbers", element, NAMES.names);
+  return finished(graph, element);
+}

@@ -1,0 +1,132 @@
+import type { HeadShape } from "../attention_nodes.ts";
+import type { GraphBuilder, Value } from "../onnx/graph.ts";
+
+/** Keys and values of a layer as a device holds them: head-major, with slots to spare. */
+export interface SlottedEntries {
+  /** `[kvHeads, capacity, headDim]`. */
+  readonly keys: Value;
+  /** Like the keys. */
+  readonly values: Value;
+}
+
+/** What attention over slots gives. */
+export interface SlottedAttention {
+  /** `[T, heads · headDim]`. */
+  readonly mixed: Value;
+  /** Weights of each query, `[kvHeads, heads of a group, T, capacity]`. */
+  readonly weights: Value;
+}
+
+/** One size of a tensor, int64 `[1]`. */
+export function sizeOf(builder: GraphBuilder, value: Value, axis: number): Value {
+  return builder.op("Shape", [value], {
+    attributes: { start: { int: axis }, end: { int: axis + 1 } },
+  });
+}
+
+/** Gives a tensor a shape of which some sizes are known when the graph runs. */
+export function shaped(
+  builder: GraphBuilder,
+  value: Value,
+  shape: readonly (number | Value)[],
+): Value {
+  const sizes = shape.map((size) => typeof size === "number" ? builder.integers([size]) : size);
+  return builder.op("Reshape", [
+    value,
+    builder.op("Concat", sizes, { attributes: { axis: { int: 0 } } }),
+  ]);
+}
+
+/** Swaps the last two of three axes. */
+export function turnedOver(builder: GraphBuilder, value: Value): Value {
+  return builder.op("Transpose", [value], { attributes: { perm: { ints: [0, 2, 1] } } });
+}
+
+/** Queries `[1, T, heads · headDim]`, scaled, as `[kvHeads, heads of a group · T, headDim]`. */
+export function groupedQueries(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim }: HeadShape,
+  queries: Value,
+): Value {
+  const scaled = builder.op("Mul", [
+    queries,
+    builder.constant(Float32Array.of(1 / Math.sqrt(headDim)), []),
+  ]);
+  const byHead = builder.op("Transpose", [
+    builder.op("Reshape", [scaled, builder.integers([-1, kvHeads, heads / kvHeads, headDim])]),
+  ], { attributes: { perm: { ints: [1, 2, 0, 3] } } });
+  return builder.op("Reshape", [byHead, builder.integers([kvHeads, -1, headDim])]);
+}
+
+/**
+ * Attention of new tokens over the slots of each KV head, their own among them.
+ *
+ * @param hidden Added to logits: `-Infinity` where a query cannot see a slot,
+ * `[kvHeads, 1, T, capacity]`.
+ * @param tokens Number of new tokens, int64 `[1]`.
+ */
+export function maskedAttention(
+  builder: GraphBuilder,
+  shape: HeadShape,
+  queries: Value,
+  { keys, values }: SlottedEntries,
+  { hidden, tokens }: { readonly hidden: Value; readonly tokens: Value },
+): SlottedAttention {
+  const { heads, kvHeads, headDim } = shape;
+  const group = heads / kvHeads;
+  const capacity = sizeOf(builder, keys, 1);
+  const logits = builder.op("MatMul", [
+    groupedQueries(builder, shape, queries),
+    turnedOver(builder, keys),
+  ]);
+  const seen = builder.op("Add", [
+    shaped(builder, logits, [kvHeads, group, tokens, capacity]),
+    hidden,
+  ]);
+  const weights = builder.op("Softmax", [seen], { attributes: { axis: { int: -1 } } });
+  const mixed = builder.op("MatMul", [
+    shaped(builder, weights, [kvHeads, -1, capacity]),
+    values,
+  ]);
+  const byToken = builder.op("Transpose", [
+    builder.op("Reshape", [mixed, builder.integers([kvHeads, group, -1, headDim])]),
+  ], { attributes: { perm: { ints: [2, 0, 1, 3] } } });
+  return {
+    mixed: builder.op("Reshape", [byToken, builder.integers([-1, heads * headDim])]),
+    weights,
+  };
+}
+
+/**
+ * Hides slots that a head does not hold, and new tokens from those before them.
+ *
+ * @param held Tokens that each KV head held before, floats `[kvHeads]`.
+ * @param counting The floats 0, 1, 2 and so on, at least as many as there are slots.
+ * @param keys What the slots are of, `[kvHeads, capacity, headDim]`.
+ * @param tokens Number of new tokens, int64 `[1]`.
+ * @returns `[kvHeads, 1, T, capacity]`, 0 or `-Infinity`.
+ */
+export function hiddenSlots(
+  builder: GraphBuilder,
+  kvHeads: number,
+  { held, counting, keys, tokens }: {
+    readonly held: Value;
+    readonly counting: Value;
+    readonly keys: Value;
+    readonly tokens: Value;
+  },
+): Value {
+  const first = (count: Value): Value =>
+    builder.op("Slice", [counting, builder.integers([0]), count, builder.integers([0])]);
+  const token = builder.op("Reshape", [first(tokens), builder.integers([1, 1, -1, 1])]);
+  const last = builder.op("Add", [
+    builder.op("Reshape", [held, builder.integers([kvHeads, 1, 1, 1])]),
+    token,
+  ]);
+  const visible = builder.op("LessOrEqual", [first(sizeOf(builder, keys, 1)), last]);
+  return builder.op("Where", [
+    visible,
+    builder.constant(Float32Array.of(0), []),
+    builder.constant(Float32Array.of(-Infinity), []),
+  ]);
+}

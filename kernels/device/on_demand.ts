@@ -1,0 +1,40 @@
+import type { Graph } from "../onnx/graph.ts";
+import type { Tensor } from "../session.ts";
+import type { Device, DeviceKernel, DeviceOutputs, DeviceTensor } from "./device.ts";
+
+/** Graphs that are loaded when they first run. Owns them. */
+export interface OnDemand extends AsyncDisposable {
+  /**
+   * Runs a graph.
+   *
+   * @param build Makes it; the same function stands for the same graph.
+   * @param stay Outputs that stay on the device; always the same ones for a graph.
+   */
+  run(
+    build: () => Graph,
+    feeds: Readonly<Record<string, Tensor | DeviceTensor>>,
+    stay?: readonly string[],
+  ): Promise<DeviceOutputs>;
+}
+
+/** Loads nothing yet. */
+export function loadedOnDemand(device: Device): OnDemand {
+  const loaded = new Map<() => Graph, Promise<DeviceKernel>>();
+  return {
+    async run(build, feeds, stay = []) {
+      const kernel = loaded.get(build) ?? device.load(build(), { stay });
+      loaded.set(build, kernel);
+      try {
+        return await (await kernel).run(feeds);
+      } catch (error) {
+        await kernel.catch(() => loaded.delete(build));
+        throw error;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      const kernels = [...loaded.values()];
+      loaded.clear();
+      for (const kernel of kernels) await (await kernel)[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,66 @@
+import { createGraph, type Graph } from "../onnx/graph.ts";
+import { floats, integers } from "../session.ts";
+import type { Device, DeviceTensor } from "./device.ts";
+import { loadedOnDemand } from "./on_demand.ts";
+
+/** What is done to rows of numbers per query head and slot, `[heads, capacity]`. */
+export interface RowKernels extends AsyncDisposable {
+  /** The sum; rows with fewer slots count as if zeros followed. */
+  plus(a: DeviceTensor, b: DeviceTensor): Promise<DeviceTensor>;
+  times(rows: DeviceTensor, factor: number): Promise<DeviceTensor>;
+  /** The numbers, in main memory. */
+  read(rows: DeviceTensor): Promise<Float32Array>;
+  /** Brings numbers from main memory. */
+  written(numbers: Float32Array, heads: number): Promise<DeviceTensor>;
+}
+
+/** Loads kernels when they are first asked for. */
+export function createRowKernels(device: Device): RowKernels {
+  const kernels = loadedOnDemand(device);
+  const kept = async (build: () => Graph, feeds: Parameters<typeof kernels.run>[1]) =>
+    (await kernels.run(build, feeds, ["result"])).kept("result");
+  return {
+    plus(a, b) {
+      const [, slots = 0] = a.dims;
+      const [, fewer = 0] = b.dims;
+      if (fewer > slots) return this.plus(b, a);
+      return kept(plusGraph, { a, b, pads: integers([0, 0, 0, slots - fewer]) });
+    },
+    times: (rows, factor) =>
+      kept(timesGraph, { rows, factor: floats(Float32Array.of(factor), [1]) }),
+    read: async (rows) => (await kernels.run(readGraph, { rows })).floats("result"),
+    written: (numbers, heads) =>
+      kept(writeGraph, { rows: floats(numbers, [heads, numbers.length / heads]) }),
+    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+  };
+}
+
+function plusGraph(): Graph {
+  const graph = createGraph("add_rows");
+  graph.input("a", "float32", ["A", "C"]);
+  graph.input("b", "float32", ["A", "B"]);
+  graph.input("pads", "int64", [4]);
+  graph.op("Add", ["a", graph.op("Pad", ["b", "pads"])], { names: ["result"] });
+  graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+function timesGraph(): Graph {
+  const graph = createGraph("scale_rows");
+  graph.input("rows", "float32", ["A", "C"]);
+  graph.input("factor", "float32", [1]);
+  graph.op("Mul", ["rows", "factor"], { names: ["result"] });
+  graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+function copied(name: string): Graph {
+  const graph = createGraph(name);
+  graph.input("rows", "float32", ["A", "C"]);
+  graph.op("Identity", ["rows"], { names: ["result"] });
+  graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+const readGraph = (): Graph => copied("read_rows");
+const writeGraph = (): Graph => copied("write_rows");
