@@ -80,7 +80,7 @@ export interface Device extends AsyncDisposable {
   load(graph: Graph, options?: DeviceLoadOptions): Promise<DeviceKernel>;
   /** A tensor of zeros. */
   zeros(
-    dims: readonly [number, number, number],
+    dims: readonly number[],
     type?: "float32" | "float16",
   ): Promise<DeviceTensor>;
   /** Is told of each array that crosses. */
