@@ -62,7 +62,8 @@ export interface Graph {
   readonly outputs: readonly Port[];
 }
 
-type TypedData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+/** Numbers that travel inside a graph, in the type that their array has. */
+export type TypedData = Float32Array | Float16Array | Int32Array | BigInt64Array | Uint8Array;
 
 /** How a node departs from a plain ONNX operator with one output. */
 export interface NodeOptions {
@@ -100,6 +101,7 @@ export const MICROSOFT = "com.microsoft";
 
 function elementTypeOf(data: TypedData): ElementType {
   if (data instanceof Float32Array) return "float32";
+  if (data instanceof Float16Array) return "float16";
   if (data instanceof Int32Array) return "int32";
   return data instanceof BigInt64Array ? "int64" : "uint8";
 }

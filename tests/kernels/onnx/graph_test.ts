@@ -28,10 +28,15 @@ Deno.test("createGraph() describes constants by type, shape and bytes", () => {
   graph.constant(new Int32Array([1]), []);
   graph.constant(new Uint8Array([7]), [1]);
   graph.integers([3]);
-  const [floats, ints, bytes, longs] = graph.build().initializers;
+  graph.constant(new Float16Array([1, -2]), [2]);
+  const [floats, ints, bytes, longs, halves] = graph.build().initializers;
   assertEquals([floats?.type, floats?.shape], ["float32", [2, 1]]);
   assertEquals(floats?.data, { bytes: new Uint8Array(new Float32Array([1, 2]).buffer) });
   assertEquals([ints?.type, bytes?.type, longs?.type], ["int32", "uint8", "int64"]);
+  assertEquals([halves?.type, halves?.data], [
+    "float16",
+    { bytes: Uint8Array.of(0x00, 0x3c, 0x00, 0xc0) },
+  ]);
 });
 
 Deno.test("createGraph() uses the names that it is given for outputs", () => {
