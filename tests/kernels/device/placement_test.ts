@@ -49,8 +49,10 @@ for (const [name, precision] of CASES) {
     ignore,
     async fn() {
       await using described = await describe(fixture(name), precision);
-      const left = await onProcessor(buildDeviceStepGraph(described.model));
-      assert(left.every((operator) => OF_SHAPES.has(operator)), left.join(", "));
+      for (const half of [false, true]) {
+        const left = await onProcessor(buildDeviceStepGraph(described.model, { half }));
+        assert(left.every((operator) => OF_SHAPES.has(operator)), left.join(", "));
+      }
     },
   });
 }
