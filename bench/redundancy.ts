@@ -37,12 +37,12 @@ for (let stretch = 0; stretch < Number(values.stretches); stretch++) {
   });
   for (const { label, policy } of policies) {
     const kept = await evidence.keep(policy, budget);
-    const { result } = await evidence.workFrom(kept, ({ cache }) => {
+    const { result } = await evidence.workFrom(kept, async ({ cache }) => {
       let sum = 0;
       for (let layer = 0; layer < layers; layer++) {
-        for (let head = 0; head < kvHeads; head++) sum += meanCosine(cache.head(layer, head).keys);
+        for (const { keys } of await cache.entries(layer)) sum += meanCosine(keys);
       }
-      return Promise.resolve(sum / layers / kvHeads);
+      return sum / layers / kvHeads;
     });
     found.get(label)?.push(result);
   }

@@ -1,11 +1,9 @@
 import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/policy.ts";
 import type { Budget } from "../runtime/budget.ts";
-import { createHostCache } from "../runtime/cache/host_cache.ts";
 import { answerEvicting } from "../runtime/engine/decode_eviction.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
 import { type Gathered, gatherEvidence } from "../runtime/engine/evidence.ts";
 import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
-import { layerViews } from "../runtime/engine/layer_view.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
 import { receivedByKept } from "../runtime/engine/received.ts";
@@ -57,7 +55,7 @@ export interface PromptEvidence extends Disposable {
    * Attention that a policy judges by, `[heads × tokens]` per layer; absent where it needs none, or
    * where it depends on the budget.
    */
-  attention(policy: Policy): Gathered["attention"];
+  attention(policy: Policy): readonly Float32Array[] | undefined;
   /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
   keep(policy: Policy, budget: Budget): Promise<KeptTokens>;
   /** Milliseconds that gathering a policy's evidence took, where it does not depend on the budget. */
@@ -111,17 +109,19 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const { chunk = CHUNK, now = () => performance.now() } = request;
   const { layers, heads, kvHeads, headDim } = engine.config;
   const shape = { layers, kvHeads, headDim };
-  const cache = createHostCache(shape);
+  const cache = engine.newCache();
+  const scope = new DisposableStack();
   const sequence: Sequence = { cache, position: 0, planned: 0 };
   const wanted = policies.filter(({ evicts }) => evicts !== false).flatMap(policiesOf);
   try {
-    await using statistics = await gatherPromptStatistics(
+    const statistics = gatherPromptStatistics(
       wanted.map(({ evidence }) => evidence),
       engine,
     );
     const begun = now();
     const prefilled = await prefill(engine, sequence, ids, {
       ...statistics,
+      scope,
       chunk,
       observe: observationForAll(wanted),
       ...(signal ? { signal } : {}),
@@ -162,25 +162,28 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       signal?.throwIfAborted();
       const started = now();
       const found = await gatherEvidence(settled, {
-        ...{ engine, sequence, facts, prefilled, statistics, keep },
+        ...{ engine, sequence, facts, prefilled, statistics, keep, scope },
       });
       gathered.set(key, found);
       gatherTimes.set(found, now() - started);
       return found;
     };
     const judged = answer.slice(0, request.answerTokens);
-    const { attention: answerAttention = [] } = await gather({
-      kind: "given",
-      queries: { kind: "tokens", ids: [...then, ...judged] },
-    });
+    const answerAttention = await floatsOf(
+      await gather({ kind: "given", queries: { kind: "tokens", ids: [...then, ...judged] } }),
+    );
     const byPolicy = new Map<Policy, Gathered>();
     for (const policy of wanted) {
       if (!ofBudget(policy)) byPolicy.set(policy, await gather(policy.evidence));
     }
+    const attention = new Map<Policy, readonly Float32Array[]>();
+    for (const [policy, found] of byPolicy) {
+      if (found.attention) attention.set(policy, await floatsOf(found));
+    }
     const workFrom: PromptEvidence["workFrom"] = async (kept, work) => {
-      using fork = cache.fork();
+      using fork = await cache.fork();
       const started = now();
-      kept?.forEach((heads, layer) => fork.compact(layer, heads));
+      for (const [layer, heads] of kept?.entries() ?? []) await fork.compact(layer, heads);
       const { bytes } = fork;
       const compacted = now();
       const result = await work({ ...sequence, cache: fork });
@@ -197,7 +200,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       times: { prefill: read - begun, answer: answered - read },
       answerAttention,
       evidenceTime: (policy) => gatherTimes.get(byPolicy.get(policy) ?? NOTHING) ?? 0,
-      attention: (policy) => byPolicy.get(policy)?.attention,
+      attention: (policy) => attention.get(policy),
       async keep(policy, budget) {
         const held = new Array<number>(layers).fill(ids.length);
         const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
@@ -207,8 +210,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
         }
         const kept: (readonly Int32Array[])[] = [];
         for (let layer = 0; layer < layers; layer++) {
-          const views = (round: number) =>
-            layerViews(cache, engine, layer, found[round] ?? NOTHING);
+          const views = (round: number) => engine.views(cache, layer, found[round] ?? NOTHING);
           kept.push(await evictRounds(rounds, layer, views));
         }
         return kept;
@@ -217,11 +219,11 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       workFrom,
       answerFrom: (kept, tokens, by) =>
         workFrom(kept, async (from) => {
-          if (by?.policy.positions) turnKeys(from, engine.config);
+          if (by?.policy.positions) await turnKeys(from, engine.config);
           if (!by?.policy.phases?.decoding) return await decode(from, tokens);
           const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
-          const attention = by.policy.evidence.kind === "accumulated" && !whole
-            ? byPolicy.get(by.policy)?.attention
+          const earlier = by.policy.evidence.kind === "accumulated" && !whole
+            ? attention.get(by.policy)
             : undefined;
           const lengths = kept.map((heads) => heads.map(() => ids.length));
           return await answerEvicting({
@@ -229,21 +231,31 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
             logits: await logitsBefore(from),
             ids: [...ids, ...then],
             tail: then.length + (whole ? ids.length : 0),
-            ...(attention
-              ? { earlier: receivedByKept(attention, lengths, kept, heads / kvHeads) }
+            ...(earlier
+              ? { earlier: receivedByKept(earlier, lengths, kept, heads / kvHeads) }
               : {}),
             ...(signal ? { signal } : {}),
           });
         }),
-      [Symbol.dispose]: () => cache[Symbol.dispose](),
+      [Symbol.dispose]() {
+        scope.dispose();
+        cache[Symbol.dispose]();
+      },
     };
   } catch (error) {
+    scope.dispose();
     cache[Symbol.dispose]();
     throw error;
   }
 }
 
 const NOTHING: Gathered = {};
+
+async function floatsOf({ attention = [] }: Gathered): Promise<readonly Float32Array[]> {
+  const floats: Float32Array[] = [];
+  for (const rows of attention) floats.push(await rows.floats());
+  return floats;
+}
 
 /** Whether what a policy judges by depends on the budget. */
 function ofBudget({ evidence }: Policy): boolean {

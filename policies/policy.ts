@@ -167,6 +167,184 @@ export interface LayerView {
   outputNorms(): Promise<Float32Array>;
 }
 
+/** A tensor of a kernel: a name that its {@linkcode KernelBuilder} gave. */
+export type KernelValue = string;
+
+/** An attribute of an ONNX operator; whole numbers and floats are told apart by their wrapper. */
+export type KernelAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly text: string };
+
+/** What is known of a layer in main memory, wherever its entries lie. */
+export type KernelLayer = Pick<
+  LayerView,
+  "layer" | "layers" | "heads" | "kvHeads" | "headDim" | "length" | "positions"
+>;
+
+/**
+ * Builds the ONNX graph of a kernel for layers of one length: all sizes are plain numbers, all
+ * numbers 32-bit floats. What a kernel does not ask for is not computed.
+ */
+export interface KernelBuilder {
+  /** Query heads. */
+  readonly heads: number;
+  /** KV heads; 1 where the heads of a layer hold different numbers of tokens. */
+  readonly kvHeads: number;
+  /** Head size. */
+  readonly headDim: number;
+  /** Tokens per KV head. */
+  readonly length: number;
+  /** Keys, rotated at their positions, `[kvHeads, length, headDim]`. */
+  keys(): KernelValue;
+  /** Values, `[kvHeads, length, headDim]`. */
+  values(): KernelValue;
+  /** As {@linkcode LayerView.attention}, `[heads, length]`. */
+  attention(): KernelValue;
+  /** As {@linkcode LayerView.groupAttention}, `[kvHeads, length]`. */
+  groupAttention(): KernelValue;
+  /** As {@linkcode LayerView.expectedLogits}, `[heads, length]` each. */
+  expectedLogits(): { readonly mean: KernelValue; readonly variance: KernelValue };
+  /** As {@linkcode LayerView.outputNorms}, `[kvHeads, length]`. */
+  outputNorms(): KernelValue;
+  /** Numbers that are computed in main memory for each layer and sent, such as positions. */
+  given(shape: readonly number[], make: (layer: KernelLayer) => Float32Array): KernelValue;
+  /** Numbers that are the same for all layers. */
+  constant(numbers: Float32Array, shape: readonly number[]): KernelValue;
+  /** A list of 64-bit integers, as shapes, axes and `k` want them. */
+  integers(values: readonly number[]): KernelValue;
+  /** One ONNX operator of opset 21. */
+  op(
+    operator: string,
+    inputs: readonly KernelValue[],
+    attributes?: Readonly<Record<string, KernelAttribute>>,
+  ): KernelValue;
+  /** Like {@linkcode KernelBuilder.op}, for operators with several outputs. */
+  ops(
+    operator: string,
+    inputs: readonly KernelValue[],
+    count: number,
+    attributes?: Readonly<Record<string, KernelAttribute>>,
+  ): readonly KernelValue[];
+}
+
+/** Builds the scores of `score` where the cache lives, `[kvHeads, length]`. */
+export type ScoreKernel = (builder: KernelBuilder) => KernelValue;
+
+/** A tensor of a kernel, by the name that a {@linkcode KernelBuilder} gave it. */
+export type KernelValue = string;
+
+/** An attribute of an ONNX operator. */
+export type KernelAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly ints: readonly number[] }
+  | { readonly text: string };
+
+/** What a kernel may reckon with in main memory. */
+export type KernelLayer = Pick<
+  LayerView,
+  "layer" | "layers" | "heads" | "kvHeads" | "headDim" | "length" | "positions"
+>;
+
+/**
+ * Builds a kernel: arithmetic on a layer as a graph of ONNX operators (opset 21), which runs where the
+ * cache lives. It is built anew for layers of another size: all sizes are plain numbers. Tensors are
+ * 32-bit floats unless an operator makes others. No size may be 0.
+ */
+export interface KernelBuilder
+  extends Readonly<Pick<LayerView, "heads" | "kvHeads" | "headDim" | "length">> {
+  /** Keys, rotated at their positions, `[kvHeads, length, headDim]`: head by head. */
+  keys(): KernelValue;
+  /** Values, `[kvHeads, length, headDim]`. */
+  values(): KernelValue;
+  /** {@linkcode LayerView.attention}, `[heads, length]`. */
+  attention(): KernelValue;
+  /** {@linkcode LayerView.groupAttention}, `[kvHeads, length]`. */
+  groupAttention(): KernelValue;
+  /** {@linkcode LayerView.expectedLogits}, `[heads, length]` each. */
+  expectedLogits(): { readonly mean: KernelValue; readonly variance: KernelValue };
+  /** {@linkcode LayerView.outputNorms}, `[kvHeads, length]`. */
+  outputNorms(): KernelValue;
+  /** Numbers that are made in main memory for each layer and sent, such as positions. */
+  given(shape: readonly number[], make: (layer: KernelLayer) => Float32Array): KernelValue;
+  /** Numbers that are the same for every layer. */
+  constant(numbers: Float32Array, shape: readonly number[]): KernelValue;
+  /** A list of 64-bit integers, as operators want axes, shapes and counts. */
+  integers(values: readonly number[]): KernelValue;
+  /** One operator. An empty name stands for an input that is left out. */
+  op(
+    operator: string,
+    inputs: readonly KernelValue[],
+    attributes?: Readonly<Record<string, KernelAttribute>>,
+  ): KernelValue;
+  /** An operator with several outputs. */
+  ops(
+    operator: string,
+    inputs: readonly KernelValue[],
+    count: number,
+    attributes?: Readonly<Record<string, KernelAttribute>>,
+  ): readonly KernelValue[];
+}
+
+/** The same scores as a {@linkcode Score} gives, `[kvHeads, length]`. */
+export type ScoreKernel = (builder: KernelBuilder) => KernelValue;
+
+/** The same scores as a {@linkcode Rescore} gives, made of `[kvHeads, length]`. */
+export type RescoreKernel = (builder: KernelBuilder, scores: KernelValue) => KernelValue;
+
+/** Scores the tokens of a layer. */
+export interface Score {
+  (layer: LayerView): MaybePromise<Float32Array>;
+  /**
+   * The same scores where the cache lives: keys and values then stay there. It belongs to the function,
+   * so that whoever puts another in its place does not inherit it. Absent: the score is shown copies.
+   */
+  readonly kernel?: ScoreKernel;
+}
+
+/** Scores the tokens of a layer anew. */
+export interface Rescore {
+  (layer: LayerView, scores: Float32Array): MaybePromise<Float32Array>;
+  /** The same scores where the cache lives. */
+  readonly kernel?: RescoreKernel;
+}
+
+/**
+ * A score that can run where the cache lives as well.
+ *
+ * @param kernel Gives the same scores. Absent: only the function does.
+ *
+ * @example
+ * ```ts
+ * import { type ScorerPolicy, withKernel } from "./policy.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy: ScorerPolicy = {
+ *   name: "weakest",
+ *   evidence: { kind: "window", size: 8 },
+ *   score: withKernel(
+ *     async (layer) => (await layer.groupAttention()).map((paid) => -paid),
+ *     (layer) => layer.op("Neg", [layer.groupAttention()]),
+ *   ),
+ * };
+ * assertEquals(typeof policy.score.kernel, "function");
+ * const other: ScorerPolicy = { ...policy, score: ({ length }) => new Float32Array(length) };
+ * assertEquals(other.score.kernel, undefined);
+ * ```
+ */
+export function withKernel(score: Score, kernel: ScoreKernel | undefined): Score;
+/** The same for a second stage. */
+export function withKernel(rescore: Rescore, kernel: RescoreKernel | undefined): Rescore;
+export function withKernel<Args extends readonly unknown[], Result, Kernel>(
+  score: (...args: Args) => Result,
+  kernel: Kernel | undefined,
+): typeof score & { readonly kernel?: Kernel } {
+  const own = (...args: Args): Result => score(...args);
+  return kernel === undefined ? own : Object.assign(own, { kernel });
+}
+
 /** Tokens that are always kept. They count towards the budget. */
 export interface Protection {
   /** Leading tokens (attention sinks). @default {0} */
@@ -210,7 +388,9 @@ export interface SecondStage {
    */
   readonly first: number;
   /** Other scores, made of those of `score`: both `[kvHeads × length]`. */
-  rescore(layer: LayerView, scores: Float32Array): MaybePromise<Float32Array>;
+  readonly rescore: Rescore;
+  /** The same where the cache lives: is given the scores and gives others, `[kvHeads, length]` both. */
+  readonly kernel?: (builder: KernelBuilder, scores: KernelValue) => KernelValue;
 }
 
 /** How a policy evicts while an answer is written. */
@@ -276,6 +456,11 @@ export interface ScorerPolicy extends PolicyBase {
   readonly secondStage?: SecondStage;
   /** Scores of a layer's tokens, `[kvHeads × length]`. */
   score(layer: LayerView): MaybePromise<Float32Array>;
+  /**
+   * The same scores as an ONNX graph, which runs where the cache lives. Absent: on a device the policy
+   * is shown copies of the arrays that it asks for.
+   */
+  readonly kernel?: ScoreKernel;
 }
 
 /** Full power: chooses the kept tokens itself. A {@linkcode ScorerPolicy} is lifted to one. */

@@ -5,13 +5,32 @@
  */
 export { type Budget, parseBudget, type UniformBudget } from "./budget.ts";
 export type { ModelConfig, RopeScaling } from "./checkpoint/checkpoint.ts";
-export type { Engine, ProbeInput, Sequence, StepInput } from "./engine/engine.ts";
+export type {
+  Engine,
+  ExpectedRows,
+  Following,
+  Gathered,
+  ProbeInput,
+  Sequence,
+  StepInput,
+  StepQueries,
+  StepResult,
+} from "./engine/engine.ts";
+export type { HostEngine, HostQueries, HostStepResult } from "./engine/host_engine.ts";
+export type { HostRows, Rows } from "./engine/rows.ts";
 export type { Reading, ReadTimes } from "./engine/read.ts";
 export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
 export { loadModel, type LoadOptions, type Model } from "./model.ts";
 export type { StepOutputs } from "../kernels/step.ts";
-export type { CacheEntry, CacheMark, HeadEntries, KvCache, Segment } from "./cache/kv_cache.ts";
+export type {
+  CacheMark,
+  HeadEntries,
+  HostKvCache,
+  KvCache,
+  Segment,
+  Turns,
+} from "./cache/kv_cache.ts";
 export type { Received } from "./engine/received.ts";
 export type { Turned } from "./engine/turn_keys.ts";
 export type { CatalogModel, PinnedFile } from "./models/catalog.ts";

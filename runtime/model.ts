@@ -4,7 +4,8 @@ import { adaptedKernels } from "./adapted_kernels.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
-import { createEngine, type Engine } from "./engine/engine.ts";
+import type { Engine } from "./engine/engine.ts";
+import { createEngine, type HostEngine } from "./engine/host_engine.ts";
 import { layerKernels } from "./engine/layer_kernels.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
@@ -39,7 +40,7 @@ export interface LoadOptions {
 }
 
 /** A model in memory. Owns it; close its sessions first. */
-export interface Model extends AsyncDisposable {
+export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
   /** As given to {@linkcode loadModel}. */
   readonly name: string;
   /** Its sizes and settings. */
@@ -49,7 +50,7 @@ export interface Model extends AsyncDisposable {
   /** How its weights are held. */
   readonly precision: Precision;
   /** Runs steps by hand: for training, evaluation and experiments. */
-  readonly engine: Engine;
+  readonly engine: Runs;
   /** SHA-256 of the checkpoint, hexadecimal. */
   fingerprint(): Promise<string>;
   /** What a policy is told about the model. */
@@ -76,7 +77,10 @@ export interface Model extends AsyncDisposable {
  * assertEquals(model.config.layers, 3);
  * ```
  */
-export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+export async function loadModel(
+  source: string,
+  options: LoadOptions = {},
+): Promise<Model<HostEngine>> {
   const {
     home = homeFolder(),
     threads = defaultThreads(),
@@ -125,7 +129,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     return guard(await adapted.kernel(shape));
   });
   let facts: Promise<ModelFacts> | undefined;
-  const model: Model = {
+  const model: Model<HostEngine> = {
     name: source,
     config,
     tokenizer,

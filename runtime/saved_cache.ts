@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import type { Policy } from "../policies/policy.ts";
 import { replaceAtomically, writeError } from "./atomic_file.ts";
 import type { Budget } from "./budget.ts";
-import type { KvCache } from "./cache/kv_cache.ts";
+import { hostCopy } from "./cache/host_cache.ts";
+import type { HostKvCache, KvCache } from "./cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "./checkpoint/safetensors.ts";
 import { PromptError } from "./errors.ts";
 import {
@@ -49,7 +50,8 @@ export async function saveCache(
     told,
     ...(answer === undefined ? {} : { answer }),
   };
-  const tensors = tensorsOf(state);
+  using copy = "append" in cache ? undefined : await hostCopy(cache);
+  const tensors = tensorsOf(state, copy ?? cache as HostKvCache);
   const text = JSON.stringify(record);
   const metadata = {
     format: SAVED_CACHE_FORMAT,
@@ -77,7 +79,8 @@ function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
 }
 
 function tensorsOf(
-  { sequence: { cache, turned }, ids, pending, logits, received }: State,
+  { sequence: { turned }, ids, pending, logits, received }: State,
+  cache: HostKvCache,
 ): Record<string, SafetensorsInput> {
   const { layers, kvHeads, headDim } = cache;
   const tensors: Record<string, SafetensorsInput> = {
@@ -107,7 +110,7 @@ function tensorsOf(
 }
 
 /** Entries of one KV head behind those of the one before. */
-function raggedTensors(cache: KvCache, layer: number): Record<string, SafetensorsInput> {
+function raggedTensors(cache: HostKvCache, layer: number): Record<string, SafetensorsInput> {
   const { kvHeads, headDim } = cache;
   const lengths = Int32Array.from(cache.lengths(layer));
   const entries = lengths.reduce((sum, length) => sum + length, 0);

@@ -1,6 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { fillHostCache } from "./cache/host_cache.ts";
-import type { KvCache } from "./cache/kv_cache.ts";
+import type { HostKvCache } from "./cache/kv_cache.ts";
 import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "./checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "./checkpoint/safetensors.ts";
@@ -295,7 +295,7 @@ function readCache(
     readonly lengths: readonly (readonly number[])[];
     readonly hash: Hash;
   },
-): KvCache {
+): HostKvCache {
   const { layers, kvHeads, headDim } = config;
   return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
     readInto(file, header, `keys.${layer}`, () => keys, hash);

@@ -1,5 +1,5 @@
 import type { Hash } from "node:crypto";
-import type { KvCache } from "./cache/kv_cache.ts";
+import type { HostKvCache } from "./cache/kv_cache.ts";
 import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import type { RangeFile } from "./checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "./checkpoint/safetensors.ts";
@@ -53,7 +53,7 @@ export function readTurned(
   file: RangeFile,
   header: SafetensorsHeader,
   { cache, shift, hash }: {
-    readonly cache: KvCache;
+    readonly cache: HostKvCache;
     readonly shift: number;
     readonly hash: Hash;
   },
@@ -107,7 +107,7 @@ export function readReceived(
   header: SafetensorsHeader,
   { config: { layers, heads, kvHeads }, cache, tail, hash }: {
     readonly config: ModelConfig;
-    readonly cache: KvCache;
+    readonly cache: HostKvCache;
     readonly tail: number;
     readonly hash: Hash;
   },

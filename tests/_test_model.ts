@@ -1,8 +1,9 @@
 import { fileURLToPath } from "node:url";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
-import { createHostCache } from "../runtime/cache/host_cache.ts";
+import type { HostKvCache, KvCache } from "../runtime/cache/kv_cache.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
+import type { HostEngine } from "../runtime/engine/host_engine.ts";
 import { loadModel, type LoadOptions, type Model } from "../runtime/model.ts";
 import {
   type FolderOptions,
@@ -18,7 +19,7 @@ export const TINY = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2",
 
 /** A loaded model, its slow twin, and the folder that both vanish with. */
 export interface TestModel extends AsyncDisposable {
-  readonly model: Model;
+  readonly model: Model<HostEngine>;
   /** The same checkpoint in plain TypeScript; read on first use. */
   readonly reference: ReferenceModel;
   readonly checkpoint: Checkpoint;
@@ -79,8 +80,10 @@ export async function randomTestModel(
 }
 
 /** An empty sequence of an engine. */
-export function newSequence({ config: { layers, kvHeads, headDim } }: Engine): Sequence {
-  return { cache: createHostCache({ layers, kvHeads, headDim }), position: 0, planned: 0 };
+export function newSequence(engine: HostEngine): Sequence<HostKvCache>;
+export function newSequence(engine: Engine): Sequence;
+export function newSequence(engine: Engine): Sequence<KvCache> {
+  return { cache: engine.newCache(), position: 0, planned: 0 };
 }
 
 /** Different token ids in no order, never 0 or 1; the same seed gives the same ones. */

@@ -131,6 +131,7 @@ Deno.test("invariant 5: soft tokens and known answers leave no trace in the cach
     ]
   ) {
     const sequence = newSequence(engine);
+    using scope = new DisposableStack();
     const prefilled = await prefill(engine, sequence, ids, {
       chunk: 16,
       observe: observationFor(policy.evidence),
@@ -149,6 +150,7 @@ Deno.test("invariant 5: soft tokens and known answers leave no trace in the cach
       facts,
       prefilled,
       keep: layers.map(() => 20),
+      scope,
     });
     assertEquals(gathered.attention?.length, engine.config.layers);
     assertEquals({ cache: snapshot(), position: sequence.position }, before);
@@ -209,7 +211,7 @@ Deno.test("invariant 8 (pitfall 12, fast attention without scores): the attentio
     const ids = randomIds(24, engine.config.vocabulary, 8);
     const sequence = newSequence(engine);
     const { received } = await engine.advance(sequence, { ids, observe: true });
-    for (const [layer, sums] of received.entries()) {
+    for (const [layer, { data: sums }] of received.entries()) {
       assertEquals(sums.length, engine.config.heads * ids.length);
       // Every query spends an attention of one.
       for (let head = 0; head < engine.config.heads; head++) {

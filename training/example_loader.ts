@@ -1,4 +1,4 @@
-import type { Engine } from "../runtime/engine/engine.ts";
+import type { HostEngine } from "../runtime/engine/host_engine.ts";
 import { recomputePast } from "./make_target.ts";
 import type { PreparedExample } from "./soft_step.ts";
 import { pastShape, type TargetStore } from "./target_store.ts";
@@ -10,7 +10,7 @@ import { pastShape, type TargetStore } from "./target_store.ts";
  */
 export function exampleLoader(
   store: TargetStore,
-  engine: Engine | undefined,
+  engine: HostEngine | undefined,
   signal?: AbortSignal,
 ): (key: string) => Promise<PreparedExample> {
   return async (key) => {

@@ -1,5 +1,6 @@
-import { createHostCache } from "../runtime/cache/host_cache.ts";
-import type { Engine, Sequence } from "../runtime/engine/engine.ts";
+import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
+import type { Sequence } from "../runtime/engine/engine.ts";
+import type { HostEngine } from "../runtime/engine/host_engine.ts";
 import { meanOverPrompt } from "../runtime/engine/evidence.ts";
 import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
@@ -18,7 +19,7 @@ export interface ReadingOptions {
  * @returns The target, and the prompt's keys and values.
  */
 export async function makeTarget(
-  engine: Engine,
+  engine: HostEngine,
   prompt: readonly number[],
   response: ResponseSource,
   options: ReadingOptions = {},
@@ -34,11 +35,14 @@ export async function makeTarget(
     ...(signal ? { signal } : {}),
   });
   const { received } = await engine.probe(sequence, { ids, observe: true });
-  const layers = meanOverPrompt(received, sequence, ids.length);
+  using scope = new DisposableStack();
+  const layers = await meanOverPrompt(received, sequence, ids.length, scope);
   const { heads } = engine.config;
   const plane = heads * prompt.length;
   const attention = new Float32Array(layers.length * plane);
-  layers.forEach((values, layer) => attention.set(values, layer * plane));
+  for (const [layer, rows] of layers.entries()) {
+    attention.set(await rows.floats(), layer * plane);
+  }
   return {
     target: { prompt: Int32Array.from(prompt), response: Int32Array.from(ids), attention },
     past: halved(sequence),
@@ -47,7 +51,7 @@ export async function makeTarget(
 
 /** The keys and values of a prompt, made anew: for runs that do not keep them on disk. */
 export async function recomputePast(
-  engine: Engine,
+  engine: HostEngine,
   prompt: readonly number[],
   options: ReadingOptions = {},
 ): Promise<PromptCache> {
@@ -56,18 +60,17 @@ export async function recomputePast(
 }
 
 interface PromptReading extends Disposable {
-  readonly sequence: Sequence;
+  readonly sequence: Sequence<HostKvCache>;
   readonly logits: Float32Array;
 }
 
 async function readPrompt(
-  engine: Engine,
+  engine: HostEngine,
   prompt: readonly number[],
   { chunk = 512, signal }: ReadingOptions,
 ): Promise<PromptReading> {
-  const { layers, kvHeads, headDim } = engine.config;
-  const cache = createHostCache({ layers, kvHeads, headDim, capacity: 0 });
-  const sequence: Sequence = { cache, position: 0, planned: 0 };
+  const cache = engine.newCache();
+  const sequence = { cache, position: 0, planned: 0 };
   try {
     const { logits } = await prefill(engine, sequence, prompt, {
       chunk,
@@ -81,7 +84,7 @@ async function readPrompt(
   }
 }
 
-function halved({ cache }: Sequence): PromptCache {
+function halved({ cache }: Sequence<HostKvCache>): PromptCache {
   return Array.from({ length: cache.layers }, (_, layer) => ({
     keys: new Float16Array(cache.keys(layer)),
     values: new Float16Array(cache.values(layer)),

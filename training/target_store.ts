@@ -6,7 +6,7 @@ import {
   readSafetensors,
   type SafetensorsHeader,
 } from "../runtime/checkpoint/safetensors_header.ts";
-import type { Engine } from "../runtime/engine/engine.ts";
+import type { HostEngine } from "../runtime/engine/host_engine.ts";
 import { CheckpointError } from "../runtime/errors.ts";
 import { writeError } from "./atomic_file.ts";
 import { TrainingError } from "./errors.ts";
@@ -29,7 +29,7 @@ export interface PastShape {
 
 /** Shape of the keys and values that a model makes of so many tokens. */
 export function pastShape(
-  { config: { layers, kvHeads, headDim } }: Pick<Engine, "config">,
+  { config: { layers, kvHeads, headDim } }: Pick<HostEngine, "config">,
   tokens: number,
 ): PastShape {
   return { tokens, layers, width: kvHeads * headDim };

@@ -1,4 +1,4 @@
-import type { Engine } from "../runtime/engine/engine.ts";
+import type { HostEngine } from "../runtime/engine/host_engine.ts";
 import { pause } from "../runtime/engine/pause.ts";
 import { makeTarget } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";
@@ -8,7 +8,7 @@ import { targetKey } from "./target.ts";
 /** What {@linkcode planTargets} works on. */
 export interface TargetsRequest {
   readonly prompts: readonly TrainingPrompt[];
-  readonly engine: Engine;
+  readonly engine: HostEngine;
   readonly model: { readonly fingerprint: string; readonly precision: string };
   readonly store: TargetStore;
   /** Whether the prompts' keys and values are kept on disk. */
@@ -72,7 +72,7 @@ export async function makeTargets(
   }
 }
 
-function bytesOf(engine: Engine, tokens: number, keepPast: boolean): number {
+function bytesOf(engine: HostEngine, tokens: number, keepPast: boolean): number {
   const { layers, heads } = engine.config;
   const attention = layers * heads * tokens * Float32Array.BYTES_PER_ELEMENT;
   return attention + (keepPast ? pastBytes(pastShape(engine, tokens)) : 0);

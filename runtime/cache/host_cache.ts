@@ -1,6 +1,7 @@
 import { KvjudgeError } from "../errors.ts";
 import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
-import type { CacheMark, KvCache } from "./kv_cache.ts";
+import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
+import type { HeadEntries, HostKvCache, KvCache } from "./kv_cache.ts";
 import {
   appendToStore,
   compactStore,
@@ -13,6 +14,7 @@ import {
   reserveStore,
   segmented,
 } from "./layer_store.ts";
+import { turnKey } from "./turn_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
 export interface HostCacheOptions extends CacheShape {
@@ -28,7 +30,7 @@ export interface HostCacheOptions extends CacheShape {
  * A KV cache in main memory: 32-bit floats and, per KV head, 32-bit positions.
  *
  * Memory grows in place and goes back to the system when tokens are dropped by
- * {@linkcode KvCache.compact} or by disposal, without waiting for the garbage collector and without a
+ * {@linkcode HostKvCache.compact} or by disposal, without waiting for the garbage collector and without a
  * second copy. Views that were handed out before are then empty.
  *
  * @throws {RangeError} If a size is not a positive integer, or an argument does not fit the cache.
@@ -46,7 +48,7 @@ export interface HostCacheOptions extends CacheShape {
  * assertEquals(cache.positions(0), new Int32Array([1]));
  * ```
  */
-export function createHostCache(options: HostCacheOptions): KvCache {
+export function createHostCache(options: HostCacheOptions): HostKvCache {
   const { layers, kvHeads, headDim, capacity = 0 } = options;
   requireInteger("layers", layers, 1);
   requireInteger("kvHeads", kvHeads, 1);
@@ -56,7 +58,7 @@ export function createHostCache(options: HostCacheOptions): KvCache {
   return hostCache(shape, Array.from({ length: layers }, () => createStore(capacity, shape)));
 }
 
-function hostCache(shape: CacheShape, store: readonly LayerStore[]): KvCache {
+function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache {
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
@@ -84,6 +86,27 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): KvCache {
     return layer[name].subarray(0, entries * headDim);
   }
 
+  function head(index: number, kvHead: number): HeadEntries {
+    const layer = at(index);
+    const length = layer.lengths[kvHead];
+    if (length === undefined) {
+      throw new RangeError(
+        `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
+      );
+    }
+    const keys = new Float32Array(length * headDim);
+    const values = new Float32Array(length * headDim);
+    const positions = new Int32Array(length);
+    for (let token = 0; token < length; token++) {
+      const entry = entryAt(layer, kvHeads, kvHead, token);
+      const [start, end] = [entry * headDim, (entry + 1) * headDim];
+      keys.set(layer.keys.subarray(start, end), token * headDim);
+      values.set(layer.values.subarray(start, end), token * headDim);
+      positions[token] = layer.positions[entry] ?? 0;
+    }
+    return { keys, values, positions };
+  }
+
   return {
     layers,
     kvHeads,
@@ -107,26 +130,9 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): KvCache {
       return starts?.map((start, head) => ({ start, length: lengths[head] ?? 0 }));
     },
 
-    head(index, kvHead) {
-      const layer = at(index);
-      const length = layer.lengths[kvHead];
-      if (length === undefined) {
-        throw new RangeError(
-          `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
-        );
-      }
-      const keys = new Float32Array(length * headDim);
-      const values = new Float32Array(length * headDim);
-      const positions = new Int32Array(length);
-      for (let token = 0; token < length; token++) {
-        const entry = entryAt(layer, kvHeads, kvHead, token);
-        const [start, end] = [entry * headDim, (entry + 1) * headDim];
-        keys.set(layer.keys.subarray(start, end), token * headDim);
-        values.set(layer.values.subarray(start, end), token * headDim);
-        positions[token] = layer.positions[entry] ?? 0;
-      }
-      return { keys, values, positions };
-    },
+    head,
+
+    entries: (index) => at(index).lengths.map((_, kvHead) => head(index, kvHead)),
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
@@ -165,14 +171,14 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): KvCache {
       compactStore(layer, kept, shape);
     },
 
-    move(index, turn) {
+    turn(index, { frequencies, to }) {
       const layer = at(index);
-      for (const [kvHead, length] of layer.lengths.entries()) {
-        for (let token = 0; token < length; token++) {
+      for (const [kvHead, positions] of to.entries()) {
+        for (const [token, position] of positions.entries()) {
           const entry = entryAt(layer, kvHeads, kvHead, token);
           const key = layer.keys.subarray(entry * headDim, (entry + 1) * headDim);
-          const position = layer.positions[entry] ?? 0;
-          layer.positions[entry] = turn(key, { kvHead, index: token, position });
+          turnKey(key, frequencies, layer.positions[entry] ?? 0, position);
+          layer.positions[entry] = position;
         }
       }
     },
@@ -208,60 +214,6 @@ function lengthsAt(layer: LayerStore, most = longest(layer)): number[] {
   return layer.lengths.map((length) => length - dropped);
 }
 
-/** Refuses a mark of another cache, or of entries that are not held any more. */
-function checkMark({ lengths }: CacheMark, held: readonly LayerStore[], action: string): void {
-  if (lengths.length !== held.length) {
-    throw new RangeError(
-      `Cannot ${action} the KV cache: the mark has ${lengths.length} layers, it must have ${held.length}`,
-    );
-  }
-  for (const [index, length] of lengths.entries()) {
-    const layer = held[index];
-    const now = layer ? longest(layer) : 0;
-    const least = layer ? now - Math.min(...layer.lengths) : 0;
-    if (!Number.isInteger(length) || length < least || length > now) {
-      throw new RangeError(
-        `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
-          "take a new mark after a compaction",
-      );
-    }
-  }
-}
-
-/** Checks indices before anything is changed. */
-function checkKept(
-  kept: readonly Int32Array[],
-  kvHeads: number,
-  lengths: readonly number[],
-): void {
-  if (kept.length !== kvHeads) {
-    throw new RangeError(
-      `Cannot compact the KV cache: there must be indices for ${kvHeads} KV heads, got ${kept.length}`,
-    );
-  }
-  for (const [head, indices] of kept.entries()) {
-    const length = lengths[head] ?? 0;
-    let last = -1;
-    for (const index of indices) {
-      if (index <= last || index >= length) {
-        throw new RangeError(
-          `Cannot compact the KV cache: indices of KV head ${head} must ascend within 0 to ` +
-            `${length - 1}, got ${index} after ${last}`,
-        );
-      }
-      last = index;
-    }
-  }
-}
-
-function requireInteger(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(
-      `Cannot use '${name}' for a KV cache: it must be an integer of at least ${least}, got ${value}`,
-    );
-  }
-}
-
 /** Where {@linkcode fillHostCache} wants the entries of a layer. */
 export interface LayerSpace {
   /** `[length, kvHeads, headDim]`, or `[entries, headDim]` of one head after the other. */
@@ -281,7 +233,7 @@ export function fillHostCache(
   shape: CacheShape,
   lengths: readonly (readonly number[])[],
   fill: (layer: number, space: LayerSpace) => Int32Array,
-): KvCache {
+): HostKvCache {
   const { kvHeads, headDim } = shape;
   const store = lengths.map((heads) => {
     const [first = 0] = heads;
@@ -310,4 +262,40 @@ export function fillHostCache(
     cache[Symbol.dispose]();
     throw error;
   }
+}
+
+/**
+ * A cache that is known to be in main memory.
+ *
+ * @throws {TypeError} If it is on a device.
+ */
+export function hostCacheOf(cache: KvCache): HostKvCache {
+  if ("append" in cache) return cache as HostKvCache;
+  throw new TypeError(
+    "Cannot work with a cache on a device in main memory: bring its entries there",
+  );
+}
+
+/** A copy in main memory, of a cache that may be on a device. */
+export async function hostCopy(cache: KvCache): Promise<HostKvCache> {
+  const { layers, kvHeads, headDim } = cache;
+  const held: (readonly HeadEntries[])[] = [];
+  for (let layer = 0; layer < layers; layer++) held.push(await cache.entries(layer));
+  const lengths = held.map((heads) => heads.map(({ positions }) => positions.length));
+  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
+    const heads = held[layer] ?? [];
+    const alike = heads.every(({ keys }) => keys.length === heads[0]?.keys.length);
+    let from = 0;
+    for (const [head, entries] of heads.entries()) {
+      const length = entries.positions.length;
+      for (let token = 0; token < length; token++) {
+        const to = (alike ? token * kvHeads + head : from + token) * headDim;
+        const [start, end] = [token * headDim, (token + 1) * headDim];
+        keys.set(entries.keys.subarray(start, end), to);
+        values.set(entries.values.subarray(start, end), to);
+      }
+      from += length;
+    }
+    return Int32Array.from(heads.flatMap(({ positions }) => Array.from(positions)));
+  });
 }

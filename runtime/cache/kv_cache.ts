@@ -1,8 +1,10 @@
+import type { MaybePromise } from "../../policies/policy.ts";
+
 /**
- * The keys and values of a prompt and its answer, owned memory.
+ * The keys and values of a prompt and its answer, owned memory: in main memory, or on a device.
  *
- * Per layer token-major `[capacity, kvHeads, headDim]`; keys are rotated at their positions, which are
- * kept per KV head, because each head may keep different tokens.
+ * Keys are rotated at their positions, which are kept per KV head, because each head may keep
+ * different tokens.
  */
 export interface KvCache extends Disposable {
   /** Layers of the model. */
@@ -19,15 +21,52 @@ export interface KvCache extends Disposable {
   length(layer: number): number;
   /** Tokens of each KV head in a layer. */
   lengths(layer: number): readonly number[];
+  /** True positions, `[kvHeads, length]`, or those of each head behind those before, a copy. */
+  positions(layer: number): Int32Array;
+  /** Makes ready for `tokens` more in each layer. */
+  reserve(tokens: number): MaybePromise<void>;
   /**
-   * Where the entries of each KV head lie in {@linkcode KvCache.keys} and
-   * {@linkcode KvCache.values}, if the heads of a layer hold different numbers of tokens.
+   * Keeps only the given entries of a layer and returns the rest of its memory.
+   *
+   * @param kept One ascending array of indices per KV head.
+   */
+  compact(layer: number, kept: readonly Int32Array[]): MaybePromise<void>;
+  /** Turns the keys of a layer to other positions. */
+  turn(layer: number, turns: Turns): MaybePromise<void>;
+  /** Drops the last entries so that each layer holds what it held at the mark. */
+  rollback(mark: CacheMark): void;
+  /** Remembers the lengths now. */
+  mark(): CacheMark;
+  /** An independent copy, of what was held at a mark or of everything. */
+  fork(mark?: CacheMark): MaybePromise<KvCache>;
+  /** Copies of what the KV heads of a layer hold, in main memory. */
+  entries(layer: number): MaybePromise<readonly HeadEntries[]>;
+}
+
+/** Where keys are turned to. */
+export interface Turns {
+  /** Rotary frequencies, `[headDim / 2]`. */
+  readonly frequencies: Float32Array;
+  /** Position of each entry from now on, per KV head. */
+  readonly to: readonly Int32Array[];
+}
+
+/**
+ * A KV cache in main memory: per layer token-major `[capacity, kvHeads, headDim]`.
+ */
+export interface HostKvCache extends KvCache {
+  reserve(tokens: number): void;
+  compact(layer: number, kept: readonly Int32Array[]): void;
+  turn(layer: number, turns: Turns): void;
+  fork(mark?: CacheMark): HostKvCache;
+  entries(layer: number): readonly HeadEntries[];
+  /**
+   * Where the entries of each KV head lie in {@linkcode HostKvCache.keys} and
+   * {@linkcode HostKvCache.values}, if the heads of a layer hold different numbers of tokens.
    */
   segments(layer: number): readonly Segment[] | undefined;
   /** Copies of what one KV head holds. */
   head(layer: number, kvHead: number): HeadEntries;
-  /** Makes room so that `tokens` more can be appended to each layer without growing again. */
-  reserve(tokens: number): void;
   /**
    * Appends `tokens` rows to a layer.
    *
@@ -38,33 +77,12 @@ export interface KvCache extends Disposable {
   append(layer: number, keys: Float32Array, values: Float32Array, position: number): void;
   /**
    * Zero-copy view of the keys held, `[length, kvHeads, headDim]`. Where the heads hold different
-   * numbers of tokens, `[rows, kvHeads, headDim]` of entries in {@linkcode KvCache.segments}. Valid
-   * until the next change.
+   * numbers of tokens, `[rows, kvHeads, headDim]` of entries in {@linkcode HostKvCache.segments}.
+   * Valid until the next change.
    */
   keys(layer: number): Float32Array;
-  /** Like {@linkcode KvCache.keys}, for the values. */
+  /** Like {@linkcode HostKvCache.keys}, for the values. */
   values(layer: number): Float32Array;
-  /** True positions, `[kvHeads, length]`, or those of each head behind those before, a copy. */
-  positions(layer: number): Int32Array;
-  /**
-   * Keeps only the given entries of a layer and returns the rest of its memory.
-   *
-   * @param kept One ascending array of indices per KV head.
-   */
-  compact(layer: number, kept: readonly Int32Array[]): void;
-  /**
-   * Moves the entries of a layer to other positions, in place.
-   *
-   * @param turn Is given each key, to be changed in place, and where it stands; returns its position
-   * from now on.
-   */
-  move(layer: number, turn: (key: Float32Array, entry: CacheEntry) => number): void;
-  /** Drops the last entries so that each layer holds what it held at the mark. */
-  rollback(mark: CacheMark): void;
-  /** Remembers the lengths now. */
-  mark(): CacheMark;
-  /** An independent copy, of what was held at a mark or of everything. */
-  fork(mark?: CacheMark): KvCache;
 }
 
 /** A stretch of entries. */
@@ -83,16 +101,6 @@ export interface HeadEntries {
   readonly values: Float32Array;
   /** `[length]`. */
   readonly positions: Int32Array;
-}
-
-/** Where an entry stands. */
-export interface CacheEntry {
-  /** KV head that holds it. */
-  readonly kvHead: number;
-  /** Its place among those of its KV head. */
-  readonly index: number;
-  /** What its key is rotated at. */
-  readonly position: number;
 }
 
 /** Lengths of the layers at one moment. */

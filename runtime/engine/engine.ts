@@ -1,19 +1,16 @@
-import type { AdapterShape } from "../../kernels/adapters.ts";
-import { rotaryRows } from "../../kernels/rope.ts";
-import type { StepKernel, StepOutputs } from "../../kernels/step.ts";
-import type { SoftAdapters } from "../../policies/policy.ts";
-import type { KvCache } from "../cache/kv_cache.ts";
+import type { QueryGaussian } from "../../kernels/expected_logits.ts";
+import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
+import type { RotaryRows } from "../../kernels/rope.ts";
+import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
+import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
-import { PromptError } from "../errors.ts";
-import { rotaryFrequencies } from "../rotary.ts";
-import { adapterShape } from "../soft_adapters.ts";
-import type { LayerKernels } from "./layer_kernels.ts";
+import type { Rows } from "./rows.ts";
 import type { Turned } from "./turn_keys.ts";
 
 /** A cache and where its text goes on. */
-export interface Sequence {
+export interface Sequence<Cache extends KvCache = KvCache> {
   /** Keys and values so far. */
-  readonly cache: KvCache;
+  readonly cache: Cache;
   /** Position of the next token: eviction leaves it as it is, turning keys to others sets it back. */
   position: number;
   /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
@@ -42,104 +39,91 @@ export interface ProbeInput extends StepInput {
   readonly adapters?: SoftAdapters;
 }
 
-/** Runs the step graph on sequences. */
+/** What a step gives. Its rows and queries are the caller's to dispose of. */
+export interface StepResult {
+  /** `[rows, vocabulary]`. */
+  readonly logits: Float32Array;
+  /** Attention that each key, cached or new, received from the new tokens; none unless asked for. */
+  readonly received: readonly Rows[];
+  /** Rotated queries of each layer; none unless asked for. */
+  readonly queries: readonly StepQueries[];
+}
+
+/** Queries of one layer, where the cache lives. */
+export interface StepQueries extends Disposable {
+  /** The numbers, `[tokens, heads · headDim]`. */
+  floats(): MaybePromise<Float32Array>;
+}
+
+/** Tokens that were decoded behind a cache, on a copy of it. */
+export interface Following {
+  /** The copy: its last entries are the tokens' own. */
+  readonly cache: KvCache;
+  /** Their rotated queries in one layer, `[tokens, heads · headDim]`. */
+  readonly queries: Float32Array;
+}
+
+/** Moments of the logits of a layer's tokens. */
+export interface ExpectedRows {
+  readonly mean: Rows;
+  readonly variance: Rows;
+}
+
+/** What was gathered for a policy, per layer. */
+export interface Gathered {
+  /** Attention to each cached token; absent where there are no queries. */
+  readonly attention?: readonly Rows[];
+  /** Absent without statistics. */
+  readonly expected?: readonly ExpectedRows[];
+}
+
+/** Runs the step graph on sequences, and what evidence takes, where caches live. */
 export interface Engine {
   /** Sizes and settings of the model. */
   readonly config: ModelConfig;
   /** Threads of its kernels. */
   readonly threads: number;
+  /** A cache that holds nothing. */
+  newCache(): KvCache;
+  /** Brings a cache from main memory; the engine owns it from then on. */
+  adopt(cache: HostKvCache): MaybePromise<KvCache>;
   /**
-   * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
+   * Brings rows from main memory.
    *
-   * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
-   * @param count KV heads that the keys are of. @default {all of the model}
+   * @param lengths Columns of each KV head.
    */
-  similarity(
-    keys: Float32Array,
-    kvHead: number,
-    tokens: Int32Array,
-    count?: number,
-  ): Promise<Float32Array>;
-  /**
-   * How far values of a layer can move its output, `[heads, tokens]`.
-   *
-   * @param values `[tokens, kvHeads · headDim]`, or `[tokens, headDim]` of one KV head.
-   * @param kvHead That head. @default {all of them}
-   */
-  outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
+  rows(floats: Float32Array, lengths: readonly number[]): MaybePromise<Rows>;
+  /** Most tokens that one step may read behind so many. */
+  mostTokens(held: number): number;
   /** Reads tokens and appends their keys and values to the cache. */
-  advance(sequence: Sequence, input: StepInput): Promise<StepOutputs>;
+  advance(sequence: Sequence, input: StepInput): Promise<StepResult>;
   /**
    * Reads tokens after the sequence without leaving a trace in it.
    *
    * @throws {CheckpointError} If the adapters do not fit the model.
    */
-  probe(sequence: Sequence, input: ProbeInput): Promise<StepOutputs>;
-}
-
-/**
- * Joins a loaded step graph and the settings of its model.
- *
- * @param adapted Gives the step graph with adapters, for the probes that have some.
- */
-export function createEngine(
-  kernel: StepKernel,
-  { config, threads, kernels }: Pick<Engine, "config" | "threads"> & { kernels: LayerKernels },
-  adapted: (shape: AdapterShape) => Promise<StepKernel>,
-): Engine {
-  const count = ({ ids = [], embeddings }: StepInput) =>
-    ids.length + (embeddings?.length ?? 0) / config.hidden;
-  const step = (
-    { cache, position, planned }: Sequence,
-    input: StepInput,
-    { run }: StepKernel = kernel,
-    adapters?: SoftAdapters["tensors"],
-  ) => {
-    const { ids = [] } = input;
-    const tokens = count(input);
-    if (tokens < 1) {
-      throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
-    }
-    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
-    return run({
-      ...input,
-      ...(adapters ? { adapters } : {}),
-      ids,
-      rotary: rotaryRows(frequencies, position, tokens),
-      rows: input.rows ?? [tokens - 1],
-      past: Array.from({ length: config.layers }, (_, layer) => ({
-        keys: cache.keys(layer),
-        values: cache.values(layer),
-        segments: cache.segments(layer),
-      })),
-    });
-  };
-  return {
-    config,
-    threads,
-    async similarity(...query) {
-      const { run } = await kernels.similarity();
-      return await run(...query);
-    },
-    async outputNorms(values, layer, kvHead) {
-      const { run } = await kernels.outputNorms();
-      const output = kernels.outputByHead(layer);
-      if (kvHead === undefined) return await run(values, output);
-      const size = output.length / config.kvHeads;
-      return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
-    },
-    async probe(sequence, { adapters, ...input }) {
-      if (!adapters) return await step(sequence, input);
-      const withAdapters = await adapted(adapterShape(adapters, config));
-      return await step(sequence, input, withAdapters, adapters.tensors);
-    },
-    async advance(sequence, input) {
-      const outputs = await step(sequence, input);
-      outputs.entries.forEach(({ keys, values }, layer) => {
-        sequence.cache.append(layer, keys, values, sequence.position);
-      });
-      sequence.position += count(input);
-      return outputs;
-    },
-  };
+  probe(sequence: Sequence, input: ProbeInput): Promise<StepResult>;
+  /**
+   * Shows a layer to a policy: where the KV heads hold different numbers of tokens, each as a layer of
+   * its own.
+   *
+   * @param onCopy Is told of bytes that had to be copied off a device, because the policy asked for
+   * them.
+   */
+  views(
+    cache: KvCache,
+    layer: number,
+    gathered: Gathered,
+    onCopy?: (bytes: number) => void,
+  ): readonly LayerView[];
+  /**
+   * Statistics of the un-rotated queries of some tokens.
+   *
+   * @param rotary Tables of all but the first `skip` of them, which are left out.
+   */
+  queryStatistics(queries: StepQueries, rotary: RotaryRows, skip: number): Promise<ChunkStatistics>;
+  /** Moments of the logits of a layer's tokens under Gaussian queries. */
+  expectedLogits(cache: KvCache, layer: number, queries: QueryGaussian): Promise<ExpectedRows>;
+  /** Attention that a layer's tokens receive from tokens that follow them, summed over these. */
+  followingAttention(cache: KvCache, layer: number, following: Following): Promise<Rows>;
 }

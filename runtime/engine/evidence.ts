@@ -1,31 +1,17 @@
-import { createExpectedLogitsKernel, type QueryGaussian } from "../../kernels/expected_logits.ts";
-import type {
-  Evidence,
-  ExpectedLogits,
-  ModelFacts,
-  QuerySource,
-  SoftTokens,
-} from "../../policies/policy.ts";
+import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
 import { adapterShape } from "../soft_adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens.ts";
-import type { Engine, Sequence } from "./engine.ts";
+import type { Engine, ExpectedRows, Gathered, Sequence } from "./engine.ts";
 import { greedyAnswer } from "./greedy_answer.ts";
-import { joined, keysByHead } from "./keys_by_head.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observation, Observed, Prefilled } from "./prefill.ts";
 import type { PromptStatistics } from "./query_statistics.ts";
 import { type Received, withEarlier } from "./received.ts";
-import { leadingRows } from "./received_rows.ts";
+import type { Rows } from "./rows.ts";
 
-/** What was gathered for a policy, per layer. */
-export interface Gathered {
-  /** Attention to each cached token, `[heads × length]`; absent where there are no queries. */
-  readonly attention?: readonly Float32Array[];
-  /** Absent without statistics. */
-  readonly expected?: readonly ExpectedLogits[];
-}
+export type { Gathered };
 
 /**
  * What must be observed while the prompt is read.
@@ -91,6 +77,8 @@ export interface EvidenceRequest {
   readonly keep: readonly number[];
   /** What held tokens received before, where attention is accumulated. */
   readonly earlier?: Received;
+  /** Owns what is gathered. */
+  readonly scope: DisposableStack;
   readonly signal?: AbortSignal;
 }
 
@@ -103,19 +91,18 @@ export async function gatherEvidence(
   evidence: Evidence,
   request: EvidenceRequest,
 ): Promise<Gathered> {
-  const { engine, sequence, facts, prefilled } = request;
+  const { engine, sequence, facts, prefilled, scope } = request;
   switch (evidence.kind) {
     case "none":
       return {};
     case "accumulated": {
       const { received, queries } = observedLast(Infinity, prefilled);
-      const { heads, kvHeads } = engine.config;
-      const since = { cache: sequence.cache, read: queries, group: heads / kvHeads };
-      return { attention: withEarlier(received, request.earlier, since) };
+      const since = { engine, cache: sequence.cache, read: queries, scope };
+      return { attention: await withEarlier(received, request.earlier, since) };
     }
     case "window": {
       const { received, queries } = observedLast(evidence.size, prefilled);
-      return { attention: received.map((sums) => scaled(sums, 1 / queries)) };
+      return { attention: await scaled(received, 1 / queries, scope) };
     }
     case "statistics":
       return { expected: await expectedLogits(evidence, request) };
@@ -128,20 +115,20 @@ export async function gatherEvidence(
         observe: true,
         ...(adapters ? { adapters } : {}),
       });
-      return { attention: meanOverPrompt(received, sequence, count) };
+      return { attention: await meanOverPrompt(received, sequence, count, scope) };
     }
     case "given": {
       const ids = await answerIds(evidence.queries, request);
       const { received } = await engine.probe(sequence, { ids, observe: true });
-      return { attention: meanOverPrompt(received, sequence, ids.length) };
+      return { attention: await meanOverPrompt(received, sequence, ids.length, scope) };
     }
   }
 }
 
 async function expectedLogits(
   { skip, future }: Extract<Evidence, { kind: "statistics" }>,
-  { engine: { config, threads }, sequence, statistics }: EvidenceRequest,
-): Promise<readonly ExpectedLogits[]> {
+  { engine, sequence, statistics, scope }: EvidenceRequest,
+): Promise<readonly ExpectedRows[]> {
   const found = statistics?.skipping(skip);
   if (!found) {
     throw new EvidenceError(
@@ -149,24 +136,10 @@ async function expectedLogits(
         "gathered when the prompt was read",
     );
   }
-  await using kernel = await createExpectedLogitsKernel(config, threads);
-  const ofHead = ({ mean, covariance }: QueryGaussian, head: number): QueryGaussian => {
-    const part = (all: Float32Array) => {
-      const size = all.length / config.kvHeads;
-      return all.subarray(head * size, (head + 1) * size);
-    };
-    return { mean: part(mean), covariance: part(covariance) };
-  };
-  const logits: ExpectedLogits[] = [];
+  const logits: ExpectedRows[] = [];
   for (const [layer, queries] of found.at(sequence, future).entries()) {
-    const moments: ExpectedLogits[] = [];
-    for (const { keys, head } of keysByHead(sequence.cache, layer)) {
-      moments.push(await kernel.run(keys, head === undefined ? queries : ofHead(queries, head)));
-    }
-    logits.push({
-      mean: joined(moments.map(({ mean }) => mean)),
-      variance: joined(moments.map(({ variance }) => variance)),
-    });
+    const { mean, variance } = await engine.expectedLogits(sequence.cache, layer, queries);
+    logits.push({ mean: scope.use(mean), variance: scope.use(variance) });
   }
   return logits;
 }
@@ -175,16 +148,19 @@ async function expectedLogits(
 async function pseudoAttention(
   evidence: LookaheadEvidence,
   request: EvidenceRequest,
-): Promise<readonly Float32Array[]> {
+): Promise<readonly Rows[]> {
+  const { scope, prefilled } = request;
   const pseudo = await lookaheadAttention(evidence, request);
   if (evidence.window === undefined) {
-    return pseudo.received.map((sums) => scaled(sums, 1 / pseudo.queries));
+    return await scaled(pseudo.received, 1 / pseudo.queries, scope);
   }
-  const last = observedLast(evidence.window, request.prefilled);
-  const queries = pseudo.queries + last.queries;
-  return pseudo.received.map((sums, layer) =>
-    sums.map((sum, index) => (sum + (last.received[layer]?.[index] ?? 0)) / queries)
-  );
+  const last = observedLast(evidence.window, prefilled);
+  const sums: Rows[] = [];
+  for (const [layer, rows] of pseudo.received.entries()) {
+    const others = last.received[layer];
+    sums.push(others ? scope.use(await rows.plus(others)) : rows);
+  }
+  return await scaled(sums, 1 / (pseudo.queries + last.queries), scope);
 }
 
 function observedLast(last: number, { observed }: Prefilled): Observed {
@@ -224,19 +200,31 @@ async function answerIds(
   });
 }
 
-/** The prompt's columns of `[heads, length + queries]`, divided by the number of queries. */
-export function meanOverPrompt(
-  received: readonly Float32Array[],
+/**
+ * The prompt's columns of what a probe made keys receive, divided by the number of its queries.
+ *
+ * @param scope Owns all rows from then on.
+ */
+export async function meanOverPrompt(
+  received: readonly Rows[],
   { cache }: Sequence,
   queries: number,
-): Float32Array[] {
-  return received.map((sums, layer) => {
-    const lengths = cache.lengths(layer);
-    const columns = lengths.reduce((sum, length) => sum + length + queries, 0);
-    return scaled(leadingRows(sums, sums.length / columns, lengths, queries), 1 / queries);
-  });
+  scope: DisposableStack,
+): Promise<readonly Rows[]> {
+  for (const rows of received) scope.use(rows);
+  const prompt: Rows[] = [];
+  for (const [layer, rows] of received.entries()) {
+    prompt.push(scope.use(await rows.leading(cache.lengths(layer))));
+  }
+  return await scaled(prompt, 1 / queries, scope);
 }
 
-function scaled(values: Float32Array, factor: number): Float32Array {
-  return values.map((value) => value * factor);
+async function scaled(
+  received: readonly Rows[],
+  factor: number,
+  scope: DisposableStack,
+): Promise<readonly Rows[]> {
+  const all: Rows[] = [];
+  for (const rows of received) all.push(scope.use(await rows.times(factor)));
+  return all;
 }

@@ -1,4 +1,4 @@
-import type { KvCache } from "../cache/kv_cache.ts";
+import type { HostKvCache } from "../cache/kv_cache.ts";
 
 /** Keys of a layer as kernels take them. */
 export interface KeyBlock {
@@ -9,7 +9,7 @@ export interface KeyBlock {
 }
 
 /** Keys of a layer: of all KV heads at once, or one by one where these hold different numbers. */
-export function keysByHead(cache: KvCache, layer: number): readonly KeyBlock[] {
+export function keysByHead(cache: HostKvCache, layer: number): readonly KeyBlock[] {
   if (!cache.segments(layer)) return [{ keys: cache.keys(layer) }];
   return cache.lengths(layer).map((_, head) => ({ keys: cache.head(layer, head).keys, head }));
 }

@@ -1,19 +1,20 @@
-import type { ExpectedLogits, LayerView } from "../../policies/policy.ts";
-import type { KvCache } from "../cache/kv_cache.ts";
+import type { LayerView } from "../../policies/policy.ts";
+import type { HostKvCache } from "../cache/kv_cache.ts";
 import { EvidenceError, PolicyError } from "../errors.ts";
-import type { Engine } from "./engine.ts";
-import type { Gathered } from "./evidence.ts";
+import type { ExpectedRows, Gathered } from "./engine.ts";
+import type { HostEngine } from "./host_engine.ts";
 import { rowsOfHead } from "./received_rows.ts";
+import type { Rows } from "./rows.ts";
 
-/** What an {@linkcode Engine} computes on behalf of policies. */
-type LayerArithmetic = Pick<Engine, "config" | "similarity" | "outputNorms">;
+/** What an {@linkcode HostEngine} computes on behalf of policies. */
+type LayerArithmetic = Pick<HostEngine, "config" | "similarity" | "outputNorms">;
 
 /**
  * Shows a layer of a cache to a policy: where the KV heads hold different numbers of tokens, each as a
  * layer of its own.
  */
 export function layerViews(
-  cache: KvCache,
+  cache: HostKvCache,
   engine: LayerArithmetic,
   layer: number,
   gathered: Gathered,
@@ -24,7 +25,7 @@ export function layerViews(
 
 /** One KV head as a layer: what its query heads paid is its attention. */
 function headView(
-  cache: KvCache,
+  cache: HostKvCache,
   { config: { heads, layers }, similarity, outputNorms }: LayerArithmetic,
   layer: number,
   head: number,
@@ -34,22 +35,21 @@ function headView(
   const group = heads / kvHeads;
   const { keys, values, positions } = cache.head(layer, head);
   const { length } = positions;
-  const ofHead = (): Float32Array =>
-    rowsOfHead(attentionOf(attention, layer), group, cache.lengths(layer), head);
-  const rows = (all: Float32Array) => rowsOfHead(all, group, cache.lengths(layer), head).slice();
+  const rows = async (all: Rows): Promise<Float32Array> =>
+    rowsOfHead(await all.floats(), group, cache.lengths(layer), head).slice();
   return Object.freeze<LayerView>({
     ...{ layer, layers, headDim, length, positions },
     heads: group,
     kvHeads: 1,
     keys: () => settle(() => keys.slice()),
     values: () => settle(() => values.slice()),
-    attention: () => settle(() => ofHead().slice()),
-    groupAttention: () => settle(() => groupMean(ofHead(), group, 1, length)),
-    expectedLogits: () =>
-      settle(() => {
-        const { mean, variance } = expectationOf(expected, layer);
-        return { mean: rows(mean), variance: rows(variance) };
-      }),
+    attention: async () => await rows(attentionOf(attention, layer)),
+    groupAttention: async () =>
+      groupMean(await rows(attentionOf(attention, layer)), group, 1, length),
+    async expectedLogits() {
+      const { mean, variance } = expectationOf(expected, layer);
+      return { mean: await rows(mean), variance: await rows(variance) };
+    },
     async similarity(kvHead, tokens) {
       checkTokens(kvHead, 1, "KV head");
       for (const token of tokens) checkTokens(token, length, "token");
@@ -59,7 +59,12 @@ function headView(
   });
 }
 
-function attentionOf(attention: Gathered["attention"], layer: number): Float32Array {
+/**
+ * What a layer's tokens received.
+ *
+ * @throws {EvidenceError} If nothing was gathered.
+ */
+export function attentionOf(attention: Gathered["attention"], layer: number): Rows {
   const ofLayer = attention?.[layer];
   if (ofLayer) return ofLayer;
   throw new EvidenceError(
@@ -68,9 +73,14 @@ function attentionOf(attention: Gathered["attention"], layer: number): Float32Ar
   );
 }
 
-function expectationOf(expected: Gathered["expected"], layer: number): ExpectedLogits {
+/**
+ * Moments of a layer's logits.
+ *
+ * @throws {EvidenceError} If none were gathered.
+ */
+export function expectationOf(expected: Gathered["expected"], layer: number): ExpectedRows {
   const ofLayer = expected?.[layer];
-  if (ofLayer) return { mean: ofLayer.mean.slice(), variance: ofLayer.variance.slice() };
+  if (ofLayer) return ofLayer;
   throw new EvidenceError(
     "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
   );
@@ -81,7 +91,7 @@ function expectationOf(expected: Gathered["expected"], layer: number): ExpectedL
  * change the cache.
  */
 export function layerView(
-  cache: KvCache,
+  cache: HostKvCache,
   engine: LayerArithmetic,
   layer: number,
   { attention, expected }: Gathered,
@@ -89,7 +99,7 @@ export function layerView(
   const { heads, layers } = engine.config;
   const { kvHeads, headDim } = cache;
   const length = cache.length(layer);
-  const gathered = () => attentionOf(attention, layer);
+  const paid = () => attentionOf(attention, layer).floats();
   return Object.freeze<LayerView>({
     layer,
     layers,
@@ -100,9 +110,12 @@ export function layerView(
     positions: cache.positions(layer),
     keys: () => settle(() => cache.keys(layer).slice()),
     values: () => settle(() => cache.values(layer).slice()),
-    attention: () => settle(() => gathered().slice()),
-    groupAttention: () => settle(() => groupMean(gathered(), heads, kvHeads, length)),
-    expectedLogits: () => settle(() => expectationOf(expected, layer)),
+    attention: async () => (await paid()).slice(),
+    groupAttention: async () => groupMean(await paid(), heads, kvHeads, length),
+    async expectedLogits() {
+      const { mean, variance } = expectationOf(expected, layer);
+      return { mean: (await mean.floats()).slice(), variance: (await variance.floats()).slice() };
+    },
     outputNorms: () => engine.outputNorms(cache.values(layer), layer),
     async similarity(kvHead, tokens) {
       checkTokens(kvHead, kvHeads, "KV head");
@@ -112,7 +125,8 @@ export function layerView(
   });
 }
 
-function checkTokens(index: number, count: number, what: string): void {
+/** Refuses an index that does not exist. */
+export function checkTokens(index: number, count: number, what: string): void {
   if (Number.isInteger(index) && index >= 0 && index < count) return;
   throw new PolicyError(
     `Cannot compare keys: there is no ${what} ${index}, only 0 to ${count - 1}`,

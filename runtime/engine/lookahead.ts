@@ -1,15 +1,12 @@
-import {
-  createQueryAttentionKernel,
-  type FollowingQueries,
-} from "../../kernels/query_attention.ts";
 import type { Evidence } from "../../policies/policy.ts";
 import { evictViews } from "../evict/evict_layer.ts";
 import { greedyToken } from "../sampling/greedy.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
 import type { Sequence } from "./engine.ts";
 import { type EvidenceRequest, gatherEvidence } from "./evidence.ts";
-import { columnsOfHead, joined, keysByHead } from "./keys_by_head.ts";
-import { layerViews } from "./layer_view.ts";
+import { joined } from "./keys_by_head.ts";
 import { pause } from "./pause.ts";
+import type { Rows } from "./rows.ts";
 
 /** Evidence of pseudo queries. */
 export type LookaheadEvidence = Extract<Evidence, { kind: "lookahead" }>;
@@ -18,8 +15,8 @@ export type LookaheadEvidence = Extract<Evidence, { kind: "lookahead" }>;
 export interface LookaheadAttention {
   /** Pseudo queries: fewer than asked for where the draft ended early. */
   readonly queries: number;
-  /** Summed over the queries, `[heads × length]` per layer. */
-  readonly received: readonly Float32Array[];
+  /** Summed over the queries, per layer. */
+  readonly received: readonly Rows[];
 }
 
 /**
@@ -28,60 +25,54 @@ export interface LookaheadAttention {
  */
 export async function lookaheadAttention(
   { steps, draft }: LookaheadEvidence,
-  request: EvidenceRequest & { readonly keep: readonly number[] },
+  request: EvidenceRequest,
 ): Promise<LookaheadAttention> {
-  const { engine: { config, threads }, sequence: { cache } } = request;
-  const { heads, kvHeads, headDim } = config;
-  const pseudo = await draftQueries(steps, draft, request);
-  await using kernel = await createQueryAttentionKernel(config, threads);
-  const received: Float32Array[] = [];
-  for (const [layer, following] of pseudo.entries()) {
-    const rows: Float32Array[] = [];
-    for (const { keys, head } of keysByHead(cache, layer)) {
-      if (head === undefined) rows.push(await kernel.run(keys, following));
-      else {
-        const width = heads / kvHeads * headDim;
-        const ofHead = {
-          queries: columnsOfHead(following.queries, { kvHeads, width, head }),
-          keys: columnsOfHead(following.keys, { kvHeads, width: headDim, head }),
-        };
-        rows.push(await kernel.run(keys, ofHead, 1));
-      }
-    }
-    received.push(joined(rows));
+  const { engine, sequence: { cache }, scope } = request;
+  using drafted = await draftAnswer(steps, draft, request);
+  const received: Rows[] = [];
+  for (const [layer, queries] of drafted.queries.entries()) {
+    const following = { cache: drafted.cache, queries };
+    received.push(scope.use(await engine.followingAttention(cache, layer, following)));
   }
-  const width = heads * headDim;
-  return { queries: (pseudo[0]?.queries.length ?? 0) / width, received };
+  const { heads, headDim } = engine.config;
+  return { queries: (drafted.queries[0]?.length ?? 0) / (heads * headDim), received };
 }
 
-async function draftQueries(
+interface Drafted extends Disposable {
+  /** Its last entries are the draft's. */
+  readonly cache: KvCache;
+  /** Rotated queries of the draft in each layer, `[tokens, heads · headDim]`. */
+  readonly queries: readonly Float32Array[];
+}
+
+async function draftAnswer(
   steps: number,
   draft: LookaheadEvidence["draft"],
-  request: EvidenceRequest & { readonly keep: readonly number[] },
-): Promise<readonly FollowingQueries[]> {
+  request: EvidenceRequest,
+): Promise<Drafted> {
   const { engine, sequence, keep, prefilled, signal } = request;
   const { cache, position, planned } = sequence;
   const gathered = await gatherEvidence(draft.evidence, request);
-  using fork = cache.fork();
+  using held = new DisposableStack();
+  const fork = held.use(await cache.fork());
   for (const [layer, count] of keep.entries()) {
-    const views = layerViews(cache, engine, layer, gathered);
-    fork.compact(layer, await evictViews(draft, views, count));
+    const views = engine.views(cache, layer, gathered);
+    await fork.compact(layer, await evictViews(draft, views, count));
   }
   const drafted: Sequence = { cache: fork, position, planned };
   const queries: Float32Array[][] = keep.map(() => []);
-  const keys: Float32Array[][] = keep.map(() => []);
   let logits = prefilled.logits;
   for (let step = 0; step < steps; step++) {
     const id = greedyToken(logits);
     await pause(signal);
     const outputs = await engine.advance(drafted, { ids: [id], queries: true });
-    outputs.queries.forEach((ofLayer, layer) => queries[layer]?.push(ofLayer.slice()));
-    outputs.entries.forEach((entry, layer) => keys[layer]?.push(entry.keys.slice()));
+    for (const [layer, ofLayer] of outputs.queries.entries()) {
+      using asked = ofLayer;
+      queries[layer]?.push((await asked.floats()).slice());
+    }
     if (engine.config.eosIds.includes(id)) break;
     logits = outputs.logits.slice();
   }
-  return queries.map((ofLayer, layer) => ({
-    queries: joined(ofLayer),
-    keys: joined(keys[layer] ?? []),
-  }));
+  const kept = held.move();
+  return { cache: fork, queries: queries.map(joined), [Symbol.dispose]: () => kept.dispose() };
 }

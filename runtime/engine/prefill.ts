@@ -1,7 +1,7 @@
-import type { Engine, Sequence } from "./engine.ts";
+import type { Engine, Sequence, StepQueries } from "./engine.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "./query_statistics.ts";
-import { addRows, emptyRows } from "./received_rows.ts";
+import type { Rows } from "./rows.ts";
 
 /**
  * Which prompt tokens are asked how much attention they pay: for each entry that many of the last
@@ -15,11 +15,8 @@ export interface Observed {
   readonly last: number;
   /** Number of observed queries: fewer than asked for where the prompt is shorter. */
   readonly queries: number;
-  /**
-   * What each cached token received, summed over these queries, `[heads × length]` per layer, each row
-   * as long as its head where the heads hold different numbers of tokens.
-   */
-  readonly received: readonly Float32Array[];
+  /** What each cached token received, summed over these queries, per layer. */
+  readonly received: readonly Rows[];
 }
 
 /** How a prompt is read. */
@@ -27,8 +24,10 @@ export interface PrefillOptions {
   /** Tokens read at a time: bounds the memory that reading takes. */
   readonly chunk: number;
   readonly observe: Observation;
-  /** Is given the rotated queries of each layer, `[tokens, heads · headDim]`, as they are read. */
+  /** Is given the rotated queries of each layer as they are read. */
   readonly onQueries?: QueryStatistics["add"];
+  /** Owns the rows that are observed. */
+  readonly scope?: DisposableStack;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -52,33 +51,29 @@ export async function prefill(
   engine: Engine,
   sequence: Sequence,
   ids: readonly number[],
-  { chunk, observe, onQueries, signal, onProgress }: PrefillOptions,
+  { chunk, observe, onQueries, scope = new DisposableStack(), signal, onProgress }: PrefillOptions,
 ): Promise<Prefilled> {
   const { cache } = sequence;
-  const { heads, kvHeads, layers } = engine.config;
-  const group = heads / kvHeads;
-  const lengths = Array.from(
-    { length: layers },
-    (_, layer) => cache.lengths(layer).map((length) => length + ids.length),
-  );
-  const observed = (observe === "none" ? [] : observe).map((last) => ({
+  const observations = (observe === "none" ? [] : observe).map((last) => ({
     last,
     queries: Math.min(last, ids.length),
     from: Math.max(0, ids.length - last),
-    received: lengths.map((ofLayer) => emptyRows(group, ofLayer)),
+    sums: runningSums(scope),
   }));
   sequence.planned = Math.max(sequence.planned, sequence.position + ids.length);
-  cache.reserve(ids.length);
+  await cache.reserve(ids.length);
   let logits = new Float32Array(0);
   for (let start = 0; start < ids.length;) {
     // A step observes all of its tokens or none: it ends where the next observation begins.
-    const begun = observed.filter(({ from }) => from <= start);
-    const limit = observed.reduce(
+    const begun = observations.filter(({ from }) => from <= start);
+    const limit = observations.reduce(
       (end, { from }) => from > start ? Math.min(end, from) : end,
       ids.length,
     );
     const observing = begun.length > 0;
-    const size = observing ? Math.min(chunk, OBSERVED_CHUNK) : chunk;
+    const held = Math.max(0, ...cache.mark().lengths);
+    const most = Math.min(chunk, engine.mostTokens(held));
+    const size = observing ? Math.min(most, OBSERVED_CHUNK) : most;
     const end = Math.min(start + size, limit);
     await pause(signal);
     const { position, planned } = sequence;
@@ -87,16 +82,84 @@ export async function prefill(
       observe: observing,
       queries: onQueries !== undefined,
     });
-    await onQueries?.(step.queries, { position, planned });
-    for (const { received } of begun) {
-      for (const [layer, total] of received.entries()) {
-        const rows = step.received[layer] ?? new Float32Array(0);
-        addRows(total, rows, { group, lengths: lengths[layer] ?? [], added: cache.lengths(layer) });
+    await shown(
+      step.queries,
+      (queries) => onQueries?.(queries, { position, planned }, end - start),
+    );
+    try {
+      for (const [index, { sums }] of begun.entries()) {
+        await sums.add(step.received, index === begun.length - 1);
       }
+    } catch (error) {
+      step.received.forEach((rows) => rows[Symbol.dispose]());
+      throw error;
     }
     logits = new Float32Array(step.logits);
     start = end;
     onProgress?.(start, ids.length);
   }
-  return { logits, observed: observed.map(({ from: _, ...rest }) => rest) };
+  const observed: Observed[] = [];
+  for (const { last, queries, sums } of observations) {
+    observed.push({ last, queries, received: await sums.of(engine, sequence) });
+  }
+  return { logits, observed };
+}
+
+async function shown(
+  queries: readonly StepQueries[],
+  use: (queries: readonly StepQueries[]) => Promise<void> | undefined,
+): Promise<void> {
+  using held = new DisposableStack();
+  for (const one of queries) held.use(one);
+  await use(queries);
+}
+
+interface RunningSums {
+  /**
+   * Adds what a step observed.
+   *
+   * @param mine Whether the rows may be kept: nobody else adds them after this.
+   */
+  add(received: readonly Rows[], mine: boolean): Promise<void>;
+  /** The sums, which the scope owns. */
+  of(engine: Engine, sequence: Sequence): Promise<readonly Rows[]>;
+}
+
+/** Sums of which only the last are held. */
+function runningSums(scope: DisposableStack): RunningSums {
+  let total: readonly Rows[] = [];
+  scope.defer(() => total.forEach((rows) => rows[Symbol.dispose]()));
+  const replace = (next: readonly Rows[]) => {
+    const old = total;
+    total = next;
+    old.forEach((rows) => rows[Symbol.dispose]());
+  };
+  return {
+    async add(received, mine) {
+      if (total.length === 0 && mine) return replace(received);
+      const next: Rows[] = [];
+      try {
+        for (const [layer, rows] of received.entries()) {
+          next.push(await (total[layer]?.plus(rows) ?? rows.times(1)));
+        }
+      } catch (error) {
+        next.forEach((rows) => rows[Symbol.dispose]());
+        throw error;
+      } finally {
+        if (mine) received.forEach((rows) => rows[Symbol.dispose]());
+      }
+      replace(next);
+    },
+    async of(engine, { cache }) {
+      // Nothing was read: nothing was received.
+      for (let layer = total.length; layer < cache.layers; layer++) {
+        const lengths = cache.lengths(layer);
+        const held = lengths.reduce((sum, length) => sum + length, 0);
+        const { heads, kvHeads } = engine.config;
+        const none = new Float32Array(held * heads / kvHeads);
+        total = [...total, await engine.rows(none, lengths)];
+      }
+      return total;
+    },
+  };
 }

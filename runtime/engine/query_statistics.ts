@@ -1,13 +1,9 @@
-import {
-  createQueryStatisticsKernel,
-  type QueryStatisticsKernel,
-} from "../../kernels/query_statistics.ts";
 import type { QueryGaussian } from "../../kernels/expected_logits.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
 import type { Evidence } from "../../policies/policy.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { rotaryFrequencies } from "../rotary.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, StepQueries } from "./engine.ts";
 
 /** Where some tokens of a sequence stand. */
 export interface Span {
@@ -18,13 +14,14 @@ export interface Span {
 }
 
 /** Mean and covariance of the un-rotated queries of a prompt, gathered while it is read. */
-export interface QueryStatistics extends AsyncDisposable {
+export interface QueryStatistics {
   /**
    * Adds tokens.
    *
-   * @param queries Rotated queries of each layer, `[tokens, heads · headDim]`.
+   * @param queries Rotated queries of each layer.
+   * @param tokens How many there are.
    */
-  add(queries: readonly Float32Array[], span: Span): Promise<void>;
+  add(queries: readonly StepQueries[], span: Span, tokens: number): Promise<void>;
   /** The Gaussian of each layer, turned by the mean rotation of some positions. */
   at(span: Span, positions: number): readonly QueryGaussian[];
 }
@@ -36,7 +33,7 @@ interface Moments {
 }
 
 /** Statistics for every number of leading tokens that some evidence leaves out. */
-export interface PromptStatistics extends AsyncDisposable {
+export interface PromptStatistics {
   /** To be told of the queries that are read; absent where no evidence wants any. */
   readonly onQueries?: QueryStatistics["add"];
   /** The statistics with that many tokens left out. */
@@ -44,51 +41,44 @@ export interface PromptStatistics extends AsyncDisposable {
 }
 
 /** Begins to gather what some policies want. */
-export async function gatherPromptStatistics(
+export function gatherPromptStatistics(
   evidence: readonly Evidence[],
-  { config, threads }: Pick<Engine, "config" | "threads">,
-): Promise<PromptStatistics> {
-  await using opened = new AsyncDisposableStack();
+  engine: Pick<Engine, "config" | "queryStatistics">,
+): PromptStatistics {
   const bySkip = new Map<number, QueryStatistics>();
   const all = evidence.flatMap((one) => one.kind === "lookahead" ? [one.draft.evidence] : [one]);
   for (const one of all) {
     if (one.kind !== "statistics" || bySkip.has(one.skip)) continue;
-    bySkip.set(one.skip, opened.use(await gatherQueryStatistics(config, threads, one.skip)));
+    bySkip.set(one.skip, gatherQueryStatistics(engine, one.skip));
   }
-  const owned = opened.move();
-  const onQueries: QueryStatistics["add"] = async (queries, span) => {
-    for (const statistics of bySkip.values()) await statistics.add(queries, span);
+  const onQueries: QueryStatistics["add"] = async (...queries) => {
+    for (const statistics of bySkip.values()) await statistics.add(...queries);
   };
   return {
     ...(bySkip.size > 0 ? { onQueries } : {}),
     skipping: (tokens) => bySkip.get(tokens),
-    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 
 /** Begins to gather; `skip` leading tokens are left out: attention sinks are outliers. */
-export async function gatherQueryStatistics(
-  config: ModelConfig,
-  threads: number,
+export function gatherQueryStatistics(
+  { config, queryStatistics }: Pick<Engine, "config" | "queryStatistics">,
   skip: number,
-): Promise<QueryStatistics> {
+): QueryStatistics {
   const { layers, heads, headDim } = config;
-  const kernel: QueryStatisticsKernel = await createQueryStatisticsKernel(config, threads);
   const moments = Array.from({ length: layers }, (): Moments => ({
     count: 0,
     mean: new Float64Array(heads * headDim),
     products: new Float64Array(heads * headDim * headDim),
   }));
   return {
-    async add(queries, { position, planned }) {
-      const width = heads * headDim;
-      const tokens = (queries[0]?.length ?? 0) / width;
+    async add(queries, { position, planned }, tokens) {
       const left = Math.min(tokens, Math.max(0, skip - position));
       if (left === tokens) return;
       const count = tokens - left;
       const rotary = rotaryRows(rotaryFrequencies(config, planned), position + left, count);
       for (const [layer, ofLayer] of queries.entries()) {
-        const { mean, products } = await kernel.run(ofLayer.subarray(left * width), rotary);
+        const { mean, products } = await queryStatistics(ofLayer, rotary, left);
         const total = moments[layer];
         if (total) merge(total, { count, mean, products }, headDim);
       }
@@ -98,7 +88,6 @@ export async function gatherQueryStatistics(
       const turn = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
       return moments.map((total) => turned(total, turn, heads, headDim));
     },
-    [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
   };
 }
 

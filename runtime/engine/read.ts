@@ -1,6 +1,7 @@
 import type {
   Evidence,
   LayerView,
+  MaybePromise,
   ModelFacts,
   Policy,
   ScorerPolicy,
@@ -10,7 +11,6 @@ import type { Budget } from "../budget.ts";
 import { scoreLayer } from "../evict/evict_layer.ts";
 import type { Engine, Sequence } from "./engine.ts";
 import { type Gathered, gatherEvidence, softTokensFor } from "./evidence.ts";
-import { layerViews } from "./layer_view.ts";
 import { prefill } from "./prefill.ts";
 import { countProtected, protectedEntries, type TokenSpan } from "./protected_tokens.ts";
 import { gatherPromptStatistics } from "./query_statistics.ts";
@@ -37,7 +37,7 @@ export interface ReadRequest {
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
-  readonly beforeCompaction?: () => void;
+  readonly beforeCompaction?: () => MaybePromise<void>;
 }
 
 /** Milliseconds of each phase. */
@@ -71,6 +71,8 @@ export interface Reading {
   readonly times: ReadTimes;
   /** The soft tokens that judged, if any did. */
   readonly softTokens?: SoftTokens;
+  /** Bytes of arrays that a policy was shown off a device, for want of a kernel. */
+  readonly copied: number;
   /** What the kept tokens have received, for a policy that goes on to accumulate it. */
   readonly received?: Received;
 }
@@ -103,10 +105,12 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
     wanted.push(soft ? { kind: "soft", tokens: () => soft } : evidence);
   }
   const start = now();
-  await using statistics = await gatherPromptStatistics(wanted, engine);
+  using scope = new DisposableStack();
+  const statistics = gatherPromptStatistics(wanted, engine);
   const prefilled = await prefill(engine, sequence, ids, {
     ...request,
     ...statistics,
+    scope,
     observe: observationForAll(wanted.map((evidence) => ({ evidence }))),
   });
   const read = now();
@@ -114,15 +118,15 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const found: Gathered[] = [];
   for (const [index, evidence] of wanted.entries()) {
     const { keep = held } = rounds[index] ?? {};
-    found.push(await gatherEvidence(evidence, { ...request, prefilled, statistics, keep }));
+    found.push(await gatherEvidence(evidence, { ...request, prefilled, statistics, keep, scope }));
   }
   const gathered = now();
   const lengths = held.map((_, layer) => cache.lengths(layer));
-  const { kept, scores, compaction } = await evict(request, rounds, found);
+  const { kept, scores, compaction, copied } = await evict(request, rounds, found);
   const end = now();
   const softTokens = softs.find(({ trained }) => !trained) ?? softs[0];
-  const attention = found.at(-1)?.attention;
   const goesOn = policy.evidence.kind === "accumulated" && policy.phases?.decoding !== undefined;
+  const attention = goesOn ? await inMainMemory(found.at(-1)?.attention) : undefined;
   return {
     logits: prefilled.logits,
     tokens: ids.length,
@@ -136,16 +140,24 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
       compaction,
     },
     ...(softTokens ? { softTokens } : {}),
-    ...(goesOn && attention
+    copied,
+    ...(attention
       ? { received: receivedByKept(attention, lengths, kept, engine.config.heads / kvHeads) }
       : {}),
   };
+}
+
+async function inMainMemory(rows: Gathered["attention"] = []): Promise<Received> {
+  const floats: Float32Array[] = [];
+  for (const one of rows) floats.push(await one.floats());
+  return floats;
 }
 
 interface Evicted {
   readonly kept: Int32Array[][];
   readonly scores: Float32Array[];
   readonly compaction: number;
+  readonly copied: number;
 }
 
 async function evict(
@@ -156,9 +168,11 @@ async function evict(
   const { cache } = sequence;
   const kept: Int32Array[][] = [];
   const scores: Float32Array[] = [];
+  let copied = 0;
   // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
   for (let layer = 0; layer < cache.layers; layer++) {
-    const views = (round: number) => layerViews(cache, engine, layer, gathered[round] ?? {});
+    const views = (round: number) =>
+      engine.views(cache, layer, gathered[round] ?? {}, (bytes) => copied += bytes);
     if (wanted && "score" in policy) {
       scores.push(await scoreViews(policy, views(rounds.length - 1)));
     }
@@ -171,10 +185,10 @@ async function evict(
       ? [{ layer, heads }]
       : []
   );
-  if (dropping.length > 0) beforeCompaction?.();
-  for (const { layer, heads } of dropping) cache.compact(layer, heads);
-  if (policy.positions && dropping.length > 0) turnKeys(sequence, engine.config);
-  return { kept, scores, compaction: now() - start };
+  if (dropping.length > 0) await beforeCompaction?.();
+  for (const { layer, heads } of dropping) await cache.compact(layer, heads);
+  if (policy.positions && dropping.length > 0) await turnKeys(sequence, engine.config);
+  return { kept, scores, compaction: now() - start, copied };
 }
 
 async function scoreViews(

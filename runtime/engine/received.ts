@@ -1,32 +1,38 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import { addRows, emptyRows, rowsOfHead } from "./received_rows.ts";
+import type { Engine } from "./engine.ts";
+import { emptyRows, rowsOfHead } from "./received_rows.ts";
+import type { Rows } from "./rows.ts";
 
-/** Attention that held tokens have received since they were read: rows of query heads, per layer. */
+/**
+ * Attention that held tokens have received since they were read, in main memory: rows of query heads,
+ * per layer. It outlives a reading.
+ */
 export type Received = readonly Float32Array[];
 
 /**
  * Adds what tokens received earlier to what all that are held received just now.
  *
  * @param read Tokens that were read since.
- * @param group Query heads of a KV head.
+ * @param scope Owns the sums.
  */
-export function withEarlier(
-  received: Received,
+export async function withEarlier(
+  received: readonly Rows[],
   earlier: Received | undefined,
-  { cache, read, group }: {
+  { engine, cache, read, scope }: {
+    readonly engine: Pick<Engine, "rows">;
     readonly cache: KvCache;
     readonly read: number;
-    readonly group: number;
+    readonly scope: DisposableStack;
   },
-): Received {
+): Promise<readonly Rows[]> {
   if (!earlier) return received;
-  return received.map((rows, layer) => {
-    const total = rows.slice();
-    const lengths = cache.lengths(layer);
-    const added = lengths.map((length) => length - read);
-    addRows(total, earlier[layer] ?? new Float32Array(), { group, lengths, added });
-    return total;
-  });
+  const totals: Rows[] = [];
+  for (const [layer, rows] of received.entries()) {
+    const lengths = cache.lengths(layer).map((length) => length - read);
+    using before = await engine.rows(earlier[layer] ?? new Float32Array(), lengths);
+    totals.push(scope.use(await rows.plus(before)));
+  }
+  return totals;
 }
 
 /**

@@ -58,52 +58,31 @@ export function checkTurnable({ ropeScaling }: Pick<ModelConfig, "ropeScaling">,
  *
  * @throws {PromptError} As {@linkcode checkTurnable} does.
  */
-export function turnKeys(sequence: Sequence, config: ModelConfig): void {
+export async function turnKeys(sequence: Sequence, config: ModelConfig): Promise<void> {
   checkTurnable(config, "turn keys to other positions");
   const { cache, turned } = sequence;
   const read = tokensRead(sequence);
   const next = Math.max(0, ...cache.mark().lengths);
   const frequencies = rotaryFrequencies(config, next);
-  const tokens = Array.from({ length: cache.layers }, (_, layer) => {
-    const ofHeads = cache.lengths(layer).map(() => new Int32Array(next).fill(-1));
+  const tokens: Int32Array[][] = [];
+  for (let layer = 0; layer < cache.layers; layer++) {
     const lengths = cache.lengths(layer);
-    cache.move(layer, (key, { kvHead, index, position }) => {
-      const to = next - (lengths[kvHead] ?? 0) + index;
-      const ofHead = ofHeads[kvHead];
-      if (ofHead) ofHead[to] = tokenOf(turned, layer, kvHead, position);
-      turnKey(key, frequencies, position, to);
-      return to;
-    });
-    return ofHeads;
-  });
+    const positions = cache.positions(layer);
+    const to = lengths.map((length) =>
+      Int32Array.from({ length }, (_, index) => next - length + index)
+    );
+    let from = 0;
+    tokens.push(to.map((places, head) => {
+      const ofHead = new Int32Array(next).fill(-1);
+      for (const place of places) {
+        ofHead[place] = tokenOf(turned, layer, head, positions[from++] ?? 0);
+      }
+      return ofHead;
+    }));
+    await cache.turn(layer, { frequencies, to });
+  }
   sequence.turned = { base: next, shift: read - next, tokens };
   sequence.position = sequence.planned = next;
-}
-
-/**
- * Turns a rotated key from one position to another, in place.
- *
- * Both angles are rounded as the key's own was, so that it becomes what it would have been there.
- *
- * @param key `[headDim]`, its first half paired with its second.
- * @param frequencies `[headDim / 2]`.
- */
-export function turnKey(
-  key: Float32Array,
-  frequencies: Float32Array,
-  from: number,
-  to: number,
-): void {
-  if (from === to) return;
-  const half = frequencies.length;
-  for (let i = 0; i < half; i++) {
-    const frequency = frequencies[i] ?? 0;
-    const angle = Math.fround(to * frequency) - Math.fround(from * frequency);
-    const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
-    const [a, b] = [key[i] ?? 0, key[half + i] ?? 0];
-    key[i] = a * cos - b * sin;
-    key[half + i] = b * cos + a * sin;
-  }
 }
 
 /** Whether the entries of a cache have gaps between their positions. */

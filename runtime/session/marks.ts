@@ -40,7 +40,7 @@ export interface Marks extends Disposable {
    */
   restore(mark: SessionMark, state: State): void;
   /** To be called before an eviction: copies the cache if a mark needs it as it is. */
-  beforeEviction(state: State, lengths: readonly number[]): void;
+  beforeEviction(state: State, lengths: readonly number[]): Promise<void>;
   /** Forgets every mark. */
   clear(): void;
 }
@@ -116,9 +116,9 @@ export function createMarks(): Marks {
       Object.assign(state, { ...rest, pending, logits: whole ? moment.state.logits : undefined });
       state.sequence.planned = moment.planned;
     },
-    beforeEviction(state, lengths) {
+    async beforeEviction(state, lengths) {
       if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
-        const cache = state.sequence.cache.fork({ lengths });
+        const cache = await state.sequence.cache.fork({ lengths });
         const { ids, tail, sequence: { turned } } = state;
         copies.set(epoch, { cache, ids: ids.slice(), tail, turned });
       }

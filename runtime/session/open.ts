@@ -1,5 +1,6 @@
 import type { ModelFacts } from "../../policies/policy.ts";
 import { type Budget, checkBudget } from "../budget.ts";
+import { hostCacheOf } from "../cache/host_cache.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { PromptError } from "../errors.ts";
@@ -234,9 +235,9 @@ function openSession(
       });
     },
     fork: (changes = {}) =>
-      between("fork", () => {
+      between("fork", async () => {
         const forked = settled({ ...options, ...changes });
-        return Promise.resolve(openSession(model, forked, forkState(state), forkTally(tally)));
+        return openSession(model, forked, await forkState(state), forkTally(tally));
       }),
     configure(changes) {
       options = settled({ ...options, ...changes });
@@ -254,7 +255,8 @@ function openSession(
           config: engine.config,
           fingerprint,
         });
-        startAfresh(loaded);
+        const cache = await engine.adopt(hostCacheOf(loaded.sequence.cache));
+        startAfresh({ ...loaded, sequence: { ...loaded.sequence, cache } });
         return info;
       });
     },

@@ -1,6 +1,7 @@
 import { type DueEviction, evictionDue } from "../engine/decode_eviction.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../engine/read.ts";
 import { prefill } from "../engine/prefill.ts";
+import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions, SessionOptions } from "../session.ts";
 import type { Marks } from "./marks.ts";
 import type { SessionModel } from "./open.ts";
@@ -31,9 +32,9 @@ export async function readAndEvict(
   const { state, tally, marks, options: { policy, budget } } = context;
   const { lengths } = state.sequence.cache.mark();
   let evicted = false;
-  const reading = await evicting(context, ids, readOptions, () => {
+  const reading = await evicting(context, ids, readOptions, async () => {
     beforeEviction();
-    marks.beforeEviction(state, lengths);
+    await marks.beforeEviction(state, lengths);
     evicted = true;
   });
   state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
@@ -59,7 +60,7 @@ export async function evictHeld(context: ReaderContext, due: DueEviction): Promi
   const { options, state, tally, marks } = context;
   const { policy } = options;
   // Before anything is read again: marks bring back the very numbers that were there.
-  marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
   const later = state.pending;
   state.pending = [];
   dropTail(state, due.reread);
@@ -80,7 +81,7 @@ async function evicting(
   { model, options, state }: ReaderContext,
   ids: readonly number[],
   readOptions: ReadOptions & Pick<ReadRequest, "earlier">,
-  beforeEviction: () => void,
+  beforeEviction: () => MaybePromise<void>,
 ): Promise<Reading> {
   const { engine, now } = model;
   const { sequence } = state;
@@ -97,8 +98,8 @@ async function evicting(
       now,
       ...readOptions,
       scores: readOptions.scores ?? false,
-      beforeCompaction: () => {
-        beforeEviction();
+      beforeCompaction: async () => {
+        await beforeEviction();
         evicted = true;
       },
     }));

@@ -28,7 +28,7 @@ export async function makeRoom(
   if (held() + tokens > config.context && judges) {
     await evictHeld(context, { budget, reread: Math.min(state.tail, wanted) });
   }
-  if (held() < sequence.position) closeGaps(context);
+  if (held() < sequence.position) await closeGaps(context);
   if (fits()) return undefined;
   return `${held()} tokens are held after eviction; give a smaller budget`;
 }
@@ -106,9 +106,9 @@ export async function readInPieces(
   }
 }
 
-function closeGaps({ model: { engine }, state, tally, marks }: ReaderContext): void {
-  marks.beforeEviction(state, state.sequence.cache.mark().lengths);
-  turnKeys(state.sequence, engine.config);
+async function closeGaps({ model: { engine }, state, tally, marks }: ReaderContext): Promise<void> {
+  await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  await turnKeys(state.sequence, engine.config);
   tally.turned = { times: (tally.turned?.times ?? 0) + 1, at: state.ids.length };
 }
 

@@ -1,5 +1,4 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import { createHostCache } from "../cache/host_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
 import type { TokenSpan } from "../engine/protected_tokens.ts";
 import type { Received } from "../engine/received.ts";
@@ -52,11 +51,11 @@ export function stateOf(sequence: Sequence): State {
 }
 
 /** A copy that lives on by itself. */
-export function forkState(state: State): State {
+export async function forkState(state: State): Promise<State> {
   const { sequence } = state;
   return {
     ...state,
-    sequence: { ...sequence, cache: sequence.cache.fork() },
+    sequence: { ...sequence, cache: await sequence.cache.fork() },
     ids: state.ids.slice(),
   };
 }
@@ -81,10 +80,6 @@ export function replaceCache(state: State, cache: KvCache): void {
   Object.assign(sequence, { cache });
 }
 
-function emptySequence({ config: { layers, kvHeads, headDim } }: Engine): Sequence {
-  return {
-    cache: createHostCache({ layers, kvHeads, headDim, capacity: 0 }),
-    position: 0,
-    planned: 0,
-  };
+function emptySequence(engine: Engine): Sequence {
+  return { cache: engine.newCache(), position: 0, planned: 0 };
 }

@@ -52,7 +52,7 @@ for (const name of TINY) {
     for (let layer = 0; layer < config.layers; layer++) {
       const within = (actual: Float32Array | undefined, tensor: string) =>
         assertClose(actual ?? [], golden.floats(tensor), { absolute: 1e-4 }, tensor);
-      within(step.queries[layer], `q.${layer}`);
+      within(step.queries[layer]?.data, `q.${layer}`);
       within(cache.keys(layer), `k.${layer}`);
       within(cache.values(layer), `v.${layer}`);
     }

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
 import { createHostCache, fillHostCache } from "../../../runtime/cache/host_cache.ts";
-import type { CacheMark, KvCache } from "../../../runtime/cache/kv_cache.ts";
+import type { CacheMark, HostKvCache } from "../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../runtime/errors.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
@@ -17,12 +17,12 @@ function rows(position: number, tokens: number): { keys: Float32Array; values: F
   return { keys, values: keys.map((key) => -key) };
 }
 
-function append(cache: KvCache, layer: number, position: number, tokens: number): void {
+function append(cache: HostKvCache, layer: number, position: number, tokens: number): void {
   const { keys, values } = rows(position, tokens);
   cache.append(layer, keys, values, position);
 }
 
-function filled(tokens: number): KvCache {
+function filled(tokens: number): HostKvCache {
   const cache = createHostCache(SHAPE);
   for (let layer = 0; layer < SHAPE.layers; layer++) append(cache, layer, 0, tokens);
   return cache;
@@ -31,7 +31,7 @@ function filled(tokens: number): KvCache {
 /** What a layer must hold: positions per KV head. */
 type Model = number[][];
 
-function assertHolds(cache: KvCache, layer: number, model: Model): void {
+function assertHolds(cache: HostKvCache, layer: number, model: Model): void {
   const lengths = model.map(({ length }) => length);
   const longest = Math.max(...lengths);
   assertEquals([cache.length(layer), cache.lengths(layer)], [longest, lengths]);

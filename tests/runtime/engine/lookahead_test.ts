@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { lookaheadQCache } from "../../../policies/lookahead_q_cache.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
-import type { Engine, Sequence } from "../../../runtime/engine/engine.ts";
+import type { HostKvCache } from "../../../runtime/cache/kv_cache.ts";
+import type { Sequence } from "../../../runtime/engine/engine.ts";
+import type { HostEngine } from "../../../runtime/engine/host_engine.ts";
 import { gatherEvidence, observationFor } from "../../../runtime/engine/evidence.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
 import { readPrompt } from "../../../runtime/engine/read.ts";
@@ -30,7 +32,8 @@ for (const name of TINY) {
       });
       const before = snapshot(sequence, layers);
       const keep = new Array<number>(layers).fill(BUDGET);
-      const request = { engine, sequence, facts, prefilled, keep };
+      using scope = new DisposableStack();
+      const request = { engine, sequence, facts, prefilled, keep, scope };
       const { attention = [] } = await gatherEvidence(policy.evidence, request);
       assertEquals(snapshot(sequence, layers), before);
 
@@ -59,7 +62,12 @@ for (const name of TINY) {
             ? (sum + (window[index] ?? NaN)) / (draft.length + WINDOW)
             : sum / draft.length;
         });
-        assertClose(attention[layer] ?? [], expected, { absolute: 1e-5 }, `layer ${layer}`);
+        assertClose(
+          await attention[layer]?.floats() ?? [],
+          expected,
+          { absolute: 1e-5 },
+          `layer ${layer}`,
+        );
       }
     });
   }
@@ -71,8 +79,8 @@ Deno.test("lookahead counts the queries of a draft that ends early", async () =>
   const ids = randomIds(40, engine.config.vocabulary, 3);
   const [first = -1, second = -1] = (await slowDraft(engine, ids)).map(({ id }) => id);
   assert(first !== second, "the draft must not end at once");
-  const ending: Engine = { ...engine, config: { ...engine.config, eosIds: [second] } };
-  const read = async (by: Engine, steps: number) => {
+  const ending: HostEngine = { ...engine, config: { ...engine.config, eosIds: [second] } };
+  const read = async (by: HostEngine, steps: number) => {
     const sequence = newSequence(by);
     using _cache = sequence.cache;
     return await readPrompt({
@@ -95,7 +103,7 @@ Deno.test("lookahead counts the queries of a draft that ends early", async () =>
 });
 
 /** The draft, read and evicted by the usual path, one step at a time. */
-async function slowDraft(engine: Engine, ids: readonly number[]) {
+async function slowDraft(engine: HostEngine, ids: readonly number[]) {
   const sequence = newSequence(engine);
   using _cache = sequence.cache;
   let { logits } = await readPrompt({
@@ -115,7 +123,7 @@ async function slowDraft(engine: Engine, ids: readonly number[]) {
     const outputs = await engine.advance(sequence, { ids: [id], queries: true });
     steps.push({
       id,
-      queries: outputs.queries.map((one) => one.slice()),
+      queries: outputs.queries.map(({ data }) => data.slice()),
       keys: outputs.entries.map(({ keys }) => keys.slice()),
     });
     logits = outputs.logits.slice();
@@ -126,14 +134,14 @@ async function slowDraft(engine: Engine, ids: readonly number[]) {
 const readSoftTokens = () => Promise.reject(new Error("not asked for"));
 
 /** Rotated queries of a whole prompt, per layer. */
-async function promptQueries(engine: Engine, ids: readonly number[]): Promise<Float32Array[]> {
+async function promptQueries(engine: HostEngine, ids: readonly number[]): Promise<Float32Array[]> {
   const sequence = newSequence(engine);
   using _cache = sequence.cache;
   const { queries } = await engine.advance(sequence, { ids, queries: true });
-  return queries.map((one) => one.slice());
+  return queries.map(({ data }) => data.slice());
 }
 
-function snapshot({ cache, position }: Sequence, layers: number) {
+function snapshot({ cache, position }: Sequence<HostKvCache>, layers: number) {
   return {
     position,
     layers: Array.from({ length: layers }, (_, layer) => [

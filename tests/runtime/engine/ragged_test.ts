@@ -69,7 +69,12 @@ for (const name of TINY) {
           expected.push(sum);
         }
       }
-      assertClose(many.received[layer] ?? [], expected, { absolute: 1e-4 }, `received ${layer}`);
+      assertClose(
+        many.received[layer]?.data ?? [],
+        expected,
+        { absolute: 1e-4 },
+        `received ${layer}`,
+      );
     }
   });
 }
@@ -162,11 +167,12 @@ Deno.test("similarities and expected logits of ragged heads are those of the who
   const { layers, kvHeads, heads } = config;
   const sequence = newSequence(engine);
   using cache = sequence.cache;
-  await using statistics = await gatherPromptStatistics([STATISTICS], engine);
+  using scope = new DisposableStack();
+  const statistics = gatherPromptStatistics([STATISTICS], engine);
   const options = { chunk: 64, observe: "none", ...statistics } as const;
   const prefilled = await prefill(engine, sequence, IDS, options);
   const facts = await test.model.facts();
-  const request = { engine, sequence, facts, prefilled, statistics, keep: [] };
+  const request = { engine, sequence, facts, prefilled, statistics, keep: [], scope };
   const whole = await gatherEvidence(STATISTICS, request);
   const views = Array.from(
     { length: layers },

@@ -4,6 +4,7 @@ import { rerotate } from "../../../policies/rerotate.ts";
 import { streamingLlm } from "../../../policies/streaming_llm.ts";
 import { OptionError } from "../../../policies/policy.ts";
 import type { ModelConfig } from "../../../runtime/checkpoint/checkpoint.ts";
+import type { HostKvCache } from "../../../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../../../runtime/engine/engine.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
 import { tokenOf, tokensRead, turnKeys } from "../../../runtime/engine/turn_keys.ts";
@@ -31,7 +32,7 @@ function turnedSlowly(key: Float32Array, config: ModelConfig, from: number, to: 
   return turned;
 }
 
-async function readSequence({ model: { engine } }: TestModel): Promise<Sequence> {
+async function readSequence({ model: { engine } }: TestModel): Promise<Sequence<HostKvCache>> {
   const sequence = newSequence(engine);
   await prefill(engine, sequence, IDS, { chunk: 32, observe: "none" });
   return sequence;
@@ -55,7 +56,7 @@ for (const name of TINY) {
       cache.compact(layer, heads.map((head) => kept(layer, head)));
     }
     using before = cache.fork();
-    turnKeys(sequence, engine.config);
+    await turnKeys(sequence, engine.config);
     assertEquals([sequence.position, tokensRead(sequence)], [20, 60]);
     for (let layer = 0; layer < config.layers; layer++) {
       for (const head of heads) {
@@ -137,14 +138,14 @@ Deno.test("turnKeys() lets heads and layers of different lengths end right befor
   cache.compact(1, Array.from({ length: config.kvHeads }, () => Int32Array.from([3, 9, 50])));
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 1, 2, 3, 59])));
   cache.compact(0, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 7])));
-  turnKeys(sequence, config);
+  await turnKeys(sequence, config);
   assertEquals(sequence.position, 5);
   assertEquals([...cache.head(0, 0).positions], [3, 4]);
   assertEquals([...cache.head(1, 0).positions], [2, 3, 4]);
   assertEquals([0, 2, 3, 4, 5].map((at) => tokenOf(sequence.turned, 1, 0, at)), [-1, 3, 9, 50, 60]);
   // Turned again, tokens are still known.
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([1, 4])));
-  turnKeys(sequence, config);
+  await turnKeys(sequence, config);
   assertEquals(sequence.position, 3);
   assertEquals([1, 2].map((at) => tokenOf(sequence.turned, 2, 0, at)), [1, 59]);
   assertEquals(tokensRead(sequence), 60);
@@ -177,7 +178,11 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
   const config = { ...engine.config, ropeScaling };
   const sequence = newSequence(engine);
   using _ = sequence.cache;
-  assertThrows(() => turnKeys(sequence, config), PromptError, "RoPE scaling is dynamic");
+  await assertRejects(
+    () => turnKeys(sequence, config),
+    PromptError,
+    "RoPE scaling is dynamic",
+  );
   const { createSession } = await import("../../../runtime/session/open.ts");
   await using session = createSession(
     { ...test.model, engine: { ...engine, config }, now: () => 0 },

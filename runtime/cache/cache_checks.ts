@@ -1,0 +1,60 @@
+import type { CacheMark } from "./kv_cache.ts";
+
+/** Refuses a mark of another cache, or of entries that are not held any more. */
+export function checkMark(
+  { lengths }: CacheMark,
+  held: readonly { readonly lengths: readonly number[] }[],
+  action: string,
+): void {
+  if (lengths.length !== held.length) {
+    throw new RangeError(
+      `Cannot ${action} the KV cache: the mark has ${lengths.length} layers, it must have ${held.length}`,
+    );
+  }
+  for (const [index, length] of lengths.entries()) {
+    const layer = held[index];
+    const now = Math.max(0, ...layer?.lengths ?? []);
+    const least = layer ? now - Math.min(...layer.lengths) : 0;
+    if (!Number.isInteger(length) || length < least || length > now) {
+      throw new RangeError(
+        `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
+          "take a new mark after a compaction",
+      );
+    }
+  }
+}
+
+/** Checks indices before anything is changed. */
+export function checkKept(
+  kept: readonly Int32Array[],
+  kvHeads: number,
+  lengths: readonly number[],
+): void {
+  if (kept.length !== kvHeads) {
+    throw new RangeError(
+      `Cannot compact the KV cache: there must be indices for ${kvHeads} KV heads, got ${kept.length}`,
+    );
+  }
+  for (const [head, indices] of kept.entries()) {
+    const length = lengths[head] ?? 0;
+    let last = -1;
+    for (const index of indices) {
+      if (index <= last || index >= length) {
+        throw new RangeError(
+          `Cannot compact the KV cache: indices of KV head ${head} must ascend within 0 to ` +
+            `${length - 1}, got ${index} after ${last}`,
+        );
+      }
+      last = index;
+    }
+  }
+}
+
+/** Refuses what is no size. */
+export function requireInteger(name: string, value: number, least: number): void {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(
+      `Cannot use '${name}' for a KV cache: it must be an integer of at least ${least}, got ${value}`,
+    );
+  }
+}
