@@ -1,0 +1,340 @@
+import type { CacheElement, CacheKernels } from "../../kernels/device/cache_kernels.ts";
+import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
+import { KvjudgeError } from "../errors.ts";
+import type { CacheShape } from "./bytes_per_token.ts";
+import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
+import type { CacheMark, HeadEntries, KvCache, Turns } from "./kv_cache.ts";
+import { angleTables } from "./angle_tables.ts";
+
+/** A KV cache whose keys and values never leave a device. */
+export interface DeviceCache extends KvCache {
+  /** Slots of each KV head in a layer. */
+  capacity(layer: number): number;
+  /**
+   * Keys and values of a layer, `[kvHeads, capacity, headDim]`: KV head `h` holds the first
+   * `lengths(layer)[h]` slots, the others mean nothing. Valid until the next change.
+   */
+  buffers(layer: number): LayerBuffers;
+  /** Makes sure that so many tokens more have slots. */
+  makeRoom(tokens: number): Promise<void>;
+  /** Puts entries from main memory into a layer that holds none. */
+  fill(layer: number, entries: readonly HeadEntries[]): Promise<void>;
+  /** Counts the tokens that a step wrote behind those of each head. */
+  commit(tokens: number, position: number): void;
+}
+
+/** The tensors of one layer. */
+export interface LayerBuffers {
+  readonly keys: DeviceTensor;
+  readonly values: DeviceTensor;
+}
+
+/** What a device cache works with. */
+export interface DeviceCacheContext {
+  readonly device: Device;
+  readonly kernels: CacheKernels;
+  /** Type of its numbers. */
+  readonly element: CacheElement;
+}
+
+interface Layer {
+  lengths: number[];
+  capacity: number;
+  /** Absent while there is no slot. */
+  buffers: LayerBuffers | undefined;
+  /** Of each KV head, as many as it has slots. */
+  positions: Int32Array[];
+}
+
+/** Least slots that growth by itself makes. */
+const FIRST_GROWTH = 16;
+
+/**
+ * A KV cache in the memory of a device: floats there, lengths and positions here.
+ *
+ * Buffers grow by a quarter at a time, or to what was reserved. A compaction leaves as many slots as
+ * the longest head keeps; the old buffers go back layer by layer.
+ *
+ * @throws {RangeError} If a size is not a positive integer, or an argument does not fit the cache.
+ * @throws {KvjudgeError} If the cache is used after its disposal.
+ */
+export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape): DeviceCache {
+  requireInteger("layers", shape.layers, 1);
+  requireInteger("kvHeads", shape.kvHeads, 1);
+  requireInteger("headDim", shape.headDim, 1);
+  return deviceCache(
+    context,
+    shape,
+    Array.from({ length: shape.layers }, () => ({
+      lengths: new Array<number>(shape.kvHeads).fill(0),
+      capacity: 0,
+      buffers: undefined,
+      positions: Array.from({ length: shape.kvHeads }, () => new Int32Array(0)),
+    })),
+  );
+}
+
+function deviceCache(
+  context: DeviceCacheContext,
+  shape: CacheShape,
+  store: readonly Layer[],
+): DeviceCache {
+  const { device, kernels, element } = context;
+  const { layers, kvHeads, headDim } = shape;
+  const slotBytes = 2 * headDim * (element === "float16" ? 2 : 4) + Int32Array.BYTES_PER_ELEMENT;
+  let disposed = false;
+  /** Slots that growth ends at, where they were reserved. */
+  let reserved = 0;
+
+  const live = (): readonly Layer[] => {
+    if (disposed) {
+      throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
+    }
+    return store;
+  };
+  const at = (layer: number): Layer => {
+    const found = live()[layer];
+    if (found) return found;
+    throw new RangeError(
+      `Cannot reach layer ${layer} of the KV cache: it has layers 0 to ${layers - 1}`,
+    );
+  };
+
+  async function grow(layer: Layer, capacity: number): Promise<void> {
+    await replace(
+      layer,
+      (old) =>
+        old ? kernels.grown(old, capacity) : device.zeros([kvHeads, capacity, headDim], element),
+    );
+    layer.positions = layer.positions.map((old) => padded(old, capacity));
+    layer.capacity = capacity;
+  }
+
+  /** Gives a layer buffers of its own in place of those that it shares. */
+  async function copyBuffers(layer: Layer): Promise<void> {
+    if (!layer.buffers) return;
+    const { keys, values } = layer.buffers;
+    const made = await kernels.copied(keys);
+    try {
+      layer.buffers = { keys: made, values: await kernels.copied(values) };
+    } catch (error) {
+      made[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  return {
+    layers,
+    kvHeads,
+    headDim,
+
+    get bytes() {
+      return store.reduce((sum, { capacity }) => sum + capacity, 0) * kvHeads * slotBytes;
+    },
+
+    get usedBytes() {
+      const held = store.flatMap(({ lengths }) => lengths);
+      return held.reduce((sum, length) => sum + length, 0) * slotBytes;
+    },
+
+    length: (layer) => longest(at(layer)),
+    lengths: (layer) => [...at(layer).lengths],
+    capacity: (layer) => at(layer).capacity,
+
+    positions(index) {
+      const { lengths, positions } = at(index);
+      return joined(positions.map((ofHead, head) => ofHead.subarray(0, lengths[head])));
+    },
+
+    buffers(index) {
+      const { buffers } = at(index);
+      if (buffers) return buffers;
+      throw new RangeError(`Cannot reach the entries of layer ${index}: it holds none`);
+    },
+
+    reserve(tokens) {
+      requireInteger("tokens", tokens, 0);
+      reserved = Math.max(0, ...live().map(longest)) + tokens;
+    },
+
+    async makeRoom(tokens) {
+      for (const layer of live()) {
+        const needed = longest(layer) + tokens;
+        if (needed <= layer.capacity) continue;
+        const grown = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
+        await grow(layer, needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown);
+      }
+    },
+
+    async fill(index, heads) {
+      const layer = at(index);
+      const lengths = heads.map(({ positions }) => positions.length);
+      const capacity = Math.max(0, ...lengths);
+      if (capacity === 0) return;
+      const spread = (name: "keys" | "values"): Promise<DeviceTensor> => {
+        const numbers = new Float32Array(kvHeads * capacity * headDim);
+        heads.forEach((ofHead, head) => numbers.set(ofHead[name], head * capacity * headDim));
+        return kernels.written(numbers, [kvHeads, capacity, headDim]);
+      };
+      const names = ["keys", "values"] as const;
+      let made = 0;
+      await replace(layer, () => spread(names[made++] ?? "values"));
+      const positions = heads.map((ofHead) => padded(ofHead.positions, capacity));
+      Object.assign(layer, { lengths, capacity, positions });
+    },
+
+    commit(tokens, position) {
+      for (const layer of live()) {
+        layer.positions.forEach((ofHead, head) => {
+          const from = layer.lengths[head] ?? 0;
+          for (let token = 0; token < tokens; token++) ofHead[from + token] = position + token;
+        });
+        layer.lengths = layer.lengths.map((length) => length + tokens);
+      }
+    },
+
+    async entries(index) {
+      const { lengths, positions, buffers } = at(index);
+      const keys = buffers ? await kernels.read(buffers.keys) : new Float32Array(0);
+      const values = buffers ? await kernels.read(buffers.values) : new Float32Array(0);
+      const { capacity } = at(index);
+      return lengths.map((length, head): HeadEntries => {
+        const from = head * capacity * headDim;
+        return {
+          keys: keys.slice(from, from + length * headDim),
+          values: values.slice(from, from + length * headDim),
+          positions: (positions[head] ?? new Int32Array(0)).slice(0, length),
+        };
+      });
+    },
+
+    async compact(index, kept) {
+      const layer = at(index);
+      checkKept(kept, kvHeads, layer.lengths);
+      const lengths = kept.map(({ length }) => length);
+      const capacity = Math.max(0, ...lengths);
+      const whole = capacity === layer.capacity &&
+        lengths.every((length, head) => length === layer.lengths[head]);
+      if (whole) return;
+      if (layer.buffers && capacity > 0) {
+        const pairs = slotPairs(kept, capacity);
+        const { keys } = layer.buffers;
+        await replace(layer, (old) => kernels.gather(old ?? keys, pairs));
+      } else {
+        dispose(layer);
+      }
+      layer.positions = kept.map((indices, head) =>
+        padded(Int32Array.from(indices, (slot) => layer.positions[head]?.[slot] ?? 0), capacity)
+      );
+      Object.assign(layer, { lengths, capacity });
+    },
+
+    async turn(index, turns) {
+      const layer = at(index);
+      const { buffers } = layer;
+      if (!buffers) return;
+      const { cos, sin } = angleTables(layer.positions, turns);
+      using old = buffers.keys;
+      layer.buffers = { ...buffers, keys: await kernels.turned(old, cos, sin) };
+      turns.to.forEach((to, head) => layer.positions[head]?.set(to));
+    },
+
+    rollback(mark) {
+      const held = live();
+      checkMark(mark, held, "roll back");
+      held.forEach((layer, index) => layer.lengths = lengthsAt(layer, mark.lengths[index]));
+    },
+
+    mark: () => ({ lengths: live().map(longest) }),
+
+    async fork(mark) {
+      const held = live();
+      if (mark) checkMark(mark, held, "fork");
+      const copies = held.map((layer, index): Layer => ({
+        lengths: lengthsAt(layer, mark?.lengths[index]),
+        capacity: layer.capacity,
+        positions: layer.positions.map((ofHead) => ofHead.slice()),
+        buffers: layer.buffers,
+      }));
+      let copied = 0;
+      try {
+        for (const copy of copies) {
+          await copyBuffers(copy);
+          copied++;
+        }
+      } catch (error) {
+        copies.slice(0, copied).forEach(dispose);
+        throw error;
+      }
+      return deviceCache(context, shape, copies);
+    },
+
+    [Symbol.dispose]() {
+      if (disposed) return;
+      store.forEach(dispose);
+      disposed = true;
+    },
+  };
+}
+
+/** Puts other buffers in the place of a layer's. Where one cannot be made, all stays as it was. */
+async function replace(
+  layer: Layer,
+  make: (old: DeviceTensor | undefined) => Promise<DeviceTensor>,
+): Promise<void> {
+  const { buffers } = layer;
+  const keys = await make(buffers?.keys);
+  try {
+    layer.buffers = { keys, values: await make(buffers?.values) };
+  } catch (error) {
+    keys[Symbol.dispose]();
+    throw error;
+  }
+  buffers?.keys[Symbol.dispose]();
+  buffers?.values[Symbol.dispose]();
+}
+
+function dispose(layer: Layer): void {
+  layer.buffers?.keys[Symbol.dispose]();
+  layer.buffers?.values[Symbol.dispose]();
+  Object.assign(layer, { buffers: undefined, capacity: 0, lengths: layer.lengths.map(() => 0) });
+}
+
+function longest({ lengths }: { readonly lengths: readonly number[] }): number {
+  return Math.max(0, ...lengths);
+}
+
+/** What each head held when the longest held so many tokens: appending adds to all alike. */
+function lengthsAt(layer: Layer, most = longest(layer)): number[] {
+  const dropped = longest(layer) - most;
+  return layer.lengths.map((length) => length - dropped);
+}
+
+/** Pairs of KV head and slot, `[kvHeads, capacity]`; heads that keep less repeat their first slot. */
+function slotPairs(kept: readonly Int32Array[], capacity: number): Int32Array {
+  const pairs = new Int32Array(kept.length * capacity * 2);
+  kept.forEach((indices, head) => {
+    for (let slot = 0; slot < capacity; slot++) {
+      const at = (head * capacity + slot) * 2;
+      pairs[at] = head;
+      pairs[at + 1] = indices[slot] ?? 0;
+    }
+  });
+  return pairs;
+}
+
+function padded(values: Int32Array, length: number): Int32Array {
+  const longer = new Int32Array(length);
+  longer.set(values.subarray(0, length));
+  return longer;
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,166 @@
+import type { AdapterShape } from "../../../kernels/adapters.ts";
+import type { CacheKernels } from "../../../kernels/device/cache_kernels.ts";
+import type { DeviceTensor } from "../../../kernels/device/device.ts";
+import type { DeviceStepKernel } from "../../../kernels/device/device_step.ts";
+import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
+import { rotaryRows } from "../../../kernels/rope.ts";
+import type { SoftAdapters } from "../../../policies/policy.ts";
+import {
+  createDeviceCache,
+  type DeviceCache,
+  type DeviceCacheContext,
+} from "../../cache/device_cache.ts";
+import type { KvCache } from "../../cache/kv_cache.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { rotaryFrequencies } from "../../rotary.ts";
+import { adapterShape } from "../../soft_adapters.ts";
+import type { Engine, Sequence, StepInput, StepQueries, StepResult } from "../engine.ts";
+import { tokenCount } from "../host_engine.ts";
+import { deviceRows, writtenRows } from "./device_rows.ts";
+import { deviceViews, type ViewKernels } from "./device_view.ts";
+
+/** What an engine on a device is made of. It owns none of it. */
+export interface DeviceParts extends DeviceCacheContext {
+  readonly config: ModelConfig;
+  readonly threads: number;
+  /** Largest buffer of the device, in bytes; absent where there is no limit. */
+  readonly maxBufferBytes?: number;
+  readonly step: DeviceStepKernel;
+  /** Gives the step graph with adapters. */
+  readonly adapted: (shape: AdapterShape) => Promise<DeviceStepKernel>;
+  readonly kernels: CacheKernels;
+  readonly rows: RowKernels;
+  readonly evidence: EvidenceKernels;
+  readonly views: ViewKernels;
+}
+
+/** Runs the step graph on sequences that live on a device. */
+export function createDeviceEngine(parts: DeviceParts): Engine {
+  const { config, threads, maxBufferBytes = Infinity, rows: rowKernels, evidence } = parts;
+  const { layers, heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const rowContext = { kernels: rowKernels, group };
+  const shape = { layers, kvHeads, headDim };
+
+  const queriesOf = (tensor: DeviceTensor): DeviceQueries => ({
+    tensor,
+    floats: () => rowKernels.read(tensor),
+    [Symbol.dispose]: () => tensor[Symbol.dispose](),
+  });
+
+  const step = async (
+    { cache, position, planned }: Sequence,
+    input: StepInput,
+    { run }: DeviceStepKernel = parts.step,
+    adapters?: SoftAdapters["tensors"],
+  ): Promise<StepResult> => {
+    const tokens = tokenCount(input, config.hidden);
+    const held = deviceCacheOf(cache);
+    await held.makeRoom(tokens);
+    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
+    const { logits, received, queries } = await run({
+      ...input,
+      ...(adapters ? { adapters } : {}),
+      ids: input.ids ?? [],
+      rotary: rotaryRows(frequencies, position, tokens),
+      rows: input.rows ?? [tokens - 1],
+      layers: Array.from({ length: layers }, (_, layer) => ({
+        ...held.buffers(layer),
+        lengths: held.lengths(layer),
+      })),
+    });
+    return {
+      logits,
+      received: received.map((tensor, layer) => {
+        const seen = held.lengths(layer).map((length) => length + tokens);
+        return deviceRows(tensor, seen, rowContext);
+      }),
+      queries: queries.map(queriesOf),
+    };
+  };
+
+  return {
+    config,
+    threads,
+    newCache: () => createDeviceCache(parts, shape),
+    async adopt(cache) {
+      const adopted = createDeviceCache(parts, shape);
+      try {
+        for (let layer = 0; layer < layers; layer++) {
+          await adopted.fill(layer, cache.entries(layer));
+        }
+        return adopted;
+      } catch (error) {
+        adopted[Symbol.dispose]();
+        throw error;
+      } finally {
+        cache[Symbol.dispose]();
+      }
+    },
+    rows: (floats, lengths) => writtenRows(floats, lengths, rowContext),
+    // Logits of all heads are one tensor, of 32-bit floats.
+    mostTokens: (held) => mostRows(maxBufferBytes / (heads * 4), held),
+    async advance(sequence, input) {
+      const outputs = await step(sequence, input);
+      const tokens = tokenCount(input, config.hidden);
+      deviceCacheOf(sequence.cache).commit(tokens, sequence.position);
+      sequence.position += tokens;
+      return outputs;
+    },
+    async probe(sequence, { adapters, ...input }) {
+      if (!adapters) return await step(sequence, input);
+      const withAdapters = await parts.adapted(adapterShape(adapters, config));
+      return await step(sequence, input, withAdapters, adapters.tensors);
+    },
+    views: (cache, layer, gathered, onCopy) =>
+      deviceViews(deviceCacheOf(cache), layer, gathered, {
+        config,
+        kernels: parts.views,
+        ...(onCopy ? { onCopy } : {}),
+      }),
+    queryStatistics: (queries, rotary, skip) =>
+      evidence.statistics((queries as DeviceQueries).tensor, rotary, skip),
+    async expectedLogits(cache, layer, queries) {
+      const held = deviceCacheOf(cache);
+      const { mean, variance } = await evidence.expectedLogits(held.buffers(layer).keys, queries);
+      const rows = (tensor: DeviceTensor) => deviceRows(tensor, held.lengths(layer), rowContext);
+      return { mean: rows(mean), variance: rows(variance) };
+    },
+    async followingAttention(cache, layer, { cache: copy, queries }) {
+      const held = deviceCacheOf(cache);
+      const drafted = deviceCacheOf(copy);
+      const tokens = queries.length / (heads * headDim);
+      const pairs = drafted.lengths(layer).flatMap((length, head) =>
+        Array.from({ length: tokens }, (_, token) => [head, length - tokens + token]).flat()
+      );
+      const lengths = held.lengths(layer);
+      const tensor = await evidence.following(held.buffers(layer).keys, lengths, {
+        queries,
+        keys: drafted.buffers(layer).keys,
+        pairs: Int32Array.from(pairs),
+      });
+      return deviceRows(tensor, lengths, rowContext);
+    },
+  };
+}
+
+interface DeviceQueries extends StepQueries {
+  readonly tensor: DeviceTensor;
+}
+
+/** The most rows that, with as many columns more than are held, make at most so many numbers. */
+function mostRows(numbers: number, held: number): number {
+  if (numbers === Infinity) return Infinity;
+  // Capacity grows by a quarter at a time: rows · 1.25 · (held + rows) ≤ numbers.
+  const most = (Math.sqrt(held * held + 4 * numbers / 1.25) - held) / 2;
+  return Math.max(1, Math.floor(most));
+}
+
+/** A cache that is known to be on a device. */
+function deviceCacheOf(cache: KvCache): DeviceCache {
+  if ("buffers" in cache) return cache as DeviceCache;
+  throw new TypeError(
+    "Cannot run on a device with a cache in main memory: let the engine adopt it",
+  );
+}

@@ -1,0 +1,148 @@
+import type { DeviceTensor } from "../../../kernels/device/device.ts";
+import type { KernelLayer, LayerView } from "../../../policies/policy.ts";
+import type { DeviceCache } from "../../cache/device_cache.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { scorable } from "../../evict/layer_scorer.ts";
+import type { Gathered } from "../engine.ts";
+import { attentionOf, checkTokens, expectationOf, groupMean } from "../layer_view.ts";
+import { rowsOfHead } from "../received_rows.ts";
+import type { Rows } from "../rows.ts";
+import { tensorOf } from "./device_rows.ts";
+import { deviceScorer } from "./device_scorer.ts";
+import type { ScoreKernels } from "./score_kernels.ts";
+
+/** What computes on behalf of policies on a device. */
+export interface ViewKernels {
+  /** Runs score kernels. */
+  readonly scores: ScoreKernels;
+  /** Cosines of some tokens of a KV head with its first `length` slots, `[tokens, length]`. */
+  similarity(
+    keys: DeviceTensor,
+    of: { readonly head: number; readonly length: number; readonly tokens: Int32Array },
+  ): Promise<Float32Array>;
+  /** How far the values of a layer can move its output, `[kvHeads, capacity]`. */
+  outputNorms(values: DeviceTensor, layer: number): Promise<DeviceTensor>;
+  /** Rows or norms, `[rows, capacity]`, in main memory. */
+  read(rows: DeviceTensor): Promise<Float32Array>;
+}
+
+/** How layers are shown. */
+export interface DeviceViewContext {
+  readonly config: ModelConfig;
+  readonly kernels: ViewKernels;
+  /** Is told of bytes that were copied to main memory for a policy. */
+  readonly onCopy?: (bytes: number) => void;
+}
+
+/**
+ * Shows a layer on a device to a policy: where the KV heads hold different numbers of tokens, each as
+ * a layer of its own. Arrays are copied when a policy asks for them, each once.
+ */
+export function deviceViews(
+  cache: DeviceCache,
+  layer: number,
+  gathered: Gathered,
+  context: DeviceViewContext,
+): readonly LayerView[] {
+  const lengths = cache.lengths(layer);
+  const alike = lengths.every((length) => length === lengths[0]);
+  const { kvHeads } = cache;
+  return alike
+    ? [deviceView(cache, layer, gathered, context, { first: 0, count: kvHeads })]
+    : lengths.map((_, first) => deviceView(cache, layer, gathered, context, { first, count: 1 }));
+}
+
+interface ShownHeads {
+  readonly first: number;
+  readonly count: number;
+}
+
+function deviceView(
+  cache: DeviceCache,
+  layer: number,
+  { attention, expected }: Gathered,
+  { config, kernels, onCopy }: DeviceViewContext,
+  { first, count }: ShownHeads,
+): LayerView {
+  const { heads: all, layers, kvHeads } = config;
+  const { headDim } = cache;
+  const group = all / kvHeads;
+  const lengths = cache.lengths(layer);
+  const length = lengths[first] ?? 0;
+  const heads = group * count;
+  const from = lengths.slice(0, first).reduce((sum, one) => sum + one, 0);
+  const positions = cache.positions(layer).slice(from, from + count * length);
+  const copied = <A extends Float32Array>(array: A): A => {
+    onCopy?.(array.byteLength);
+    return array;
+  };
+  const entries = once(async () => {
+    const ofHeads = (await cache.entries(layer)).slice(first, first + count);
+    const tokenMajor = (name: "keys" | "values"): Float32Array => {
+      const rows = new Float32Array(count * length * headDim);
+      for (const [head, held] of ofHeads.entries()) {
+        for (let token = 0; token < length; token++) {
+          const row = held[name].subarray(token * headDim, (token + 1) * headDim);
+          rows.set(row, (token * count + head) * headDim);
+        }
+      }
+      return copied(rows);
+    };
+    return { keys: tokenMajor("keys"), values: tokenMajor("values") };
+  });
+  const rowsOf = async (rows: Rows): Promise<Float32Array> => {
+    const floats = await rows.floats();
+    const shown = count === kvHeads ? floats : rowsOfHead(floats, group, lengths, first);
+    return copied(shown.slice());
+  };
+  const paid = once(() => rowsOf(attentionOf(attention, layer)));
+  const moments = once(async () => {
+    const { mean, variance } = expectationOf(expected, layer);
+    return { mean: await rowsOf(mean), variance: await rowsOf(variance) };
+  });
+  const known: KernelLayer = { layer, layers, heads, kvHeads: count, headDim, length, positions };
+  const view: LayerView = {
+    ...known,
+    keys: async () => (await entries()).keys.slice(),
+    values: async () => (await entries()).values.slice(),
+    attention: async () => (await paid()).slice(),
+    groupAttention: async () => groupMean(await paid(), heads, count, length),
+    async expectedLogits() {
+      const { mean, variance } = await moments();
+      return { mean: mean.slice(), variance: variance.slice() };
+    },
+    async outputNorms() {
+      using tensor = await kernels.outputNorms(cache.buffers(layer).values, layer);
+      const numbers = await kernels.read(tensor);
+      const capacity = numbers.length / kvHeads;
+      const shown = new Float32Array(count * length);
+      for (let head = 0; head < count; head++) {
+        const start = (first + head) * capacity;
+        shown.set(numbers.subarray(start, start + length), head * length);
+      }
+      return copied(shown);
+    },
+    async similarity(kvHead, tokens) {
+      checkTokens(kvHead, count, "KV head");
+      for (const token of tokens) checkTokens(token, length, "token");
+      const of = { head: first + kvHead, length, tokens: Int32Array.from(tokens) };
+      return copied(await kernels.similarity(cache.buffers(layer).keys, of));
+    },
+  };
+  const scorer = deviceScorer(kernels.scores, known, {
+    firstHead: first,
+    keys: () => cache.buffers(layer).keys,
+    values: () => cache.buffers(layer).values,
+    attention: () => tensorOf(attentionOf(attention, layer)),
+    mean: () => tensorOf(expectationOf(expected, layer).mean),
+    variance: () => tensorOf(expectationOf(expected, layer).variance),
+    norms: () => kernels.outputNorms(cache.buffers(layer).values, layer),
+  });
+  return scorable(view, scorer);
+}
+
+/** Computes something when it is first asked for, and no more. */
+function once<T>(compute: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => made ??= compute();
+}

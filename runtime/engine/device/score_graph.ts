@@ -1,0 +1,208 @@
+import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
+import { createGraph, type Graph, type GraphBuilder } from "../../../kernels/onnx/graph.ts";
+import type {
+  KernelBuilder,
+  KernelLayer,
+  KernelValue,
+  ScoreKernel,
+  SecondStage,
+} from "../../../policies/policy.ts";
+
+/** Which tokens of each KV head are wanted, besides their scores. */
+export interface RankSpec {
+  /** Tokens per KV head. */
+  readonly most: number;
+  /** Leading tokens that are among them. */
+  readonly sinks: number;
+  /** Last tokens that are. */
+  readonly recent: number;
+  /** Whether others are, which an input marks. */
+  readonly forced: boolean;
+  /** How all but the first `sure` tokens are chosen anew. */
+  readonly second?: {
+    readonly kernel: NonNullable<SecondStage["kernel"]>;
+    readonly sure: number;
+  };
+}
+
+/** What a score graph is built for. */
+export interface ScoreSpec {
+  readonly kernel: ScoreKernel;
+  /** Query heads and KV heads that are shown, the first of these, and their tokens. */
+  readonly shape: {
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly headDim: number;
+    readonly length: number;
+    readonly firstHead: number;
+  };
+  /** Whether only some tokens are shown, which inputs name. */
+  readonly chosen: boolean;
+  /** Type of keys and values. */
+  readonly element: CacheElement;
+  /** Absent: scores are wanted. */
+  readonly rank?: RankSpec;
+}
+
+/** Tensors of a layer that a kernel may ask for. */
+export const LAYER_INPUTS = ["keys", "values", "attention", "mean", "variance", "norms"] as const;
+
+/** One of {@linkcode LAYER_INPUTS}. */
+export type LayerInput = typeof LAYER_INPUTS[number];
+
+/** A score graph and what it must be fed. */
+export interface ScoreGraph {
+  readonly graph: Graph;
+  /** Tensors of the layer. */
+  readonly inputs: ReadonlySet<LayerInput>;
+  /** Numbers that are computed for each layer. */
+  readonly given: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly make: (layer: KernelLayer) => Float32Array;
+  }[];
+}
+
+/**
+ * Builds the graph of a score kernel over the buffers of a cache.
+ *
+ * Inputs, those that the kernel asks for: `keys`, `values [kvHeads of the model, capacity, headDim]`,
+ * `attention`, `mean`, `variance [heads of the model, capacity]`, `norms [kvHeads of the model,
+ * capacity]`; where tokens are chosen `chosen [kvHeads, length, 2]` (KV head and slot) and
+ * `chosen_rows [heads, length, 2]` (query head and slot); `forced [kvHeads, length]`, 1 at tokens that
+ * must stay. Output: `scores [kvHeads, length]`, or `best [kvHeads, most]`, indices, best first.
+ */
+export function buildScoreGraph(
+  { kernel, shape, chosen, element, rank }: ScoreSpec,
+): ScoreGraph {
+  const graph = createGraph("scores");
+  const { heads, kvHeads, headDim, length, firstHead } = shape;
+  const group = heads / kvHeads;
+  const inputs = new Set<LayerInput>();
+  const given: ScoreGraph["given"][number][] = [];
+  const declared = new Map<string, KernelValue>();
+  const declare = (name: string, make: () => KernelValue): KernelValue => {
+    const known = declared.get(name) ?? make();
+    declared.set(name, known);
+    return known;
+  };
+  const pairs = (name: "chosen" | "chosen_rows", rows: number) =>
+    declare(name, () => graph.input(name, "int64", [rows, length, 2]));
+  /** What is shown of `[rows of the model, capacity, …]`. */
+  const cut = (value: KernelValue, perHead: number): KernelValue => {
+    const rows = perHead * kvHeads;
+    if (chosen) {
+      const by = perHead === 1 ? pairs("chosen", rows) : pairs("chosen_rows", rows);
+      return graph.op("GatherND", [value, by]);
+    }
+    const from = perHead * firstHead;
+    return graph.op("Slice", [
+      value,
+      graph.integers([from, 0]),
+      graph.integers([from + rows, length]),
+      graph.integers([0, 1]),
+    ]);
+  };
+  const entries = (name: "keys" | "values") =>
+    declare(`${name} cut`, () => {
+      inputs.add(name);
+      graph.input(name, element, ["H", "C", headDim]);
+      const shown = cut(name, 1);
+      return element === "float32"
+        ? shown
+        : graph.op("Cast", [shown], { attributes: { to: { int: 1 } } });
+    });
+  const rows = (name: Exclude<LayerInput, "keys" | "values">) =>
+    declare(`${name} cut`, () => {
+      inputs.add(name);
+      graph.input(name, "float32", [`rows_${name}`, `slots_${name}`]);
+      return cut(name, name === "norms" ? 1 : group);
+    });
+  const builder: KernelBuilder = {
+    heads,
+    kvHeads,
+    headDim,
+    length,
+    keys: () => entries("keys"),
+    values: () => entries("values"),
+    attention: () => rows("attention"),
+    groupAttention: () =>
+      declare("group attention", () => {
+        if (group === 1) return rows("attention");
+        const byGroup = graph.op("Reshape", [
+          rows("attention"),
+          graph.integers([kvHeads, group, length]),
+        ]);
+        return graph.op("ReduceMean", [byGroup, graph.integers([1])], {
+          attributes: { keepdims: { int: 0 } },
+        });
+      }),
+    expectedLogits: () => ({ mean: rows("mean"), variance: rows("variance") }),
+    outputNorms: () => rows("norms"),
+    given(size, make) {
+      const name = graph.input(`given_${given.length}`, "float32", size);
+      given.push({ name, shape: size, make });
+      return name;
+    },
+    constant: (numbers, size) => graph.constant(numbers, size),
+    integers: (values) => graph.integers(values),
+    op: (operator, values, attributes = {}) => graph.op(operator, values, { attributes }),
+    ops: (operator, values, count, attributes = {}) =>
+      graph.ops(operator, values, count, { attributes }),
+  };
+  const scores = kernel(builder);
+  if (!rank) {
+    graph.op("Identity", [scores], { names: ["scores"] });
+    graph.output("scores", "float32", [kvHeads, length]);
+  } else {
+    const forced = rank.forced ? graph.input("forced", "float32", [kvHeads, length]) : undefined;
+    emitRank(graph, builder, scores, rank, forced);
+    graph.output("best", "int64", [kvHeads, rank.most]);
+  }
+  return { graph: graph.build(), inputs, given };
+}
+
+function emitRank(
+  graph: GraphBuilder,
+  builder: KernelBuilder,
+  scores: KernelValue,
+  { most, sinks, recent, second }: RankSpec,
+  forced: KernelValue | undefined,
+): void {
+  const { kvHeads, length } = builder;
+  const row = Float32Array.from(
+    { length },
+    (_, token) => token < sinks || token >= length - recent ? 1 : 0,
+  );
+  let certain = graph.op("Expand", [
+    graph.constant(row, [1, length]),
+    graph.integers([kvHeads, length]),
+  ]);
+  if (forced !== undefined) certain = graph.op("Max", [certain, forced]);
+  const best = (values: KernelValue, count: number, names: readonly string[] = []): KernelValue => {
+    const raised = graph.op("Where", [
+      graph.op("Greater", [certain, graph.constant(Float32Array.of(0.5), [])]),
+      graph.constant(Float32Array.of(Infinity), []),
+      values,
+    ]);
+    const [, indices = ""] = graph.ops("TopK", [raised, graph.integers([count])], 2, {
+      attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: 1 } },
+      names: names.length > 0 ? [`${names[0]}_values`, ...names] : [],
+    });
+    return indices;
+  };
+  if (!second) {
+    best(scores, most, ["best"]);
+    return;
+  }
+  const rescored = second.kernel(builder, scores);
+  if (second.sure > 0) {
+    const ones = new Float32Array(kvHeads * second.sure).fill(1);
+    certain = graph.op("ScatterElements", [
+      certain,
+      best(scores, second.sure),
+      graph.constant(ones, [kvHeads, second.sure]),
+    ], { attributes: { axis: { int: 1 } } });
+  }
+  best(rescored, most, ["best"]);
+}
