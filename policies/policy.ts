@@ -167,71 +167,6 @@ export interface LayerView {
   outputNorms(): Promise<Float32Array>;
 }
 
-/** A tensor of a kernel: a name that its {@linkcode KernelBuilder} gave. */
-export type KernelValue = string;
-
-/** An attribute of an ONNX operator; whole numbers and floats are told apart by their wrapper. */
-export type KernelAttribute =
-  | { readonly int: number }
-  | { readonly float: number }
-  | { readonly ints: readonly number[] }
-  | { readonly text: string };
-
-/** What is known of a layer in main memory, wherever its entries lie. */
-export type KernelLayer = Pick<
-  LayerView,
-  "layer" | "layers" | "heads" | "kvHeads" | "headDim" | "length" | "positions"
->;
-
-/**
- * Builds the ONNX graph of a kernel for layers of one length: all sizes are plain numbers, all
- * numbers 32-bit floats. What a kernel does not ask for is not computed.
- */
-export interface KernelBuilder {
-  /** Query heads. */
-  readonly heads: number;
-  /** KV heads; 1 where the heads of a layer hold different numbers of tokens. */
-  readonly kvHeads: number;
-  /** Head size. */
-  readonly headDim: number;
-  /** Tokens per KV head. */
-  readonly length: number;
-  /** Keys, rotated at their positions, `[kvHeads, length, headDim]`. */
-  keys(): KernelValue;
-  /** Values, `[kvHeads, length, headDim]`. */
-  values(): KernelValue;
-  /** As {@linkcode LayerView.attention}, `[heads, length]`. */
-  attention(): KernelValue;
-  /** As {@linkcode LayerView.groupAttention}, `[kvHeads, length]`. */
-  groupAttention(): KernelValue;
-  /** As {@linkcode LayerView.expectedLogits}, `[heads, length]` each. */
-  expectedLogits(): { readonly mean: KernelValue; readonly variance: KernelValue };
-  /** As {@linkcode LayerView.outputNorms}, `[kvHeads, length]`. */
-  outputNorms(): KernelValue;
-  /** Numbers that are computed in main memory for each layer and sent, such as positions. */
-  given(shape: readonly number[], make: (layer: KernelLayer) => Float32Array): KernelValue;
-  /** Numbers that are the same for all layers. */
-  constant(numbers: Float32Array, shape: readonly number[]): KernelValue;
-  /** A list of 64-bit integers, as shapes, axes and `k` want them. */
-  integers(values: readonly number[]): KernelValue;
-  /** One ONNX operator of opset 21. */
-  op(
-    operator: string,
-    inputs: readonly KernelValue[],
-    attributes?: Readonly<Record<string, KernelAttribute>>,
-  ): KernelValue;
-  /** Like {@linkcode KernelBuilder.op}, for operators with several outputs. */
-  ops(
-    operator: string,
-    inputs: readonly KernelValue[],
-    count: number,
-    attributes?: Readonly<Record<string, KernelAttribute>>,
-  ): readonly KernelValue[];
-}
-
-/** Builds the scores of `score` where the cache lives, `[kvHeads, length]`. */
-export type ScoreKernel = (builder: KernelBuilder) => KernelValue;
-
 /** A tensor of a kernel, by the name that a {@linkcode KernelBuilder} gave it. */
 export type KernelValue = string;
 
@@ -389,8 +324,6 @@ export interface SecondStage {
   readonly first: number;
   /** Other scores, made of those of `score`: both `[kvHeads × length]`. */
   readonly rescore: Rescore;
-  /** The same where the cache lives: is given the scores and gives others, `[kvHeads, length]` both. */
-  readonly kernel?: (builder: KernelBuilder, scores: KernelValue) => KernelValue;
 }
 
 /** How a policy evicts while an answer is written. */
@@ -455,12 +388,7 @@ export interface ScorerPolicy extends PolicyBase {
   /** Absent: `score` alone decides which tokens a KV head keeps. */
   readonly secondStage?: SecondStage;
   /** Scores of a layer's tokens, `[kvHeads × length]`. */
-  score(layer: LayerView): MaybePromise<Float32Array>;
-  /**
-   * The same scores as an ONNX graph, which runs where the cache lives. Absent: on a device the policy
-   * is shown copies of the arrays that it asks for.
-   */
-  readonly kernel?: ScoreKernel;
+  readonly score: Score;
 }
 
 /** Full power: chooses the kept tokens itself. A {@linkcode ScorerPolicy} is lifted to one. */

@@ -1,4 +1,4 @@
-import type { LayerView, ScoreKernel, SecondStage } from "../../policies/policy.ts";
+import type { LayerView, RescoreKernel, ScoreKernel } from "../../policies/policy.ts";
 
 /** Which tokens of a layer are the best. */
 export interface BestRequest {
@@ -12,7 +12,7 @@ export interface BestRequest {
   readonly certain?: readonly Int32Array[];
   /** How all but the first `sure` tokens are chosen anew. */
   readonly second?: {
-    readonly kernel: NonNullable<SecondStage["kernel"]>;
+    readonly kernel: RescoreKernel;
     readonly sure: number;
   };
 }

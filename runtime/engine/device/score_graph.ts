@@ -4,8 +4,8 @@ import type {
   KernelBuilder,
   KernelLayer,
   KernelValue,
+  RescoreKernel,
   ScoreKernel,
-  SecondStage,
 } from "../../../policies/policy.ts";
 
 /** Which tokens of each KV head are wanted, besides their scores. */
@@ -20,7 +20,7 @@ export interface RankSpec {
   readonly forced: boolean;
   /** How all but the first `sure` tokens are chosen anew. */
   readonly second?: {
-    readonly kernel: NonNullable<SecondStage["kernel"]>;
+    readonly kernel: RescoreKernel;
     readonly sure: number;
   };
 }
