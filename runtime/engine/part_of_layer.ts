@@ -1,4 +1,5 @@
 import type { LayerView } from "../../policies/policy.ts";
+import { scorable, scorerOf } from "../evict/layer_scorer.ts";
 
 /**
  * Shows some tokens of a layer as if they were all that it holds.
@@ -36,7 +37,7 @@ export function partOfLayer(
     }
     return chosen;
   };
-  return Object.freeze<LayerView>({
+  const part: LayerView = {
     layer: view.layer,
     layers: view.layers,
     heads: kvHeads * group,
@@ -68,7 +69,8 @@ export function partOfLayer(
       }
       return chosen;
     },
-  });
+  };
+  return scorable(part, scorerOf(view)?.part(kept, firstHead));
 }
 
 /** One view of the kept tokens, or one for each KV head where these keep different numbers. */

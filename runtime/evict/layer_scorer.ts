@@ -36,7 +36,7 @@ export interface ScorableView extends LayerView {
 
 /** A view that knows what runs score kernels for it. Policies do not see it. */
 export function scorable(view: LayerView, scorer: LayerScorer | undefined): LayerView {
-  return scorer ? Object.freeze({ ...view, [SCORER]: scorer }) : view;
+  return Object.freeze(scorer ? { ...view, [SCORER]: scorer } : view);
 }
 
 /** What runs score kernels for a view; nothing where its entries lie in main memory. */

@@ -6,6 +6,8 @@ import type {
   ScorerPolicy,
 } from "../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../errors.ts";
+import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
+import { type CertainScore, scoreView } from "./score_view.ts";
 import { topK } from "./top_k.ts";
 
 /**
@@ -66,6 +68,8 @@ export async function selectFrom(
   views: readonly LayerView[],
   keep: number,
 ): Promise<readonly Int32Array[]> {
+  const scorers = scorersFor(policy, views);
+  if (scorers) return await rankedThere(policy, views, scorers, keep);
   const heads: ScoredHead[] = [];
   for (const view of views) {
     const { kvHeads, length } = view;
@@ -89,6 +93,46 @@ export async function selectFrom(
     const sure = Math.max(sinks + recent, Math.floor(first * count));
     return joinBest(selectTokens(scores, sure, sinks, recent), rescored, count);
   });
+}
+
+/** What runs a policy's kernels for all views, if it needs nothing but them. */
+function scorersFor(
+  { score, allocateHeads, secondStage }: ScorerPolicy,
+  views: readonly LayerView[],
+): readonly LayerScorer[] | undefined {
+  if (!score.kernel || allocateHeads || (secondStage && !secondStage.rescore.kernel)) {
+    return undefined;
+  }
+  const scorers = views.flatMap((view) => scorerOf(view) ?? []);
+  return scorers.length === views.length ? scorers : undefined;
+}
+
+/** Kept indices of all KV heads, scored and chosen where the entries lie. */
+async function rankedThere(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  scorers: readonly LayerScorer[],
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const { kernel, certain }: CertainScore = policy.score;
+  const kept: Int32Array[] = [];
+  for (const [index, view] of views.entries()) {
+    const { sinks, recent } = await protectedTokens(policy, view, keep);
+    const most = Math.min(keep, view.length);
+    const again = policy.secondStage?.rescore.kernel;
+    const first = firstShare(policy);
+    const best = kernel
+      ? await scorers[index]?.best(kernel, {
+        ...{ most, sinks, recent },
+        ...(certain ? { certain: certain(view) } : {}),
+        ...(again
+          ? { second: { kernel: again, sure: Math.max(sinks + recent, Math.floor(first * most)) } }
+          : {}),
+      })
+      : undefined;
+    for (const ofHead of best ?? []) kept.push(ofHead.sort());
+  }
+  return kept;
 }
 
 /** How many tokens each head keeps. */
@@ -190,9 +234,19 @@ async function protectedTokens(
  * @throws {PolicyError} If they are not `[kvHeads × length]` numbers.
  */
 export async function checkedScores(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
-  const scores = await policy.score(layer);
+  const scores = await scoreView(policy.score, layer);
   checkScores(scores, policy, layer, "score");
   return scores;
+}
+
+/** Share of the budget that goes by the first scores. */
+function firstShare({ name, secondStage }: ScorerPolicy): number {
+  const { first = 1 } = secondStage ?? {};
+  if (first >= 0 && first <= 1) return first;
+  throw new PolicyError(
+    `Policy '${name}' broke its contract: 'first' of its second stage must be a number from 0 to 1, ` +
+      `got ${first}`,
+  );
 }
 
 async function checkedRescores(
@@ -201,13 +255,7 @@ async function checkedRescores(
   scores: Float32Array,
 ): Promise<Float32Array | undefined> {
   if (!policy.secondStage) return undefined;
-  const { first } = policy.secondStage;
-  if (!(first >= 0 && first <= 1)) {
-    throw new PolicyError(
-      `Policy '${policy.name}' broke its contract: 'first' of its second stage must be a number ` +
-        `from 0 to 1, got ${first}`,
-    );
-  }
+  firstShare(policy);
   const rescored = await policy.secondStage.rescore(layer, scores.slice());
   checkScores(rescored, policy, layer, "rescore");
   return rescored;

@@ -1,4 +1,5 @@
 import type { LayerView, Policy, Protection } from "../../policies/policy.ts";
+import { type CertainScore, raised } from "./score_view.ts";
 
 /**
  * A policy that keeps certain tokens besides, whatever they score. They outrank the first and last
@@ -36,26 +37,27 @@ export function keepingTokens(
       },
     });
   }
-  const raised = (view: LayerView, scores: Float32Array): Float32Array => {
-    if (!(scores instanceof Float32Array)) return scores;
-    const changed = scores.slice();
-    for (const [head, indices] of (shown.get(view) ?? []).entries()) {
-      for (const index of indices) changed[head * view.length + index] = Infinity;
-    }
-    return changed;
-  };
+  const certainIn = (view: LayerView) => shown.get(view) ?? [];
+  const lifted = (view: LayerView, scores: Float32Array): Float32Array =>
+    scores instanceof Float32Array ? raised(scores, certainIn(view), view.length) : scores;
   const { protect = {}, secondStage } = policy;
   return changed({
     async protect(keep: number, length: number) {
       const given = typeof protect === "function" ? await protect(keep, length) : protect;
       return typeof given === "object" && given !== null ? yielding(given, keep - most) : given;
     },
-    score: async (view: LayerView) => raised(view, await policy.score(view)),
+    score: Object.assign(
+      async (view: LayerView) => lifted(view, await policy.score(view)),
+      { ...policy.score, certain: certainIn } satisfies Partial<CertainScore>,
+    ),
     ...(secondStage === undefined ? {} : {
       secondStage: {
         ...secondStage,
-        rescore: async (view: LayerView, scores: Float32Array) =>
-          raised(view, await secondStage.rescore(view, scores)),
+        rescore: Object.assign(
+          async (view: LayerView, scores: Float32Array) =>
+            lifted(view, await secondStage.rescore(view, scores)),
+          { ...secondStage.rescore },
+        ),
       },
     }),
   });
