@@ -2,9 +2,10 @@ import type { AdapterShape } from "../kernels/adapters.ts";
 import type { StepKernel } from "../kernels/step.ts";
 
 /** Step kernels with adapters, one for each shape. Owns them. */
-export interface AdaptedKernels extends AsyncDisposable {
+export interface AdaptedKernels<Kernel extends AsyncDisposable = StepKernel>
+  extends AsyncDisposable {
   /** The kernel for a shape: made at its first use, once however many ask at a time. */
-  kernel(shape: AdapterShape): Promise<StepKernel>;
+  kernel(shape: AdapterShape): Promise<Kernel>;
 }
 
 /**
@@ -13,10 +14,10 @@ export interface AdaptedKernels extends AsyncDisposable {
  *
  * @param create Makes one. One that failed is tried again when it is asked for again.
  */
-export function adaptedKernels(
-  create: (shape: AdapterShape) => Promise<StepKernel>,
-): AdaptedKernels {
-  const made = new Map<string, Promise<StepKernel>>();
+export function adaptedKernels<Kernel extends AsyncDisposable>(
+  create: (shape: AdapterShape) => Promise<Kernel>,
+): AdaptedKernels<Kernel> {
+  const made = new Map<string, Promise<Kernel>>();
   return {
     kernel(shape) {
       const key = `${shape.rank} ${shape.projections.join(" ")}`;

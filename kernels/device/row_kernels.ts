@@ -8,7 +8,7 @@ export interface RowKernels extends AsyncDisposable {
   /** The sum; rows with fewer slots count as if zeros followed. */
   plus(a: DeviceTensor, b: DeviceTensor): Promise<DeviceTensor>;
   times(rows: DeviceTensor, factor: number): Promise<DeviceTensor>;
-  /** The numbers, in main memory. */
+  /** The numbers of rows, or of queries `[tokens, heads, headDim]`, in main memory. */
   read(rows: DeviceTensor): Promise<Float32Array>;
   /** Brings numbers from main memory. */
   written(numbers: Float32Array, heads: number): Promise<DeviceTensor>;
@@ -28,7 +28,10 @@ export function createRowKernels(device: Device): RowKernels {
     },
     times: (rows, factor) =>
       kept(timesGraph, { rows, factor: floats(Float32Array.of(factor), [1]) }),
-    read: async (rows) => (await kernels.run(readGraph, { rows })).floats("result"),
+    async read(rows) {
+      const build = rows.dims.length === 3 ? readQueriesGraph : readGraph;
+      return (await kernels.run(build, { rows })).floats("result");
+    },
     written: (numbers, heads) =>
       kept(writeGraph, { rows: floats(numbers, [heads, numbers.length / heads]) }),
     [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
@@ -54,13 +57,14 @@ function timesGraph(): Graph {
   return graph.build();
 }
 
-function copied(name: string): Graph {
+function copied(name: string, shape: readonly string[]): Graph {
   const graph = createGraph(name);
-  graph.input("rows", "float32", ["A", "C"]);
+  graph.input("rows", "float32", shape);
   graph.op("Identity", ["rows"], { names: ["result"] });
-  graph.output("result", "float32", ["A", "C"]);
+  graph.output("result", "float32", shape);
   return graph.build();
 }
 
-const readGraph = (): Graph => copied("read_rows");
-const writeGraph = (): Graph => copied("write_rows");
+const readGraph = (): Graph => copied("read_rows", ["A", "C"]);
+const readQueriesGraph = (): Graph => copied("read_queries", ["T", "A", "D"]);
+const writeGraph = (): Graph => copied("write_rows", ["A", "C"]);

@@ -1,0 +1,71 @@
+import type { AdapterShape } from "../../../kernels/adapters.ts";
+import { createCacheKernels } from "../../../kernels/device/cache_kernels.ts";
+import { type Device, openDevice } from "../../../kernels/device/device.ts";
+import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
+import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
+import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
+import { createLayerArithmetic } from "../../../kernels/device/view_kernels.ts";
+import type { StepModel } from "../../../kernels/step_model.ts";
+import { adaptedKernels } from "../../adapted_kernels.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import type { Engine } from "../engine.ts";
+import { outputMatrices } from "../layer_kernels.ts";
+import { createDeviceEngine } from "./device_engine.ts";
+import { createScoreKernels } from "./score_kernels.ts";
+
+/** What an engine on a device is opened for. */
+export interface DeviceEngineOptions {
+  readonly provider: ProviderName;
+  readonly config: ModelConfig;
+  /** Threads of what runs on the processor. */
+  readonly threads: number;
+  /** Whether it computes, and the cache holds, 16-bit floats. */
+  readonly half: boolean;
+  /** Largest buffer of the device, in bytes; absent where there is no limit. */
+  readonly maxBufferBytes?: number;
+  /** Reads a layer's output matrix, `[hidden, heads · headDim]`. */
+  readonly readOutput: (layer: number) => Float32Array;
+}
+
+/** An engine on a device, which it owns. */
+export interface OpenDeviceEngine extends AsyncDisposable {
+  readonly engine: Engine;
+  /** What the device holds and has exchanged. */
+  readonly device: Pick<Device, "provider" | "resident" | "usage" | "onCrossing">;
+}
+
+/** Loads a model's graphs on a device. */
+export async function openDeviceEngine(
+  model: StepModel,
+  { provider, config, threads, half, maxBufferBytes, readOutput }: DeviceEngineOptions,
+): Promise<OpenDeviceEngine> {
+  await using opening = new AsyncDisposableStack();
+  const device = opening.use(openDevice(provider, { threads }));
+  const element = half ? "float16" : "float32";
+  const step = opening.use(await createDeviceStepKernel(device, model, { half }));
+  const adapted = opening.use(
+    adaptedKernels((adapters: AdapterShape) =>
+      createDeviceStepKernel(device, model, { half, adapters })
+    ),
+  );
+  const kernels = opening.use(createCacheKernels(device, element));
+  const rows = opening.use(createRowKernels(device));
+  const evidence = opening.use(createEvidenceKernels(device, config, element));
+  const arithmetic = opening.use(createLayerArithmetic(device, config, element));
+  const scores = opening.use(createScoreKernels(device, element));
+  const outputByHead = outputMatrices(config, readOutput);
+  const engine = createDeviceEngine({
+    ...{ device, element, config, threads, step, kernels, rows, evidence },
+    ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
+    adapted: (shape) => adapted.kernel(shape),
+    views: {
+      scores,
+      similarity: (keys, of) => arithmetic.similarity(keys, of),
+      outputNorms: (values, layer) => arithmetic.outputNorms(values, outputByHead(layer)),
+      read: (tensor) => rows.read(tensor),
+    },
+  });
+  const opened = opening.move();
+  return { engine, device, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}

@@ -1,0 +1,63 @@
+import { openCheckpoint } from "../runtime/checkpoint/open.ts";
+import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import {
+  type OpenDeviceEngine,
+  openDeviceEngine,
+} from "../runtime/engine/device/open_device_engine.ts";
+import { stepModel, tensorOf } from "../runtime/weights/step_model.ts";
+import type { Model } from "../runtime/model.ts";
+import type { Session, SessionOptions } from "../runtime/session.ts";
+import { createSession } from "../runtime/session/open.ts";
+import { testProvider } from "./_device.ts";
+import { fixture, type TestModel, tinyModel } from "./_test_model.ts";
+
+/** A tiny model in main memory, and the same on the device of the tests. */
+export interface TwinModel extends AsyncDisposable {
+  readonly host: TestModel;
+  readonly there: OpenDeviceEngine;
+  /** Opens a session on the device. */
+  session(options: SessionOptions): Session;
+}
+
+/** How {@linkcode twinModel} loads. */
+export interface TwinOptions {
+  /** 16-bit floats on the device. @default {false} */
+  readonly half?: boolean;
+  readonly maxBufferBytes?: number;
+}
+
+/** Loads a tiny checkpoint twice. */
+export async function twinModel(
+  name: string,
+  { half = false, maxBufferBytes }: TwinOptions = {},
+): Promise<TwinModel> {
+  await using opening = new AsyncDisposableStack();
+  const host = opening.use(await tinyModel(name));
+  const checkpoint = await openCheckpoint(fixture(name), { home: host.home });
+  const { config } = checkpoint;
+  const described = await stepModel(checkpoint, {
+    precision: "fp32",
+    prefillArithmetic: "float",
+    home: host.home,
+  });
+  const there = opening.use(
+    await openDeviceEngine(described, {
+      ...{ provider: testProvider(), config, threads: 1, half },
+      ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
+      readOutput: (layer) =>
+        readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+    }),
+  );
+  const { tokenizer, facts }: Model = host.model;
+  const opened = opening.move();
+  return {
+    host,
+    there,
+    session: (options) =>
+      createSession(
+        { engine: there.engine, tokenizer, facts, now: () => performance.now(), name },
+        options,
+      ),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
