@@ -15,6 +15,8 @@ export interface DeviceCache extends KvCache {
    * `lengths(layer)[h]` slots, the others mean nothing. Valid until the next change.
    */
   buffers(layer: number): LayerBuffers;
+  /** A copy of the keys or values of all slots of a layer, in main memory. */
+  copied(layer: number, which: keyof LayerBuffers): Promise<Float32Array>;
   /** Makes sure that so many tokens more have slots. */
   makeRoom(tokens: number): Promise<void>;
   /** Puts entries from main memory into a layer that holds none. */
@@ -193,11 +195,14 @@ function deviceCache(
       }
     },
 
+    async copied(index, which) {
+      const { buffers } = at(index);
+      return buffers ? await kernels.read(buffers[which]) : new Float32Array(0);
+    },
+
     async entries(index) {
-      const { lengths, positions, buffers } = at(index);
-      const keys = buffers ? await kernels.read(buffers.keys) : new Float32Array(0);
-      const values = buffers ? await kernels.read(buffers.values) : new Float32Array(0);
-      const { capacity } = at(index);
+      const { lengths, positions, capacity } = at(index);
+      const [keys, values] = [await this.copied(index, "keys"), await this.copied(index, "values")];
       return lengths.map((length, head): HeadEntries => {
         const from = head * capacity * headDim;
         return {

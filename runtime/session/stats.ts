@@ -65,6 +65,8 @@ export interface Tally {
   decodeEvictions: number;
   /** How often keys were turned, and how many tokens the text had when they were last. */
   turned?: { readonly times: number; readonly at: number };
+  /** What policies without a kernel were shown off a device. */
+  readonly copied: Map<string, number>;
   readonly notes: Set<string>;
 }
 
@@ -75,17 +77,26 @@ export function newTally(): Tally {
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
     decodeEvictions: 0,
+    copied: new Map(),
     notes: new Set(),
   };
 }
 
 /** A tally that is counted on by itself. */
 export function forkTally(tally: Tally): Tally {
-  return { ...tally, times: { ...tally.times }, notes: new Set(tally.notes) };
+  return {
+    ...tally,
+    times: { ...tally.times },
+    copied: new Map(tally.copied),
+    notes: new Set(tally.notes),
+  };
 }
 
 /** All notes that hold now. */
-export function notesOf({ uncut, promptTokens }: Outcome, { notes, turned }: Tally): string[] {
+export function notesOf(
+  { uncut, promptTokens }: Outcome,
+  { notes, copied, turned }: Tally,
+): string[] {
   const covered = uncut
     ? [`nothing was evicted: the budget covers the prompt's ${promptTokens} tokens`]
     : [];
@@ -97,7 +108,11 @@ export function notesOf({ uncut, promptTokens }: Outcome, { notes, turned }: Tal
       `was kept was turned to positions without gaps, last at token ${turned.at}`,
     ]
     : [];
-  return [...covered, ...moved, ...notes];
+  const shown = [...copied].map(([name, bytes]) =>
+    `${name} has no kernel for all that it computes: ${bytes} bytes of its arrays were copied from ` +
+    "the device to main memory"
+  );
+  return [...covered, ...moved, ...shown, ...notes];
 }
 
 /** Counts what was read, and notes whether untrained soft tokens judged. */
@@ -117,7 +132,8 @@ export function countDecodeEviction(tally: Tally, reading: Reading, policy: Poli
   );
 }
 
-function countPhases(tally: Tally, { times, softTokens }: Reading, policy: Policy): void {
+function countPhases(tally: Tally, { times, softTokens, copied }: Reading, policy: Policy): void {
+  if (copied > 0) tally.copied.set(policy.name, (tally.copied.get(policy.name) ?? 0) + copied);
   for (const [phase, time] of Object.entries(times)) tally.times[phase as keyof ReadTimes] += time;
   if (softTokens?.trained !== false) return;
   const { note } = softTokens;

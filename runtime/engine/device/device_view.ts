@@ -76,20 +76,21 @@ function deviceView(
     onCopy?.(array.byteLength);
     return array;
   };
-  const entries = once(async () => {
-    const ofHeads = (await cache.entries(layer)).slice(first, first + count);
-    const tokenMajor = (name: "keys" | "values"): Float32Array => {
-      const rows = new Float32Array(count * length * headDim);
-      for (const [head, held] of ofHeads.entries()) {
-        for (let token = 0; token < length; token++) {
-          const row = held[name].subarray(token * headDim, (token + 1) * headDim);
-          rows.set(row, (token * count + head) * headDim);
-        }
+  /** `[length, kvHeads, headDim]` of what is shown. */
+  const tokenMajor = async (which: "keys" | "values"): Promise<Float32Array> => {
+    const slots = await cache.copied(layer, which);
+    const capacity = slots.length / (kvHeads * headDim);
+    const rows = new Float32Array(count * length * headDim);
+    for (let head = 0; head < count; head++) {
+      for (let token = 0; token < length; token++) {
+        const at = ((first + head) * capacity + token) * headDim;
+        rows.set(slots.subarray(at, at + headDim), (token * count + head) * headDim);
       }
-      return copied(rows);
-    };
-    return { keys: tokenMajor("keys"), values: tokenMajor("values") };
-  });
+    }
+    return copied(rows);
+  };
+  const keys = once(() => tokenMajor("keys"));
+  const values = once(() => tokenMajor("values"));
   const rowsOf = async (rows: Rows): Promise<Float32Array> => {
     const floats = await rows.floats();
     const shown = count === kvHeads ? floats : rowsOfHead(floats, group, lengths, first);
@@ -103,8 +104,8 @@ function deviceView(
   const known: KernelLayer = { layer, layers, heads, kvHeads: count, headDim, length, positions };
   const view: LayerView = {
     ...known,
-    keys: async () => (await entries()).keys.slice(),
-    values: async () => (await entries()).values.slice(),
+    keys: async () => (await keys()).slice(),
+    values: async () => (await values()).slice(),
     attention: async () => (await paid()).slice(),
     groupAttention: async () => groupMean(await paid(), heads, count, length),
     async expectedLogits() {

@@ -1,0 +1,99 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Crossing } from "../../../../kernels/device/device.ts";
+import { type Policy, withKernel } from "../../../../policies/policy.ts";
+import { twinModel } from "../../../_device_model.ts";
+import { randomIds } from "../../../_test_model.ts";
+
+const TOKENS = 48;
+const BUDGET = 12;
+
+/** Judges by attention, keys and values, all of which a kernel reads where they lie. */
+const policy: Policy = {
+  name: "all_of_it",
+  evidence: { kind: "window", size: 8 },
+  score: withKernel(
+    async (layer) => await layer.groupAttention(),
+    (layer) => {
+      const norm = (entries: string) =>
+        layer.op("ReduceL2", [entries, layer.integers([2])], { keepdims: { int: 0 } });
+      return layer.op("Sum", [layer.groupAttention(), norm(layer.keys()), norm(layer.values())]);
+    },
+  ),
+};
+
+/** Bytes by kernel, array and direction. */
+function summed(crossings: readonly Crossing[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { kernel, name, direction, bytes } of crossings) {
+    const key = `${direction} ${kernel} ${name.replace(/\.\d+$/, "")}`;
+    sums[key] = (sums[key] ?? 0) + bytes;
+  }
+  return sums;
+}
+
+Deno.test("only ids, positions, indices and logits cross between main memory and a device", async () => {
+  await using twin = await twinModel("tiny-llama");
+  const { device, engine: { config } } = twin.there;
+  const { layers, kvHeads, headDim, vocabulary } = config;
+  const ids = randomIds(TOKENS, vocabulary, 9);
+  await using session = twin.session({ policy, budget: BUDGET, chunk: TOKENS });
+  const seen: Crossing[] = [];
+  device.onCrossing = (crossing) => seen.push(crossing);
+  const phase = async (work: () => Promise<unknown>) => {
+    seen.length = 0;
+    await work();
+    const crossed = summed(seen);
+    // Made once, whatever is read afterwards, and shapes of a few numbers.
+    for (const key of Object.keys(crossed)) {
+      if (/^in (counting|zeros|grow_entries|scale_rows) /.test(key)) delete crossed[key];
+    }
+    return crossed;
+  };
+  /** What a step of so many tokens sends and brings back. */
+  const step = (tokens: number, steps = 1) => ({
+    "in device_step ids": tokens * 8,
+    "in device_step embeddings": 0,
+    "in device_step cos": tokens * headDim / 2 * 4,
+    "in device_step sin": tokens * headDim / 2 * 4,
+    "in device_step rows": 8 * steps,
+    "in device_step held": layers * kvHeads * 4 * steps,
+    "in device_step slots": layers * kvHeads * tokens * 2 * 8,
+    "out device_step logits": vocabulary * 4 * steps,
+  });
+
+  const reading = await phase(() => session.read({ ids }));
+  // The window of 8 is a step of its own.
+  assertEquals(reading, {
+    ...step(TOKENS, 2),
+    "in gather_entries chosen": 2 * layers * kvHeads * BUDGET * 2 * 8,
+    "out scores best": layers * kvHeads * BUDGET * 8,
+  });
+  const decoding = await phase(async () => {
+    for await (const _ of session.generate({ maxTokens: 4 }));
+  });
+  assertEquals(decoding, step(3, 3));
+
+  const entry = layers * kvHeads * headDim * 4;
+  const perToken = Object.entries(step(1)).filter(([key]) => !key.includes("logits"))
+    .reduce((sum, [, bytes]) => sum + bytes, 0);
+  assert(perToken < 2 * entry, "what a token sends must be less than its key and value");
+  device.onCrossing = undefined;
+});
+
+Deno.test("a policy without a kernel is shown copies, which are counted and noted", async () => {
+  await using twin = await twinModel("tiny-llama");
+  const { device, engine: { config: { layers, kvHeads, headDim, vocabulary } } } = twin.there;
+  const plain: Policy = {
+    ...policy,
+    score: async (layer) => (await layer.keys()).slice(0, layer.kvHeads * layer.length),
+  };
+  await using session = twin.session({ policy: plain, budget: BUDGET });
+  const seen: Crossing[] = [];
+  device.onCrossing = (crossing) => seen.push(crossing);
+  await session.read({ ids: randomIds(TOKENS, vocabulary, 9) });
+  const bytes = layers * kvHeads * headDim * TOKENS * 4;
+  assert((summed(seen)["out read_entries result"] ?? 0) >= bytes);
+  const note = session.stats().notes.find((one) => one.includes("kernel"));
+  assert(note?.includes(plain.name) && note.includes(`${bytes} bytes`), note);
+  device.onCrossing = undefined;
+});
