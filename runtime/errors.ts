@@ -77,3 +77,9 @@ export class SavedCacheError extends KvjudgeError {
   /** Always `"SavedCacheError"`. */
   override readonly name = "SavedCacheError";
 }
+
+/** A device is missing, or cannot do or hold what was asked of it. */
+export class DeviceError extends KvjudgeError {
+  /** Always `"DeviceError"`. */
+  override readonly name = "DeviceError";
+}

@@ -23,6 +23,14 @@ export interface ProviderReport {
   readonly detail?: string;
 }
 
+/** Names of adapters that are programs for the processor. */
+const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|basic render|\bwarp\b/i;
+
+/** Whether a provider is known to compute on the processor after all, in a roundabout way. */
+export function isSoftware({ adapter = "" }: ProviderReport): boolean {
+  return SOFTWARE.test(adapter);
+}
+
 /** How a process that tried a provider ended. */
 export interface ProbeEnd {
   /** Exit code. */

@@ -9,6 +9,8 @@ import type { ProbeAnswer } from "./probe_here.ts";
 
 /** How {@linkcode probeDevices} asks. */
 export interface ProbeOptions {
+  /** Providers that are tried, in this order. @default {all} */
+  readonly providers?: readonly ProviderName[];
   /** Milliseconds for one provider. @default {30000} */
   readonly time?: number;
   /** The command that tries a provider and prints a line of JSON. @default {Deno, with this code} */
@@ -29,7 +31,7 @@ export interface ProbeCommand {
 const PATIENCE = 30_000;
 
 /**
- * Tries every provider, each in a process of its own: a driver that crashes or hangs is reported like
+ * Tries providers, each in a process of its own: a driver that crashes or hangs is reported like
  * any other.
  *
  * @throws {Deno.errors.NotCapable} If no process may be started.
@@ -44,8 +46,9 @@ const PATIENCE = 30_000;
  * ```
  */
 export async function probeDevices(options: ProbeOptions = {}): Promise<ProviderReport[]> {
+  const { providers = PROVIDERS } = options;
   const reports: ProviderReport[] = [];
-  for (const provider of PROVIDERS) reports.push(await probeApart(provider, options));
+  for (const provider of providers) reports.push(await probeApart(provider, options));
   return reports;
 }
 
