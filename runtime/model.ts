@@ -1,12 +1,11 @@
 import type { ModelFacts } from "../policies/policy.ts";
-import { createStepKernel, type StepKernel } from "../kernels/step.ts";
-import { adaptedKernels } from "./adapted_kernels.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
 import type { Engine } from "./engine/engine.ts";
-import { createEngine, type HostEngine } from "./engine/host_engine.ts";
-import { layerKernels } from "./engine/layer_kernels.ts";
+import type { HostEngine } from "./engine/host_engine.ts";
+import { openEngineOn, openHostEngine } from "./open_engine.ts";
+import { chooseDevice, type ChosenDevice, type DeviceChoice } from "./device/choose_device.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
 import { idsOnlyTokenizer } from "./ids_only_tokenizer.ts";
@@ -27,6 +26,12 @@ import { stepModel, tensorOf } from "./weights/step_model.ts";
 export interface LoadOptions {
   /** How weights are held. @default {"auto"} */
   readonly precision?: PrecisionChoice;
+  /**
+   * Where it runs and the KV cache lives: `"webgpu"`, `"cuda"`, or `"auto"` for the best that works.
+   *
+   * @default {"cpu"}
+   */
+  readonly device?: DeviceChoice;
   /** Threads. @default {one per processor} */
   readonly threads?: number;
   /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
@@ -49,6 +54,8 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
   readonly tokenizer: Tokenizer;
   /** How its weights are held. */
   readonly precision: Precision;
+  /** Where it runs, and why there. */
+  readonly device: ChosenDevice;
   /** Runs steps by hand: for training, evaluation and experiments. */
   readonly engine: Runs;
   /** SHA-256 of the checkpoint, hexadecimal. */
@@ -66,6 +73,7 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
  * Hugging Face hub.
  * @throws {FetchError} If the model cannot be found or fetched.
  * @throws {CheckpointError} If it is damaged or not supported.
+ * @throws {DeviceError} If the device that was asked for does not work, or cannot hold the model.
  *
  * @example
  * ```ts
@@ -79,8 +87,11 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
  */
 export async function loadModel(
   source: string,
-  options: LoadOptions = {},
-): Promise<Model<HostEngine>> {
+  options?: LoadOptions & { readonly device?: "cpu" },
+): Promise<Model<HostEngine>>;
+/** As above, on a device. */
+export async function loadModel(source: string, options: LoadOptions): Promise<Model>;
+export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   const {
     home = homeFolder(),
     threads = defaultThreads(),
@@ -88,52 +99,57 @@ export async function loadModel(
     precision: choice = "auto",
   } = options;
   checkThreads(threads);
+  const device = await chooseDevice(options.device ?? "cpu");
   const path = await resolveModel(source, {
     home,
     ...(options.onProgress ? { onProgress: options.onProgress } : {}),
     ...(options.signal ? { signal: options.signal } : {}),
   });
-  using loading = new DisposableStack();
+  await using loading = new AsyncDisposableStack();
   loading.use(markInUse(home, path));
   const checkpoint = await openCheckpoint(path, { home });
   const tokenizer = tokenizerOf(checkpoint);
   const precision = settlePrecision(checkpoint, choice);
-  const arithmetic = prefillArithmetic();
   const described = await stepModel(checkpoint, {
     precision,
-    prefillArithmetic: arithmetic,
+    prefillArithmetic: prefillArithmetic(),
     home,
   });
-  const kernel = await createStepKernel(described, threads);
   const { config } = checkpoint;
+  const forEngine = {
+    config,
+    threads,
+    readOutput: (layer: number) =>
+      readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+  };
+  const opened = loading.use(
+    device.provider === "cpu"
+      ? await openHostEngine(described, forEngine)
+      : await openEngineOn(device, described, forEngine),
+  );
   const held = loading.move();
   let closed = false;
   const checkOpen = () => {
     if (closed) throw new KvjudgeError("Cannot run the model: it is closed; load it again");
   };
-  const guard = (inner: StepKernel): StepKernel => ({
-    ...inner,
-    async run(inputs) {
+  const engine: Engine = {
+    ...opened.engine,
+    async advance(...step) {
       checkOpen();
-      return await inner.run(inputs);
+      return await opened.engine.advance(...step);
     },
-  });
-  const adapted = adaptedKernels((adapters) => createStepKernel(described, threads, { adapters }));
-  const kernels = layerKernels(
-    config,
-    threads,
-    (layer) => readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
-  );
-  const engine = createEngine(guard(kernel), { config, threads, kernels }, async (shape) => {
-    checkOpen();
-    return guard(await adapted.kernel(shape));
-  });
+    async probe(...step) {
+      checkOpen();
+      return await opened.engine.probe(...step);
+    },
+  };
   let facts: Promise<ModelFacts> | undefined;
-  const model: Model<HostEngine> = {
+  const model: Model = {
     name: source,
     config,
     tokenizer,
     precision,
+    device,
     engine,
     fingerprint: () => checkpoint.fingerprint(),
     facts: () => facts ??= modelFacts(checkpoint),
@@ -147,10 +163,7 @@ export async function loadModel(
     async [Symbol.asyncDispose]() {
       if (closed) return;
       closed = true;
-      await adapted[Symbol.asyncDispose]();
-      await kernels[Symbol.asyncDispose]();
-      await kernel[Symbol.asyncDispose]();
-      held.dispose();
+      await held.disposeAsync();
     },
   };
   return model;

@@ -33,7 +33,10 @@ export function fixture(name: string): string {
 }
 
 /** Loads a checkpoint, in fp32 and with one thread unless said otherwise. */
-export async function testModel(path: string, options: LoadOptions = {}): Promise<TestModel> {
+export async function testModel(
+  path: string,
+  { device: _, ...options }: LoadOptions = {},
+): Promise<TestModel> {
   const home = options.home ?? await Deno.makeTempDir();
   const model = await loadModel(path, { precision: "fp32", threads: 1, home, ...options });
   const checkpoint = await openCheckpoint(path, { home });

@@ -91,13 +91,22 @@ export interface Device extends AsyncDisposable {
 export interface DeviceOptions {
   /** Threads of what runs on the processor. @default {1} */
   readonly threads?: number;
+  /** Turns what the native library throws into what is thrown. @default {the error itself} */
+  readonly explain?: (error: unknown, action: "load" | "run") => unknown;
 }
 
 /**
  * Opens a device. Tensors of `webgpu` stay in its buffers. onnxruntime's Node binding has no buffers
  * of other providers: theirs lie in main memory and are copied for each run.
  */
-export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOptions = {}): Device {
+export function openDevice(
+  provider: ProviderName,
+  { threads = 1, explain = (error) => error }: DeviceOptions = {},
+): Device {
+  const explained = <T>(action: "load" | "run", work: Promise<T>): Promise<T> =>
+    work.catch((error) => {
+      throw explain(error, action);
+    });
   const resident = provider === "webgpu";
   const counts = { tensors: 0, bytes: 0, sent: 0, received: 0 };
   const hold = (tensor: ort.Tensor): DeviceTensor => {
@@ -131,7 +140,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
       const names = graph.outputs.map(({ name }) => name);
       const staying = new Set(stay);
       const { folder, graph: located } = locatedFiles(graph);
-      const session = await ort.InferenceSession.create(encodeModel(located), {
+      const creating = ort.InferenceSession.create(encodeModel(located), {
         executionProviders: [provider],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
@@ -150,6 +159,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
           },
         },
       });
+      const session = await explained("load", creating);
       const cross = (name: string, direction: Crossing["direction"], tensor: ort.Tensor) => {
         const bytes = bytesOf(tensor);
         counts[direction === "in" ? "sent" : "received"] += bytes;
@@ -168,7 +178,7 @@ export function openDevice(provider: ProviderName, { threads = 1 }: DeviceOption
           const wanted = Object.fromEntries(
             fetches.map((name) => [name, into[name]?.tensor ?? null]),
           );
-          const found = await session.run(given, wanted);
+          const found = await explained("run", session.run(given, wanted));
           for (const name of fetches) {
             const tensor = found[name];
             if (tensor && !staying.has(name) && !into[name]) cross(name, "out", tensor);

@@ -1,6 +1,6 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import { createCacheKernels } from "../../../kernels/device/cache_kernels.ts";
-import { type Device, openDevice } from "../../../kernels/device/device.ts";
+import { type Device, type DeviceOptions, openDevice } from "../../../kernels/device/device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
@@ -24,6 +24,8 @@ export interface DeviceEngineOptions {
   readonly half: boolean;
   /** Largest buffer of the device, in bytes; absent where there is no limit. */
   readonly maxBufferBytes?: number;
+  /** Turns what the native library throws into what is thrown. */
+  readonly explain?: DeviceOptions["explain"];
   /** Reads a layer's output matrix, `[hidden, heads · headDim]`. */
   readonly readOutput: (layer: number) => Float32Array;
 }
@@ -38,10 +40,10 @@ export interface OpenDeviceEngine extends AsyncDisposable {
 /** Loads a model's graphs on a device. */
 export async function openDeviceEngine(
   model: StepModel,
-  { provider, config, threads, half, maxBufferBytes, readOutput }: DeviceEngineOptions,
+  { provider, config, threads, half, maxBufferBytes, readOutput, explain }: DeviceEngineOptions,
 ): Promise<OpenDeviceEngine> {
   await using opening = new AsyncDisposableStack();
-  const device = opening.use(openDevice(provider, { threads }));
+  const device = opening.use(openDevice(provider, { threads, ...(explain ? { explain } : {}) }));
   const element = half ? "float16" : "float32";
   const step = opening.use(await createDeviceStepKernel(device, model, { half }));
   const adapted = opening.use(
