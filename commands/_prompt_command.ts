@@ -1,5 +1,6 @@
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import { closest } from "npm:fastest-levenshtein@1.0.16";
+import { DEVICE_CHOICES } from "../runtime/device/choose_device.ts";
 import { PRECISIONS } from "../runtime/weights/precisions.ts";
 
 /** The model that is used where none is named. */
@@ -16,6 +17,7 @@ export function promptCommand(name: string) {
     .noExit()
     .help({ colors: Deno.stdout.isTerminal() })
     .type("precision", new EnumType(PRECISIONS))
+    .type("device", new EnumType(DEVICE_CHOICES))
     .type("question", ({ value }) => refuseFlag(value, command.getOptions()))
     .arguments("[question:question]")
     .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
@@ -43,6 +45,9 @@ export function promptCommand(name: string) {
     .option("--threads <count:integer>", "Threads; one per processor if absent.")
     .option("--precision <precision:precision>", "How weights are held.", {
       default: "auto" as const,
+    })
+    .option("--device <device:device>", "Where the model runs and its KV cache lives.", {
+      default: "cpu" as const,
     });
 }
 

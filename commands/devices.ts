@@ -4,6 +4,7 @@ import {
   type ProviderReport,
   PROVIDERS,
 } from "../runtime/device/device_report.ts";
+import { bestDevice } from "../runtime/device/choose_device.ts";
 import { probeDevices } from "../runtime/device/probe_devices.ts";
 import { formatBytes, write } from "./_output.ts";
 import type { Subcommand } from "./_subcommand.ts";
@@ -47,5 +48,6 @@ function show(reports: readonly ProviderReport[]): string {
       : missing ?? "does not work";
     return `${provider.padEnd(6)}  ${facts}\n`;
   });
-  return `${lines.join("")}\nModels run on cpu; kvjudge uses no other device yet.\n`;
+  const { provider, why } = bestDevice(reports);
+  return `${lines.join("")}\n--device auto takes ${provider}: ${why}\n`;
 }

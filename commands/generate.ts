@@ -2,6 +2,7 @@ import { PromptError } from "../runtime/errors.ts";
 import type { GenerateOptions, Generation } from "../runtime/generate.ts";
 import type { SavedCacheInfo } from "../runtime/saved_cache_file.ts";
 import type { ReadOptions, Session } from "../runtime/session.ts";
+import type { Model } from "../runtime/model.ts";
 import type { SessionStats } from "../runtime/session/stats.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
 import { checkSaving, questionBelow, readDocument } from "./_document.ts";
@@ -28,7 +29,7 @@ export function generateCommand(): Subcommand {
     .option("--save-cache <file:string>", "Save what is kept of the document, for --cache.", {
       conflicts: ["cache"],
     })
-    .option("--json", "Print one JSON object: ids, text, finish_reason, stats.")
+    .option("--json", "Print one JSON object: ids, text, finish_reason, device, stats.")
     .example("A question", 'kvjudge generate "What is the capital of France?"')
     .example(
       "About a document",
@@ -74,7 +75,7 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
       if (!flags.json) write(text);
     }
     progress.clear();
-    if (flags.json) write(`${JSON.stringify(record(answer, session.stats(), saved))}\n`);
+    if (flags.json) write(`${JSON.stringify(record(model, answer, session.stats(), saved))}\n`);
     else if (answer && answer.text !== "" && !answer.text.endsWith("\n")) write("\n");
     if (!flags.json && Deno.stderr.isTerminal()) note(`\n${summary(session.stats())}`);
   });
@@ -128,6 +129,7 @@ async function questionAlone(
 }
 
 function record(
+  { device: { provider } }: Model,
   answer: Generation | undefined,
   stats: SessionStats,
   saved: SavedCacheInfo | undefined,
@@ -136,6 +138,7 @@ function record(
   return {
     ...(answer ? { ids: answer.ids, text: answer.text, finish_reason: answer.finishReason } : {}),
     ...(saved ? { cache: { path: saved.path, bytes: saved.bytes, tokens: saved.tokens } } : {}),
+    device: provider,
     stats: { ...others, decode_evictions: decodeEvictions, prompt_tokens: promptTokens },
   };
 }

@@ -8,6 +8,8 @@ export function compareWarnings(a: RunSettings, b: RunSettings): readonly string
   } else if (a.model.precision !== b.model.precision) {
     warnings.push(`the precisions differ: ${a.model.precision} and ${b.model.precision}`);
   }
+  const [here, there] = [a.model.device ?? "cpu", b.model.device ?? "cpu"];
+  if (here !== there) warnings.push(`the devices differ: ${here} and ${there}`);
   if (a.seed !== b.seed) warnings.push(`the seeds differ: ${a.seed} and ${b.seed}`);
   for (const name of new Set([...Object.keys(a.versions), ...Object.keys(b.versions)])) {
     const [one, other] = [a.versions[name] ?? "none", b.versions[name] ?? "none"];

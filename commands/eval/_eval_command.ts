@@ -4,6 +4,7 @@ import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts
 import { parseBudget } from "../../runtime/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
+import { DEVICE_CHOICES } from "../../runtime/device/choose_device.ts";
 import { PRECISIONS } from "../../runtime/weights/precisions.ts";
 import { note } from "../_output.ts";
 import { DEFAULT_MODEL } from "../_prompt_command.ts";
@@ -30,6 +31,7 @@ export function measurementCommand(policies: string, budgets = "64,128,256") {
     .noExit()
     .help({ colors: Deno.stdout.isTerminal() })
     .type("precision", new EnumType(PRECISIONS))
+    .type("device", new EnumType(DEVICE_CHOICES))
     .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
       default: DEFAULT_MODEL,
     })
@@ -53,6 +55,9 @@ export function measurementCommand(policies: string, budgets = "64,128,256") {
     .option("--threads <count:integer>", "Threads; one per processor if absent.")
     .option("--precision <precision:precision>", "How weights are held.", {
       default: "auto" as const,
+    })
+    .option("--device <device:device>", "Where the model runs and its KV cache lives.", {
+      default: "cpu" as const,
     })
     .option("--json", "Print one JSON object.");
 }
@@ -101,6 +106,11 @@ export function atLeast(flag: string, value: number | undefined, least: number):
   throw new ValidationError(`Option "${flag}" must be at least ${least}, got ${value}.`);
 }
 
+/** Where a model ran, if not on the processor. */
+export function deviceOf({ device: { provider } }: Model): { readonly device?: string } {
+  return provider === "cpu" ? {} : { device: provider };
+}
+
 /** What every record begins with. */
 export async function recordHead(
   version: string,
@@ -112,6 +122,7 @@ export async function recordHead(
     model: model.name,
     fingerprint: await model.fingerprint(),
     precision: model.precision,
+    ...deviceOf(model),
     versions: { kvjudge: version, deno: Deno.version.deno },
     settings,
     policies: policies.map(({ label, policy }) => ({

@@ -10,7 +10,13 @@ import { type ModelFlags, openModel } from "../_open_model.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import { openProgress, type Progress } from "../_progress.ts";
-import { atLeast, type EvalFlags, measurementCommand, readEvalSettings } from "./_eval_command.ts";
+import {
+  atLeast,
+  deviceOf,
+  type EvalFlags,
+  measurementCommand,
+  readEvalSettings,
+} from "./_eval_command.ts";
 import { percent, percents, table } from "./_table.ts";
 
 /** What the user said about a run. */
@@ -214,6 +220,7 @@ async function runSettings(
       name: model.name,
       fingerprint: await model.fingerprint(),
       precision: model.precision,
+      ...deviceOf(model),
     },
     versions: { kvjudge: version, deno: Deno.version.deno },
     policies: policies.map(({ label, policy }) => ({

@@ -11,7 +11,7 @@ export function settingsBlocks(
   const tokens = records.map(({ promptTokens }) => promptTokens);
   const rows = [
     ["setting", "value"],
-    ["model", `${model.name}, ${model.precision}`],
+    ["model", [model.name, model.precision, ...model.device ? [model.device] : []].join(", ")],
     ["hash of the model", model.fingerprint],
     [
       "versions",

@@ -13,6 +13,8 @@ export interface RunSettings {
     readonly name: string;
     readonly fingerprint: string;
     readonly precision: string;
+    /** Absent: the processor. */
+    readonly device?: string;
   };
   readonly versions: Readonly<Record<string, string>>;
   /** Every policy with the options in force, the whole cache left out. */
