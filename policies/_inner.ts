@@ -1,5 +1,5 @@
 import type { OptionSpec, PolicyAbout } from "./_options.ts";
-import type { Policy, ScorerPolicy } from "./policy.ts";
+import { type Policy, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
 /** What every wrapper's options have. */
@@ -42,7 +42,7 @@ export function wrap<Options extends InnerOption>(
     ...(phases === undefined ? {} : { phases }),
     ...(positions === undefined ? {} : { positions }),
     ...(first === undefined ? {} : { first }),
-    score: (layer) => inner.score(layer),
+    score: withKernel((layer) => inner.score(layer), inner.score.kernel),
     ...change(inner),
   });
 }

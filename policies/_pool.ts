@@ -1,4 +1,6 @@
+import { columns, joined, scalar } from "./_kernel_nodes.ts";
 import { choice, integer } from "./_options.ts";
+import type { KernelBuilder, KernelValue } from "./policy.ts";
 
 /** How neighbouring scores are merged. */
 export type Pooling = "max" | "avg";
@@ -67,4 +69,32 @@ function raise(target: Float64Array, values: Float32Array): void {
 
 function add(target: Float64Array, values: Float32Array): void {
   for (let i = 0; i < target.length; i++) target[i] = (target[i] ?? 0) + (values[i] ?? 0);
+}
+
+/** {@linkcode pool} where the cache lives: scores are `[kvHeads, length]`. */
+export function poolKernel(
+  builder: KernelBuilder,
+  scores: KernelValue,
+  { kernel, pooling, end }: PoolOptions,
+): KernelValue {
+  const { length } = builder;
+  const reach = Math.min((kernel - 1) / 2, end - 1);
+  if (end < 1 || kernel === 1) return scores;
+  const batch = builder.op("Unsqueeze", [
+    columns(builder, scores, 0, end),
+    builder.integers([0]),
+  ]);
+  const width = 2 * reach + 1;
+  const window = {
+    kernel_shape: { ints: [width] },
+    pads: { ints: [reach, reach] },
+    strides: { ints: [1] },
+  };
+  const merged = pooling === "max" ? builder.op("MaxPool", [batch], window) : builder.op("Mul", [
+    builder.op("AveragePool", [batch], { ...window, count_include_pad: { int: 1 } }),
+    scalar(builder, width / kernel),
+  ]);
+  const pooled = builder.op("Squeeze", [merged, builder.integers([0])]);
+  if (end === length) return pooled;
+  return joined(builder, [pooled, columns(builder, scores, end, length)], 1);
 }

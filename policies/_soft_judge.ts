@@ -1,5 +1,5 @@
 import { integer, type PolicyAbout, type Settings } from "./_options.ts";
-import { pool, type Pooling, poolingOptions } from "./_pool.ts";
+import { pool, type Pooling, poolingOptions, poolKernel } from "./_pool.ts";
 import {
   describeSource,
   softTokenLoader,
@@ -7,7 +7,7 @@ import {
   softTokensOption,
   type SoftTokenSource,
 } from "./_soft_tokens.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of the policies that judge with soft tokens. */
 export interface SoftJudgeOptions {
@@ -66,9 +66,12 @@ export function softJudge(
     options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
     evidence: { kind: "soft", tokens: softTokenLoader(softTokens, needs) },
     protect: { recent: window },
-    async score(layer) {
-      const { length } = layer;
-      return pool(await layer.groupAttention(), length, { kernel, pooling, end: length });
-    },
+    score: withKernel(
+      async (layer) => {
+        const { length } = layer;
+        return pool(await layer.groupAttention(), length, { kernel, pooling, end: length });
+      },
+      (layer) => poolKernel(layer, layer.groupAttention(), { kernel, pooling, end: layer.length }),
+    ),
   });
 }

@@ -1,6 +1,6 @@
 import { integer } from "./_options.ts";
-import { pool, type Pooling } from "./_pool.ts";
-import type { LayerView } from "./policy.ts";
+import { pool, type Pooling, poolKernel } from "./_pool.ts";
+import { type Score, withKernel } from "./policy.ts";
 
 /** The option that says how many of the last prompt tokens judge. */
 export const windowOption = integer({
@@ -9,7 +9,7 @@ export const windowOption = integer({
   about: "last prompt tokens: their queries judge the others, and they are always kept",
 });
 
-/** What {@linkcode windowScores} needs to know. */
+/** What {@linkcode windowScore} needs to know. */
 export interface WindowJudge {
   /** Last prompt tokens, whose queries are the evidence. */
   readonly window: number;
@@ -22,10 +22,10 @@ export interface WindowJudge {
  * The attention of the window's queries, averaged over the query heads of each group and pooled over
  * the tokens before the window, `[kvHeads × length]`.
  */
-export async function windowScores(
-  layer: LayerView,
-  { window, kernel, pooling }: WindowJudge,
-): Promise<Float32Array> {
-  const end = Math.max(0, layer.length - window);
-  return pool(await layer.groupAttention(), layer.length, { kernel, pooling, end });
+export function windowScore({ window, kernel, pooling }: WindowJudge): Score {
+  const pooled = (length: number) => ({ kernel, pooling, end: Math.max(0, length - window) });
+  return withKernel(
+    async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
+    (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
+  );
 }

@@ -1,6 +1,6 @@
 import { expression, innerOption } from "./_inner.ts";
 import { integer, number, type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type ScorerPolicy } from "./policy.ts";
+import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 import { streamingLlm } from "./streaming_llm.ts";
 
@@ -128,8 +128,8 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
       second: expression(second),
       ...(tokens === undefined ? { factor } : { tokens }),
     }),
+    score: withKernel((layer) => second.score(layer), second.score.kernel),
     first: Object.freeze({ policy: inner, ...(tokens === undefined ? { factor } : { tokens }) }),
-    score: (layer) => second.score(layer),
   });
 }
 

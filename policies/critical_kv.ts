@@ -1,6 +1,7 @@
 import { expression, type InnerOption, innerOption, wrap } from "./_inner.ts";
 import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { type LayerView, OptionError, type ScorerPolicy } from "./policy.ts";
+import { scalar } from "./_kernel_nodes.ts";
+import { type LayerView, OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode criticalKv}. */
 export interface CriticalKvOptions extends InnerOption {
@@ -80,8 +81,14 @@ export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
           "attention, such as 'snapkv'",
       );
     }
-    const rescore = (layer: LayerView, scores: Float32Array) =>
-      weighed(layer, scores, settings.epsilon);
+    const rescore = withKernel(
+      (layer: LayerView, scores: Float32Array) => weighed(layer, scores, settings.epsilon),
+      (layer, scores) =>
+        layer.op("Mul", [
+          layer.op("Add", [layer.op("Relu", [scores]), scalar(layer, settings.epsilon)]),
+          layer.outputNorms(),
+        ]),
+    );
     return { secondStage: { first: settings.first, rescore } };
   });
 }

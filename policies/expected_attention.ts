@@ -1,5 +1,12 @@
+import { columns, joined, norms, scalar } from "./_kernel_nodes.ts";
 import { flag, integer, number, type PolicyAbout, readOptions } from "./_options.ts";
-import type { LayerView, ScorerPolicy } from "./policy.ts";
+import {
+  type KernelBuilder,
+  type KernelValue,
+  type LayerView,
+  type ScorerPolicy,
+  withKernel,
+} from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2510.00636";
 
@@ -95,7 +102,7 @@ export function expectedAttention(options: ExpectedAttentionOptions = {}): Score
     options: settings,
     evidence: { kind: "statistics", skip: sinks, future: futurePositions },
     protect: { sinks },
-    async score(layer) {
+    score: withKernel(async (layer) => {
       const { mean, variance } = await layer.expectedLogits();
       // The mean of exp(x) over a Gaussian x is exp(mean + variance / 2).
       const exponents = covariance
@@ -103,7 +110,7 @@ export function expectedAttention(options: ExpectedAttentionOptions = {}): Score
         : mean;
       const scores = groupSoftmax(exponents, layer, Math.min(sinks, layer.length));
       return valueNorm ? timesNorms(scores, await layer.values(), layer, epsilon) : scores;
-    },
+    }, (layer) => expectation(layer, settings)),
   });
 }
 
@@ -150,6 +157,42 @@ function timesNorms(
     for (let i = start; i < start + headDim; i++) squares += (values[i] ?? 0) ** 2;
     return (score + epsilon) * Math.sqrt(squares);
   });
+}
+
+/** The same scores where the values lie. */
+function expectation(
+  builder: KernelBuilder,
+  { sinks, covariance, valueNorm, epsilon }: Pick<
+    Required<ExpectedAttentionOptions>,
+    "sinks" | "covariance" | "valueNorm" | "epsilon"
+  >,
+): KernelValue {
+  const { heads, kvHeads, length } = builder;
+  const first = Math.min(sinks, length);
+  const none = (tokens: number) =>
+    builder.constant(new Float32Array(kvHeads * tokens), [kvHeads, tokens]);
+  const attention = (): KernelValue => {
+    const { mean, variance } = builder.expectedLogits();
+    const half = builder.op("Mul", [variance, scalar(builder, 0.5)]);
+    const exponents = covariance ? builder.op("Add", [mean, half]) : mean;
+    const shares = builder.op("Softmax", [columns(builder, exponents, first, length)], {
+      axis: { int: -1 },
+    });
+    const byGroup = builder.op("Reshape", [
+      shares,
+      builder.integers([kvHeads, heads / kvHeads, length - first]),
+    ]);
+    const meanShare = builder.op("ReduceMean", [byGroup, builder.integers([1])], {
+      keepdims: { int: 0 },
+    });
+    return joined(builder, first > 0 ? [none(first), meanShare] : [meanShare], 1);
+  };
+  const scores = first < length ? attention() : none(length);
+  if (!valueNorm) return scores;
+  return builder.op("Mul", [
+    builder.op("Add", [scores, scalar(builder, epsilon)]),
+    norms(builder, builder.values()),
+  ]);
 }
 
 export default expectedAttention;

@@ -1,6 +1,13 @@
 import { type InnerOption, innerOption, wrap } from "./_inner.ts";
+import { norms, scalar } from "./_kernel_nodes.ts";
 import { integer, number, type PolicyAbout, readOptions } from "./_options.ts";
-import type { LayerView, ScorerPolicy } from "./policy.ts";
+import {
+  type KernelBuilder,
+  type KernelValue,
+  type LayerView,
+  type ScorerPolicy,
+  withKernel,
+} from "./policy.ts";
 
 /** Options of {@linkcode graphKv}. */
 export interface GraphKvOptions extends InnerOption {
@@ -86,16 +93,20 @@ export const about: PolicyAbout<GraphKvOptions> = {
  */
 export function graphKv(options: GraphKvOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
-  return wrap(about, settings, (inner) => ({
-    async score(layer) {
+  return wrap(about, settings, (inner) => {
+    const { kernel } = inner.score;
+    const score = async (layer: LayerView): Promise<Float32Array> => {
       const scores = (await inner.score(layer)).slice();
       const { kvHeads, length } = layer;
       for (let head = 0; head < kvHeads; head++) {
         await decayHead(scores.subarray(head * length, (head + 1) * length), layer, head, settings);
       }
       return scores;
-    },
-  }));
+    };
+    const decayed = kernel &&
+      ((layer: KernelBuilder) => decayKernel(layer, kernel(layer), settings));
+    return { score: withKernel(score, decayed) };
+  });
 }
 
 /** Lowers the scores of one KV head in place. */
@@ -145,6 +156,76 @@ function highest(
     least = values[best[best.length - 1] ?? 0] ?? 0;
   }
   return Int32Array.from(best);
+}
+
+/** The same decay where the keys lie: all KV heads at once, rounds one behind the other. */
+function decayKernel(
+  builder: KernelBuilder,
+  inner: KernelValue,
+  { rounds, sources, neighbours, decay }: Required<Omit<GraphKvOptions, "inner">>,
+): KernelValue {
+  const { kvHeads, headDim, length } = builder;
+  if (decay === 0 || rounds === 0) return inner;
+  const keys = builder.keys();
+  const unit = builder.op("Div", [
+    keys,
+    builder.op("Max", [norms(builder, keys, true), scalar(builder, 1e-20)]),
+  ]);
+  const others = builder.op("Transpose", [unit], { perm: { ints: [0, 2, 1] } });
+  const floor = builder.op("ReduceMin", [inner, builder.integers([1])], { keepdims: { int: 1 } });
+  const highest = (values: KernelValue, marks: KernelValue, count: number) =>
+    builder.ops(
+      "TopK",
+      [
+        builder.op("Where", [
+          builder.op("Greater", [marks, scalar(builder, 0.5)]),
+          scalar(builder, -Infinity),
+          values,
+        ]),
+        builder.integers([count]),
+      ],
+      2,
+      { axis: { int: -1 } },
+    );
+  let scores = inner;
+  let isSource = builder.constant(new Float32Array(kvHeads * length), [kvHeads, length]);
+  let left = length;
+  for (let round = 0; round < rounds && left > 0; round++) {
+    const count = Math.min(sources, left);
+    left -= count;
+    const [, chosen = ""] = highest(scores, isSource, count);
+    isSource = builder.op("ScatterElements", [
+      isSource,
+      chosen,
+      builder.constant(new Float32Array(kvHeads * count).fill(1), [kvHeads, count]),
+    ], { axis: { int: 1 } });
+    if (left === 0) break;
+    const rows = builder.op("Expand", [
+      builder.op("Unsqueeze", [chosen, builder.integers([2])]),
+      builder.integers([kvHeads, count, headDim]),
+    ]);
+    const cosines = builder.op("MatMul", [
+      builder.op("GatherElements", [unit, rows], { axis: { int: 1 } }),
+      others,
+    ]);
+    const marks = builder.op("Unsqueeze", [isSource, builder.integers([1])]);
+    const [nearest = "", near = ""] = highest(cosines, marks, Math.min(neighbours, left));
+    const spread = builder.op("ScatterElements", [
+      builder.constant(new Float32Array(kvHeads * count * length), [kvHeads, count, length]),
+      near,
+      nearest,
+    ], { axis: { int: 2 } });
+    const strongest = builder.op("ReduceMax", [spread, builder.integers([1])], {
+      keepdims: { int: 0 },
+    });
+    const similarity = builder.op("Min", [builder.op("Relu", [strongest]), scalar(builder, 1)]);
+    const lost = builder.op("Mul", [
+      builder.op("Mul", [similarity, scalar(builder, decay)]),
+      builder.op("Sub", [scores, floor]),
+    ]);
+    scores = builder.op("Sub", [scores, lost]);
+  }
+  return scores;
 }
 
 export default graphKv;

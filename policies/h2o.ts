@@ -1,5 +1,5 @@
 import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import type { LayerView, ScorerPolicy } from "./policy.ts";
+import { type KernelLayer, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode h2o}. */
 export interface H2oOptions {
@@ -65,17 +65,30 @@ export function h2o(options: H2oOptions = {}): ScorerPolicy {
     options: settings,
     evidence: { kind: "accumulated" },
     protect: (keep) => ({ recent: settings.recent ?? Math.floor(keep / 2) }),
-    async score(layer) {
-      const received = await layer.groupAttention();
-      return settings.normalize === "visible" ? perVisibleQuery(received, layer) : received;
-    },
+    score: settings.normalize === "none"
+      ? withKernel(
+        async (layer) => await layer.groupAttention(),
+        (layer) => layer.groupAttention(),
+      )
+      : withKernel(
+        async (layer) => {
+          const queries = visibleQueries(layer);
+          const received = await layer.groupAttention();
+          return received.map((sum, index) => sum / (queries[index] ?? 0));
+        },
+        (layer) =>
+          layer.op("Div", [
+            layer.groupAttention(),
+            layer.given([layer.kvHeads, layer.length], visibleQueries),
+          ]),
+      ),
   });
 }
 
 /** A token at position `p` of `n` is visible to itself and to the `n - p - 1` after it. */
-function perVisibleQuery(received: Float32Array, { positions }: LayerView): Float32Array {
+function visibleQueries({ positions }: KernelLayer): Float32Array {
   const end = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
-  return received.map((sum, index) => sum / (end - (positions[index] ?? 0)));
+  return Float32Array.from(positions, (position) => end - position);
 }
 
 export default h2o;

@@ -1,5 +1,6 @@
+import { norms, scalar } from "./_kernel_nodes.ts";
 import { type PolicyAbout, readOptions } from "./_options.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type KernelBuilder, type KernelValue, type ScorerPolicy, withKernel } from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2504.15364";
 
@@ -43,7 +44,7 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
     paper: PAPER,
     options: readOptions(about, options),
     evidence: { kind: "none" },
-    async score({ kvHeads, headDim, length, keys }) {
+    score: withKernel(async ({ kvHeads, headDim, length, keys }) => {
       const rows = await keys();
       const scores = new Float32Array(kvHeads * length);
       for (let head = 0; head < kvHeads; head++) {
@@ -73,8 +74,25 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
         }
       }
       return scores;
-    },
+    }, differences),
   });
+}
+
+/** The same scores where the keys lie. */
+function differences(builder: KernelBuilder): KernelValue {
+  const keys = builder.keys();
+  const above = (value: KernelValue, least: number) =>
+    builder.op("Max", [value, scalar(builder, least)]);
+  const sum = (value: KernelValue, axis: number, keep: boolean) =>
+    builder.op("ReduceSum", [value, builder.integers([axis])], { keepdims: { int: keep ? 1 : 0 } });
+  const size = norms(builder, keys, true);
+  const anchor = sum(builder.op("Div", [keys, above(size, 1e-20)]), 1, true);
+  const product = sum(builder.op("Mul", [keys, anchor]), 2, false);
+  const scale = builder.op("Squeeze", [
+    builder.op("Mul", [size, norms(builder, anchor, true)]),
+    builder.integers([2]),
+  ]);
+  return builder.op("Neg", [builder.op("Div", [product, above(scale, 1e-20)])]);
 }
 
 export default keyDiff;

@@ -1,5 +1,6 @@
+import { norms } from "./_kernel_nodes.ts";
 import { type PolicyAbout, readOptions } from "./_options.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Knorm has no options. */
 export type KnormOptions = Record<never, never>;
@@ -39,7 +40,7 @@ export function knorm(options: KnormOptions = {}): ScorerPolicy {
     paper: "https://arxiv.org/abs/2406.11430",
     options: readOptions(about, options),
     evidence: { kind: "none" },
-    async score({ kvHeads, headDim, length, keys }) {
+    score: withKernel(async ({ kvHeads, headDim, length, keys }) => {
       const rows = await keys();
       const scores = new Float32Array(kvHeads * length);
       for (let token = 0; token < length; token++) {
@@ -51,7 +52,7 @@ export function knorm(options: KnormOptions = {}): ScorerPolicy {
         }
       }
       return scores;
-    },
+    }, (layer) => layer.op("Neg", [norms(layer, layer.keys())])),
   });
 }
 

@@ -1,5 +1,12 @@
+import { joined, places, sameForHeads, scalar } from "./_kernel_nodes.ts";
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import type { LayerView, ScorerPolicy } from "./policy.ts";
+import {
+  type KernelBuilder,
+  type KernelValue,
+  type LayerView,
+  type ScorerPolicy,
+  withKernel,
+} from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2504.04704";
 
@@ -71,15 +78,13 @@ export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
       const tail = Math.max(0, length - judgedEnd(length, settings));
       return { sinks: first, recent: Math.min(tail, keep - first) };
     },
-    async score(layer) {
+    score: withKernel(async (layer) => {
       const { kvHeads, length } = layer;
       const end = judgedEnd(length, settings);
       const scores = new Float32Array(kvHeads * length).fill(1);
       if (end <= sinks) {
-        // No window has one behind it.
-        return scores.map((_, index) =>
-          index % length < sinks ? 1 : (index % length - sinks) / (length - sinks)
-        );
+        const row = unjudged(length, sinks);
+        return scores.map((_, index) => row[index % length] ?? 0);
       }
       const [keys, values] = [await layer.keys(), await layer.values()];
       for (let head = 0; head < kvHeads; head++) {
@@ -92,13 +97,21 @@ export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
         }
       }
       return scores;
-    },
+    }, (layer) => judged(layer, settings)),
   });
 }
 
 /** Tokens before this one lie in a window with a whole one behind it, or are sinks. */
 function judgedEnd(length: number, { sinks, lag }: Required<LagKvOptions>): number {
   return sinks + Math.max(0, Math.floor((length - sinks) / lag) - 1) * lag;
+}
+
+/** Scores where no window has one behind it. */
+function unjudged(length: number, sinks: number): Float32Array {
+  return Float32Array.from(
+    { length },
+    (_, token) => token < sinks ? 1 : (token - sinks) / (length - sinks),
+  );
 }
 
 interface Window {
@@ -156,6 +169,63 @@ function ranks(values: Float64Array): Float64Array {
   const places = new Float64Array(values.length);
   order.forEach((index, place) => places[index] = place);
   return places;
+}
+
+/** The same scores where keys and values lie: all windows at once. */
+function judged(builder: KernelBuilder, settings: Required<LagKvOptions>): KernelValue {
+  const { kvHeads, headDim, length } = builder;
+  const { sinks, lag } = settings;
+  const end = judgedEnd(length, settings);
+  if (end <= sinks) return sameForHeads(builder, unjudged(length, sinks));
+  const windows = (end - sinks) / lag;
+  const shape = [kvHeads, windows, lag];
+  const cut = (values: KernelValue, axis: number, from: number, to: number) =>
+    builder.op("Slice", [
+      values,
+      builder.integers([from]),
+      builder.integers([to]),
+      builder.integers([axis]),
+    ]);
+  const reduced = (operator: string, values: KernelValue, axis: number) =>
+    builder.op(operator, [values, builder.integers([axis])], { keepdims: { int: 1 } });
+  const spreads = (entries: KernelValue): KernelValue => {
+    const all = builder.op("Reshape", [
+      cut(entries, 1, sinks, end + lag),
+      builder.integers([kvHeads, windows + 1, lag, headDim]),
+    ]);
+    const behind = cut(all, 1, 1, windows + 1);
+    const least = reduced("ReduceMin", behind, 2);
+    const range = builder.op("Sub", [reduced("ReduceMax", behind, 2), least]);
+    // A dimension that never changes tells nothing.
+    const scale = builder.op("Where", [
+      builder.op("Greater", [range, scalar(builder, 0)]),
+      builder.op("Div", [scalar(builder, 1), builder.op("Max", [range, scalar(builder, 1e-30)])]),
+      scalar(builder, 0),
+    ]);
+    const scaled = builder.op("Mul", [
+      builder.op("Sub", [cut(all, 1, 0, windows), least]),
+      scale,
+    ]);
+    const centred = builder.op("Sub", [scaled, reduced("ReduceMean", scaled, 3)]);
+    const squares = builder.op("Mul", [centred, centred]);
+    const variance = builder.op("Mul", [
+      reduced("ReduceSum", squares, 3),
+      scalar(builder, 1 / Math.max(1, headDim - 1)),
+    ]);
+    const spread = builder.op("Reshape", [builder.op("Sqrt", [variance]), builder.integers(shape)]);
+    return builder.op("Softmax", [spread], { axis: { int: -1 } });
+  };
+  const both = builder.op("Add", [spreads(builder.keys()), spreads(builder.values())]);
+  const ranked = builder.op("Mul", [
+    places(builder, both, shape, false),
+    scalar(builder, 1 / lag),
+  ]);
+  const certain = (tokens: number) =>
+    tokens === 0
+      ? []
+      : [builder.constant(new Float32Array(kvHeads * tokens).fill(1), [kvHeads, tokens])];
+  const flat = builder.op("Reshape", [ranked, builder.integers([kvHeads, windows * lag])]);
+  return joined(builder, [...certain(sinks), flat, ...certain(length - end)], 1);
 }
 
 export default lagKv;

@@ -1,6 +1,6 @@
 import { flag, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling, poolingOptions } from "./_pool.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { pool, type Pooling, poolingOptions, poolKernel } from "./_pool.ts";
+import { type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
 const PAPER = "https://arxiv.org/abs/2505.20334";
@@ -83,6 +83,11 @@ export const about: PolicyAbout<LookaheadQCacheOptions> = {
 export function lookaheadQCache(options: LookaheadQCacheOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
   const { steps, window, plus, kernel, pooling } = settings;
+  const pooled = (length: number) => ({
+    kernel,
+    pooling,
+    end: plus ? Math.max(0, length - window) : length,
+  });
   return Object.freeze<ScorerPolicy>({
     name: about.name,
     paper: PAPER,
@@ -94,10 +99,10 @@ export function lookaheadQCache(options: LookaheadQCacheOptions = {}): ScorerPol
       ...(plus ? { window } : {}),
     },
     ...(plus ? { protect: { recent: window } } : {}),
-    async score(layer) {
-      const end = plus ? Math.max(0, layer.length - window) : layer.length;
-      return pool(await layer.groupAttention(), layer.length, { kernel, pooling, end });
-    },
+    score: withKernel(
+      async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
+      (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
+    ),
   });
 }
 

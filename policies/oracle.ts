@@ -1,5 +1,5 @@
 import { integer, type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type QuerySource, type ScorerPolicy } from "./policy.ts";
+import { OptionError, type QuerySource, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode oracle}: `tokens` or `ids`, not both. */
 export interface OracleOptions {
@@ -79,7 +79,10 @@ export function oracle(options: OracleOptions = {}): ScorerPolicy {
       queries.kind === "greedy" ? { tokens: queries.steps } : { ids: queries.ids },
     ),
     evidence: { kind: "given", queries },
-    score: (layer) => layer.groupAttention(),
+    score: withKernel(
+      (layer) => layer.groupAttention(),
+      (layer) => layer.groupAttention(),
+    ),
   });
 }
 

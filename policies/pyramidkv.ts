@@ -1,7 +1,7 @@
 import { choice, number, type PolicyAbout, readOptions } from "./_options.ts";
 import { type Pooling, poolingOptions } from "./_pool.ts";
 import { pyramid } from "./_pyramid.ts";
-import { windowOption, windowScores } from "./_window_judge.ts";
+import { windowOption, windowScore } from "./_window_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2406.02069";
@@ -92,7 +92,7 @@ export function pyramidKv(options: PyramidKvOptions = {}): ScorerPolicy {
     evidence: { kind: "window", size: settings.window },
     allocate: pyramid(settings),
     protect: { recent: settings.window },
-    score: (layer) => windowScores(layer, settings),
+    score: windowScore(settings),
   });
 }
 

@@ -1,6 +1,6 @@
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
 import { createPrng } from "./_random.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type KernelLayer, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode random}. */
 export interface RandomOptions {
@@ -38,18 +38,22 @@ export const about: PolicyAbout<RandomOptions> = {
  */
 export function random(options: RandomOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
+  const draw = ({ layer, kvHeads, length }: KernelLayer): Float32Array => {
+    const scores = new Float32Array(kvHeads * length);
+    for (let head = 0; head < kvHeads; head++) {
+      const next = createPrng(settings.seed, layer, head);
+      for (let token = 0; token < length; token++) scores[head * length + token] = next();
+    }
+    return scores;
+  };
   return Object.freeze<ScorerPolicy>({
     name: about.name,
     options: settings,
     evidence: { kind: "none" },
-    score({ layer, kvHeads, length }) {
-      const scores = new Float32Array(kvHeads * length);
-      for (let head = 0; head < kvHeads; head++) {
-        const next = createPrng(settings.seed, layer, head);
-        for (let token = 0; token < length; token++) scores[head * length + token] = next();
-      }
-      return scores;
-    },
+    score: withKernel(
+      draw,
+      (layer) => layer.given([layer.kvHeads, layer.length], draw),
+    ),
   });
 }
 

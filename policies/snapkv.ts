@@ -1,6 +1,6 @@
 import { type PolicyAbout, readOptions } from "./_options.ts";
 import { type Pooling, poolingOptions } from "./_pool.ts";
-import { windowOption, windowScores } from "./_window_judge.ts";
+import { windowOption, windowScore } from "./_window_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** Options of {@linkcode snapKv}. */
@@ -66,7 +66,7 @@ export function snapKv(options: SnapKvOptions = {}): ScorerPolicy {
     options: settings,
     evidence: { kind: "window", size: window },
     protect: { recent: window },
-    score: (layer) => windowScores(layer, settings),
+    score: windowScore(settings),
   });
 }
 

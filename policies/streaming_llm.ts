@@ -1,5 +1,6 @@
+import { sameForHeads } from "./_kernel_nodes.ts";
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode streamingLlm}. */
 export interface StreamingLlmOptions {
@@ -47,11 +48,12 @@ export function streamingLlm(options: StreamingLlmOptions = {}): ScorerPolicy {
     options: settings,
     evidence: { kind: "none" },
     protect: { sinks: settings.sinks },
-    score({ kvHeads, length }) {
-      const scores = new Float32Array(kvHeads * length);
-      for (let i = 0; i < scores.length; i++) scores[i] = i % length;
-      return scores;
-    },
+    score: withKernel(
+      ({ kvHeads, length }) =>
+        Float32Array.from({ length: kvHeads * length }, (_, index) => index % length),
+      (layer) =>
+        sameForHeads(layer, Float32Array.from({ length: layer.length }, (_, token) => token)),
+    ),
   });
 }
 

@@ -1,5 +1,5 @@
 import { type PolicyAbout, readOptions } from "./_options.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { type ScorerPolicy, withKernel } from "./policy.ts";
 
 const PAPER = "https://arxiv.org/abs/2401.06104";
 
@@ -43,7 +43,7 @@ export function tova(options: TovaOptions = {}): ScorerPolicy {
     options: readOptions(about, options),
     evidence: { kind: "window", size: 1 },
     protect: { recent: 1 },
-    async score({ heads, kvHeads, length, attention }) {
+    score: withKernel(async ({ heads, kvHeads, length, attention }) => {
       const paid = await attention();
       const scores = new Float32Array(kvHeads * length);
       for (let token = 0; token < length; token++) {
@@ -53,7 +53,11 @@ export function tova(options: TovaOptions = {}): ScorerPolicy {
       }
       for (let head = 1; head < kvHeads; head++) scores.copyWithin(head * length, 0, length);
       return scores;
-    },
+    }, (layer) =>
+      layer.op("Expand", [
+        layer.op("ReduceMean", [layer.attention(), layer.integers([0])], { keepdims: { int: 1 } }),
+        layer.integers([layer.kvHeads, layer.length]),
+      ])),
   });
 }
 
