@@ -89,6 +89,7 @@ export function buildDeviceStepGraph(
     const { mixed, weights } = maskedAttention(graph, model, rotated.queries, { keys, values }, {
       hidden,
       tokens,
+      element: real,
     });
     const sums = plain.op("ReduceSum", [asFloat(weights), plain.integers([2])], {
       attributes: { keepdims: { int: 0 } },

@@ -1,5 +1,5 @@
 import type { HeadShape } from "../attention_nodes.ts";
-import type { GraphBuilder, Value } from "../onnx/graph.ts";
+import type { ElementType, Graph, GraphBuilder, Value } from "../onnx/graph.ts";
 
 /** Keys and values of a layer as a device holds them: head-major, with slots to spare. */
 export interface SlottedEntries {
@@ -64,21 +64,26 @@ export function groupedQueries(
  * @param hidden Added to logits: `-Infinity` where a query cannot see a slot,
  * `[kvHeads, 1, T, capacity]`.
  * @param tokens Number of new tokens, int64 `[1]`.
+ * @param element Type of all numbers.
  */
 export function maskedAttention(
   builder: GraphBuilder,
   shape: HeadShape,
   queries: Value,
   { keys, values }: SlottedEntries,
-  { hidden, tokens }: { readonly hidden: Value; readonly tokens: Value },
+  { hidden, tokens, element }: {
+    readonly hidden: Value;
+    readonly tokens: Value;
+    readonly element: ElementType;
+  },
 ): SlottedAttention {
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
   const capacity = sizeOf(builder, keys, 1);
-  const logits = builder.op("MatMul", [
-    groupedQueries(builder, shape, queries),
-    turnedOver(builder, keys),
-  ]);
+  const logits = products(builder, groupedQueries(builder, shape, queries), keys, {
+    tokens,
+    element,
+  });
   const seen = builder.op("Add", [
     shaped(builder, logits, [kvHeads, group, tokens, capacity]),
     hidden,
@@ -95,6 +100,43 @@ export function maskedAttention(
     mixed: builder.op("Reshape", [byToken, builder.integers([-1, heads * headDim])]),
     weights,
   };
+}
+
+/**
+ * Products of queries `[kvHeads, Q, headDim]` with all keys, `[kvHeads, Q, capacity]`. Of many queries
+ * the keys are turned over, of one token's the products are: whichever is less.
+ */
+function products(
+  builder: GraphBuilder,
+  queries: Value,
+  keys: Value,
+  { tokens, element }: { readonly tokens: Value; readonly element: ElementType },
+): Value {
+  const branch = (name: string, emit: (inner: GraphBuilder) => Value): Graph => {
+    const inner = builder.branch(name);
+    inner.output(emit(inner), element, ["H", "Q", "C"]);
+    return inner.build();
+  };
+  const single = builder.op("Squeeze", [
+    builder.op("Equal", [tokens, builder.integers([1])]),
+    builder.integers([0]),
+  ]);
+  return builder.op("If", [single], {
+    attributes: {
+      then_branch: {
+        graph: branch(
+          "one_token",
+          (inner) => turnedOver(inner, inner.op("MatMul", [keys, turnedOver(inner, queries)])),
+        ),
+      },
+      else_branch: {
+        graph: branch(
+          "many_tokens",
+          (inner) => inner.op("MatMul", [queries, turnedOver(inner, keys)]),
+        ),
+      },
+    },
+  });
 }
 
 /**
