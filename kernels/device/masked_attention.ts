@@ -114,7 +114,8 @@ function products(
 ): Value {
   const branch = (name: string, emit: (inner: GraphBuilder) => Value): Graph => {
     const inner = builder.branch(name);
-    inner.output(emit(inner), element, ["H", "Q", "C"]);
+    // Layers differ in capacity: equal names would stand for equal sizes.
+    inner.output(emit(inner), element, ["H", "Q", `slots of ${keys}`]);
     return inner.build();
   };
   const single = builder.op("Squeeze", [

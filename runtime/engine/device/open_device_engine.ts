@@ -34,7 +34,7 @@ export interface DeviceEngineOptions {
 export interface OpenDeviceEngine extends AsyncDisposable {
   readonly engine: Engine;
   /** What the device holds and has exchanged. */
-  readonly device: Pick<Device, "provider" | "resident" | "usage" | "onCrossing">;
+  readonly device: Device;
 }
 
 /** Loads a model's graphs on a device. */

@@ -3,16 +3,29 @@ import { buildDeviceStepGraph } from "../../../kernels/device/device_step_graph.
 import { withoutFusedMatMul } from "../../../kernels/device/gemm.ts";
 import { createGraph, type Graph, MICROSOFT } from "../../../kernels/onnx/graph.ts";
 import type { Precision } from "../../../runtime/weights/precisions.ts";
+import { twinModel } from "../../_device_model.ts";
 import { onProcessor } from "../../_placement.ts";
-import { fixture } from "../../_test_model.ts";
+import { smallPolicies } from "../../_small_policies.ts";
+import { fixture, randomIds } from "../../_test_model.ts";
 import { probed } from "../../_vulkan.ts";
 import { describe } from "../_soft_case.ts";
 
 const [, webgpu] = await probed();
-const ignore = webgpu?.works !== true;
+// Graphs are placed in processes of their own: once is enough.
+const ignore = webgpu?.works !== true || Deno.env.get("KVJUDGE_TEST_DEVICE") !== undefined;
 
 /** What reckons with shapes: a few whole numbers, which are nowhere else than in main memory. */
-const OF_SHAPES = new Set(["Concat", "Identity", "Reshape", "Shape", "Slice", "Unsqueeze"]);
+const OF_SHAPES = new Set([
+  "Concat",
+  "Equal",
+  "Expand",
+  "Identity",
+  "Reshape",
+  "Shape",
+  "Slice",
+  "Squeeze",
+  "Unsqueeze",
+]);
 
 function product(): Graph {
   const graph = createGraph("product");
@@ -56,3 +69,29 @@ for (const [name, precision] of CASES) {
     },
   });
 }
+
+Deno.test({
+  name: "no policy's graph, and none of the cache's, computes with floats on the processor",
+  ignore,
+  async fn() {
+    await using twin = await twinModel("tiny-llama31");
+    const { device } = twin.there;
+    const graphs = new Map<string, Graph>();
+    const load = device.load.bind(device);
+    device.load = (graph, options) => {
+      graphs.set(`${graph.name} ${graph.nodes.map(({ operator }) => operator)}`, graph);
+      return load(graph, options);
+    };
+    const ids = randomIds(48, twin.host.model.config.vocabulary, 3);
+    for (const { policy } of await smallPolicies()) {
+      await using session = twin.session({ policy, budget: 20 });
+      const generation = session.generate({ ids }, { maxTokens: 3 });
+      for await (const _ of generation);
+    }
+    assert(graphs.size > 20);
+    for (const [name, graph] of graphs) {
+      const left = await onProcessor(graph);
+      assert(left.every((operator) => OF_SHAPES.has(operator)), `${name}: ${left.join(", ")}`);
+    }
+  },
+});
