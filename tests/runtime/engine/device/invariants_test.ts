@@ -3,7 +3,6 @@ import {
   full,
   h2o,
   judgeQ,
-  knorm,
   lookaheadQCache,
   oracle,
   type Policy,

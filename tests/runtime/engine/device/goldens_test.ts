@@ -1,0 +1,57 @@
+import { assertEquals } from "@std/assert";
+import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
+import { assertClose } from "../../../_close.ts";
+import { twinModel } from "../../../_device_model.ts";
+import { probePolicy } from "../../../_probe_policy.ts";
+import { newSequence, TINY } from "../../../_test_model.ts";
+import { openGolden } from "../../_golden_file.ts";
+import { checkPolicy, GOLDEN_POLICIES } from "../../_golden_policies.ts";
+
+for (const name of TINY) {
+  const golden = openGolden(name);
+  const ids = golden.integers("input_ids");
+
+  Deno.test(`on a device, the logits and the greedy tokens of ${name} are the golden ones`, async () => {
+    await using twin = await twinModel(name);
+    const { engine } = twin.there;
+    const sequence = newSequence(engine);
+    using _ = sequence.cache;
+    const rows = ids.map((_, index) => index);
+    const step = await engine.advance(sequence, { ids, rows });
+    assertClose(step.logits, golden.floats("logits"), { absolute: 1e-3 }, "logits");
+    const expected = golden.integers("greedy").slice(0, 6);
+    let logits: Float32Array = step.logits.slice(-engine.config.vocabulary);
+    const made: number[] = [];
+    while (made.length < expected.length) {
+      made.push(greedyToken(logits));
+      ({ logits } = await engine.advance(sequence, { ids: made.slice(-1) }));
+    }
+    assertEquals(made, expected);
+  });
+
+  Deno.test(`on a device, what is kept of ${name} is what the goldens keep`, async () => {
+    await using twin = await twinModel(name);
+    const { facts } = twin.host.model;
+    const model = { name, engine: twin.there.engine, facts };
+    for (const policy of GOLDEN_POLICIES) await checkPolicy(model, golden, policy);
+  });
+
+  Deno.test(`on a device, soft tokens and answers pay the golden attention to ${name}`, async () => {
+    await using twin = await twinModel(name);
+    const { hidden } = twin.there.engine.config;
+    const embeddings = golden.floats("judge_q.soft");
+    const tokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
+    const soft = probePolicy({ kind: "soft", tokens: () => tokens });
+    const response = probePolicy({
+      kind: "given",
+      queries: { kind: "tokens", ids: golden.integers("judge_q.response") },
+    });
+    for (const [policy, tensor] of [[soft, "soft"], [response, "response"]] as const) {
+      await using session = twin.session({ policy, budget: 24, chunk: 40 });
+      await session.read({ ids });
+      const attention = policy.attention.flatMap((layer) => [...layer]);
+      const expected = golden.floats(`judge_q.attention_${tensor}`);
+      assertClose(attention, expected, { absolute: 1e-5 }, `attention_${tensor}`);
+    }
+  });
+}
