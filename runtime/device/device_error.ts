@@ -16,7 +16,8 @@ const KNOWN: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] 
       "take a smaller model or precision 'int4'",
   ],
   [
-    /out of memory|OUT_OF_(DEVICE|HOST)_MEMORY|failed to allocate|CUDA failure 2\b/i,
+    // A buffer that could not be made is all that a run on webgpu says of a full memory.
+    /out of memory|OUT_OF_(DEVICE|HOST)_MEMORY|failed to allocate|CUDA failure 2\b|\[Invalid Buffer/i,
     () =>
       "its memory is full; give a smaller budget, a shorter text, a smaller model or precision 'int4'",
   ],
@@ -30,7 +31,7 @@ const KNOWN: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] 
   ],
 ];
 
-const ACTIONS = { load: "load the model", run: "go on" } as const;
+const ACTIONS = { load: "load the model", run: "run the model" } as const;
 
 /**
  * What the native library throws, as one sentence. Errors of ours stay what they are.
