@@ -3,7 +3,7 @@ import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
-import type { CacheMark, HeadEntries, KvCache, Turns } from "./kv_cache.ts";
+import type { HeadEntries, KvCache } from "./kv_cache.ts";
 import { angleTables } from "./angle_tables.ts";
 
 /** A KV cache whose keys and values never leave a device. */

@@ -1,7 +1,6 @@
 import type { QueryGaussian } from "../../kernels/expected_logits.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
 import type { Evidence } from "../../policies/policy.ts";
-import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { rotaryFrequencies } from "../rotary.ts";
 import type { Engine, StepQueries } from "./engine.ts";
 
