@@ -3,7 +3,9 @@ export type RotaryFrequencies = Float32Array;
 
 /** Cosines and sines of a run of positions, each `[tokens, headDim / 2]`. */
 export interface RotaryRows {
+  /** Cosines. */
   readonly cos: Float32Array;
+  /** Sines. */
   readonly sin: Float32Array;
 }
 

@@ -23,6 +23,11 @@ export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
 export { loadModel, type LoadOptions, type Model } from "./model.ts";
 export type { StepOutputs } from "../kernels/step.ts";
+export type { QueryGaussian } from "../kernels/expected_logits.ts";
+export type { ChunkStatistics } from "../kernels/query_statistics.ts";
+export type { RotaryRows } from "../kernels/rope.ts";
+export type { ProviderName } from "../kernels/device/provider_probe.ts";
+export type { ChosenDevice, DeviceChoice } from "./device/choose_device.ts";
 export type {
   CacheMark,
   HeadEntries,

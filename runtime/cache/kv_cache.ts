@@ -55,10 +55,15 @@ export interface Turns {
  * A KV cache in main memory: per layer token-major `[capacity, kvHeads, headDim]`.
  */
 export interface HostKvCache extends KvCache {
+  /** Makes room so that `tokens` more can be appended to each layer without growing again. */
   reserve(tokens: number): void;
+  /** As {@linkcode KvCache.compact}. */
   compact(layer: number, kept: readonly Int32Array[]): void;
+  /** As {@linkcode KvCache.turn}. */
   turn(layer: number, turns: Turns): void;
+  /** As {@linkcode KvCache.fork}. */
   fork(mark?: CacheMark): HostKvCache;
+  /** As {@linkcode KvCache.entries}. */
   entries(layer: number): readonly HeadEntries[];
   /**
    * Where the entries of each KV head lie in {@linkcode HostKvCache.keys} and

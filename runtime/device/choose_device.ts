@@ -3,10 +3,15 @@ import { isSoftware, type ProviderName, type ProviderReport } from "./device_rep
 import { probeDevices, type ProbeOptions } from "./probe_devices.ts";
 
 /** What can be asked for. */
-export const DEVICE_CHOICES = ["cpu", "auto", "webgpu", "cuda"] as const;
+export const DEVICE_CHOICES = [
+  "cpu",
+  "auto",
+  "webgpu",
+  "cuda",
+] as const satisfies readonly DeviceChoice[];
 
 /** A device by name, or `auto` for the best that works. */
-export type DeviceChoice = typeof DEVICE_CHOICES[number];
+export type DeviceChoice = "cpu" | "auto" | "webgpu" | "cuda";
 
 /** The device that a model runs on. */
 export interface ChosenDevice {

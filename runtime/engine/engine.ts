@@ -65,7 +65,9 @@ export interface Following {
 
 /** Moments of the logits of a layer's tokens. */
 export interface ExpectedRows {
+  /** Means. */
   readonly mean: Rows;
+  /** Variances. */
   readonly variance: Rows;
 }
 

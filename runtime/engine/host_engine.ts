@@ -24,22 +24,31 @@ import { type HostRows, hostRows } from "./rows.ts";
 
 /** Queries in main memory. */
 export interface HostQueries extends StepQueries {
+  /** The numbers, `[tokens, heads · headDim]`. */
   readonly data: Float32Array;
+  /** The same. */
   floats(): Float32Array;
 }
 
 /** What a step gives in main memory. */
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
+  /** As {@linkcode StepResult.received}. */
   readonly received: readonly HostRows[];
+  /** As {@linkcode StepResult.queries}. */
   readonly queries: readonly HostQueries[];
 }
 
 /** Runs the step graph on sequences in main memory. */
 export interface HostEngine extends Engine {
+  /** A cache that holds nothing. */
   newCache(): HostKvCache;
+  /** The cache itself: it is where it belongs. */
   adopt(cache: HostKvCache): HostKvCache;
+  /** Rows over an array. */
   rows(floats: Float32Array, lengths: readonly number[]): HostRows;
+  /** As {@linkcode Engine.advance}. */
   advance(sequence: Sequence, input: StepInput): Promise<HostStepResult>;
+  /** As {@linkcode Engine.probe}. */
   probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
   /**
    * Cosines between the keys of some tokens and those of all, `[tokens, length]`.

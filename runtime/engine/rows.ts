@@ -26,10 +26,15 @@ export interface Rows extends Disposable {
 
 /** Rows in main memory. */
 export interface HostRows extends Rows {
+  /** The numbers. */
   readonly data: Float32Array;
+  /** As {@linkcode Rows.plus}. */
   plus(other: Rows): HostRows;
+  /** As {@linkcode Rows.times}. */
   times(factor: number): HostRows;
+  /** As {@linkcode Rows.leading}. */
   leading(lengths: readonly number[]): HostRows;
+  /** The numbers themselves. */
   floats(): Float32Array;
 }
 
