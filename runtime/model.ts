@@ -89,7 +89,21 @@ export async function loadModel(
   source: string,
   options?: LoadOptions & { readonly device?: "cpu" },
 ): Promise<Model<HostEngine>>;
-/** As above, on a device. */
+/**
+ * Loads a model on a device.
+ *
+ * @throws {DeviceError} If the device does not work, or cannot hold the model.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "./model.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { device: "cpu" });
+ * assertEquals(model.device.why, "it was asked for");
+ * ```
+ */
 export async function loadModel(source: string, options: LoadOptions): Promise<Model>;
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
   const {

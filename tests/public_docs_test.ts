@@ -36,7 +36,11 @@ async function publicSymbols() {
     )
   );
   const own = declared.filter(({ kind }) => kind !== "reference");
-  return [...new Map(own.map((symbol) => [`${symbol.file} ${symbol.name}`, symbol])).values()];
+  // Of a function with several signatures the first one has the docs.
+  const first = own.toReversed().map((symbol) =>
+    [`${symbol.file} ${symbol.name}`, symbol] as const
+  );
+  return [...new Map(first).values()];
 }
 
 /**
