@@ -211,7 +211,8 @@ function decayKernel(
     const marks = builder.op("Unsqueeze", [isSource, builder.integers([1])]);
     const [nearest = "", near = ""] = highest(cosines, marks, Math.min(neighbours, left));
     const spread = builder.op("ScatterElements", [
-      builder.constant(new Float32Array(kvHeads * count * length), [kvHeads, count, length]),
+      // Not a constant of that size, which the graph would carry: it can be as large as the keys.
+      builder.op("Expand", [scalar(builder, 0), builder.integers([kvHeads, count, length])]),
       near,
       nearest,
     ], { axis: { int: 2 } });

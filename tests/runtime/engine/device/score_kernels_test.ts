@@ -41,7 +41,7 @@ interface Shape {
 }
 
 /** Spare slots hold what would spoil every score that read them. */
-const GARBAGE = 1e30;
+const GARBAGE = NaN;
 
 async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
   const { heads, kvHeads, headDim, length } = shape;
@@ -125,6 +125,7 @@ const VARIANTS: readonly ScorerPolicy[] = [
   snapKv({ window: 40, kernel: 7 }),
   h2o({ normalize: "visible", recent: 0 }),
   lagKv({ sinks: 0, lag: 7 }),
+  lagKv(),
   expectedAttention({ covariance: false, valueNorm: false, sinks: 1 }),
   expectedAttention({ sinks: 40 }),
   graphKv({ inner: keyDiff(), rounds: 3, sources: 4, neighbours: 5 }),
@@ -137,7 +138,7 @@ const VARIANTS: readonly ScorerPolicy[] = [
 /** Shaders are compiled anew for each kind of shape: a software device gets fewer. */
 const SHAPES: readonly Shape[] = testProvider() === "webgpu"
   ? [{ heads: 6, kvHeads: 2, headDim: 8, length: 33 }]
-  : [1, 3, 5, 31, 33, 70].flatMap((length) => [
+  : [1, 3, 5, 31, 32, 33, 70, 300].flatMap((length) => [
     { heads: 6, kvHeads: 2, headDim: 8, length },
     { heads: 2, kvHeads: 1, headDim: 6, length },
     { heads: 3, kvHeads: 3, headDim: 4, length },
