@@ -1,7 +1,7 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
 import { createGraph, ELEMENT_TYPE, type ElementType, type Graph } from "../onnx/graph.ts";
-import { integers, locatedFiles } from "../session.ts";
+import { halves, integers, locatedFiles } from "../session.ts";
 import type { ProviderName } from "./provider_probe.ts";
 
 /** A tensor that stays where a device computes, owned by whoever asked for it. */
@@ -109,7 +109,8 @@ export function openDevice(
     });
   const resident = provider === "webgpu";
   const counts = { tensors: 0, bytes: 0, sent: 0, received: 0 };
-  const hold = (tensor: ort.Tensor): DeviceTensor => {
+  const hold = (made: ort.Tensor): DeviceTensor => {
+    const tensor = resident ? made : readable(made);
     const bytes = bytesOf(tensor);
     counts.tensors++;
     counts.bytes += bytes;
@@ -234,6 +235,11 @@ function zeros(type: "float32" | "float16", rank: number): Graph {
   graph.op("Expand", [typed, "size"], { names: ["zeros"] });
   graph.output("zeros", type, Array.from({ length: rank }, (_, axis) => `D${axis}`));
   return graph.build();
+}
+
+/** A tensor in main memory as native code can read it again. */
+function readable(tensor: ort.Tensor): ort.Tensor {
+  return tensor.data instanceof Float16Array ? halves(tensor.data, tensor.dims) : tensor;
 }
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {

@@ -1,0 +1,109 @@
+import { assert, assertEquals } from "@std/assert";
+import { h2o, rerotate, snapKv, whileDecoding } from "../../../../policies/mod.ts";
+import type { Session } from "../../../../runtime/session.ts";
+import { type TwinModel, twinModel } from "../../../_device_model.ts";
+import { randomIds } from "../../../_test_model.ts";
+
+const policy = snapKv({ window: 4, kernel: 3 });
+
+async function generated(session: Session, maxTokens = 5): Promise<readonly number[]> {
+  const generation = session.generate({ maxTokens });
+  for await (const _ of generation);
+  return [...generation.ids];
+}
+
+/** What both homes give. */
+async function both<T>(
+  twin: TwinModel,
+  options: Parameters<TwinModel["session"]>[0],
+  work: (session: Session) => Promise<T>,
+): Promise<{ readonly here: T; readonly there: T }> {
+  await using host = twin.host.model.session(options);
+  await using device = twin.session(options);
+  return { here: await work(host), there: await work(device) };
+}
+
+Deno.test("on a device, a session goes on, is marked, rolled back and forked as in main memory", async () => {
+  await using twin = await twinModel("tiny-llama31");
+  const { vocabulary } = twin.host.model.config;
+  const [first, second] = [randomIds(40, vocabulary, 1), randomIds(15, vocabulary, 2)];
+  const { here, there } = await both(twin, { policy, budget: 14 }, async (session) => {
+    await session.read({ ids: first });
+    using mark = await session.mark();
+    const answer = await generated(session);
+    const { kept } = await session.append({ ids: second });
+    const more = await generated(session);
+    await using fork = await session.fork();
+    const forked = await generated(fork, 3);
+    await session.rollback(mark);
+    return { answer, kept, more, forked, again: await generated(session) };
+  });
+  assertEquals(there, here);
+  assertEquals(there.again, there.answer);
+});
+
+Deno.test("on a device, evicting while writing and beyond the context goes as in main memory", async () => {
+  await using twin = await twinModel("tiny-qwen3");
+  const { vocabulary, context } = twin.host.model.config;
+  const ids = randomIds(Math.min(60, context - 8), vocabulary, 3);
+  for (
+    const one of [
+      whileDecoding({ inner: h2o({ recent: 2 }), every: 4 }),
+      rerotate({ inner: policy }),
+    ]
+  ) {
+    const options = { policy: one, budget: 12 };
+    const { here, there } = await both(twin, options, async (session) => {
+      await session.read({ ids });
+      return { answer: await generated(session, 12), held: session.stats().held };
+    });
+    assertEquals(there, here, one.name);
+  }
+  // Pieces of a text that does not fit are read one by one; keys are turned to make room.
+  const long = Array.from({ length: context + 40 }, (_, index) => 2 + (index * 7) % 90);
+  if (context > 600) return;
+  const { here, there } = await both(twin, { policy, budget: 12 }, async (session) => {
+    await session.read({ ids: long }, { inPieces: true });
+    return { answer: await generated(session, 4), turns: session.stats().turns };
+  });
+  assertEquals(there, here);
+});
+
+Deno.test("a cache that was saved on a device is loaded in main memory, and the other way round", async () => {
+  await using twin = await twinModel("tiny-mistral");
+  const ids = randomIds(40, twin.host.model.config.vocabulary, 4);
+  const folder = await Deno.makeTempDir();
+  try {
+    const options = { policy, budget: 14 };
+    const answers: (readonly number[])[] = [];
+    for (const [from, to] of [["there", "here"], ["here", "there"]] as const) {
+      const open = (home: "here" | "there") =>
+        home === "there" ? twin.session(options) : twin.host.model.session(options);
+      const path = `${folder}/${from}.safetensors`;
+      await using saved = open(from);
+      await saved.read({ ids });
+      await saved.save(path);
+      await using loaded = open(to);
+      await loaded.load(path);
+      answers.push(await generated(saved), await generated(loaded));
+    }
+    for (const answer of answers) assertEquals(answer, answers[0]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("on a device, prompts are read in chunks that its buffers can hold", async () => {
+  // Logits of 4 heads, 60 slots and a quarter: room for some ten tokens at a time.
+  await using small = await twinModel("tiny-llama", { maxBufferBytes: 16_000 });
+  const { engine } = small.there;
+  const most = engine.mostTokens(60);
+  const { heads, vocabulary } = engine.config;
+  assert(most >= 1 && most * 1.25 * (60 + most) * heads * 4 <= 16_000, `${most}`);
+  const ids = randomIds(60, vocabulary, 5);
+  const { here, there } = await both(small, { policy, budget: 14 }, async (session) => {
+    const { kept } = await session.read({ ids });
+    return { kept, answer: await generated(session) };
+  });
+  assertEquals(there, here);
+});
