@@ -164,7 +164,7 @@ function decayKernel(
   inner: KernelValue,
   { rounds, sources, neighbours, decay }: Required<Omit<GraphKvOptions, "inner">>,
 ): KernelValue {
-  const { kvHeads, headDim, length } = builder;
+  const { kvHeads, length } = builder;
   if (decay === 0 || rounds === 0) return inner;
   const keys = builder.keys();
   const unit = builder.op("Div", [
@@ -200,12 +200,9 @@ function decayKernel(
       builder.constant(new Float32Array(kvHeads * count).fill(1), [kvHeads, count]),
     ], { axis: { int: 1 } });
     if (left === 0) break;
-    const rows = builder.op("Expand", [
-      builder.op("Unsqueeze", [chosen, builder.integers([2])]),
-      builder.integers([kvHeads, count, headDim]),
-    ]);
+    const rows = builder.op("Reshape", [chosen, builder.integers([kvHeads, count, 1])]);
     const cosines = builder.op("MatMul", [
-      builder.op("GatherElements", [unit, rows], { axis: { int: 1 } }),
+      builder.op("GatherND", [unit, rows], { batch_dims: { int: 1 } }),
       others,
     ]);
     const marks = builder.op("Unsqueeze", [isSource, builder.integers([1])]);
