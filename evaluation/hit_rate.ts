@@ -189,7 +189,8 @@ async function hitsOf(
   const hits: PromptHit[] = [];
   for (const { label: policy, policy: asked } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
-      const count = keepCount(tokens, amount, { layers, kvHeads, headDim });
+      const { numberBytes } = model.engine;
+      const count = keepCount(tokens, amount, { layers, kvHeads, headDim, numberBytes });
       if (count >= tokens) {
         hits.push({ policy, budget, hitRate: null, attentionMass: null, byHead: null });
         continue;

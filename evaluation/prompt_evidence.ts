@@ -108,7 +108,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const { engine, facts, ids, policies, then = [], signal, onProgress } = request;
   const { chunk = CHUNK, now = () => performance.now() } = request;
   const { layers, heads, kvHeads, headDim } = engine.config;
-  const shape = { layers, kvHeads, headDim };
+  const shape = { layers, kvHeads, headDim, numberBytes: engine.numberBytes };
   const cache = engine.newCache();
   const scope = new DisposableStack();
   const sequence: Sequence = { cache, position: 0, planned: 0 };

@@ -135,7 +135,8 @@ async function answerItem(
   const answers = [given(FULL, null, evidence.answer)];
   for (const { label, policy } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
-      const all = keepCount(ids.length, amount, { layers, kvHeads, headDim }) >= ids.length;
+      const shape = { layers, kvHeads, headDim, numberBytes: model.engine.numberBytes };
+      const all = keepCount(ids.length, amount, shape) >= ids.length;
       const by = { policy, budget: amount };
       const answer = all && !policy.phases?.decoding
         ? evidence.answer

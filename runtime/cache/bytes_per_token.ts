@@ -6,6 +6,8 @@ export interface CacheShape {
   readonly kvHeads: number;
   /** Head size. */
   readonly headDim: number;
+  /** Bytes of a number: 2 for 16-bit floats. @default {4} */
+  readonly numberBytes?: number;
 }
 
 /**
@@ -19,7 +21,8 @@ export interface CacheShape {
  * assertEquals(bytesPerToken({ layers: 2, kvHeads: 3, headDim: 4 }), 2 * 3 * (4 + 4 + 1) * 4);
  * ```
  */
-export function bytesPerToken({ layers, kvHeads, headDim }: CacheShape): number {
-  return layers * kvHeads *
-    (2 * headDim * Float32Array.BYTES_PER_ELEMENT + Int32Array.BYTES_PER_ELEMENT);
+export function bytesPerToken(
+  { layers, kvHeads, headDim, numberBytes = Float32Array.BYTES_PER_ELEMENT }: CacheShape,
+): number {
+  return layers * kvHeads * (2 * headDim * numberBytes + Int32Array.BYTES_PER_ELEMENT);
 }

@@ -11,7 +11,7 @@ import { policiesOf } from "./rounds.ts";
 
 /** Where an answer that is being written stands. */
 export interface Writing {
-  readonly engine: Pick<Engine, "config">;
+  readonly engine: Pick<Engine, "config" | "numberBytes">;
   readonly sequence: Sequence;
   readonly policy: Policy;
   /** How much is kept of a prompt. */
@@ -30,14 +30,14 @@ export interface DueEviction {
 
 /** The eviction that a policy wants now, after a token was written; `undefined` where it wants none. */
 export async function evictionDue(
-  { engine: { config }, sequence, policy, budget, tail }: Writing,
+  { engine: { config, numberBytes }, sequence, policy, budget, tail }: Writing,
 ): Promise<DueEviction | undefined> {
   const phase = policy.phases?.decoding;
   if (!phase || tail === 0 || tail % phase.every !== 0) return undefined;
   const { cache } = sequence;
   const wanted = phase.target ?? budget;
   const { layers, kvHeads, headDim } = config;
-  const shape = { layers, kvHeads, headDim };
+  const shape = { layers, kvHeads, headDim, numberBytes };
   const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
   if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
   return {

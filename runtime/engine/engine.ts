@@ -85,6 +85,8 @@ export interface Engine {
   readonly config: ModelConfig;
   /** Threads of its kernels. */
   readonly threads: number;
+  /** Bytes of a number in its caches. */
+  readonly numberBytes: number;
   /** A cache that holds nothing. */
   newCache(): KvCache;
   /** Brings a cache from main memory; the engine owns it from then on. */

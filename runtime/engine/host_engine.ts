@@ -118,6 +118,7 @@ export function createEngine(
   const engine: HostEngine = {
     config,
     threads,
+    numberBytes: Float32Array.BYTES_PER_ELEMENT,
     newCache: () => createHostCache({ layers, kvHeads, headDim }),
     adopt: (cache) => cache,
     rows: (floats, lengths) => hostRows(floats, lengths, group),

@@ -84,13 +84,13 @@ export interface Reading {
 export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, policy, now } = request;
   const { cache } = sequence;
-  const { layers, kvHeads, headDim } = engine.config;
+  const { numberBytes, config: { layers, kvHeads, headDim } } = engine;
   if (policy.positions) checkTurnable(engine.config, `evict with policy '${policy.name}'`);
   const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
   const length = tokensRead(sequence) + ids.length;
   const rounds = await roundsOf(
     policy,
-    { length, budget: request.budget, shape: { layers, kvHeads, headDim } },
+    { length, budget: request.budget, shape: { layers, kvHeads, headDim, numberBytes } },
     held,
     countProtected(request.spans ?? [], length),
   );

@@ -83,6 +83,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   return {
     config,
     threads,
+    numberBytes: parts.element === "float16" ? 2 : 4,
     newCache: () => createDeviceCache(parts, shape),
     async adopt(cache) {
       const adopted = createDeviceCache(parts, shape);

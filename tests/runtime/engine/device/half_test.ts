@@ -24,6 +24,10 @@ Deno.test({
       const scale = Math.max(...expected.logits.map(Math.abs));
       assert(largestDifference(found.logits, expected.logits) < 0.02 * scale);
       assertEquals(found.bytes.after, layers * kvHeads * 20 * (2 * headDim * 2 + 4));
+      // A budget in bytes holds as many more tokens.
+      const bytes = layers * kvHeads * 20 * (2 * headDim * 2 + 4);
+      await using inBytes = twin.session({ ...options, budget: { bytes } });
+      assertEquals((await inBytes.read({ ids })).kept, found.kept);
       let shared = 0;
       for (const [layer, heads] of expected.kept.entries()) {
         for (const [head, indices] of heads.entries()) {
