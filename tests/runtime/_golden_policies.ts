@@ -11,7 +11,9 @@ import { streamingLlm } from "../../policies/streaming_llm.ts";
 import { tova } from "../../policies/tova.ts";
 import { readPrompt } from "../../runtime/engine/read.ts";
 import type { Model } from "../../runtime/model.ts";
+import type { Session, SessionOptions } from "../../runtime/session.ts";
 import { assertClose } from "../_close.ts";
+import { probePolicy } from "../_probe_policy.ts";
 import { newSequence } from "../_test_model.ts";
 import type { Golden } from "./_golden_file.ts";
 
@@ -112,4 +114,26 @@ async function decodeEvicted(
   assertEquals(sequence.position, ids.length + 4);
   kept.forEach((heads, layer) => assertEquals(cache.length(layer), (heads[0]?.length ?? 0) + 4));
   return { kept, logits };
+}
+
+/** Checks that soft tokens and answers are shown the golden attention. */
+export async function checkJudges(
+  golden: Golden,
+  hidden: number,
+  open: (options: SessionOptions) => Session,
+): Promise<void> {
+  const embeddings = golden.floats("judge_q.soft");
+  const tokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
+  const soft = probePolicy({ kind: "soft", tokens: () => tokens });
+  const response = probePolicy({
+    kind: "given",
+    queries: { kind: "tokens", ids: golden.integers("judge_q.response") },
+  });
+  for (const [policy, tensor] of [[soft, "soft"], [response, "response"]] as const) {
+    await using session = open({ policy, budget: 24, chunk: 40 });
+    await session.read({ ids: golden.integers("input_ids") });
+    const attention = policy.attention.flatMap((layer) => [...layer]);
+    const expected = golden.floats(`judge_q.attention_${tensor}`);
+    assertClose(attention, expected, { absolute: 1e-5 }, `attention_${tensor}`);
+  }
 }

@@ -2,10 +2,9 @@ import { assertEquals } from "@std/assert";
 import { judgeQ } from "../../policies/judge_q.ts";
 import { greedyToken } from "../../runtime/sampling/greedy.ts";
 import { assertClose } from "../_close.ts";
-import { probePolicy } from "../_probe_policy.ts";
 import { newSequence, TINY, tinyModel } from "../_test_model.ts";
 import { type Golden, openGolden } from "./_golden_file.ts";
-import { checkPolicy, GOLDEN_POLICIES } from "./_golden_policies.ts";
+import { checkJudges, checkPolicy, GOLDEN_POLICIES } from "./_golden_policies.ts";
 
 for (const name of TINY) {
   const golden = openGolden(name);
@@ -77,21 +76,7 @@ for (const name of TINY) {
   Deno.test(`the runtime shows soft tokens and answers the golden attention of ${name}`, async () => {
     await using test = await tinyModel(name);
     const { model } = test;
-    const { hidden } = model.config;
-    const embeddings = golden.floats("judge_q.soft");
-    const tokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
-    const soft = probePolicy({ kind: "soft", tokens: () => tokens });
-    const response = probePolicy({
-      kind: "given",
-      queries: { kind: "tokens", ids: golden.integers("judge_q.response") },
-    });
-    for (const [policy, tensor] of [[soft, "soft"], [response, "response"]] as const) {
-      await using session = model.session({ policy, budget: 24, chunk: 40 });
-      await session.read({ ids });
-      const attention = policy.attention.flatMap((layer) => [...layer]);
-      const expected = golden.floats(`judge_q.attention_${tensor}`);
-      assertClose(attention, expected, { absolute: 1e-5 }, `attention_${tensor}`);
-    }
+    await checkJudges(golden, model.config.hidden, (options) => model.session(options));
   });
 
   Deno.test(`judgeQ() with the golden soft tokens keeps an exact set of ${name}`, async () => {

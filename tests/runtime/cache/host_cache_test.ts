@@ -4,6 +4,14 @@ import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
 import { createHostCache, fillHostCache } from "../../../runtime/cache/host_cache.ts";
 import type { CacheMark, HostKvCache } from "../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../runtime/errors.ts";
+import {
+  chosen,
+  type HeadChoice,
+  type HeldPositions,
+  left,
+  pick,
+  rollBack,
+} from "./_cache_model.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
 const ROW = SHAPE.kvHeads * SHAPE.headDim;
@@ -28,10 +36,7 @@ function filled(tokens: number): HostKvCache {
   return cache;
 }
 
-/** What a layer must hold: positions per KV head. */
-type Model = number[][];
-
-function assertHolds(cache: HostKvCache, layer: number, model: Model): void {
+function assertHolds(cache: HostKvCache, layer: number, model: HeldPositions): void {
   const lengths = model.map(({ length }) => length);
   const longest = Math.max(...lengths);
   assertEquals([cache.length(layer), cache.lengths(layer)], [longest, lengths]);
@@ -67,8 +72,7 @@ type Step =
   | {
     readonly do: "compact";
     readonly layer: number;
-    /** Whether all heads keep the same tokens, as many, or other numbers. */
-    readonly heads: "same" | "others" | "ragged";
+    readonly heads: HeadChoice;
     readonly seed: number;
   }
   | { readonly do: "reserve"; readonly tokens: number }
@@ -87,19 +91,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constantFrom("mark", "rollback", "fork") }),
 );
 
-/** `count` ascending indices below `length`, other ones for each seed. */
-function pick(length: number, count: number, seed: number): Int32Array {
-  const order = Array.from({ length }, (_, index) => index)
-    .sort((a, b) => Math.sin(a * 7.1 + seed) - Math.sin(b * 7.1 + seed));
-  return Int32Array.from(order.slice(0, count)).sort();
-}
-
 Deno.test("createHostCache() holds what a plain list holds, whatever is done to it", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 25 }), fc.nat({ max: 50 }), (steps, capacity) => {
       using stack = new DisposableStack();
       let cache = stack.use(createHostCache({ ...SHAPE, capacity }));
-      const model: Model[] = Array.from({ length: SHAPE.layers }, () => [[], []]);
+      const model: HeldPositions[] = Array.from({ length: SHAPE.layers }, () => [[], []]);
       const next = model.map(() => 0);
       let mark: CacheMark | undefined;
       for (const one of steps) {
@@ -114,17 +111,9 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
             break;
           }
           case "compact": {
-            const held = cache.lengths(one.layer);
-            const least = Math.min(...held);
-            const kept = held.map((length, head) => {
-              const most = one.heads === "ragged" ? length : least;
-              const count = (one.seed + (one.heads === "ragged" ? 3 * head : 0)) % (most + 1);
-              return pick(length, count, one.seed + (one.heads === "same" ? 0 : head));
-            });
+            const kept = chosen(cache.lengths(one.layer), one.heads, one.seed);
             cache.compact(one.layer, kept);
-            model[one.layer] = (model[one.layer] ?? []).map((positions, head) =>
-              Array.from(kept[head] ?? [], (index) => positions[index] ?? NaN)
-            );
+            model[one.layer] = left(model[one.layer], kept);
             mark = undefined;
             break;
           }
@@ -135,12 +124,7 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
             mark = cache.mark();
             break;
           case "rollback":
-            if (mark === undefined) break;
-            for (const [index, heads] of model.entries()) {
-              const dropped = cache.length(index) - (mark.lengths[index] ?? NaN);
-              for (const head of heads) head.length -= dropped;
-            }
-            cache.rollback(mark);
+            if (mark !== undefined) rollBack(cache, model, mark);
             break;
           case "fork": {
             const old = cache;

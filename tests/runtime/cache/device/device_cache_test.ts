@@ -9,6 +9,7 @@ import { createHostCache } from "../../../../runtime/cache/host_cache.ts";
 import type { CacheMark } from "../../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../../runtime/errors.ts";
 import { testDevice, testProvider } from "../../../_device.ts";
+import { chosen, type HeldPositions, left, rollBack } from "../_cache_model.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 4 };
 const RUNS = testProvider() === "webgpu" ? 4 : 60;
@@ -76,10 +77,7 @@ async function bench(
   };
 }
 
-/** What a layer must hold: positions per KV head. */
-type Model = number[][];
-
-async function assertHolds(cache: DeviceCache, layer: number, model: Model): Promise<void> {
+async function assertHolds(cache: DeviceCache, layer: number, model: HeldPositions): Promise<void> {
   const lengths = model.map(({ length }) => length);
   assertEquals([cache.length(layer), cache.lengths(layer)], [Math.max(...lengths), lengths]);
   assertEquals(cache.positions(layer), Int32Array.from(model.flat()));
@@ -104,13 +102,6 @@ const step = fc.oneof(
   fc.record({ do: fc.constantFrom("mark" as const, "rollback" as const, "fork" as const) }),
 );
 
-/** `count` ascending indices below `length`, other ones for each seed. */
-function pick(length: number, count: number, seed: number): Int32Array {
-  const order = Array.from({ length }, (_, index) => index)
-    .sort((a, b) => Math.sin(a * 7.1 + seed) - Math.sin(b * 7.1 + seed));
-  return Int32Array.from(order.slice(0, count)).sort();
-}
-
 Deno.test("createDeviceCache() holds what a plain list holds, whatever is done to it", async () => {
   await using made = await bench();
   const { device, append } = made;
@@ -120,7 +111,7 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
       {
         using stack = new DisposableStack();
         let cache = stack.use(createDeviceCache({ ...made, element: "float32" }, SHAPE));
-        const model: Model[] = Array.from({ length: SHAPE.layers }, () => [[], []]);
+        const model: HeldPositions[] = Array.from({ length: SHAPE.layers }, () => [[], []]);
         let next = 0;
         let mark: CacheMark | undefined;
         for (const one of steps) {
@@ -133,19 +124,13 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
               next += one.tokens;
               break;
             case "compact": {
-              const held = cache.lengths(one.layer);
-              const least = Math.min(...held);
-              const kept = held.map((length, head) => {
-                const most = one.heads === "ragged" ? length : least;
-                const count = (one.seed + (one.heads === "ragged" ? 3 * head : 0)) % (most + 1);
-                return pick(length, count, one.seed + (one.heads === "same" ? 0 : head));
-              });
+              const kept = chosen(cache.lengths(one.layer), one.heads, one.seed);
               await cache.compact(one.layer, kept);
-              model[one.layer] = (model[one.layer] ?? []).map((positions, head) =>
-                Array.from(kept[head] ?? [], (index) => positions[index] ?? NaN)
+              model[one.layer] = left(model[one.layer], kept);
+              assertEquals(
+                cache.capacity(one.layer),
+                Math.max(...kept.map(({ length }) => length)),
               );
-              const most = Math.max(...kept.map(({ length }) => length));
-              assertEquals(cache.capacity(one.layer), most);
               mark = undefined;
               break;
             }
@@ -156,12 +141,7 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
               mark = cache.mark();
               break;
             case "rollback":
-              if (mark === undefined) break;
-              for (const [index, heads] of model.entries()) {
-                const dropped = cache.length(index) - (mark.lengths[index] ?? NaN);
-                for (const head of heads) head.length -= dropped;
-              }
-              cache.rollback(mark);
+              if (mark !== undefined) rollBack(cache, model, mark);
               break;
             case "fork": {
               const old = cache;

@@ -2,10 +2,9 @@ import { assertEquals } from "@std/assert";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { assertClose } from "../../../_close.ts";
 import { twinModel } from "../../../_device_model.ts";
-import { probePolicy } from "../../../_probe_policy.ts";
 import { newSequence, TINY } from "../../../_test_model.ts";
 import { openGolden } from "../../_golden_file.ts";
-import { checkPolicy, GOLDEN_POLICIES } from "../../_golden_policies.ts";
+import { checkJudges, checkPolicy, GOLDEN_POLICIES } from "../../_golden_policies.ts";
 
 for (const name of TINY) {
   const golden = openGolden(name);
@@ -39,19 +38,6 @@ for (const name of TINY) {
   Deno.test(`on a device, soft tokens and answers pay the golden attention to ${name}`, async () => {
     await using twin = await twinModel(name);
     const { hidden } = twin.there.engine.config;
-    const embeddings = golden.floats("judge_q.soft");
-    const tokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
-    const soft = probePolicy({ kind: "soft", tokens: () => tokens });
-    const response = probePolicy({
-      kind: "given",
-      queries: { kind: "tokens", ids: golden.integers("judge_q.response") },
-    });
-    for (const [policy, tensor] of [[soft, "soft"], [response, "response"]] as const) {
-      await using session = twin.session({ policy, budget: 24, chunk: 40 });
-      await session.read({ ids });
-      const attention = policy.attention.flatMap((layer) => [...layer]);
-      const expected = golden.floats(`judge_q.attention_${tensor}`);
-      assertClose(attention, expected, { absolute: 1e-5 }, `attention_${tensor}`);
-    }
+    await checkJudges(golden, hidden, (options) => twin.session(options));
   });
 }
