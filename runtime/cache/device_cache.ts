@@ -1,6 +1,6 @@
 import type { CacheElement, CacheKernels } from "../../kernels/device/cache_kernels.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
-import { KvjudgeError } from "../errors.ts";
+import { DeviceError, KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
 import type { HeadEntries, KvCache } from "./kv_cache.ts";
@@ -37,6 +37,8 @@ export interface DeviceCacheContext {
   readonly kernels: CacheKernels;
   /** Type of its numbers. */
   readonly element: CacheElement;
+  /** Largest buffer of the device, in bytes; absent where there is no limit. */
+  readonly maxBufferBytes?: number;
 }
 
 interface Layer {
@@ -59,6 +61,7 @@ const FIRST_GROWTH = 16;
  *
  * @throws {RangeError} If a size is not a positive integer, or an argument does not fit the cache.
  * @throws {KvjudgeError} If the cache is used after its disposal.
+ * @throws {DeviceError} If a layer's keys would be larger than the device's largest buffer.
  */
 export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape): DeviceCache {
   requireInteger("layers", shape.layers, 1);
@@ -81,9 +84,12 @@ function deviceCache(
   shape: CacheShape,
   store: readonly Layer[],
 ): DeviceCache {
-  const { device, kernels, element } = context;
+  const { device, kernels, element, maxBufferBytes = Infinity } = context;
   const { layers, kvHeads, headDim } = shape;
   const slotBytes = 2 * headDim * (element === "float16" ? 2 : 4) + Int32Array.BYTES_PER_ELEMENT;
+  /** Keys of one slot, in all heads. */
+  const keyBytes = kvHeads * headDim * (element === "float16" ? 2 : 4);
+  const mostSlots = Math.floor(maxBufferBytes / keyBytes);
   let disposed = false;
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
@@ -101,6 +107,15 @@ function deviceCache(
       `Cannot reach layer ${layer} of the KV cache: it has layers 0 to ${layers - 1}`,
     );
   };
+
+  function checkFits(slots: number): void {
+    if (slots <= mostSlots) return;
+    throw new DeviceError(
+      `Cannot hold ${slots} tokens on ${device.provider}: the keys of a layer would take ` +
+        `${slots * keyBytes} bytes and its largest buffer is ${maxBufferBytes}, enough for ` +
+        `${mostSlots} tokens; give a shorter text, or --device cpu`,
+    );
+  }
 
   async function grow(layer: Layer, capacity: number): Promise<void> {
     await replace(
@@ -156,14 +171,18 @@ function deviceCache(
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      reserved = Math.max(0, ...live().map(longest)) + tokens;
+      const slots = Math.max(0, ...live().map(longest)) + tokens;
+      checkFits(slots);
+      reserved = slots;
     },
 
     async makeRoom(tokens) {
       for (const layer of live()) {
         const needed = longest(layer) + tokens;
         if (needed <= layer.capacity) continue;
-        const grown = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
+        checkFits(needed);
+        const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
+        const grown = Math.min(generous, mostSlots);
         await grow(layer, needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown);
       }
     },

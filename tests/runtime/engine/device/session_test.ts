@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { h2o, rerotate, snapKv, whileDecoding } from "../../../../policies/mod.ts";
+import { DeviceError } from "../../../../runtime/errors.ts";
 import type { Session } from "../../../../runtime/session.ts";
 import { type TwinModel, twinModel } from "../../../_device_model.ts";
 import { randomIds } from "../../../_test_model.ts";
@@ -106,4 +107,15 @@ Deno.test("on a device, prompts are read in chunks that its buffers can hold", a
     return { kept, answer: await generated(session) };
   });
   assertEquals(there, here);
+});
+
+Deno.test("on a device, a prompt with more than a buffer holds is refused before it is read", async () => {
+  // Keys of 2 heads of 16 floats: 128 bytes a token.
+  await using small = await twinModel("tiny-llama", { maxBufferBytes: 6_400 });
+  await using session = small.session({ policy, budget: 14 });
+  await assertRejects(
+    () => session.read({ ids: randomIds(51, small.there.engine.config.vocabulary, 5) }),
+    DeviceError,
+    "largest buffer is 6400, enough for 50 tokens; give a shorter text, or --device cpu",
+  );
 });
