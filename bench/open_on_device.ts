@@ -12,7 +12,7 @@ import type { Model } from "../runtime/model.ts";
 import { homeFolder } from "../runtime/models/home.ts";
 import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { createSession } from "../runtime/session/open.ts";
-import type { Session, SessionOptions } from "../runtime/session.ts";
+import type { Session, SessionOptions } from "../runtime/session/session.ts";
 import { stepModel, tensorOf } from "../runtime/weights/step_model.ts";
 
 /** A model on a device, beside the same one in main memory. */

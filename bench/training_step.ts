@@ -16,7 +16,7 @@ import { createStepKernel } from "../kernels/step.ts";
 import { resolveModel } from "../mod.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { homeFolder } from "../runtime/models/home.ts";
-import { rotaryFrequencies } from "../runtime/rotary.ts";
+import { rotaryFrequencies } from "../runtime/rotary/frequencies.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";
 import { summarise } from "./statistics.ts";
 

@@ -1,4 +1,4 @@
-import type { GenerateOptions } from "../runtime/generate.ts";
+import type { GenerateOptions } from "../runtime/session/generate.ts";
 import { type Defined, defined } from "./_defined.ts";
 import type { ModelFlags } from "./_open_model.ts";
 import type { PromptFlags } from "./_prompt.ts";

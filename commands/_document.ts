@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { writeError } from "../runtime/atomic_file.ts";
 import { PromptError } from "../runtime/errors.ts";
-import type { Prompt } from "../runtime/prompt.ts";
+import type { Prompt } from "../runtime/tokenizer/prompt.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";
 
 /**

@@ -1,6 +1,6 @@
-import { keepCount, type UniformBudget } from "../runtime/budget.ts";
+import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
 import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
-import type { Reading } from "../runtime/engine/read.ts";
+import type { Reading } from "../runtime/evict/read.ts";
 import type { Policy } from "../policies/policy.ts";
 import { formatBytes } from "./_output.ts";
 

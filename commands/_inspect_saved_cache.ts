@@ -1,4 +1,4 @@
-import type { SavedCacheInfo } from "../runtime/saved_cache_file.ts";
+import type { SavedCacheInfo } from "../runtime/session/saved/file.ts";
 import { formatBytes } from "./_output.ts";
 import { meanKept } from "./_session_summary.ts";
 
@@ -17,7 +17,7 @@ export async function inspectSavedCache(
     readonly signal: AbortSignal;
   },
 ): Promise<string | undefined> {
-  const { isSavedCache, readSavedCacheInfo } = await import("../runtime/saved_cache_file.ts");
+  const { isSavedCache, readSavedCacheInfo } = await import("../runtime/session/saved/file.ts");
   if (!isSavedCache(path)) return undefined;
   const info = readSavedCacheInfo(path);
   const fits = model === undefined

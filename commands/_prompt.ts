@@ -1,5 +1,5 @@
 import { PromptError } from "../runtime/errors.ts";
-import type { Prompt } from "../runtime/prompt.ts";
+import type { Prompt } from "../runtime/tokenizer/prompt.ts";
 import { parseJson, readInput } from "./_read_input.ts";
 
 /** What the user gave as a prompt. */

@@ -1,6 +1,6 @@
 import { loadPolicy } from "../plugins/load_policy.ts";
 import type { Policy } from "../policies/policy.ts";
-import { parseBudget, type UniformBudget } from "../runtime/budget.ts";
+import { parseBudget, type UniformBudget } from "../runtime/evict/budget.ts";
 import { PromptError } from "../runtime/errors.ts";
 import { note } from "./_output.ts";
 import { parseJson } from "./_read_input.ts";

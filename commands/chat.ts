@@ -40,7 +40,7 @@ function checkUsable(flags: AnswerFlags, first: string | undefined): void {
 
 async function chat(flags: AnswerFlags, first: string | undefined): Promise<void> {
   checkUsable(flags, first);
-  const { checkGenerateOptions } = await import("../runtime/generate.ts");
+  const { checkGenerateOptions } = await import("../runtime/session/generate.ts");
   const sampling = samplingOptions(flags);
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);

@@ -51,7 +51,7 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
   const page = html === undefined ? undefined : await import("./explain/page/write.ts");
   if (html !== undefined) await page?.checkTarget(html);
   await interruptible(async (signal) => {
-    const { promptIds } = await import("../runtime/prompt.ts");
+    const { promptIds } = await import("../runtime/tokenizer/prompt.ts");
     using progress = await openProgress();
     await using model = await openModel(flags, progress, signal);
     checkChoice(flags, model.config);

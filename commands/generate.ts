@@ -1,7 +1,7 @@
 import { PromptError } from "../runtime/errors.ts";
-import type { GenerateOptions, Generation } from "../runtime/generate.ts";
-import type { SavedCacheInfo } from "../runtime/saved_cache_file.ts";
-import type { ReadOptions, Session } from "../runtime/session.ts";
+import type { GenerateOptions, Generation } from "../runtime/session/generate.ts";
+import type { SavedCacheInfo } from "../runtime/session/saved/file.ts";
+import type { ReadOptions, Session } from "../runtime/session/session.ts";
 import type { Model } from "../runtime/model.ts";
 import type { SessionStats } from "../runtime/session/stats.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
@@ -54,7 +54,7 @@ type Plan = (session: Session, options: Options) => Promise<{
 }>;
 
 async function generate(flags: GenerateFlags, question: string | undefined): Promise<void> {
-  const { checkGenerateOptions } = await import("../runtime/generate.ts");
+  const { checkGenerateOptions } = await import("../runtime/session/generate.ts");
   const sampling = samplingOptions(flags);
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);

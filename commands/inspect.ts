@@ -1,6 +1,6 @@
 import { Command } from "@cliffy/command";
 import type { SoftTokens } from "../policies/policy.ts";
-import type { SoftTokenCard } from "../runtime/soft_token_card.ts";
+import type { SoftTokenCard } from "../runtime/soft_tokens/card.ts";
 import { interruptible } from "./_interrupt.ts";
 import { formatBytes, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
@@ -84,7 +84,7 @@ async function modelPath(source: string): Promise<string | undefined> {
   if (await startOf(source) === "GGUF") return source;
   if (!source.endsWith(".safetensors")) return undefined;
   const { readSafetensors } = await import("../runtime/checkpoint/safetensors.ts");
-  const { SOFT_TOKENS_TENSOR } = await import("../runtime/soft_tokens.ts");
+  const { SOFT_TOKENS_TENSOR } = await import("../runtime/soft_tokens/read.ts");
   const { fileExists } = await import("../runtime/checkpoint/read_json.ts");
   const folder = source.replace(/[^/\\]*$/, "");
   // Alone it is no model, whatever it holds.
@@ -119,8 +119,8 @@ async function inspect(
   model: string | undefined,
   signal: AbortSignal,
 ): Promise<Inspection> {
-  const { readSoftTokens } = await import("../runtime/soft_tokens.ts");
-  const { parseCard, unknownMetadata } = await import("../runtime/soft_token_card.ts");
+  const { readSoftTokens } = await import("../runtime/soft_tokens/read.ts");
+  const { parseCard, unknownMetadata } = await import("../runtime/soft_tokens/card.ts");
   const tokens = await readSoftTokens(source);
   const { count, hidden, adapters, fingerprint, identity, card = {} } = tokens;
   const fit = model === undefined ? undefined : await fitOf(tokens, model, signal);
@@ -150,7 +150,7 @@ function normsOf({ count, hidden, embeddings }: SoftTokens): Inspection["norms"]
 async function summariseAdapters(
   { rank, tensors }: NonNullable<SoftTokens["adapters"]>,
 ): Promise<AdapterSummary> {
-  const { parseAdapterName } = await import("../runtime/soft_adapters.ts");
+  const { parseAdapterName } = await import("../runtime/soft_tokens/adapters.ts");
   const names = Object.keys(tensors).map((name) => parseAdapterName(name));
   return {
     rank,
@@ -164,8 +164,8 @@ async function fitOf(tokens: SoftTokens, name: string, signal: AbortSignal): Pro
   const { resolveModel } = await import("../runtime/models/resolve_model.ts");
   const { openCheckpoint } = await import("../runtime/checkpoint/open.ts");
   const { homeFolder } = await import("../runtime/models/home.ts");
-  const { modelFacts } = await import("../runtime/model_facts.ts");
-  const { softTokensFor } = await import("../runtime/engine/evidence.ts");
+  const { modelFacts } = await import("../runtime/models/facts.ts");
+  const { softTokensFor } = await import("../runtime/evidence/gather.ts");
   const { CheckpointError } = await import("../runtime/errors.ts");
   const home = homeFolder();
   using progress = await openProgress();

@@ -105,7 +105,7 @@ function judgeCommand(version: string, adapted: boolean) {
     .action(async (flags) => {
       const { trainSoftTokens } = await import("../training/train.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
-      const { defaultThreads } = await import("../runtime/processor.ts");
+      const { defaultThreads } = await import("../runtime/device/processor.ts");
       const adapters = adapted ? await readAdapters(flags) : refuseAdapterFlags(flags);
       const settings: TrainingSettings = {
         tokens: flags.tokens,

@@ -1,8 +1,8 @@
-import { keepCount, type UniformBudget } from "../runtime/budget.ts";
-import { groupMean } from "../runtime/engine/layer_view.ts";
+import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
+import { groupMean } from "../runtime/engine/host/host_view.ts";
 import { PromptError } from "../runtime/errors.ts";
 import type { Model } from "../runtime/model.ts";
-import { promptIds } from "../runtime/prompt.ts";
+import { promptIds } from "../runtime/tokenizer/prompt.ts";
 import { compareWithReference, localShare } from "./critical_hits.ts";
 import type { NamedPolicy } from "./policy_list.ts";
 import { type PromptEvidence, readEvidence } from "./prompt_evidence.ts";

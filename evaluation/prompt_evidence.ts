@@ -1,15 +1,15 @@
 import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/policy.ts";
-import type { Budget } from "../runtime/budget.ts";
-import { answerEvicting } from "../runtime/engine/decode_eviction.ts";
+import type { Budget } from "../runtime/evict/budget.ts";
+import { answerEvicting } from "../runtime/evict/decoding.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
-import { type Gathered, gatherEvidence } from "../runtime/engine/evidence.ts";
-import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
+import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
+import { greedyAnswer } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
-import { gatherPromptStatistics } from "../runtime/engine/query_statistics.ts";
-import { receivedByKept } from "../runtime/engine/received.ts";
-import { turnKeys } from "../runtime/engine/turn_keys.ts";
-import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/engine/rounds.ts";
-import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
+import { gatherPromptStatistics } from "../runtime/evidence/statistics.ts";
+import { receivedByKept } from "../runtime/evidence/accumulated.ts";
+import { turnKeys } from "../runtime/rotary/rerotate.ts";
+import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
 
 /** What {@linkcode readEvidence} reads, and for whom. */
 export interface EvidenceReading {

@@ -1,5 +1,5 @@
 import { PromptError } from "../runtime/errors.ts";
-import type { Prompt } from "../runtime/prompt.ts";
+import type { Prompt } from "../runtime/tokenizer/prompt.ts";
 import type { ChatMessage } from "../runtime/tokenizer/tokenizer.ts";
 
 /** An answer that stands in the data: its text or its token ids. */

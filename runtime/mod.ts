@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type Budget, parseBudget, type UniformBudget } from "./budget.ts";
+export { type Budget, parseBudget, type UniformBudget } from "./evict/budget.ts";
 export type { ModelConfig, RopeScaling } from "./checkpoint/checkpoint.ts";
 export type {
   Engine,
@@ -16,11 +16,11 @@ export type {
   StepQueries,
   StepResult,
 } from "./engine/engine.ts";
-export type { HostEngine, HostQueries, HostStepResult } from "./engine/host_engine.ts";
+export type { HostEngine, HostQueries, HostStepResult } from "./engine/host/host_engine.ts";
 export type { HostRows, Rows } from "./engine/rows.ts";
-export type { Reading, ReadTimes } from "./engine/read.ts";
+export type { Reading, ReadTimes } from "./evict/read.ts";
 export * from "./errors.ts";
-export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
+export type { FinishReason, GenerateOptions, Generation } from "./session/generate.ts";
 export { loadModel, type LoadOptions, type Model } from "./model.ts";
 export type { StepOutputs } from "../kernels/step.ts";
 export type { QueryGaussian } from "../kernels/expected_logits.ts";
@@ -36,8 +36,8 @@ export type {
   Segment,
   Turns,
 } from "./cache/kv_cache.ts";
-export type { Received } from "./engine/received.ts";
-export type { Turned } from "./engine/turn_keys.ts";
+export type { Received } from "./evidence/accumulated.ts";
+export type { Turned } from "./rotary/rerotate.ts";
 export type { CatalogModel, PinnedFile } from "./models/catalog.ts";
 export type {
   CommandResult,
@@ -49,17 +49,17 @@ export { type Environment, homeFolder, type HomeOptions } from "./models/home.ts
 export type { ModelReference } from "./models/model_reference.ts";
 export { type ListedModel, listModels } from "./models/list_models.ts";
 export { resolveModel, type ResolveOptions } from "./models/resolve_model.ts";
-export type { Prompt } from "./prompt.ts";
+export type { Prompt } from "./tokenizer/prompt.ts";
 export type { SamplingOptions } from "./sampling/sampler.ts";
-export type { ReadOptions, Session, SessionOptions } from "./session.ts";
-export type { TokenSpan } from "./engine/protected_tokens.ts";
+export type { ReadOptions, Session, SessionOptions } from "./session/session.ts";
+export type { TokenSpan } from "./evict/pinned.ts";
 export type { SessionMark } from "./session/marks.ts";
 export type { SessionStats } from "./session/stats.ts";
-export { readSavedCacheInfo, type SavedCacheInfo } from "./saved_cache_file.ts";
-export type { Judge, SavedCacheRecord } from "./saved_cache_record.ts";
-export type { Told } from "./session/told.ts";
-export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_token_card.ts";
-export { readSoftTokens } from "./soft_tokens.ts";
+export { readSavedCacheInfo, type SavedCacheInfo } from "./session/saved/file.ts";
+export type { Judge, SavedCacheRecord } from "./session/saved/record.ts";
+export type { Told } from "./session/transcript.ts";
+export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_tokens/card.ts";
+export { readSoftTokens } from "./soft_tokens/read.ts";
 export type {
   ChatMessage,
   ChatTemplateOptions,

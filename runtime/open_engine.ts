@@ -1,13 +1,13 @@
 import { createStepKernel } from "../kernels/step.ts";
 import type { StepModel } from "../kernels/step_model.ts";
-import { adaptedKernels } from "./adapted_kernels.ts";
+import { adaptedKernels } from "./soft_tokens/adapted_kernels.ts";
 import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import type { ChosenDevice } from "./device/choose_device.ts";
 import { deviceError } from "./device/device_error.ts";
 import { openDeviceEngine } from "./engine/device/open_device_engine.ts";
 import type { Engine } from "./engine/engine.ts";
-import { createEngine, type HostEngine } from "./engine/host_engine.ts";
-import { layerKernels } from "./engine/layer_kernels.ts";
+import { createEngine, type HostEngine } from "./engine/host/host_engine.ts";
+import { layerKernels } from "./engine/host/layer_kernels.ts";
 
 /** What engines are opened for. */
 export interface EngineOptions {

@@ -6,7 +6,7 @@ import {
 } from "../runtime/engine/device/open_device_engine.ts";
 import { stepModel, tensorOf } from "../runtime/weights/step_model.ts";
 import type { Model } from "../runtime/model.ts";
-import type { Session, SessionOptions } from "../runtime/session.ts";
+import type { Session, SessionOptions } from "../runtime/session/session.ts";
 import { createSession } from "../runtime/session/open.ts";
 import { testProvider } from "./_device.ts";
 import { fixture, type TestModel, tinyModel } from "./_test_model.ts";

@@ -3,7 +3,7 @@ import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
 import type { HostKvCache, KvCache } from "../runtime/cache/kv_cache.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import type { Engine, Sequence } from "../runtime/engine/engine.ts";
-import type { HostEngine } from "../runtime/engine/host_engine.ts";
+import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { loadModel, type LoadOptions, type Model } from "../runtime/model.ts";
 import {
   type FolderOptions,

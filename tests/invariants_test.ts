@@ -11,7 +11,7 @@ import {
   type Policy,
   snapKv,
 } from "../policies/mod.ts";
-import { type Gathered, gatherEvidence, observationFor } from "../runtime/engine/evidence.ts";
+import { type Gathered, gatherEvidence, observationFor } from "../runtime/evidence/gather.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { assertClose } from "./_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "./_test_model.ts";

@@ -1,4 +1,4 @@
-import type { HostEngine } from "../runtime/engine/host_engine.ts";
+import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { recomputePast } from "./make_target.ts";
 import type { PreparedExample } from "./soft_step.ts";
 import { pastShape, type TargetStore } from "./target_store.ts";

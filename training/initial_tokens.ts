@@ -3,7 +3,7 @@ import { createPrng, type Prng } from "../policies/_random.ts";
 import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
-import { resolveSoftTokens } from "../runtime/soft_tokens.ts";
+import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
 import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
 import { TrainingError } from "./errors.ts";
 

@@ -1,8 +1,8 @@
 import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../runtime/engine/engine.ts";
-import type { HostEngine } from "../runtime/engine/host_engine.ts";
-import { meanOverPrompt } from "../runtime/engine/evidence.ts";
-import { greedyAnswer } from "../runtime/engine/greedy_answer.ts";
+import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
+import { meanOverPrompt } from "../runtime/evidence/gather.ts";
+import { greedyAnswer } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import type { PromptCache, ResponseSource, Target } from "./target.ts";
 

@@ -1,5 +1,5 @@
 import { pause } from "../runtime/engine/pause.ts";
-import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import { batchOf } from "./batches.ts";
 import { TrainingError } from "./errors.ts";
 import { addInto, clipByNorm } from "./optimiser/gradients.ts";

@@ -1,4 +1,4 @@
-import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import { type AdamState, createAdam } from "./optimiser/adam.ts";
 import type { TrainingSettings } from "./settings.ts";
 import { adaptersOf, type Tensors } from "./trainable.ts";

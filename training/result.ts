@@ -1,5 +1,5 @@
-import { writeSoftTokens } from "../runtime/soft_token_card.ts";
-import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { writeSoftTokens } from "../runtime/soft_tokens/card.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import type { ModelFacts } from "../policies/policy.ts";
 import { writeAtomically } from "./atomic_file.ts";
 import { drawCurves } from "./figure.ts";

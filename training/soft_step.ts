@@ -1,8 +1,8 @@
 import { rotaryRows } from "../kernels/rope.ts";
 import type { SoftKernel, SoftStepOutputs } from "../kernels/soft_kernel.ts";
 import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
-import { rotaryFrequencies } from "../runtime/rotary.ts";
-import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { rotaryFrequencies } from "../runtime/rotary/frequencies.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import type { TrainingSettings } from "./settings.ts";
 import type { PromptCache, Target } from "./target.ts";
 import { adaptersOf, type Tensors } from "./trainable.ts";

@@ -6,7 +6,7 @@ import {
   readSafetensors,
   type SafetensorsHeader,
 } from "../runtime/checkpoint/safetensors_header.ts";
-import type { HostEngine } from "../runtime/engine/host_engine.ts";
+import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { CheckpointError } from "../runtime/errors.ts";
 import { writeError } from "./atomic_file.ts";
 import { TrainingError } from "./errors.ts";

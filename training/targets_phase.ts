@@ -1,4 +1,4 @@
-import type { HostEngine } from "../runtime/engine/host_engine.ts";
+import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { pause } from "../runtime/engine/pause.ts";
 import { makeTarget } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";

@@ -1,7 +1,7 @@
 import { createSoftKernel } from "../kernels/soft_kernel.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { loadModel } from "../runtime/model.ts";
-import { modelFacts } from "../runtime/model_facts.ts";
+import { modelFacts } from "../runtime/models/facts.ts";
 import type { FetchProgress } from "../runtime/models/fetch_context.ts";
 import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";

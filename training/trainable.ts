@@ -1,6 +1,6 @@
 import { type AdaptedModel, adapterPairs } from "../kernels/adapters.ts";
 import { createPrng } from "../policies/_random.ts";
-import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens.ts";
+import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import type { TrainingSettings } from "./settings.ts";
 
 /** What is trained, by name: the soft tokens, and the adapters where there are any. */

@@ -1,5 +1,5 @@
-import { DEFAULT_MAX_TOKENS, type GenerateOptions } from "../../runtime/generate.ts";
-import type { Session } from "../../runtime/session.ts";
+import { DEFAULT_MAX_TOKENS, type GenerateOptions } from "../../runtime/session/generate.ts";
+import type { Session } from "../../runtime/session/session.ts";
 import type { SessionMark } from "../../runtime/session/marks.ts";
 import type { Progress } from "../_progress.ts";
 

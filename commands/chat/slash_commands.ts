@@ -1,6 +1,6 @@
 import { closest } from "npm:fastest-levenshtein@1.0.16";
 import type { Policy } from "../../policies/policy.ts";
-import { type Budget, parseBudget } from "../../runtime/budget.ts";
+import { type Budget, parseBudget } from "../../runtime/evict/budget.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import { formatBytes } from "../_output.ts";
 import { meanKept, summary } from "../_session_summary.ts";

@@ -1,7 +1,7 @@
 import { Command, EnumType, ValidationError } from "@cliffy/command";
 import type { NamedBudget } from "../../evaluation/hit_rate.ts";
 import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts";
-import { parseBudget } from "../../runtime/budget.ts";
+import { parseBudget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { DEVICE_CHOICES } from "../../runtime/device/choose_device.ts";

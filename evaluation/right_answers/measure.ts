@@ -1,5 +1,5 @@
 import type { NamedBudget } from "../hit_rate.ts";
-import { keepCount } from "../../runtime/budget.ts";
+import { keepCount } from "../../runtime/evict/budget.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { oracle } from "../../policies/oracle.ts";

@@ -1,5 +1,5 @@
 import type { Policy } from "../../policies/policy.ts";
-import type { Budget } from "../../runtime/budget.ts";
+import type { Budget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { EvictedWork, KeptTokens, PromptEvidence } from "../prompt_evidence.ts";
 import type { SampleMeasurement } from "./measure_sample.ts";

@@ -1,4 +1,4 @@
-import { commonPrefix } from "../../runtime/prompt.ts";
+import { commonPrefix } from "../../runtime/tokenizer/prompt.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import {
   type BenchmarkSample,

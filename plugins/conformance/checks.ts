@@ -1,7 +1,7 @@
 import { OptionError } from "../../policies/policy.ts";
 import { BudgetError } from "../../runtime/errors.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
-import { keepPerLayer } from "../../runtime/evict/keep_per_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
+import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 import { BUDGETS, type Check, checkLayers, LAYERS, LENGTH, nameOf, scorerOf } from "./check.ts";
 
 const scoresAllTokens: Check = {

@@ -4,7 +4,7 @@ import { DeviceError, KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
 import type { HeadEntries, KvCache } from "./kv_cache.ts";
-import { angleTables } from "./angle_tables.ts";
+import { angleTables } from "../rotary/angle_tables.ts";
 
 /** A KV cache whose keys and values never leave a device. */
 export interface DeviceCache extends KvCache {

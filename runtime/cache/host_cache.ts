@@ -14,7 +14,7 @@ import {
   reserveStore,
   segmented,
 } from "./layer_store.ts";
-import { turnKey } from "./turn_key.ts";
+import { turnKey } from "../rotary/rerotate_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
 export interface HostCacheOptions extends CacheShape {

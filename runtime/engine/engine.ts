@@ -5,7 +5,7 @@ import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/polic
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import type { Rows } from "./rows.ts";
-import type { Turned } from "./turn_keys.ts";
+import type { Turned } from "../rotary/rerotate.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence<Cache extends KvCache = KvCache> {

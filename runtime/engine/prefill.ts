@@ -1,6 +1,6 @@
 import type { Engine, Sequence, StepQueries } from "./engine.ts";
 import { pause } from "./pause.ts";
-import type { QueryStatistics } from "./query_statistics.ts";
+import type { QueryStatistics } from "../evidence/statistics.ts";
 import type { Rows } from "./rows.ts";
 
 /**

@@ -1,5 +1,5 @@
 import type { MaybePromise } from "../../policies/policy.ts";
-import { addRows, emptyRows, leadingRows } from "./received_rows.ts";
+import { addRows, emptyRows, leadingRows } from "./host/attention_sums.ts";
 
 /**
  * Numbers of one layer, for each query head and cached token, where the cache lives: attention that

@@ -1,13 +1,13 @@
-import type { Reading } from "../engine/read.ts";
-import type { Prompt } from "../prompt.ts";
-import type { ReadOptions } from "../session.ts";
-import { checkMore } from "./context.ts";
-import { addedSpans, systemSpan } from "./protect.ts";
-import type { ReaderContext } from "./reader.ts";
+import type { Reading } from "../evict/read.ts";
+import type { Prompt } from "../tokenizer/prompt.ts";
+import type { ReadOptions } from "./session.ts";
+import { checkMore } from "./check_prompt.ts";
+import { addedSpans, systemSpan } from "./pin.ts";
+import type { ReaderContext } from "./read.ts";
 import { readInPieces } from "./room.ts";
 import { dropTail } from "./state.ts";
 import { noteUnseenQuestion } from "./stats.ts";
-import { type Continuation, continuation, withAnswer } from "./told.ts";
+import { type Continuation, continuation, withAnswer } from "./transcript.ts";
 
 /**
  * Finds what follows all that was read and answered; changes nothing yet.

@@ -1,7 +1,7 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Turned } from "../engine/turn_keys.ts";
+import type { Turned } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
-import { commonPrefix } from "../prompt.ts";
+import { commonPrefix } from "../tokenizer/prompt.ts";
 import { dropTail, replaceCache, type State } from "./state.ts";
 
 /** A moment that a session can be rolled back to. */

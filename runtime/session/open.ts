@@ -1,5 +1,5 @@
 import type { ModelFacts } from "../../policies/policy.ts";
-import { type Budget, checkBudget } from "../budget.ts";
+import { type Budget, checkBudget } from "../evict/budget.ts";
 import { hostCacheOf } from "../cache/host_cache.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -10,21 +10,21 @@ import {
   type GenerateOptions,
   type Generation,
   type GenerationStart,
-} from "../generate.ts";
-import { asMessages, type Prompt, promptIds } from "../prompt.ts";
-import { saveCache } from "../saved_cache.ts";
-import { readSavedCache } from "../saved_cache_file.ts";
-import type { ReadOptions, Session, SessionOptions } from "../session.ts";
+} from "./generate.ts";
+import { asMessages, type Prompt, promptIds } from "../tokenizer/prompt.ts";
+import { saveCache } from "./saved/save.ts";
+import { readSavedCache } from "./saved/file.ts";
+import type { ReadOptions, Session, SessionOptions } from "./session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { appendPrompt, protectTokens, takeUp, whatFollows } from "./append.ts";
-import { checkPrompt } from "./context.ts";
+import { checkPrompt } from "./check_prompt.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
-import { evictWhileWriting, type ReaderContext, readWhole } from "./reader.ts";
+import { evictWhileWriting, type ReaderContext, readWhole } from "./read.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
 import { emptyState, forkState, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
-import { toldBy } from "./told.ts";
-import { createTurns, type Turn } from "./turns.ts";
+import { toldBy } from "./transcript.ts";
+import { createTurns, type Turn } from "./exclusive.ts";
 
 /** What a session needs of its model. */
 export interface SessionModel {

@@ -1,9 +1,9 @@
-import { queriesOf } from "../engine/decode_eviction.ts";
-import type { Reading } from "../engine/read.ts";
-import { turnKeys } from "../engine/turn_keys.ts";
+import { queriesOf } from "../evict/decoding.ts";
+import type { Reading } from "../evict/read.ts";
+import { turnKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
-import type { ReadOptions } from "../session.ts";
-import { evictHeld, readAndEvict, type ReaderContext } from "./reader.ts";
+import type { ReadOptions } from "./session.ts";
+import { evictHeld, readAndEvict, type ReaderContext } from "./read.ts";
 
 /**
  * Makes room for tokens within the model's context: what is held is evicted to the budget where that is

@@ -1,9 +1,9 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
-import type { TokenSpan } from "../engine/protected_tokens.ts";
-import type { Received } from "../engine/received.ts";
+import type { TokenSpan } from "../evict/pinned.ts";
+import type { Received } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";
-import type { Told } from "./told.ts";
+import type { Told } from "./transcript.ts";
 
 /** What a session holds. All of it together says how its text goes on. */
 export interface State {

@@ -1,8 +1,8 @@
 import type { Policy } from "../../policies/policy.ts";
-import type { Budget } from "../budget.ts";
-import type { Reading, ReadTimes } from "../engine/read.ts";
-import type { SavedCacheInfo } from "../saved_cache_file.ts";
-import type { Judge } from "../saved_cache_record.ts";
+import type { Budget } from "../evict/budget.ts";
+import type { Reading, ReadTimes } from "../evict/read.ts";
+import type { SavedCacheInfo } from "./saved/file.ts";
+import type { Judge } from "./saved/record.ts";
 
 /** What a session did, in tokens, bytes and milliseconds, since it began to read or was loaded. */
 export interface SessionStats {

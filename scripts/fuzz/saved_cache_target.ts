@@ -1,7 +1,7 @@
 import { knorm } from "../../policies/knorm.ts";
 import { loadModel } from "../../runtime/model.ts";
-import type { Prompt } from "../../runtime/prompt.ts";
-import { isSavedCache, readSavedCacheInfo } from "../../runtime/saved_cache_file.ts";
+import type { Prompt } from "../../runtime/tokenizer/prompt.ts";
+import { isSavedCache, readSavedCacheInfo } from "../../runtime/session/saved/file.ts";
 import { fixture } from "./checkpoint_targets.ts";
 import { SAVED_CACHE_MUTATIONS } from "./saved_cache_mutations.ts";
 import type { FuzzTarget, Sample } from "./target.ts";

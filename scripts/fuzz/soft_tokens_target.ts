@@ -1,7 +1,7 @@
 import type { ModelFacts } from "../../policies/policy.ts";
-import { adapterShape } from "../../runtime/soft_adapters.ts";
-import { parseCard, writeSoftTokens } from "../../runtime/soft_token_card.ts";
-import { readSoftTokens, resolveSoftTokens } from "../../runtime/soft_tokens.ts";
+import { adapterShape } from "../../runtime/soft_tokens/adapters.ts";
+import { parseCard, writeSoftTokens } from "../../runtime/soft_tokens/card.ts";
+import { readSoftTokens, resolveSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { fixture } from "./checkpoint_targets.ts";
 import { SAFETENSORS_MUTATIONS } from "./safetensors_mutations.ts";

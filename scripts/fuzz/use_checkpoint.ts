@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import type { TokenizerSource } from "../../runtime/checkpoint/checkpoint.ts";
 import { loadModel } from "../../runtime/model.ts";
-import { modelFacts } from "../../runtime/model_facts.ts";
+import { modelFacts } from "../../runtime/models/facts.ts";
 import type { PrecisionChoice } from "../../runtime/weights/precisions.ts";
 import { createTokenizer } from "../../runtime/tokenizer/create_tokenizer.ts";
 import { createHostCache } from "../../runtime/cache/host_cache.ts";

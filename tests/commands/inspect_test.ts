@@ -1,8 +1,8 @@
 import { assertAlmostEquals, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { writeSafetensors } from "../../runtime/checkpoint/safetensors.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
-import { modelFacts } from "../../runtime/model_facts.ts";
-import { writeSoftTokens } from "../../runtime/soft_token_card.ts";
+import { modelFacts } from "../../runtime/models/facts.ts";
+import { writeSoftTokens } from "../../runtime/soft_tokens/card.ts";
 import { fixture } from "../_test_model.ts";
 import { runCli, testFolder } from "./_run_cli.ts";
 

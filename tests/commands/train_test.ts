@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { parseCard } from "../../runtime/soft_token_card.ts";
-import { readSoftTokens } from "../../runtime/soft_tokens.ts";
+import { parseCard } from "../../runtime/soft_tokens/card.ts";
+import { readSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { readLog } from "../../training/log.ts";
 import { runCli } from "./_run_cli.ts";
 import { type TrainCliBench, trainCliBench } from "./_train_bench.ts";

@@ -3,7 +3,7 @@ import type { SoftStepInputs } from "../../kernels/soft_kernel.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
 import type { Arithmetic } from "../../kernels/weight.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
-import { rotaryFrequencies } from "../../runtime/rotary.ts";
+import { rotaryFrequencies } from "../../runtime/rotary/frequencies.ts";
 import type { Precision } from "../../runtime/weights/precisions.ts";
 import { stepModel } from "../../runtime/weights/step_model.ts";
 import { noise } from "../_close.ts";

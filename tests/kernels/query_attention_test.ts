@@ -1,5 +1,5 @@
 import { createQueryAttentionKernel } from "../../kernels/query_attention.ts";
-import { columnsOfHead } from "../../runtime/engine/keys_by_head.ts";
+import { columnsOfHead } from "../../runtime/engine/host/keys_by_head.ts";
 import { assertClose } from "../_close.ts";
 import { referenceAttention } from "../_reference_attention.ts";
 

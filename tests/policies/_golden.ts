@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { LayerView, Policy } from "../../policies/policy.ts";
 import { readFloats, readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
-import { keepPerLayer } from "../../runtime/evict/keep_per_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
+import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { referenceAttention } from "../_reference_attention.ts";
 

@@ -4,7 +4,7 @@ import { adaKv } from "../../policies/ada_kv.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fixture } from "../_test_model.ts";
 import { goldenLayers } from "./_golden.ts";
 

@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { chunkKv } from "../../policies/chunk_kv.ts";
 import { full } from "../../policies/full.ts";
 import { OptionError, type ScorerPolicy } from "../../policies/policy.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 
 const scored = (

@@ -12,7 +12,7 @@ import { streamingLlm } from "../../policies/streaming_llm.ts";
 import { tova } from "../../policies/tova.ts";
 import { whileDecoding } from "../../policies/while_decoding.ts";
 import type { Model } from "../../runtime/model.ts";
-import type { Budget } from "../../runtime/budget.ts";
+import type { Budget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
 

@@ -6,7 +6,7 @@ import { knorm } from "../../policies/knorm.ts";
 import { type LayerView, OptionError, type ScorerPolicy } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { tova } from "../../policies/tova.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { goldenLayers } from "./_golden.ts";
 

@@ -1,7 +1,7 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { expectedAttention } from "../../policies/expected_attention.ts";
 import { OptionError } from "../../policies/policy.ts";
-import { readPrompt } from "../../runtime/engine/read.ts";
+import { readPrompt } from "../../runtime/evict/read.ts";
 import { assertClose } from "../_close.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { newSequence, tinyModel } from "../_test_model.ts";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { full } from "../../policies/full.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
-import { keepPerLayer } from "../../runtime/evict/keep_per_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
+import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 
 Deno.test("full() keeps everything whatever the budget is", async () => {

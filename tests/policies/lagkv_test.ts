@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { lagKv } from "../../policies/lagkv.ts";
 import { OptionError } from "../../policies/policy.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";
 

@@ -4,7 +4,7 @@ import { OptionError } from "../../policies/policy.ts";
 import { pyramid } from "../../policies/pyramid.ts";
 import { pyramidKv } from "../../policies/pyramidkv.ts";
 import { snapKv } from "../../policies/snapkv.ts";
-import { keepPerLayer } from "../../runtime/evict/keep_per_layer.ts";
+import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 
 const shape = { layers: 6, kvHeads: 2, headDim: 8 };
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OptionError } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OptionError } from "../../policies/policy.ts";
 import { streamingLlm } from "../../policies/streaming_llm.ts";
 import { BudgetError } from "../../runtime/errors.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { goldenLayers } from "./_golden.ts";
 

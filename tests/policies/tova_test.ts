@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { tova } from "../../policies/tova.ts";
-import { evictLayer } from "../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../runtime/evict/choose.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";
 

@@ -7,7 +7,7 @@ import { oracle } from "../../policies/oracle.ts";
 import { type Evidence, OptionError, type Policy } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { streamingLlm } from "../../policies/streaming_llm.ts";
-import type { Budget } from "../../runtime/budget.ts";
+import type { Budget } from "../../runtime/evict/budget.ts";
 import {
   BudgetError,
   CheckpointError,
@@ -18,7 +18,7 @@ import {
   PromptError,
 } from "../../runtime/errors.ts";
 import { loadModel } from "../../runtime/model.ts";
-import type { Prompt } from "../../runtime/prompt.ts";
+import type { Prompt } from "../../runtime/tokenizer/prompt.ts";
 import { writeFolder, writeGguf } from "../_random_checkpoint.ts";
 import { fixture, newSequence, randomIds, tinyModel } from "../_test_model.ts";
 import { withFolder } from "./checkpoint/_temp_folder.ts";

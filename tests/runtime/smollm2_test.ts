@@ -6,7 +6,7 @@ import type { Policy } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { streamingLlm } from "../../policies/streaming_llm.ts";
 import { readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { readPrompt } from "../../runtime/engine/read.ts";
+import { readPrompt } from "../../runtime/evict/read.ts";
 import { loadModel, type Model } from "../../runtime/model.ts";
 import type { ChatMessage } from "../../runtime/tokenizer/tokenizer.ts";
 import type { Precision } from "../../runtime/weights/precisions.ts";

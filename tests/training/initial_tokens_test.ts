@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { readRows } from "../../runtime/checkpoint/read_rows.ts";
-import { modelFacts } from "../../runtime/model_facts.ts";
+import { modelFacts } from "../../runtime/models/facts.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { initialEmbeddings, type InitialRequest } from "../../training/initial_tokens.ts";

@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
-import { SOFT_TOKENS_TENSOR } from "../../runtime/soft_tokens.ts";
+import { SOFT_TOKENS_TENSOR } from "../../runtime/soft_tokens/read.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { optimise, type OptimiseRequest, type Progress } from "../../training/optimise.ts";
 import { freshProgress } from "../../training/saved_progress.ts";

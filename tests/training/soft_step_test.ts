@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { SoftKernel, SoftStepInputs } from "../../kernels/soft_kernel.ts";
 import type { ModelConfig } from "../../runtime/checkpoint/checkpoint.ts";
-import { rotaryFrequencies } from "../../runtime/rotary.ts";
+import { rotaryFrequencies } from "../../runtime/rotary/frequencies.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { softStep } from "../../training/soft_step.ts";
 import type { TrainingSettings } from "../../training/settings.ts";

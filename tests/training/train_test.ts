@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } fro
 import { existsSync } from "node:fs";
 import { writeSafetensors } from "../../runtime/checkpoint/safetensors.ts";
 import { KvjudgeError } from "../../runtime/errors.ts";
-import { readSoftTokens } from "../../runtime/soft_tokens.ts";
+import { readSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { readLog } from "../../training/log.ts";
 import type { TrainingRequest } from "../../training/train.ts";

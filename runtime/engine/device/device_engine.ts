@@ -13,10 +13,10 @@ import {
 } from "../../cache/device_cache.ts";
 import type { KvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
-import { rotaryFrequencies } from "../../rotary.ts";
-import { adapterShape } from "../../soft_adapters.ts";
+import { rotaryFrequencies } from "../../rotary/frequencies.ts";
+import { adapterShape } from "../../soft_tokens/adapters.ts";
 import type { Engine, Sequence, StepInput, StepQueries, StepResult } from "../engine.ts";
-import { tokenCount } from "../host_engine.ts";
+import { tokenCount } from "../host/host_engine.ts";
 import { deviceRows, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
 

@@ -7,10 +7,10 @@ import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
 import { createLayerArithmetic } from "../../../kernels/device/view_kernels.ts";
 import type { StepModel } from "../../../kernels/step_model.ts";
-import { adaptedKernels } from "../../adapted_kernels.ts";
+import { adaptedKernels } from "../../soft_tokens/adapted_kernels.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { Engine } from "../engine.ts";
-import { outputMatrices } from "../layer_kernels.ts";
+import { outputMatrices } from "../host/layer_kernels.ts";
 import { createDeviceEngine } from "./device_engine.ts";
 import { createScoreKernels } from "./score_kernels.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { pieces, printable } from "../../../commands/explain/_pieces.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
-import { idsOnlyTokenizer } from "../../../runtime/ids_only_tokenizer.ts";
+import { idsOnlyTokenizer } from "../../../runtime/tokenizer/ids_only_tokenizer.ts";
 import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
 import { fixture } from "../../_test_model.ts";
 

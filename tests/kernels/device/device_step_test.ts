@@ -6,7 +6,7 @@ import { createGraph } from "../../../kernels/onnx/graph.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";
 import { createStepKernel } from "../../../kernels/step.ts";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
-import { rotaryFrequencies } from "../../../runtime/rotary.ts";
+import { rotaryFrequencies } from "../../../runtime/rotary/frequencies.ts";
 import { stepModel } from "../../../runtime/weights/step_model.ts";
 import { assertClose, noise } from "../../_close.ts";
 import { testDevice } from "../../_device.ts";

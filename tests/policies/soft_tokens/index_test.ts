@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { registry } from "../../../policies/registry.ts";
 import { SHIPPED } from "../../../policies/soft_tokens/index.ts";
-import { parseCard } from "../../../runtime/soft_token_card.ts";
-import { readSoftTokens } from "../../../runtime/soft_tokens.ts";
+import { parseCard } from "../../../runtime/soft_tokens/card.ts";
+import { readSoftTokens } from "../../../runtime/soft_tokens/read.ts";
 
 const FOLDER = new URL("../../../policies/soft_tokens/", import.meta.url);
 const MOST_BYTES = 200_000;

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { outputNorms } from "../../../plugins/conformance/output_norms.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
-import { layerView, layerViews } from "../../../runtime/engine/layer_view.ts";
+import { layerView, layerViews } from "../../../runtime/engine/host/host_view.ts";
 import {
   newSequence,
   randomIds,

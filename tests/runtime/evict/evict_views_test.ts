@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { adaKv } from "../../../policies/ada_kv.ts";
 import type { ScorerPolicy } from "../../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../../../runtime/errors.ts";
-import { evictViews } from "../../../runtime/evict/evict_layer.ts";
+import { evictViews } from "../../../runtime/evict/choose.ts";
 import { fakeLayer } from "../../_fake_layer.ts";
 
 /** Heads that hold different numbers of tokens, shown one by one. */

@@ -1,6 +1,6 @@
 import type { TokenizerSource } from "../../../runtime/checkpoint/checkpoint.ts";
 import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
-import type { Generation } from "../../../runtime/generate.ts";
+import type { Generation } from "../../../runtime/session/generate.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import { textModel } from "../../commands/_run_cli.ts";
 import { fixture, type TestModel, testModel } from "../../_test_model.ts";

@@ -6,8 +6,8 @@ import { judgeQ } from "../../../policies/judge_q.ts";
 import { knorm } from "../../../policies/knorm.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { PromptError } from "../../../runtime/errors.ts";
-import { asMessages } from "../../../runtime/prompt.ts";
-import type { Session } from "../../../runtime/session.ts";
+import { asMessages } from "../../../runtime/tokenizer/prompt.ts";
+import type { Session } from "../../../runtime/session/session.ts";
 import { chatModel, whole } from "./_chat.ts";
 
 const DOCUMENT = Array.from(

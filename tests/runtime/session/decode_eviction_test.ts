@@ -12,7 +12,7 @@ import type { Engine } from "../../../runtime/engine/engine.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
 import { createSession } from "../../../runtime/session/open.ts";
 import type { Model } from "../../../runtime/model.ts";
-import type { Session, SessionOptions } from "../../../runtime/session.ts";
+import type { Session, SessionOptions } from "../../../runtime/session/session.ts";
 import { argmax } from "../../_reference_model.ts";
 import { randomIds, tinyModel } from "../../_test_model.ts";
 import { wordTokenizer } from "../../_word_tokenizer.ts";

@@ -3,7 +3,7 @@ import { full } from "../../../policies/full.ts";
 import { knorm } from "../../../policies/knorm.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { BudgetError, PromptError } from "../../../runtime/errors.ts";
-import type { Session } from "../../../runtime/session.ts";
+import type { Session } from "../../../runtime/session/session.ts";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
 import { randomIds, tinyModel } from "../../_test_model.ts";
 import { whole } from "./_chat.ts";

@@ -8,7 +8,7 @@ import {
   type Policy,
   snapKv,
 } from "../../../../policies/mod.ts";
-import { gatherEvidence, observationFor } from "../../../../runtime/engine/evidence.ts";
+import { gatherEvidence, observationFor } from "../../../../runtime/evidence/gather.ts";
 import { prefill } from "../../../../runtime/engine/prefill.ts";
 import type { KvCache } from "../../../../runtime/cache/kv_cache.ts";
 import { assertClose } from "../../../_close.ts";

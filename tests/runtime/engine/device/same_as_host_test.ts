@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Policy } from "../../../../policies/policy.ts";
-import type { Session } from "../../../../runtime/session.ts";
+import type { Session } from "../../../../runtime/session/session.ts";
 import { assertClose } from "../../../_close.ts";
 import { twinModel } from "../../../_device_model.ts";
 import { smallPolicies } from "../../../_small_policies.ts";

@@ -14,14 +14,14 @@ import { lagKv } from "../../../../policies/lagkv.ts";
 import { snapKv } from "../../../../policies/snapkv.ts";
 import { createScoreKernels } from "../../../../runtime/engine/device/score_kernels.ts";
 import { deviceScorer } from "../../../../runtime/engine/device/device_scorer.ts";
-import { evictLayer } from "../../../../runtime/evict/evict_layer.ts";
+import { evictLayer } from "../../../../runtime/evict/choose.ts";
 import {
   type LayerScorer,
   scorable,
   scorerOf as findScorer,
 } from "../../../../runtime/evict/layer_scorer.ts";
-import { keepingTokens } from "../../../../runtime/evict/protect_tokens.ts";
-import { partOfLayer } from "../../../../runtime/engine/part_of_layer.ts";
+import { keepingTokens } from "../../../../runtime/evict/keep_pinned.ts";
+import { partOfLayer } from "../../../../runtime/evict/part.ts";
 import { assertClose, noise } from "../../../_close.ts";
 import { fakeLayer } from "../../../_fake_layer.ts";
 import { testDevice, testProvider } from "../../../_device.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { h2o, rerotate, snapKv, whileDecoding } from "../../../../policies/mod.ts";
 import { DeviceError } from "../../../../runtime/errors.ts";
-import type { Session } from "../../../../runtime/session.ts";
+import type { Session } from "../../../../runtime/session/session.ts";
 import { type TwinModel, twinModel } from "../../../_device_model.ts";
 import { randomIds } from "../../../_test_model.ts";
 

@@ -1,0 +1,226 @@
+import type { AdapterShape } from "../../../kernels/adapters.ts";
+import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
+import { rotaryRows } from "../../../kernels/rope.ts";
+import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
+import type { SoftAdapters } from "../../../policies/policy.ts";
+import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
+import type { HostKvCache } from "../../cache/kv_cache.ts";
+import { PromptError } from "../../errors.ts";
+import { rotaryFrequencies } from "../../rotary/frequencies.ts";
+import { adapterShape } from "../../soft_tokens/adapters.ts";
+import type {
+  Engine,
+  ExpectedRows,
+  ProbeInput,
+  Sequence,
+  StepInput,
+  StepQueries,
+  StepResult,
+} from "../engine.ts";
+import { columnsOfHead, joined, keysByHead } from "./keys_by_head.ts";
+import type { LayerKernels } from "./layer_kernels.ts";
+import { layerViews } from "./host_view.ts";
+import { type HostRows, hostRows } from "../rows.ts";
+
+/** Queries in main memory. */
+export interface HostQueries extends StepQueries {
+  /** The numbers, `[tokens, heads · headDim]`. */
+  readonly data: Float32Array;
+  /** The same. */
+  floats(): Float32Array;
+}
+
+/** What a step gives in main memory. */
+export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
+  /** As {@linkcode StepResult.received}. */
+  readonly received: readonly HostRows[];
+  /** As {@linkcode StepResult.queries}. */
+  readonly queries: readonly HostQueries[];
+}
+
+/** Runs the step graph on sequences in main memory. */
+export interface HostEngine extends Engine {
+  /** A cache that holds nothing. */
+  newCache(): HostKvCache;
+  /** The cache itself: it is where it belongs. */
+  adopt(cache: HostKvCache): HostKvCache;
+  /** Rows over an array. */
+  rows(floats: Float32Array, lengths: readonly number[]): HostRows;
+  /** As {@linkcode Engine.advance}. */
+  advance(sequence: Sequence, input: StepInput): Promise<HostStepResult>;
+  /** As {@linkcode Engine.probe}. */
+  probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
+  /**
+   * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
+   *
+   * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
+   * @param count KV heads that the keys are of. @default {all of the model}
+   */
+  similarity(
+    keys: Float32Array,
+    kvHead: number,
+    tokens: Int32Array,
+    count?: number,
+  ): Promise<Float32Array>;
+  /**
+   * How far values of a layer can move its output, `[heads, tokens]`.
+   *
+   * @param values `[tokens, kvHeads · headDim]`, or `[tokens, headDim]` of one KV head.
+   * @param kvHead That head. @default {all of them}
+   */
+  outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
+}
+
+/**
+ * Joins a loaded step graph and the settings of its model.
+ *
+ * @param adapted Gives the step graph with adapters, for the probes that have some.
+ */
+export function createEngine(
+  kernel: StepKernel,
+  { config, threads, kernels }: Pick<Engine, "config" | "threads"> & { kernels: LayerKernels },
+  adapted: (shape: AdapterShape) => Promise<StepKernel>,
+): HostEngine {
+  const { layers, heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const step = async (
+    sequence: Sequence,
+    input: StepInput,
+    { run }: StepKernel = kernel,
+    adapters?: SoftAdapters["tensors"],
+  ): Promise<HostStepResult> => {
+    const { position, planned } = sequence;
+    const cache = hostCacheOf(sequence.cache);
+    const { ids = [] } = input;
+    const tokens = tokenCount(input, config.hidden);
+    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
+    const outputs = await run({
+      ...input,
+      ...(adapters ? { adapters } : {}),
+      ids,
+      rotary: rotaryRows(frequencies, position, tokens),
+      rows: input.rows ?? [tokens - 1],
+      past: Array.from({ length: layers }, (_, layer) => ({
+        keys: cache.keys(layer),
+        values: cache.values(layer),
+        segments: cache.segments(layer),
+      })),
+    });
+    return {
+      ...outputs,
+      received: outputs.received.map((data, layer) => {
+        const seen = cache.lengths(layer).map((length) => length + tokens);
+        return hostRows(data, seen, group);
+      }),
+      queries: outputs.queries.map(hostQueries),
+    };
+  };
+  const engine: HostEngine = {
+    config,
+    threads,
+    numberBytes: Float32Array.BYTES_PER_ELEMENT,
+    newCache: () => createHostCache({ layers, kvHeads, headDim }),
+    adopt: (cache) => cache,
+    rows: (floats, lengths) => hostRows(floats, lengths, group),
+    mostTokens: () => Infinity,
+    async similarity(...query) {
+      const { run } = await kernels.similarity();
+      return await run(...query);
+    },
+    async outputNorms(values, layer, kvHead) {
+      const { run } = await kernels.outputNorms();
+      const output = kernels.outputByHead(layer);
+      if (kvHead === undefined) return await run(values, output);
+      const size = output.length / kvHeads;
+      return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
+    },
+    async probe(sequence, { adapters, ...input }) {
+      if (!adapters) return await step(sequence, input);
+      const withAdapters = await adapted(adapterShape(adapters, config));
+      return await step(sequence, input, withAdapters, adapters.tensors);
+    },
+    async advance(sequence, input) {
+      const outputs = await step(sequence, input);
+      const cache = hostCacheOf(sequence.cache);
+      outputs.entries.forEach(({ keys, values }, layer) => {
+        cache.append(layer, keys, values, sequence.position);
+      });
+      sequence.position += tokenCount(input, config.hidden);
+      return outputs;
+    },
+    views: (cache, layer, gathered) => layerViews(hostCacheOf(cache), engine, layer, gathered),
+    async queryStatistics(queries, rotary, skip) {
+      const { run } = await kernels.statistics();
+      return await run((await queries.floats()).subarray(skip * heads * headDim), rotary);
+    },
+    async expectedLogits(cache, layer, queries) {
+      const { run } = await kernels.expectedLogits();
+      const host = hostCacheOf(cache);
+      const moments: { readonly mean: Float32Array; readonly variance: Float32Array }[] = [];
+      for (const { keys, head } of keysByHead(host, layer)) {
+        moments.push(
+          await run(keys, head === undefined ? queries : ofHead(queries, kvHeads, head)),
+        );
+      }
+      const rows = (name: keyof ExpectedRows) =>
+        hostRows(joined(moments.map((one) => one[name])), host.lengths(layer), group);
+      return { mean: rows("mean"), variance: rows("variance") };
+    },
+    async followingAttention(cache, layer, { cache: copy, queries }) {
+      const { run } = await kernels.queryAttention();
+      const host = hostCacheOf(cache);
+      const own = lastKeys(hostCacheOf(copy), layer, queries.length / (heads * headDim));
+      const rows: Float32Array[] = [];
+      for (const { keys, head } of keysByHead(host, layer)) {
+        if (head === undefined) rows.push(await run(keys, { queries, keys: own }));
+        else {
+          const following = {
+            queries: columnsOfHead(queries, { kvHeads, width: group * headDim, head }),
+            keys: columnsOfHead(own, { kvHeads, width: headDim, head }),
+          };
+          rows.push(await run(keys, following, 1));
+        }
+      }
+      return hostRows(joined(rows), host.lengths(layer), group);
+    },
+  };
+  return engine;
+}
+
+/**
+ * Tokens that a step reads.
+ *
+ * @throws {PromptError} If there are none.
+ */
+export function tokenCount({ ids = [], embeddings }: StepInput, hidden: number): number {
+  const tokens = ids.length + (embeddings?.length ?? 0) / hidden;
+  if (tokens >= 1) return tokens;
+  throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
+}
+
+function hostQueries(data: Float32Array): HostQueries {
+  return { data, floats: () => data, [Symbol.dispose]() {} };
+}
+
+function ofHead({ mean, covariance }: QueryGaussian, kvHeads: number, head: number): QueryGaussian {
+  const part = (all: Float32Array) => {
+    const size = all.length / kvHeads;
+    return all.subarray(head * size, (head + 1) * size);
+  };
+  return { mean: part(mean), covariance: part(covariance) };
+}
+
+/** Keys of the last tokens, `[tokens, kvHeads · headDim]`. */
+function lastKeys(cache: HostKvCache, layer: number, tokens: number): Float32Array {
+  const { kvHeads, headDim } = cache;
+  const keys = new Float32Array(tokens * kvHeads * headDim);
+  for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+    const ofHead = cache.head(layer, kvHead).keys;
+    const last = ofHead.subarray(ofHead.length - tokens * headDim);
+    for (let token = 0; token < tokens; token++) {
+      const row = last.subarray(token * headDim, (token + 1) * headDim);
+      keys.set(row, (token * kvHeads + kvHead) * headDim);
+    }
+  }
+  return keys;
+}

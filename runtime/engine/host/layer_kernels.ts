@@ -1,0 +1,84 @@
+import {
+  createExpectedLogitsKernel,
+  type ExpectedLogitsKernel,
+} from "../../../kernels/expected_logits.ts";
+import {
+  createKeySimilarityKernel,
+  type KeySimilarityKernel,
+} from "../../../kernels/key_similarity.ts";
+import {
+  createOutputNormsKernel,
+  outputByHead,
+  type OutputNormsKernel,
+} from "../../../kernels/output_norms.ts";
+import {
+  createQueryAttentionKernel,
+  type QueryAttentionKernel,
+} from "../../../kernels/query_attention.ts";
+import {
+  createQueryStatisticsKernel,
+  type QueryStatisticsKernel,
+} from "../../../kernels/query_statistics.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+
+/** Small kernels beside the step graph. Each is made when it is first asked for. */
+export interface LayerKernels extends AsyncDisposable {
+  /** Cosines between keys. */
+  similarity(): Promise<KeySimilarityKernel>;
+  /** How far values can move a layer's output. */
+  outputNorms(): Promise<OutputNormsKernel>;
+  /** Statistics of queries. */
+  statistics(): Promise<QueryStatisticsKernel>;
+  /** What logits to expect of Gaussian queries. */
+  expectedLogits(): Promise<ExpectedLogitsKernel>;
+  /** Attention of queries that follow a cache. */
+  queryAttention(): Promise<QueryAttentionKernel>;
+  /** A layer's output matrix, head by head, read from the checkpoint. */
+  outputByHead(layer: number): Float32Array;
+}
+
+/**
+ * Kernels for the layers of a model. Owns them.
+ *
+ * @param readOutput Reads a layer's output matrix, `[hidden, heads · headDim]`.
+ */
+export function layerKernels(
+  config: ModelConfig,
+  threads: number,
+  readOutput: (layer: number) => Float32Array,
+): LayerKernels {
+  const made: Promise<AsyncDisposable>[] = [];
+  const once = <Kernel extends AsyncDisposable>(create: () => Promise<Kernel>) => {
+    let kernel: Promise<Kernel> | undefined;
+    return (): Promise<Kernel> => {
+      if (!kernel) made.push(kernel = create());
+      return kernel;
+    };
+  };
+  return {
+    similarity: once(() => createKeySimilarityKernel(config, threads)),
+    outputNorms: once(() => createOutputNormsKernel(config, config.hidden, threads)),
+    statistics: once(() => createQueryStatisticsKernel(config, threads)),
+    expectedLogits: once(() => createExpectedLogitsKernel(config, threads)),
+    queryAttention: once(() => createQueryAttentionKernel(config, threads)),
+    outputByHead: outputMatrices(config, readOutput),
+    async [Symbol.asyncDispose]() {
+      for (const kernel of made) await (await kernel)[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Gives output matrices head by head. The last one is held weakly: no second copy of weights stays. */
+export function outputMatrices(
+  config: ModelConfig,
+  readOutput: (layer: number) => Float32Array,
+): (layer: number) => Float32Array {
+  let last: { readonly layer: number; readonly matrix: WeakRef<Float32Array> } | undefined;
+  return (layer) => {
+    const known = last?.layer === layer ? last.matrix.deref() : undefined;
+    if (known) return known;
+    const matrix = outputByHead(readOutput(layer), config);
+    last = { layer, matrix: new WeakRef(matrix) };
+    return matrix;
+  };
+}

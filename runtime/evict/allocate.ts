@@ -1,0 +1,90 @@
+import type { Policy } from "../../policies/policy.ts";
+import { type Budget, checkBudget, isPerLayer, keepCount } from "./budget.ts";
+import type { CacheShape } from "../cache/bytes_per_token.ts";
+import { BudgetError, PolicyError } from "../errors.ts";
+
+/** What {@linkcode keepPerLayer} divides. */
+export interface KeepRequest {
+  /** Cached tokens per KV head. */
+  readonly length: number;
+  /** How much is kept, of the whole cache or of each layer. */
+  readonly budget: Budget;
+  /** Layers and sizes of the cache. */
+  readonly shape: CacheShape;
+}
+
+/**
+ * Tokens that each KV head keeps, per layer.
+ *
+ * A budget given per layer stands as it is; otherwise the policy's allocator, where it has one,
+ * divides it and must give out exactly the total. A budget of at least the length keeps everything.
+ *
+ * @returns One integer per layer, from 1 to `length`.
+ * @throws {BudgetError} If the budget is out of range or has the wrong number of layers.
+ * @throws {PolicyError} If the policy's allocator breaks its contract.
+ *
+ * @example
+ * ```ts
+ * import { keepPerLayer } from "./allocate.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy = {
+ *   name: "early",
+ *   evidence: { kind: "none" },
+ *   score: () => new Float32Array(0),
+ *   allocate: () => [30, 10],
+ * } as const;
+ * const shape = { layers: 2, kvHeads: 1, headDim: 8 };
+ * assertEquals(await keepPerLayer(policy, { length: 100, budget: 20, shape }), [30, 10]);
+ * assertEquals(await keepPerLayer(policy, { length: 100, budget: [5, 7], shape }), [5, 7]);
+ * ```
+ */
+export async function keepPerLayer(
+  policy: Policy,
+  request: KeepRequest,
+): Promise<readonly number[]> {
+  const { length, budget, shape } = request;
+  const { layers } = shape;
+  checkBudget(budget);
+  if (policy.evicts === false) return new Array<number>(layers).fill(length);
+  if (isPerLayer(budget)) {
+    if (budget.length !== layers) {
+      throw new BudgetError(
+        `Cannot use a budget for ${budget.length} layers: the model has ${layers}; give one for ` +
+          "each layer or one for all",
+      );
+    }
+    return budget.map((one) => keepCount(length, one, { ...shape, layers: 1 }));
+  }
+  const keep = keepCount(length, budget, shape);
+  if (keep >= length || policy.allocate === undefined) return new Array<number>(layers).fill(keep);
+  const allocated = await policy.allocate({ layers, length, budget: keep });
+  const problem = findProblem(allocated, layers, length, keep);
+  if (problem !== undefined) {
+    throw new PolicyError(`Policy '${policy.name}' broke its contract: ${problem}`);
+  }
+  return [...allocated];
+}
+
+function findProblem(
+  allocated: readonly number[],
+  layers: number,
+  length: number,
+  keep: number,
+): string | undefined {
+  if (!Array.isArray(allocated) || allocated.length !== layers) {
+    const got = Array.isArray(allocated) ? allocated.length : typeof allocated;
+    return `'allocate' must give one number for each of ${layers} layers, got ${got}`;
+  }
+  for (const [layer, count] of allocated.entries()) {
+    if (!Number.isInteger(count) || count < 1 || count > length) {
+      return `'allocate' must give integers from 1 to ${length}, got ${count} for layer ${layer}`;
+    }
+  }
+  const total = allocated.reduce((sum, count) => sum + count, 0);
+  if (total !== layers * keep) {
+    return `'allocate' must give out ${layers} × ${keep} = ${
+      layers * keep
+    } tokens, it gave ${total}`;
+  }
+}

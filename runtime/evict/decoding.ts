@@ -1,0 +1,125 @@
+import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
+import type { Budget } from "./budget.ts";
+import { keepPerLayer } from "./allocate.ts";
+import { greedyToken } from "../sampling/greedy.ts";
+import type { Engine, Sequence } from "../engine/engine.ts";
+import { pause } from "../engine/pause.ts";
+import { readPrompt } from "./read.ts";
+import type { Received } from "../evidence/accumulated.ts";
+import { tokensRead } from "../rotary/rerotate.ts";
+import { policiesOf } from "./rounds.ts";
+
+/** Where an answer that is being written stands. */
+export interface Writing {
+  readonly engine: Pick<Engine, "config" | "numberBytes">;
+  readonly sequence: Sequence;
+  readonly policy: Policy;
+  /** How much is kept of a prompt. */
+  readonly budget: Budget;
+  /** Tokens at the end of the cache that no eviction has touched. */
+  readonly tail: number;
+}
+
+/** What an eviction is to do while an answer is written. */
+export interface DueEviction {
+  /** How much it leaves. */
+  readonly budget: Budget;
+  /** Tokens at the end of the cache that are read again, observed, to judge by them. */
+  readonly reread: number;
+}
+
+/** The eviction that a policy wants now, after a token was written; `undefined` where it wants none. */
+export async function evictionDue(
+  { engine: { config, numberBytes }, sequence, policy, budget, tail }: Writing,
+): Promise<DueEviction | undefined> {
+  const phase = policy.phases?.decoding;
+  if (!phase || tail === 0 || tail % phase.every !== 0) return undefined;
+  const { cache } = sequence;
+  const wanted = phase.target ?? budget;
+  const { layers, kvHeads, headDim } = config;
+  const shape = { layers, kvHeads, headDim, numberBytes };
+  const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
+  if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
+  return {
+    budget: wanted,
+    reread: Math.min(tail, queriesOf(policy)),
+  };
+}
+
+/** How many of the last queries a policy judges by. */
+export function queriesOf(policy: Policy): number {
+  return Math.max(...policiesOf(policy).map(({ evidence }) => queriesWanted(evidence)));
+}
+
+/** How many of the last queries evidence is made of. */
+function queriesWanted(evidence: Evidence): number {
+  switch (evidence.kind) {
+    case "window":
+      return evidence.size;
+    case "accumulated":
+    case "statistics":
+      return Infinity;
+    case "lookahead":
+      return Math.max(1, evidence.window ?? 0, queriesWanted(evidence.draft.evidence));
+    case "given":
+      // An answer goes on from the logits of the last token.
+      return 1;
+    case "none":
+    case "soft":
+      return 0;
+  }
+}
+
+/** What {@linkcode answerEvicting} starts from. */
+export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
+  readonly engine: Engine;
+  readonly facts: ModelFacts;
+  /** Tokens before the answer: as many as the position says. */
+  readonly ids: readonly number[];
+  /** Logits of the last of them. */
+  readonly logits: Float32Array;
+  /** Most tokens of the answer. */
+  readonly steps: number;
+  readonly chunk: number;
+  /** What held tokens received before, where the policy accumulates attention. */
+  readonly earlier?: Received;
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A greedy answer that is evicted while it is written, as the policy wants it, the token that ended it
+ * included. The sequence then holds what was left.
+ */
+export async function answerEvicting(request: EvictingAnswerRequest): Promise<readonly number[]> {
+  const { engine, sequence, steps, signal } = request;
+  const answer: number[] = [];
+  const held = [...request.ids];
+  let { logits, tail, earlier } = request;
+  while (answer.length < steps) {
+    const id = greedyToken(logits);
+    answer.push(id);
+    if (engine.config.eosIds.includes(id) || answer.length === steps) break;
+    await pause(signal);
+    ({ logits } = await engine.advance(sequence, { ids: [id] }));
+    held.push(id);
+    tail++;
+    const due = await evictionDue({ ...request, tail });
+    if (!due) continue;
+    const { lengths } = sequence.cache.mark();
+    sequence.cache.rollback({ lengths: lengths.map((length) => length - due.reread) });
+    sequence.position -= due.reread;
+    const ids = held.slice(held.length - due.reread);
+    const reading = await readPrompt({
+      ...request,
+      ids,
+      budget: due.budget,
+      scores: false,
+      ...(earlier ? { earlier } : {}),
+    });
+    if (ids.length > 0) ({ logits } = reading);
+    earlier = reading.received;
+    tail = 0;
+  }
+  return answer;
+}

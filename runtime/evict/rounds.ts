@@ -1,0 +1,130 @@
+import type { LayerView, Policy } from "../../policies/policy.ts";
+import { BudgetError } from "../errors.ts";
+import { evictViews } from "./choose.ts";
+import { keepPerLayer, type KeepRequest } from "./allocate.ts";
+import { keepingTokens } from "./keep_pinned.ts";
+import { observationFor } from "../evidence/gather.ts";
+import { partsOfLayer } from "./part.ts";
+import type { Observation } from "../engine/prefill.ts";
+
+/** A policy, and what it leaves of what the rounds before it left. */
+export interface Round {
+  readonly policy: Policy;
+  /** Tokens per KV head, one number per layer. */
+  readonly keep: readonly number[];
+}
+
+/**
+ * The rounds in which a policy evicts: one, or more where others evict first.
+ *
+ * @param held Tokens that each layer holds.
+ * @param certain Tokens that each layer keeps in any case: a policy that gives it less gives it these.
+ * @throws {BudgetError} If the budget is out of range or below what is certain, or a policy that evicts
+ * first leaves less.
+ * @throws {PolicyError} If an allocator breaks its contract.
+ */
+export async function roundsOf(
+  policy: Policy,
+  request: KeepRequest,
+  held: readonly number[],
+  certain = 0,
+): Promise<readonly Round[]> {
+  const divided = await keepPerLayer(policy, request);
+  const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
+  const share = fits ? divided : atLeast(certain, divided);
+  const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
+  const { first } = policy;
+  const last = { policy, keep };
+  if (!first || keep.every((count, layer) => count >= (held[layer] ?? 0))) return [last];
+  const { length } = request;
+  const { factor = 1, tokens } = first;
+  const mean = share.reduce((sum, count) => sum + count, 0) / share.length;
+  if (tokens !== undefined && tokens < mean) {
+    throw new BudgetError(
+      `Cannot evict to ${
+        Math.ceil(mean)
+      } tokens with policy '${policy.name}': '${first.policy.name}' ` +
+        `is to leave ${tokens} before; give a budget of at most ${tokens}, or let it leave more`,
+    );
+  }
+  const scaled = (count: number) => ({ tokens: Math.min(length, Math.ceil(count * factor)) });
+  const budget = tokens !== undefined
+    ? { tokens }
+    : first.policy.allocate
+    ? scaled(mean)
+    : share.map(scaled);
+  const before = await roundsOf(first.policy, { ...request, budget }, held, certain);
+  // Layers are divided by each policy in its own way: nothing is left to evict twice.
+  const enough = before.map((round) => ({
+    ...round,
+    keep: round.keep.map((count, layer) => Math.max(count, keep[layer] ?? 0)),
+  }));
+  return [...enough, last];
+}
+
+/** Gives each layer that many tokens; those that have most give them up. */
+function atLeast(least: number, share: readonly number[]): readonly number[] {
+  let missing = share.reduce((sum, count) => sum + Math.max(0, least - count), 0);
+  const raised = share.map((count) => Math.max(count, least));
+  while (missing > 0) {
+    const most = Math.max(...raised);
+    if (most <= least) {
+      const mean = Math.floor(share.reduce((sum, count) => sum + count, 0) / share.length);
+      throw new BudgetError(
+        `Cannot keep ${least} protected tokens within a budget of ${mean}: the system message and ` +
+          "what is protected besides must fit; give a larger budget or protect fewer tokens",
+      );
+    }
+    raised[raised.indexOf(most)] = most - 1;
+    missing--;
+  }
+  return raised;
+}
+
+/**
+ * What of a layer is kept after all rounds.
+ *
+ * @param views Shows the layer to the policy of a round.
+ * @param certain Indices per KV head that are kept in any case.
+ * @returns Ascending indices per KV head.
+ */
+export async function evictRounds(
+  rounds: readonly Round[],
+  layer: number,
+  views: (round: number) => readonly LayerView[],
+  certain?: readonly Int32Array[],
+): Promise<readonly Int32Array[]> {
+  let kept: readonly Int32Array[] | undefined;
+  for (const [index, { policy, keep }] of rounds.entries()) {
+    const whole = views(index);
+    const shown = kept ? partsOfLayer(whole, kept) : whole;
+    const before = kept;
+    const left = before ? certain?.map((of, head) => placesOf(of, before[head])) : certain;
+    const asked = left ? keepingTokens(policy, shown, left) : policy;
+    const chosen = await evictViews(asked, shown, keep[layer] ?? 0);
+    kept = before
+      ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
+      : chosen;
+  }
+  return kept ?? [];
+}
+
+/** Where some indices stand among those that are left. */
+function placesOf(indices: Int32Array, left: Int32Array = new Int32Array(0)): Int32Array {
+  const wanted = new Set(indices);
+  return Int32Array.from([...left.keys()].filter((place) => wanted.has(left[place] ?? -1)));
+}
+
+/** The policies of all rounds, in their order. */
+export function policiesOf(policy: Policy): readonly Policy[] {
+  return policy.first ? [...policiesOf(policy.first.policy), policy] : [policy];
+}
+
+/** What must be observed for several policies. */
+export function observationForAll(policies: readonly Pick<Policy, "evidence">[]): Observation {
+  const windows = policies.flatMap(({ evidence }) => {
+    const observation = observationFor(evidence);
+    return observation === "none" ? [] : observation;
+  });
+  return windows.length === 0 ? "none" : [...new Set(windows)];
+}

@@ -1,0 +1,290 @@
+import type {
+  EvictionPolicy,
+  LayerView,
+  Policy,
+  Protection,
+  ScorerPolicy,
+} from "../../policies/policy.ts";
+import { BudgetError, PolicyError } from "../errors.ts";
+import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
+import { type CertainScore, scoreView } from "./score_view.ts";
+import { topK } from "./top_k.ts";
+
+/**
+ * Turns a policy that scores into one that selects: per KV head the protected tokens, then the best
+ * of the rest. A policy that selects already is returned as it is.
+ *
+ * @throws {PolicyError} From `select`, if the scores are not `[kvHeads × length]` numbers.
+ * @throws {BudgetError} From `select`, if there are more protected tokens than tokens to keep.
+ *
+ * @example
+ * ```ts
+ * import type { LayerView } from "../../policies/policy.ts";
+ * import { lift } from "./select.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { select } = lift({
+ *   name: "newest",
+ *   evidence: { kind: "none" },
+ *   protect: { sinks: 1 },
+ *   score: ({ length }) => Float32Array.from({ length }, (_, index) => index),
+ * });
+ * const layer = { layer: 0, kvHeads: 1, length: 5 } as LayerView;
+ * assertEquals(await select(layer, 3), [new Int32Array([0, 3, 4])]);
+ * ```
+ */
+export function lift(policy: Policy): EvictionPolicy {
+  if ("select" in policy) return policy;
+  const { name, paper, evidence, options, allocate, phases, positions, first, evicts } = policy;
+  return {
+    name,
+    evidence,
+    ...(paper === undefined ? {} : { paper }),
+    ...(options === undefined ? {} : { options }),
+    ...(allocate === undefined ? {} : { allocate }),
+    ...(phases === undefined ? {} : { phases }),
+    ...(positions === undefined ? {} : { positions }),
+    ...(first === undefined ? {} : { first }),
+    ...(evicts === undefined ? {} : { evicts }),
+    select: (layer, keep) => selectFrom(policy, [layer], keep),
+  };
+}
+
+/** One KV head, scored. */
+interface ScoredHead extends Required<Protection> {
+  readonly scores: Float32Array;
+  /** Scores of the second stage, where the policy has one. */
+  readonly rescored: Float32Array | undefined;
+}
+
+/**
+ * Kept indices of all KV heads, from views that show them all at once or one by one.
+ *
+ * @throws {PolicyError} If the policy breaks its contract.
+ * @throws {BudgetError} If there are more protected tokens than tokens to keep.
+ */
+export async function selectFrom(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const scorers = scorersFor(policy, views);
+  if (scorers) return await rankedThere(policy, views, scorers, keep);
+  const heads: ScoredHead[] = [];
+  for (const view of views) {
+    const { kvHeads, length } = view;
+    const protection = await protectedTokens(policy, view, keep);
+    const scores = await checkedScores(policy, view);
+    const rescored = await checkedRescores(policy, view, scores);
+    for (let head = 0; head < kvHeads; head++) {
+      const [from, to] = [head * length, (head + 1) * length];
+      heads.push({
+        ...protection,
+        scores: scores.subarray(from, to),
+        rescored: rescored?.subarray(from, to),
+      });
+    }
+  }
+  const counts = await countsOf(policy, heads, keep, views[0]?.layer ?? 0);
+  const { first = 1 } = policy.secondStage ?? {};
+  return heads.map(({ scores, rescored, sinks, recent }, head) => {
+    const count = counts[head] ?? 0;
+    if (!rescored) return selectTokens(scores, count, sinks, recent);
+    const sure = Math.max(sinks + recent, Math.floor(first * count));
+    return joinBest(selectTokens(scores, sure, sinks, recent), rescored, count);
+  });
+}
+
+/** What runs a policy's kernels for all views, if it needs nothing but them. */
+function scorersFor(
+  { score, allocateHeads, secondStage }: ScorerPolicy,
+  views: readonly LayerView[],
+): readonly LayerScorer[] | undefined {
+  if (!score.kernel || allocateHeads || (secondStage && !secondStage.rescore.kernel)) {
+    return undefined;
+  }
+  const scorers = views.flatMap((view) => scorerOf(view) ?? []);
+  return scorers.length === views.length ? scorers : undefined;
+}
+
+/** Kept indices of all KV heads, scored and chosen where the entries lie. */
+async function rankedThere(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  scorers: readonly LayerScorer[],
+  keep: number,
+): Promise<readonly Int32Array[]> {
+  const { kernel, certain }: CertainScore = policy.score;
+  const kept: Int32Array[] = [];
+  for (const [index, view] of views.entries()) {
+    const { sinks, recent } = await protectedTokens(policy, view, keep);
+    const most = Math.min(keep, view.length);
+    const again = policy.secondStage?.rescore.kernel;
+    const first = firstShare(policy);
+    const best = kernel
+      ? await scorers[index]?.best(kernel, {
+        ...{ most, sinks, recent },
+        ...(certain ? { certain: certain(view) } : {}),
+        ...(again
+          ? { second: { kernel: again, sure: Math.max(sinks + recent, Math.floor(first * most)) } }
+          : {}),
+      })
+      : undefined;
+    for (const ofHead of best ?? []) kept.push(ofHead.sort());
+  }
+  return kept;
+}
+
+/** How many tokens each head keeps. */
+async function countsOf(
+  { name, allocateHeads }: ScorerPolicy,
+  heads: readonly ScoredHead[],
+  keep: number,
+  layer: number,
+): Promise<readonly number[]> {
+  if (!allocateHeads) return heads.map(({ scores: { length } }) => Math.min(keep, length));
+  const marked = heads.map(({ scores, sinks, recent }) => {
+    const certain = scores.slice();
+    certain.fill(Infinity, 0, sinks);
+    certain.fill(Infinity, scores.length - recent);
+    return certain;
+  });
+  const counts = await allocateHeads({ scores: marked, keep });
+  const held = marked.reduce((sum, { length }) => sum + length, 0);
+  const wanted = Math.min(held, keep * heads.length);
+  const fits = Array.isArray(counts) && counts.length === heads.length &&
+    counts.every((count, head) => {
+      const { scores: { length } = [], sinks = 0, recent = 0 } = heads[head] ?? {};
+      return Number.isInteger(count) && count >= Math.max(1, sinks + recent) && count <= length;
+    });
+  if (fits && counts.reduce((sum, count) => sum + count, 0) === wanted) return counts;
+  throw new PolicyError(
+    `Policy '${name}' broke its contract in layer ${layer}: 'allocateHeads' must give ` +
+      `${heads.length} integers from 1, or what it protects, to what a head holds, ${wanted} in ` +
+      `all, got ${JSON.stringify(counts)}`,
+  );
+}
+
+/** The first `sinks`, the last `recent` and the best between them, ascending. */
+function selectTokens(
+  scores: Float32Array,
+  keep: number,
+  sinks: number,
+  recent: number,
+): Int32Array {
+  const { length } = scores;
+  const kept = new Int32Array(keep);
+  const best = topK(scores.subarray(sinks, length - recent), keep - sinks - recent);
+  for (let i = 0; i < sinks; i++) kept[i] = i;
+  for (let i = 0; i < best.length; i++) kept[sinks + i] = sinks + (best[i] ?? 0);
+  for (let i = 1; i <= recent; i++) kept[keep - i] = length - i;
+  return kept;
+}
+
+/** Some tokens and the best of the others, `count` in all, ascending. */
+function joinBest(chosen: Int32Array, scores: Float32Array, count: number): Int32Array {
+  const known = new Set(chosen);
+  const others = Int32Array.from(scores.keys()).filter((token) => !known.has(token));
+  const best = topK(
+    Float32Array.from(others, (token) => scores[token] ?? 0),
+    count - chosen.length,
+  );
+  return Int32Array.from([...chosen, ...best.map((place) => others[place] ?? 0)]).sort();
+}
+
+async function protectedTokens(
+  policy: ScorerPolicy,
+  { layer, length }: LayerView,
+  keep: number,
+): Promise<Required<Protection>> {
+  const { protect = {} } = policy;
+  const given = typeof protect === "function"
+    ? await protect(Math.min(keep, length), length)
+    : protect;
+  if (typeof given !== "object" || given === null) {
+    throw new PolicyError(
+      `Policy '${policy.name}' broke its contract in layer ${layer}: 'protect' must give an object ` +
+        `like { sinks: 4, recent: 32 }, got ${kindOf(given)}`,
+    );
+  }
+  const { sinks = 0, recent = 0 } = given;
+  for (const [kind, count] of Object.entries({ sinks, recent })) {
+    if (!Number.isInteger(count) || count < 0) {
+      throw new PolicyError(
+        `Policy '${policy.name}' broke its contract in layer ${layer}: '${kind}' of what it protects ` +
+          `must be an integer of at least 0, got ${count}`,
+      );
+    }
+  }
+  if (sinks + recent > keep) {
+    throw new BudgetError(
+      `Cannot keep ${keep} of ${length} tokens in layer ${layer} with policy '${policy.name}': it ` +
+        `always keeps ${sinks + recent} (${sinks} first, ${recent} last); give a budget of at ` +
+        `least ${sinks + recent} tokens or let the policy protect fewer`,
+    );
+  }
+  // A KV head that was left fewer tokens than are protected keeps them all.
+  const first = Math.min(sinks, length);
+  return { sinks: first, recent: Math.min(recent, length - first) };
+}
+
+/**
+ * A policy's scores of a layer.
+ *
+ * @throws {PolicyError} If they are not `[kvHeads × length]` numbers.
+ */
+export async function checkedScores(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
+  const scores = await scoreView(policy.score, layer);
+  checkScores(scores, policy, layer, "score");
+  return scores;
+}
+
+/** Share of the budget that goes by the first scores. */
+function firstShare({ name, secondStage }: ScorerPolicy): number {
+  const { first = 1 } = secondStage ?? {};
+  if (first >= 0 && first <= 1) return first;
+  throw new PolicyError(
+    `Policy '${name}' broke its contract: 'first' of its second stage must be a number from 0 to 1, ` +
+      `got ${first}`,
+  );
+}
+
+async function checkedRescores(
+  policy: ScorerPolicy,
+  layer: LayerView,
+  scores: Float32Array,
+): Promise<Float32Array | undefined> {
+  if (!policy.secondStage) return undefined;
+  firstShare(policy);
+  const rescored = await policy.secondStage.rescore(layer, scores.slice());
+  checkScores(rescored, policy, layer, "rescore");
+  return rescored;
+}
+
+function checkScores(
+  scores: unknown,
+  { name }: ScorerPolicy,
+  layer: LayerView,
+  from: "score" | "rescore",
+): void {
+  const { kvHeads, length } = layer;
+  const expected = kvHeads * length;
+  if (!(scores instanceof Float32Array) || scores.length !== expected) {
+    const got = scores instanceof Float32Array ? `${scores.length} numbers` : kindOf(scores);
+    throw new PolicyError(
+      `Policy '${name}' broke its contract in layer ${layer.layer}: '${from}' must give a Float32Array ` +
+        `of ${kvHeads} × ${length} = ${expected} numbers, got ${got}`,
+    );
+  }
+  const index = scores.findIndex(Number.isNaN);
+  if (index >= 0) {
+    throw new PolicyError(
+      `Policy '${name}' broke its contract in layer ${layer.layer}: the score of token ` +
+        `${index % length} for KV head ${Math.floor(index / length)} is NaN, it must be a number`,
+    );
+  }
+}
+
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice("[object ".length, -1);
+}

@@ -1,0 +1,64 @@
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { Engine } from "../engine/engine.ts";
+import { emptyRows, rowsOfHead } from "../engine/host/attention_sums.ts";
+import type { Rows } from "../engine/rows.ts";
+
+/**
+ * Attention that held tokens have received since they were read, in main memory: rows of query heads,
+ * per layer. It outlives a reading.
+ */
+export type Received = readonly Float32Array[];
+
+/**
+ * Adds what tokens received earlier to what all that are held received just now.
+ *
+ * @param read Tokens that were read since.
+ * @param scope Owns the sums.
+ */
+export async function withEarlier(
+  received: readonly Rows[],
+  earlier: Received | undefined,
+  { engine, cache, read, scope }: {
+    readonly engine: Pick<Engine, "rows">;
+    readonly cache: KvCache;
+    readonly read: number;
+    readonly scope: DisposableStack;
+  },
+): Promise<readonly Rows[]> {
+  if (!earlier) return received;
+  const totals: Rows[] = [];
+  for (const [layer, rows] of received.entries()) {
+    const lengths = cache.lengths(layer).map((length) => length - read);
+    using before = await engine.rows(earlier[layer] ?? new Float32Array(), lengths);
+    totals.push(scope.use(await rows.plus(before)));
+  }
+  return totals;
+}
+
+/**
+ * What the tokens that are kept have received.
+ *
+ * @param lengths What each KV head of a layer held before.
+ * @param kept `[layer][KV head]`: indices.
+ * @param group Query heads of a KV head.
+ */
+export function receivedByKept(
+  received: Received,
+  lengths: readonly (readonly number[])[],
+  kept: readonly (readonly Int32Array[])[],
+  group: number,
+): Received {
+  return received.map((rows, layer) => {
+    const heads = kept[layer] ?? [];
+    const left = emptyRows(group, heads.map((indices) => indices.length));
+    let to = 0;
+    for (const [head, indices] of heads.entries()) {
+      const held = lengths[layer]?.[head] ?? 0;
+      const ofHead = rowsOfHead(rows, group, lengths[layer] ?? [], head);
+      for (let row = 0; row < group; row++) {
+        for (const index of indices) left[to++] = ofHead[row * held + index] ?? 0;
+      }
+    }
+    return left;
+  });
+}

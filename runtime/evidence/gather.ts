@@ -1,0 +1,230 @@
+import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
+import { adapterShape } from "../soft_tokens/adapters.ts";
+import { resolveSoftTokens } from "../soft_tokens/read.ts";
+import type { Engine, ExpectedRows, Gathered, Sequence } from "../engine/engine.ts";
+import { greedyAnswer } from "./greedy.ts";
+import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
+import type { Observation, Observed, Prefilled } from "../engine/prefill.ts";
+import type { PromptStatistics } from "./statistics.ts";
+import { type Received, withEarlier } from "./accumulated.ts";
+import type { Rows } from "../engine/rows.ts";
+
+export type { Gathered };
+
+/**
+ * What must be observed while the prompt is read.
+ *
+ * @throws {PolicyError} If the policy asks for a window without tokens.
+ */
+export function observationFor(evidence: Evidence): Observation {
+  switch (evidence.kind) {
+    case "window":
+      return [windowSize(evidence.size)];
+    case "lookahead": {
+      const ofDraft = observationFor(evidence.draft.evidence);
+      const sizes = [
+        ...(ofDraft === "none" ? [] : ofDraft),
+        ...(evidence.window === undefined ? [] : [windowSize(evidence.window)]),
+      ];
+      return sizes.length > 0 ? [...new Set(sizes)] : "none";
+    }
+    case "accumulated":
+      return [Infinity];
+    case "none":
+    case "soft":
+    case "given":
+    case "statistics":
+      return "none";
+  }
+}
+
+function windowSize(size: number): number {
+  if (Number.isInteger(size) && size >= 1) return size;
+  throw new PolicyError(
+    "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
+      `got ${size}`,
+  );
+}
+
+/**
+ * The soft tokens that evidence needs. To be asked before a prompt is read, so that a file that does
+ * not fit costs no reading.
+ *
+ * @throws {CheckpointError} If they do not fit the model.
+ */
+export async function softTokensFor(
+  evidence: Evidence,
+  facts: ModelFacts,
+  config: ModelConfig,
+): Promise<SoftTokens | undefined> {
+  if (evidence.kind !== "soft") return undefined;
+  const tokens = await resolveSoftTokens(evidence.tokens, facts);
+  if (tokens.adapters) adapterShape(tokens.adapters, config);
+  return tokens;
+}
+
+/** What {@linkcode gatherEvidence} works on. */
+export interface EvidenceRequest {
+  readonly engine: Engine;
+  readonly sequence: Sequence;
+  readonly facts: ModelFacts;
+  readonly prefilled: Prefilled;
+  /** What was gathered on the way, if any evidence wants statistics. */
+  readonly statistics?: Pick<PromptStatistics, "skipping">;
+  /** Tokens that each layer keeps: a draft is evicted to them. */
+  readonly keep: readonly number[];
+  /** What held tokens received before, where attention is accumulated. */
+  readonly earlier?: Received;
+  /** Owns what is gathered. */
+  readonly scope: DisposableStack;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Gathers what a policy asked for. The sequence is left as it was.
+ *
+ * @throws {EvidenceError} If the reading did not observe what {@linkcode observationFor} asks for.
+ */
+export async function gatherEvidence(
+  evidence: Evidence,
+  request: EvidenceRequest,
+): Promise<Gathered> {
+  const { engine, sequence, facts, prefilled, scope } = request;
+  switch (evidence.kind) {
+    case "none":
+      return {};
+    case "accumulated": {
+      const { received, queries } = observedLast(Infinity, prefilled);
+      const since = { engine, cache: sequence.cache, read: queries, scope };
+      return { attention: await withEarlier(received, request.earlier, since) };
+    }
+    case "window": {
+      const { received, queries } = observedLast(evidence.size, prefilled);
+      return { attention: await scaled(received, 1 / queries, scope) };
+    }
+    case "statistics":
+      return { expected: await expectedLogits(evidence, request) };
+    case "lookahead":
+      return { attention: await pseudoAttention(evidence, request) };
+    case "soft": {
+      const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
+      const { received } = await engine.probe(sequence, {
+        embeddings,
+        observe: true,
+        ...(adapters ? { adapters } : {}),
+      });
+      return { attention: await meanOverPrompt(received, sequence, count, scope) };
+    }
+    case "given": {
+      const ids = await answerIds(evidence.queries, request);
+      const { received } = await engine.probe(sequence, { ids, observe: true });
+      return { attention: await meanOverPrompt(received, sequence, ids.length, scope) };
+    }
+  }
+}
+
+async function expectedLogits(
+  { skip, future }: Extract<Evidence, { kind: "statistics" }>,
+  { engine, sequence, statistics, scope }: EvidenceRequest,
+): Promise<readonly ExpectedRows[]> {
+  const found = statistics?.skipping(skip);
+  if (!found) {
+    throw new EvidenceError(
+      `Cannot gather evidence: the statistics of the queries without the first ${skip} were not ` +
+        "gathered when the prompt was read",
+    );
+  }
+  const logits: ExpectedRows[] = [];
+  for (const [layer, queries] of found.at(sequence, future).entries()) {
+    const { mean, variance } = await engine.expectedLogits(sequence.cache, layer, queries);
+    logits.push({ mean: scope.use(mean), variance: scope.use(variance) });
+  }
+  return logits;
+}
+
+/** Mean over the pseudo queries and, where there is a window, the last prompt queries. */
+async function pseudoAttention(
+  evidence: LookaheadEvidence,
+  request: EvidenceRequest,
+): Promise<readonly Rows[]> {
+  const { scope, prefilled } = request;
+  const pseudo = await lookaheadAttention(evidence, request);
+  if (evidence.window === undefined) {
+    return await scaled(pseudo.received, 1 / pseudo.queries, scope);
+  }
+  const last = observedLast(evidence.window, prefilled);
+  const sums: Rows[] = [];
+  for (const [layer, rows] of pseudo.received.entries()) {
+    const others = last.received[layer];
+    sums.push(others ? scope.use(await rows.plus(others)) : rows);
+  }
+  return await scaled(sums, 1 / (pseudo.queries + last.queries), scope);
+}
+
+function observedLast(last: number, { observed }: Prefilled): Observed {
+  const found = observed.find((one) => one.last === last);
+  if (found) return found;
+  throw new EvidenceError(
+    `Cannot gather evidence: the attention of the last ${last} prompt tokens was not observed when ` +
+      "the prompt was read",
+  );
+}
+
+async function answerIds(
+  queries: QuerySource,
+  { engine, sequence, prefilled, signal }: EvidenceRequest,
+): Promise<readonly number[]> {
+  const { vocabulary } = engine.config;
+  if (queries.kind === "tokens") {
+    if (queries.ids.length === 0) {
+      throw new PromptError(
+        "Cannot use an answer without tokens as evidence: give at least one id",
+      );
+    }
+    const unknown = queries.ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
+    if (unknown === undefined) return queries.ids;
+    throw new PromptError(
+      `Cannot use ${unknown} as a token of the answer: ids must be integers from 0 to ${
+        vocabulary - 1
+      }`,
+    );
+  }
+  return await greedyAnswer({
+    engine,
+    sequence,
+    logits: prefilled.logits,
+    steps: queries.steps,
+    ...(signal ? { signal } : {}),
+  });
+}
+
+/**
+ * The prompt's columns of what a probe made keys receive, divided by the number of its queries.
+ *
+ * @param scope Owns all rows from then on.
+ */
+export async function meanOverPrompt(
+  received: readonly Rows[],
+  { cache }: Sequence,
+  queries: number,
+  scope: DisposableStack,
+): Promise<readonly Rows[]> {
+  for (const rows of received) scope.use(rows);
+  const prompt: Rows[] = [];
+  for (const [layer, rows] of received.entries()) {
+    prompt.push(scope.use(await rows.leading(cache.lengths(layer))));
+  }
+  return await scaled(prompt, 1 / queries, scope);
+}
+
+async function scaled(
+  received: readonly Rows[],
+  factor: number,
+  scope: DisposableStack,
+): Promise<readonly Rows[]> {
+  const all: Rows[] = [];
+  for (const rows of received) all.push(scope.use(await rows.times(factor)));
+  return all;
+}

@@ -1,0 +1,78 @@
+import type { Evidence } from "../../policies/policy.ts";
+import { evictViews } from "../evict/choose.ts";
+import { greedyToken } from "../sampling/greedy.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { Sequence } from "../engine/engine.ts";
+import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
+import { joined } from "../engine/host/keys_by_head.ts";
+import { pause } from "../engine/pause.ts";
+import type { Rows } from "../engine/rows.ts";
+
+/** Evidence of pseudo queries. */
+export type LookaheadEvidence = Extract<Evidence, { kind: "lookahead" }>;
+
+/** Attention of the pseudo queries to a whole cache. */
+export interface LookaheadAttention {
+  /** Pseudo queries: fewer than asked for where the draft ended early. */
+  readonly queries: number;
+  /** Summed over the queries, per layer. */
+  readonly received: readonly Rows[];
+}
+
+/**
+ * Decodes a draft of the answer on a copy of the cache that the draft policy evicted, and shows its
+ * queries to the whole cache. The draft's tokens are thrown away: the sequence is left as it was.
+ */
+export async function lookaheadAttention(
+  { steps, draft }: LookaheadEvidence,
+  request: EvidenceRequest,
+): Promise<LookaheadAttention> {
+  const { engine, sequence: { cache }, scope } = request;
+  using drafted = await draftAnswer(steps, draft, request);
+  const received: Rows[] = [];
+  for (const [layer, queries] of drafted.queries.entries()) {
+    const following = { cache: drafted.cache, queries };
+    received.push(scope.use(await engine.followingAttention(cache, layer, following)));
+  }
+  const { heads, headDim } = engine.config;
+  return { queries: (drafted.queries[0]?.length ?? 0) / (heads * headDim), received };
+}
+
+interface Drafted extends Disposable {
+  /** Its last entries are the draft's. */
+  readonly cache: KvCache;
+  /** Rotated queries of the draft in each layer, `[tokens, heads · headDim]`. */
+  readonly queries: readonly Float32Array[];
+}
+
+async function draftAnswer(
+  steps: number,
+  draft: LookaheadEvidence["draft"],
+  request: EvidenceRequest,
+): Promise<Drafted> {
+  const { engine, sequence, keep, prefilled, signal } = request;
+  const { cache, position, planned } = sequence;
+  const gathered = await gatherEvidence(draft.evidence, request);
+  using held = new DisposableStack();
+  const fork = held.use(await cache.fork());
+  for (const [layer, count] of keep.entries()) {
+    const views = engine.views(cache, layer, gathered);
+    await fork.compact(layer, await evictViews(draft, views, count));
+  }
+  const drafted: Sequence = { cache: fork, position, planned };
+  const queries: Float32Array[][] = keep.map(() => []);
+  let logits = prefilled.logits;
+  for (let step = 0; step < steps; step++) {
+    const id = greedyToken(logits);
+    await pause(signal);
+    const outputs = await engine.advance(drafted, { ids: [id], queries: true });
+    for (const [layer, ofLayer] of outputs.queries.entries()) {
+      using asked = ofLayer;
+      queries[layer]?.push((await asked.floats()).slice());
+    }
+    if (engine.config.eosIds.includes(id)) break;
+    logits = outputs.logits.slice();
+  }
+  const kept = held.move();
+  return { cache: fork, queries: queries.map(joined), [Symbol.dispose]: () => kept.dispose() };
+}

@@ -1,0 +1,55 @@
+import { createHash } from "node:crypto";
+import type { ModelFacts } from "../../policies/policy.ts";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { readRows } from "../checkpoint/read_rows.ts";
+import { CheckpointError } from "../errors.ts";
+import { readSoftTokens } from "../soft_tokens/read.ts";
+
+/** Enough rows to know their size; reading all of a large vocabulary would take seconds. */
+const SAMPLED_ROWS = 1024;
+
+/**
+ * What a policy is told about a checkpoint.
+ *
+ * @throws {CheckpointError} If its files cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { openCheckpoint } from "../checkpoint/open.ts";
+ * import { modelFacts } from "./facts.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * const { hidden, layers } = await modelFacts(await openCheckpoint(folder));
+ * assertEquals([hidden, layers], [64, 3]);
+ * ```
+ */
+export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
+  const { hidden, layers, vocabulary } = checkpoint.config;
+  const embedding = checkpoint.tensors.get("model.embed_tokens.weight");
+  if (!embedding) throw new CheckpointError(`Cannot find the embeddings in ${checkpoint.path}`);
+  const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
+  const squares = rows.reduce((sum, value) => sum + value * value, 0);
+  return {
+    hidden,
+    layers,
+    fingerprint: await checkpoint.fingerprint(),
+    identity: modelIdentity(checkpoint),
+    embeddingRms: Math.sqrt(squares / rows.length),
+    readSoftTokens,
+  };
+}
+
+/**
+ * SHA-256 over the norms, which every format stores unrounded: equal for a folder of bfloat16 and a
+ * quantised GGUF file of one model, different for models that were trained apart. A fine-tuned copy
+ * that left the norms alone counts as the same model.
+ */
+function modelIdentity({ tensors }: Checkpoint): string {
+  const hash = createHash("sha256");
+  for (const name of [...tensors.keys()].filter((key) => key.endsWith("norm.weight")).sort()) {
+    const tensor = tensors.get(name);
+    if (tensor) hash.update(`${name}\n`).update(new Uint8Array(readRows(tensor).buffer));
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,46 @@
+import type { ModelConfig, RopeScaling } from "../checkpoint/checkpoint.ts";
+
+/**
+ * Rotary frequencies of a model, `[headDim / 2]`.
+ *
+ * @param sequence Tokens of the whole sequence. Only dynamic scaling looks at it: every chunk of a
+ * prompt must name the length of the whole prompt, or the result would depend on the chunks.
+ */
+export function rotaryFrequencies(
+  { headDim, ropeTheta, ropeScaling }: ModelConfig,
+  sequence: number,
+): Float32Array {
+  const base = ropeTheta * dynamicFactor(ropeScaling, headDim, sequence);
+  return Float32Array.from(
+    { length: headDim / 2 },
+    (_, index) => scaleFrequency(ropeScaling, 1 / base ** ((2 * index) / headDim), index),
+  );
+}
+
+// NTK-aware scaling: the base grows with the sequence once it is longer than the original context.
+function dynamicFactor(scaling: RopeScaling, headDim: number, sequence: number): number {
+  if (scaling.kind !== "dynamic" || sequence <= scaling.originalContext) return 1;
+  const { factor, originalContext } = scaling;
+  return ((factor * sequence) / originalContext - (factor - 1)) ** (headDim / (headDim - 2));
+}
+
+function scaleFrequency(scaling: RopeScaling, frequency: number, index: number): number {
+  switch (scaling.kind) {
+    case "none":
+    case "dynamic":
+      return frequency;
+    case "linear":
+      return frequency / scaling.factor;
+    case "factors":
+      return frequency / (scaling.factors[index] ?? 1);
+    case "llama3": {
+      const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
+      const wavelength = (2 * Math.PI) / frequency;
+      if (wavelength > originalContext / lowFrequencyFactor) return frequency / factor;
+      if (wavelength < originalContext / highFrequencyFactor) return frequency;
+      const smooth = (originalContext / wavelength - lowFrequencyFactor) /
+        (highFrequencyFactor - lowFrequencyFactor);
+      return ((1 - smooth) * frequency) / factor + smooth * frequency;
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { PromptError } from "../errors.ts";
+import { rotaryFrequencies } from "./frequencies.ts";
+import type { Sequence } from "../engine/engine.ts";
+
+/** Which tokens of the text the entries are, since keys were turned to other positions. */
+export interface Turned {
+  /** Position of the first entry that was not turned. */
+  readonly base: number;
+  /** Added to the position of such an entry, it is the number of its token in the text. */
+  readonly shift: number;
+  /** `[layer][KV head]`: numbers of the tokens at each position below the base, -1 for none. */
+  readonly tokens: readonly (readonly Int32Array[])[];
+}
+
+/** Tokens that a sequence has read, evicted ones too. */
+export function tokensRead({ position, turned }: Sequence): number {
+  return position + (turned?.shift ?? 0);
+}
+
+/**
+ * Number of the token in the text that an entry is.
+ *
+ * @param position What its key is rotated at.
+ */
+export function tokenOf(
+  turned: Turned | undefined,
+  layer: number,
+  kvHead: number,
+  position: number,
+): number {
+  if (!turned) return position;
+  if (position >= turned.base) return position + turned.shift;
+  return turned.tokens[layer]?.[kvHead]?.[position] ?? -1;
+}
+
+/**
+ * Refuses models whose cached keys cannot be turned.
+ *
+ * @param action What cannot be done then: "keep positions without gaps".
+ * @throws {PromptError} If the model's rotary frequencies change with the length of the text.
+ */
+export function checkTurnable({ ropeScaling }: Pick<ModelConfig, "ropeScaling">, action: string) {
+  if (ropeScaling.kind !== "dynamic") return;
+  throw new PromptError(
+    `Cannot ${action}: this model's RoPE scaling is dynamic, keys that were read at different ` +
+      "lengths of the text are rotated by different frequencies and cannot be turned together; use " +
+      "a policy that leaves keys where they are, and a text within the context",
+  );
+}
+
+/**
+ * Turns all keys of a sequence to positions without gaps, in place; the next token follows them.
+ *
+ * Attention sees differences of positions only, so heads that hold different numbers of tokens all
+ * end right before the next token: to each it is as if its own tokens stood at 0, 1, 2 and so on.
+ *
+ * @throws {PromptError} As {@linkcode checkTurnable} does.
+ */
+export async function turnKeys(sequence: Sequence, config: ModelConfig): Promise<void> {
+  checkTurnable(config, "turn keys to other positions");
+  const { cache, turned } = sequence;
+  const read = tokensRead(sequence);
+  const next = Math.max(0, ...cache.mark().lengths);
+  const frequencies = rotaryFrequencies(config, next);
+  const tokens: Int32Array[][] = [];
+  for (let layer = 0; layer < cache.layers; layer++) {
+    const lengths = cache.lengths(layer);
+    const positions = cache.positions(layer);
+    const to = lengths.map((length) =>
+      Int32Array.from({ length }, (_, index) => next - length + index)
+    );
+    let from = 0;
+    tokens.push(to.map((places, head) => {
+      const ofHead = new Int32Array(next).fill(-1);
+      for (const place of places) {
+        ofHead[place] = tokenOf(turned, layer, head, positions[from++] ?? 0);
+      }
+      return ofHead;
+    }));
+    await cache.turn(layer, { frequencies, to });
+  }
+  sequence.turned = { base: next, shift: read - next, tokens };
+  sequence.position = sequence.planned = next;
+}
+
+/** Whether the entries of a cache have gaps between their positions. */
+export function hasGaps(
+  { cache, position }: { readonly cache: KvCache; readonly position: number },
+) {
+  return Math.max(0, ...cache.mark().lengths) < position;
+}

@@ -1,0 +1,147 @@
+import { type DueEviction, evictionDue } from "../evict/decoding.ts";
+import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
+import { prefill } from "../engine/prefill.ts";
+import type { MaybePromise } from "../../policies/policy.ts";
+import type { ReadOptions, SessionOptions } from "./session.ts";
+import type { Marks } from "./marks.ts";
+import type { SessionModel } from "./open.ts";
+import { dropTail, type State } from "./state.ts";
+import { countDecodeEviction, countReading, judgeOf, outcomeOf, type Tally } from "./stats.ts";
+
+/** What reading works on. */
+export interface ReaderContext {
+  readonly model: SessionModel;
+  readonly options: Required<SessionOptions>;
+  readonly state: State;
+  readonly tally: Tally;
+  readonly marks: Marks;
+}
+
+/**
+ * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.
+ * If it fails, the state is as it was.
+ *
+ * @param beforeEviction Runs when nothing can fail any more.
+ */
+export async function readAndEvict(
+  context: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+  beforeEviction: () => void = () => {},
+): Promise<Reading> {
+  const { state, tally, marks, options: { policy, budget } } = context;
+  const { lengths } = state.sequence.cache.mark();
+  let evicted = false;
+  const reading = await evicting(context, ids, readOptions, async () => {
+    beforeEviction();
+    await marks.beforeEviction(state, lengths);
+    evicted = true;
+  });
+  state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
+    judge: evicted ? judgeOf(policy, budget, true) : undefined,
+    evicts: policy.evicts !== false,
+  });
+  countReading(tally, reading, policy);
+  return reading;
+}
+
+/**
+ * Evicts while an answer is written, if the policy wants it now. The last tokens are read again where
+ * it judges by them.
+ */
+export async function evictWhileWriting(context: ReaderContext): Promise<void> {
+  const { model: { engine }, options, state: { sequence, tail } } = context;
+  const due = await evictionDue({ engine, sequence, ...options, tail });
+  if (due) await evictHeld(context, due);
+}
+
+/** Evicts from what is held. What is pending stays so. */
+export async function evictHeld(context: ReaderContext, due: DueEviction): Promise<void> {
+  const { options, state, tally, marks } = context;
+  const { policy } = options;
+  // Before anything is read again: marks bring back the very numbers that were there.
+  await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  const later = state.pending;
+  state.pending = [];
+  dropTail(state, due.reread);
+  const whileWriting = { ...context, options: { ...options, budget: due.budget } };
+  const { received } = state;
+  const earlier = received ? { earlier: received } : {};
+  try {
+    const reading = await evicting(whileWriting, [], earlier, () => {});
+    state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
+    countDecodeEviction(tally, reading, policy);
+  } finally {
+    state.pending = [...state.pending, ...later];
+    if (later.length > 0) state.logits = undefined;
+  }
+}
+
+async function evicting(
+  { model, options, state }: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions & Pick<ReadRequest, "earlier">,
+  beforeEviction: () => MaybePromise<void>,
+): Promise<Reading> {
+  const { engine, now } = model;
+  const { sequence } = state;
+  const all = [...state.pending, ...ids];
+  let evicted = false;
+  const reading = await undoing(state, async () =>
+    await readPrompt({
+      engine,
+      sequence,
+      ids: all,
+      spans: state.spans,
+      ...options,
+      facts: await model.facts(),
+      now,
+      ...readOptions,
+      scores: readOptions.scores ?? false,
+      beforeCompaction: async () => {
+        await beforeEviction();
+        evicted = true;
+      },
+    }));
+  if (all.length > 0) hold(state, all, reading.logits);
+  if (evicted) Object.assign(state, { tail: 0, received: reading.received });
+  return reading;
+}
+
+/** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */
+export async function readWhole(
+  { model: { engine, now }, options: { chunk }, state, tally }: ReaderContext,
+  ids: readonly number[],
+  readOptions: ReadOptions,
+): Promise<void> {
+  const { sequence } = state;
+  const all = [...state.pending, ...ids];
+  const start = now();
+  const { logits } = await undoing(
+    state,
+    () => prefill(engine, sequence, all, { chunk, observe: "none", ...readOptions }),
+  );
+  hold(state, all, logits);
+  tally.prefilled += all.length;
+  tally.times.prefill += now() - start;
+}
+
+function hold(state: State, ids: readonly number[], logits: Float32Array): void {
+  state.ids = state.ids.concat(ids);
+  state.tail += ids.length;
+  state.pending = [];
+  state.logits = logits;
+}
+
+/** Takes what was read by halves out of the cache again. */
+async function undoing<T>({ sequence }: State, work: () => Promise<T>): Promise<T> {
+  const { cache, position, planned } = sequence;
+  const mark = cache.mark();
+  try {
+    return await work();
+  } catch (error) {
+    cache.rollback(mark);
+    Object.assign(sequence, { position, planned });
+    throw error;
+  }
+}

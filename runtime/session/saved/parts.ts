@@ -1,0 +1,126 @@
+import type { Hash } from "node:crypto";
+import type { HostKvCache } from "../../cache/kv_cache.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import type { RangeFile } from "../../checkpoint/file_range.ts";
+import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
+import type { Received } from "../../evidence/accumulated.ts";
+import { tokenOf, type Turned } from "../../rotary/rerotate.ts";
+import { CheckpointError, SavedCacheError } from "../../errors.ts";
+
+/** Refuses a file that is not sound. */
+export function fail(path: string, problem: string): never {
+  throw new SavedCacheError(`Cannot load ${path}: ${problem}; save it again`);
+}
+
+/** Shape of a tensor of some type. */
+export function shapeOf(
+  path: string,
+  { tensors }: SafetensorsHeader,
+  name: string,
+  dtype: string,
+  dimensions: number,
+): readonly number[] {
+  const entry = tensors.get(name);
+  if (entry?.dtype === dtype && entry.shape.length === dimensions) return entry.shape;
+  return fail(path, `its tensor "${name}" is missing or of the wrong type`);
+}
+
+/** Whether two lists of sizes are the same. */
+export function same(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((size, index) => size === b[index]);
+}
+
+/** Reads a tensor, and adds it to a digest. */
+export function readInto<Data extends Float32Array | Int32Array>(
+  file: RangeFile,
+  { tensors }: SafetensorsHeader,
+  name: string,
+  space: (elements: number) => Data,
+  hash: Hash,
+): Data {
+  const entry = tensors.get(name);
+  if (!entry) throw new CheckpointError(`Cannot read ${file.path}: it has no tensor "${name}"`);
+  const data = space(entry.bytes / Float32Array.BYTES_PER_ELEMENT);
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  file.read(bytes, entry.offset);
+  hash.update(bytes);
+  return data;
+}
+
+/** Which tokens of the text the entries are, where their keys were turned to other positions. */
+export function readTurned(
+  path: string,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  { cache, shift, hash }: {
+    readonly cache: HostKvCache;
+    readonly shift: number;
+    readonly hash: Hash;
+  },
+): Turned | undefined {
+  if (!header.tensors.has("tokens.0")) {
+    if (shift === 0) return undefined;
+    cache[Symbol.dispose]();
+    return fail(path, "it does not say which tokens its entries are");
+  }
+  let base = 0;
+  const tokens = Array.from({ length: cache.layers }, (_, layer) => {
+    const [heads, columns = 0] = shapeOf(path, header, `tokens.${layer}`, "I32", 2);
+    if (layer === 0) base = columns;
+    const all = readInto(file, header, `tokens.${layer}`, (count) => new Int32Array(count), hash);
+    const ofHeads = Array.from(
+      { length: cache.kvHeads },
+      (_, head) => all.subarray(head * columns, (head + 1) * columns),
+    );
+    const sound = heads === cache.kvHeads && columns === base &&
+      ofHeads.every((ofHead) => areTokens(ofHead, base + shift));
+    if (sound) return ofHeads;
+    cache[Symbol.dispose]();
+    return fail(path, `the tokens of its layer ${layer} are out of order`);
+  });
+  const turned = { base, shift, tokens };
+  const known = tokens.every((ofHeads, layer) =>
+    ofHeads.every((_, head) =>
+      cache.head(layer, head).positions.every((at) => tokenOf(turned, layer, head, at) >= 0)
+    )
+  );
+  if (known) return turned;
+  cache[Symbol.dispose]();
+  return fail(path, "its positions do not fit its tokens");
+}
+
+/** Whether token numbers ascend, those that are none left out. */
+function areTokens(tokens: Int32Array, end: number): boolean {
+  let last = -1;
+  return tokens.every((token) => {
+    if (token === -1) return true;
+    const sound = token > last && token < end;
+    last = token;
+    return sound;
+  });
+}
+
+/** Attention of each query head to what its KV head holds before the tail. */
+export function readReceived(
+  path: string,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  { config: { layers, heads, kvHeads }, cache, tail, hash }: {
+    readonly config: ModelConfig;
+    readonly cache: HostKvCache;
+    readonly tail: number;
+    readonly hash: Hash;
+  },
+): Received | undefined {
+  if (!header.tensors.has("received.0")) return undefined;
+  return Array.from({ length: layers }, (_, layer) => {
+    const name = `received.${layer}`;
+    shapeOf(path, header, name, "F32", 1);
+    const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);
+    const held = cache.lengths(layer).reduce((sum, length) => sum + length - tail, 0);
+    const fits = sums.length === held * heads / kvHeads;
+    if (fits && sums.every((sum) => Number.isFinite(sum) && sum >= 0)) return sums;
+    cache[Symbol.dispose]();
+    return fail(path, `the attention of its layer ${layer} does not fit`);
+  });
+}

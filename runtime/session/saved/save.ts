@@ -1,0 +1,139 @@
+import { createHash } from "node:crypto";
+import type { Policy } from "../../../policies/policy.ts";
+import { replaceAtomically, writeError } from "../../atomic_file.ts";
+import type { Budget } from "../../evict/budget.ts";
+import { hostCopy } from "../../cache/host_cache.ts";
+import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
+import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
+import { PromptError } from "../../errors.ts";
+import {
+  SAVED_CACHE_FORMAT,
+  SAVED_CACHE_VERSION,
+  type SavedCacheInfo,
+} from "./file.ts";
+import type { SavedCacheRecord } from "./record.ts";
+import type { State } from "../state.ts";
+import { judgeOf } from "../stats.ts";
+
+/** What is told about the session that is saved. */
+export interface SavedCacheOrigin {
+  /** Name of the model. */
+  readonly name?: string;
+  readonly fingerprint: string;
+  readonly policy: Policy;
+  readonly budget: Budget;
+}
+
+/**
+ * Writes a session's state to a safetensors file, whole or not at all.
+ *
+ * @throws {PromptError} If nothing was read.
+ * @throws {StorageError} If the file cannot be written; what it held before stays.
+ */
+export async function saveCache(
+  path: string,
+  state: State,
+  origin: SavedCacheOrigin,
+): Promise<SavedCacheInfo> {
+  const { sequence: { cache, planned, turned }, spans, outcome } = state;
+  const { ids, pending, tail, told, answer } = state;
+  if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
+  const { name, fingerprint, policy, budget } = origin;
+  const record: SavedCacheRecord = {
+    model: { ...(name === undefined ? {} : { name }), fingerprint },
+    policy: outcome.judge ?? judgeOf(policy, budget, false),
+    planned,
+    tail,
+    ...(turned ? { shift: turned.shift } : {}),
+    ...(spans.length > 0 ? { spans } : {}),
+    pending,
+    told,
+    ...(answer === undefined ? {} : { answer }),
+  };
+  using copy = "append" in cache ? undefined : await hostCopy(cache);
+  const tensors = tensorsOf(state, copy ?? cache as HostKvCache);
+  const text = JSON.stringify(record);
+  const metadata = {
+    format: SAVED_CACHE_FORMAT,
+    version: SAVED_CACHE_VERSION,
+    record: text,
+    sha256: digestOf(text, tensors),
+  };
+  try {
+    await replaceAtomically(path, (temporary) => writeSafetensors(temporary, tensors, metadata));
+    const { size } = await Deno.stat(path);
+    return {
+      path,
+      bytes: size,
+      record,
+      tokens: ids.length + pending.length,
+      kept: lengthsOf(cache),
+    };
+  } catch (error) {
+    throw writeError(path, error);
+  }
+}
+
+function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
+  return Array.from({ length: cache.layers }, (_, layer) => cache.lengths(layer));
+}
+
+function tensorsOf(
+  { sequence: { turned }, ids, pending, logits, received }: State,
+  cache: HostKvCache,
+): Record<string, SafetensorsInput> {
+  const { layers, kvHeads, headDim } = cache;
+  const tensors: Record<string, SafetensorsInput> = {
+    ids: { shape: [ids.length], data: Int32Array.from(ids) },
+    ...(logits && pending.length === 0 ? { logits: { shape: [logits.length], data: logits } } : {}),
+  };
+  for (let layer = 0; layer < layers; layer++) {
+    const length = cache.length(layer);
+    if (cache.segments(layer)) {
+      Object.assign(tensors, raggedTensors(cache, layer));
+      continue;
+    }
+    const shape = [length, kvHeads, headDim];
+    tensors[`keys.${layer}`] = { shape, data: cache.keys(layer) };
+    tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
+    tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
+  }
+  for (const [layer, heads] of turned?.tokens.entries() ?? []) {
+    const data = new Int32Array(kvHeads * (turned?.base ?? 0));
+    heads.forEach((ofHead, head) => data.set(ofHead, head * ofHead.length));
+    tensors[`tokens.${layer}`] = { shape: [kvHeads, turned?.base ?? 0], data };
+  }
+  for (const [layer, data] of received?.entries() ?? []) {
+    tensors[`received.${layer}`] = { shape: [data.length], data };
+  }
+  return tensors;
+}
+
+/** Entries of one KV head behind those of the one before. */
+function raggedTensors(cache: HostKvCache, layer: number): Record<string, SafetensorsInput> {
+  const { kvHeads, headDim } = cache;
+  const lengths = Int32Array.from(cache.lengths(layer));
+  const entries = lengths.reduce((sum, length) => sum + length, 0);
+  const [keys, values] = [new Float32Array(entries * headDim), new Float32Array(entries * headDim)];
+  let from = 0;
+  for (let head = 0; head < kvHeads; head++) {
+    const ofHead = cache.head(layer, head);
+    keys.set(ofHead.keys, from * headDim);
+    values.set(ofHead.values, from * headDim);
+    from += ofHead.positions.length;
+  }
+  return {
+    [`keys.${layer}`]: { shape: [entries, headDim], data: keys },
+    [`values.${layer}`]: { shape: [entries, headDim], data: values },
+    [`positions.${layer}`]: { shape: [entries], data: cache.positions(layer) },
+    [`lengths.${layer}`]: { shape: [kvHeads], data: lengths },
+  };
+}
+
+function digestOf(record: string, tensors: Readonly<Record<string, SafetensorsInput>>): string {
+  const hash = createHash("sha256").update(record);
+  for (const { data } of Object.values(tensors)) {
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex");
+}
