@@ -6,8 +6,8 @@ import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
 import { greedyAnswer } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/evidence/statistics.ts";
-import { receivedByKept } from "../runtime/evidence/accumulated.ts";
-import { turnKeys } from "../runtime/rotary/rerotate.ts";
+import { sumsOfKept } from "../runtime/evidence/accumulated.ts";
+import { rerotateKeys } from "../runtime/rotary/rerotate.ts";
 import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
 
@@ -219,7 +219,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       workFrom,
       answerFrom: (kept, tokens, by) =>
         workFrom(kept, async (from) => {
-          if (by?.policy.positions) await turnKeys(from, engine.config);
+          if (by?.policy.positions) await rerotateKeys(from, engine.config);
           if (!by?.policy.phases?.decoding) return await decode(from, tokens);
           const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
           const earlier = by.policy.evidence.kind === "accumulated" && !whole
@@ -231,9 +231,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
             logits: await logitsBefore(from),
             ids: [...ids, ...then],
             tail: then.length + (whole ? ids.length : 0),
-            ...(earlier
-              ? { earlier: receivedByKept(earlier, lengths, kept, heads / kvHeads) }
-              : {}),
+            ...(earlier ? { earlier: sumsOfKept(earlier, lengths, kept, heads / kvHeads) } : {}),
             ...(signal ? { signal } : {}),
           });
         }),

@@ -30,13 +30,13 @@ export interface PrefillAttention {
   /** `[1, S, heads · headDim]`. */
   readonly mixed: Value;
   /** Attention that each key received, summed over the new tokens: `[heads, P + S]`, flat. */
-  readonly received: Value;
+  readonly attentionSums: Value;
 }
 
 /**
  * Causal attention of many new tokens over the past, which may be empty, and themselves.
  *
- * @param observe A boolean scalar. Where it is false, `received` is empty and costs nothing.
+ * @param observe A boolean scalar. Where it is false, `attentionSums` is empty and costs nothing.
  */
 export function prefillAttention(
   builder: GraphBuilder,
@@ -50,7 +50,7 @@ export function prefillAttention(
     const inner = builder.branch(name);
     const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, observed);
     inner.output(mixed, "float32", [1, "T", heads * headDim]);
-    inner.output(observed ? received(inner, weights) : nothing(inner), "float32", ["N"]);
+    inner.output(observed ? attentionSums(inner, weights) : nothing(inner), "float32", ["N"]);
     return inner.build();
   };
   const [mixed = "", sums = ""] = builder.ops("If", [observe], 2, {
@@ -59,7 +59,7 @@ export function prefillAttention(
       else_branch: { graph: branch("unobserved", false) },
     },
   });
-  return { mixed, received: sums };
+  return { mixed, attentionSums: sums };
 }
 
 /** Attention received where none is observed. */
@@ -127,7 +127,7 @@ function groupQueryAttention(
 }
 
 // [1, heads, S, N] → [heads · N]. The sum over one axis is ten times as fast as the sum over two.
-function received(builder: GraphBuilder, weights: Value): Value {
+function attentionSums(builder: GraphBuilder, weights: Value): Value {
   const perHead = builder.op("Squeeze", [weights, builder.integers([0])]);
   const sums = builder.op("ReduceSum", [perHead, builder.integers([1])], {
     attributes: { keepdims: { int: 0 } },

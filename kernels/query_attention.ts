@@ -32,13 +32,13 @@ export async function createQueryAttentionKernel(
   return {
     async run(pastKeys, { queries, keys }, count = kvHeads) {
       const tokens = keys.length / (count * headDim);
-      const { received } = await kernel.run({
+      const { attention_sums: attentionSums } = await kernel.run({
         queries: floats(queries, [tokens, count, heads / kvHeads, headDim]),
         past: floats(pastKeys, [pastKeys.length / (count * headDim), count, 1, headDim]),
         own: floats(keys, [tokens, count, 1, headDim]),
         mask: floats(causalMask(tokens), [1, 1, tokens, tokens]),
       });
-      return floatsOf(received);
+      return floatsOf(attentionSums);
     },
     [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
   };
@@ -78,7 +78,7 @@ function buildQueryAttention({ heads, kvHeads, headDim }: HeadShape): Graph {
     graph.integers([0]),
     graph.op("Shape", ["past"], { attributes: { start: { int: 0 }, end: { int: 1 } } }),
     graph.integers([2]),
-  ], { names: ["received"] });
+  ], { names: ["attention_sums"] });
   graph.output(past, "float32", ["G", group, "P"]);
   return graph.build();
 }

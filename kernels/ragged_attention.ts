@@ -83,7 +83,7 @@ export function raggedAttention(
   const entries = (value: Value) => builder.op("Reshape", [value, builder.integers([-1, headDim])]);
   const [pastKeys, pastValues] = [entries(inputs.pastKeys), entries(inputs.pastValues)];
   const mixed: Value[] = [];
-  const received: Value[] = [];
+  const attentionSums: Value[] = [];
   for (let head = 0; head < kvHeads; head++) {
     const [start = "", end = ""] = [bounds[head], bounds[kvHeads + head]];
     const segment = (value: Value) =>
@@ -110,7 +110,7 @@ export function raggedAttention(
       shaped(weights, [group, tokens, -1]),
       builder.integers([1]),
     ], { attributes: { keepdims: { int: 0 } } });
-    received.push(builder.op("Reshape", [sums, builder.integers([-1])]));
+    attentionSums.push(builder.op("Reshape", [sums, builder.integers([-1])]));
   }
   const joined = (values: readonly Value[]): Value =>
     values.length === 1
@@ -121,6 +121,6 @@ export function raggedAttention(
   ], { attributes: { perm: { ints: [1, 0, 2] } } });
   return {
     mixed: builder.op("Reshape", [byToken, builder.integers([1, -1, heads * headDim])]),
-    received: joined(received),
+    attentionSums: joined(attentionSums),
   };
 }

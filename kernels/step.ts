@@ -54,7 +54,7 @@ export interface StepOutputs {
    * `[heads, P + tokens]` for each layer, each row as long as its head where the heads hold different
    * numbers of tokens; empty unless asked for.
    */
-  readonly received: readonly Float32Array[];
+  readonly attentionSums: readonly Float32Array[];
 }
 
 /** The step graph, loaded. */
@@ -79,7 +79,7 @@ export async function createStepKernel(
     keys: `past_keys.${layer}`,
     values: `past_values.${layer}`,
     queries: `queries.${layer}`,
-    received: `received.${layer}`,
+    attentionSums: `attention_sums.${layer}`,
   }));
   return {
     async run(inputs) {
@@ -88,13 +88,13 @@ export async function createStepKernel(
         "logits",
         "entries",
         ...(queries ? names.map((name) => name.queries) : []),
-        ...(observe ? names.map((name) => name.received) : []),
+        ...(observe ? names.map((name) => name.attentionSums) : []),
       ]);
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
         queries: queries ? names.map((name) => floatsOf(outputs[name.queries])) : [],
-        received: observe ? names.map((name) => floatsOf(outputs[name.received])) : [],
+        attentionSums: observe ? names.map((name) => floatsOf(outputs[name.attentionSums])) : [],
       };
     },
     [Symbol.asyncDispose]: () => (kernel satisfies Kernel)[Symbol.asyncDispose](),

@@ -58,7 +58,7 @@ interface Shared {
  * of tokens: its past then consists of segments, one for each KV head) and `segments
  * [layers, 2 · kvHeads]` (where those begin, and where they end).
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
- * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `received.L`: the attention that
+ * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L`: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
  * heads with as many columns in each row as the head holds (empty unless observed).
  */
@@ -116,7 +116,7 @@ function portsOf({ layers, vocabulary, heads, kvHeads, headDim }: StepModel): Ou
     { name: "logits", shape: ["R", vocabulary] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
     ...perLayer("queries", [1, "T", heads * headDim]),
-    ...layers.map((_, layer) => ({ name: `received.${layer}`, shape: [`N${layer}`] })),
+    ...layers.map((_, layer) => ({ name: `attention_sums.${layer}`, shape: [`N${layer}`] })),
   ];
 }
 
@@ -189,7 +189,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const arithmetic = phase === "decode" ? "integer" : model.prefillArithmetic;
   const entries: Value[] = [];
   const queries: Value[] = [];
-  const received: Value[] = [];
+  const attentionSums: Value[] = [];
   const rows = builder.op("Concat", [embedding.lookUp(builder, "ids"), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
@@ -202,7 +202,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     }
     return {
       mixed: decodeAttention(inner, model, attention, helpers),
-      received: nothing(inner),
+      attentionSums: nothing(inner),
     };
   };
   const raggedly = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
@@ -217,7 +217,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     const attention = { ...tokens, ...pastNames(layer) };
     const branch = (name: string, emit: typeof uniform): Graph => {
       const inner = builder.branch(name);
-      const { mixed, received: sums } = emit(inner, attention, layer);
+      const { mixed, attentionSums: sums } = emit(inner, attention, layer);
       inner.output(mixed, "float32", [1, "T", model.heads * model.headDim]);
       inner.output(sums, "float32", ["N"]);
       return inner.build();
@@ -228,11 +228,11 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
         else_branch: { graph: branch("uniform", uniform) },
       },
     });
-    return { mixed, received: sums };
+    return { mixed, attentionSums: sums };
   };
   const attend = (tokens: RotatedTokens, layer: number): Value => {
     const result = mix(tokens, layer);
-    received.push(result.received);
+    attentionSums.push(result.attentionSums);
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
     return builder.op("Squeeze", [result.mixed, builder.integers([0])]);
@@ -242,5 +242,5 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
   const logits = output(builder, last, phase === "decode" ? "integer" : "twice");
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
-  return [logits, stacked, ...queries, ...received];
+  return [logits, stacked, ...queries, ...attentionSums];
 }

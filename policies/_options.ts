@@ -30,29 +30,29 @@ export type Settings<Options> = { readonly [Name in keyof Options]-?: Options[Na
 
 /** An option that counts something. */
 export function integer<T extends number | undefined>(
-  spec: { least: number; odd?: boolean; default: T; about: string },
+  spec: { min: number; odd?: boolean; default: T; about: string },
 ): OptionSpec<T | number> {
-  const { least, odd = false } = spec;
+  const { min, odd = false } = spec;
   return {
-    type: `an ${odd ? "odd " : ""}integer of at least ${least}`,
+    type: `an ${odd ? "odd " : ""}integer of at least ${min}`,
     default: spec.default,
     about: spec.about,
     accepts: (value): value is Exclude<T | number, undefined> =>
-      Number.isSafeInteger(value) && Number(value) >= least && (!odd || Number(value) % 2 === 1),
+      Number.isSafeInteger(value) && Number(value) >= min && (!odd || Number(value) % 2 === 1),
   };
 }
 
 /** An option that measures something. */
 export function number(
-  spec: { least: number; most?: number; default: number; about: string },
+  spec: { min: number; max?: number; default: number; about: string },
 ): OptionSpec<number> {
-  const { least, most = Infinity } = spec;
+  const { min, max = Infinity } = spec;
   return {
-    type: most === Infinity ? `a number of at least ${least}` : `a number from ${least} to ${most}`,
+    type: max === Infinity ? `a number of at least ${min}` : `a number from ${min} to ${max}`,
     default: spec.default,
     about: spec.about,
     accepts: (value): value is number =>
-      typeof value === "number" && Number.isFinite(value) && value >= least && value <= most,
+      typeof value === "number" && Number.isFinite(value) && value >= min && value <= max,
   };
 }
 

@@ -19,7 +19,7 @@ export interface PoolOptions {
 export function poolingOptions(kernel: number, pooling: Pooling) {
   return {
     kernel: integer({
-      least: 1,
+      min: 1,
       odd: true,
       default: kernel,
       about: "tokens that are pooled together",

@@ -42,7 +42,7 @@ export interface SoftJudgeOptions {
 export const softJudgeOptions: PolicyAbout<SoftJudgeOptions>["options"] = {
   softTokens: softTokensOption,
   window: integer({
-    least: 0,
+    min: 0,
     default: 32,
     about: "last prompt tokens that are always kept",
   }),

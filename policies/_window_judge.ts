@@ -4,7 +4,7 @@ import { type Score, withKernel } from "./policy.ts";
 
 /** The option that says how many of the last prompt tokens judge. */
 export const windowOption = integer({
-  least: 1,
+  min: 1,
   default: 32,
   about: "last prompt tokens: their queries judge the others, and they are always kept",
 });

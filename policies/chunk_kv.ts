@@ -27,7 +27,7 @@ export const about: PolicyAbout<ChunkKvOptions> = {
   paper: "https://arxiv.org/abs/2502.00299",
   options: {
     inner: innerOption,
-    chunk: integer({ least: 1, default: 20, about: "tokens of a chunk" }),
+    chunk: integer({ min: 1, default: 20, about: "tokens of a chunk" }),
   },
 };
 

@@ -50,12 +50,12 @@ export const about: PolicyAbout<ComposeOptions> = {
     inner: first,
     second,
     factor: number({
-      least: 1,
+      min: 1,
       default: 2,
       about: "what the first one leaves, as a multiple of the budget",
     }),
     tokens: integer({
-      least: 1,
+      min: 1,
       default: undefined,
       about: "tokens per KV head that the first one leaves; factor times the budget when absent",
     }),
@@ -76,7 +76,7 @@ export const about: PolicyAbout<ComposeOptions> = {
  * is that of the whole prompt, evicted tokens took their share of it.
  *
  * @throws {OptionError} If an option is unknown or out of range, `factor` and `tokens` are both given,
- * the first policy turns keys or evicts while decoding, which is for the whole to do, or the second one
+ * the first policy rerotates keys or evicts while decoding, which is for the whole to do, or the second one
  * is made of two itself.
  *
  * @example
@@ -109,7 +109,7 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
     if (policy.positions) {
       refuse(
         policy,
-        "it turns keys to other positions; wrap the whole, as in rerotate(compose(…))",
+        "it moves keys to other positions; wrap the whole, as in rerotate(compose(…))",
       );
     }
   }

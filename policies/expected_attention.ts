@@ -51,19 +51,19 @@ export const about: PolicyAbout<ExpectedAttentionOptions> = {
   paper: PAPER,
   options: {
     futurePositions: integer({
-      least: 1,
+      min: 1,
       default: 512,
       about: "positions behind the prompt over which the rotation of queries is averaged",
     }),
     sinks: integer({
-      least: 0,
+      min: 0,
       default: 4,
       about: "leading tokens that are always kept and left out of the statistics",
     }),
     covariance: flag({ default: true, about: "whether the covariance of the queries counts" }),
     valueNorm: flag({ default: true, about: "whether the norms of the values count" }),
     epsilon: number({
-      least: 0,
+      min: 0,
       default: 0,
       about: "added to the attention before the norms count",
     }),

@@ -44,20 +44,20 @@ export const about: PolicyAbout<GraphKvOptions> = {
   paper: "https://arxiv.org/abs/2509.00388",
   options: {
     inner: innerOption,
-    rounds: integer({ least: 0, default: 2, about: "rounds of decay" }),
+    rounds: integer({ min: 0, default: 2, about: "rounds of decay" }),
     sources: integer({
-      least: 1,
+      min: 1,
       default: 16,
       about: "tokens that become sources in a round, per KV head",
     }),
     neighbours: integer({
-      least: 1,
+      min: 1,
       default: 8,
       about: "tokens that a source decays: those with the most similar keys",
     }),
     decay: number({
-      least: 0,
-      most: 1,
+      min: 0,
+      max: 1,
       default: 0.5,
       about: "share of its score that a token of the same direction loses",
     }),

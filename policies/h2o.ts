@@ -25,7 +25,7 @@ export const about: PolicyAbout<H2oOptions> = {
   paper: "https://arxiv.org/abs/2306.14048",
   options: {
     recent: integer({
-      least: 0,
+      min: 0,
       default: undefined,
       about: "last tokens that are always kept; half of the budget when absent",
     }),

@@ -33,11 +33,11 @@ export const about: PolicyAbout<LagKvOptions> = {
   paper: PAPER,
   options: {
     sinks: integer({
-      least: 0,
+      min: 0,
       default: 4,
       about: "leading tokens that are kept before all others",
     }),
-    lag: integer({ least: 2, default: 128, about: "tokens per window" }),
+    lag: integer({ min: 2, default: 128, about: "tokens per window" }),
   },
 };
 

@@ -45,9 +45,9 @@ export const about: PolicyAbout<LookaheadQCacheOptions> = {
   summary: "Drafts a few tokens on a SnapKV cache and keeps what their queries attend to.",
   paper: PAPER,
   options: {
-    steps: integer({ least: 1, default: 8, about: "tokens of the draft whose queries judge" }),
+    steps: integer({ min: 1, default: 8, about: "tokens of the draft whose queries judge" }),
     window: integer({
-      least: 1,
+      min: 1,
       default: 32,
       about: "window of the SnapKV draft; with plus it also judges and is always kept",
     }),

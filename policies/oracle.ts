@@ -32,7 +32,7 @@ export const about: PolicyAbout<OracleOptions> = {
   paper: "https://arxiv.org/abs/2509.10798",
   options: {
     tokens: integer({
-      least: 1,
+      min: 1,
       default: undefined,
       about: `tokens of the model's own greedy answer that judge; ${DEFAULT_TOKENS} when absent`,
     }),

@@ -256,7 +256,7 @@ export interface PolicyBase {
   /** When it evicts besides. */
   readonly phases?: Phases;
   /**
-   * `"contiguous"`: after each eviction the kept keys are turned to positions without gaps, and the
+   * `"contiguous"`: after each eviction the kept keys are rotated on to positions without gaps, and the
    * text goes on behind them. Absent: keys stay where they were read.
    */
   readonly positions?: "contiguous";

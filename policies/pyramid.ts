@@ -21,7 +21,7 @@ export const about: PolicyAbout<PyramidOptions> = {
   options: {
     inner: innerOption,
     beta: number({
-      least: 1,
+      min: 1,
       default: 20,
       about: "how steep: the last layer gets the average divided by this",
     }),

@@ -50,7 +50,7 @@ export const about: PolicyAbout<PyramidKvOptions> = {
     window: windowOption,
     ...poolingOptions(7, "max"),
     beta: number({
-      least: 1,
+      min: 1,
       default: 20,
       about: "how steep: the last layer gets the average divided by this",
     }),

@@ -17,7 +17,7 @@ export const about: PolicyAbout<RandomOptions> = {
   name: "random",
   summary: "Keeps random tokens: the baseline that every method must beat.",
   options: {
-    seed: integer({ least: 0, default: 0, about: "same seed, same tokens, on every machine" }),
+    seed: integer({ min: 0, default: 0, about: "same seed, same tokens, on every machine" }),
   },
 };
 

@@ -233,7 +233,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
   },
   rerotate: {
     name: "rerotate",
-    summary: "Wraps a policy: kept keys are turned to positions without gaps.",
+    summary: "Wraps a policy: kept keys are rotated on to positions without gaps.",
     paper: "https://arxiv.org/abs/2309.17453",
     evidence: "window",
     options: [

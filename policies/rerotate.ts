@@ -8,13 +8,13 @@ export type RerotateOptions = InnerOption;
 /** What the registry says about {@linkcode rerotate}. */
 export const about: PolicyAbout<RerotateOptions> = {
   name: "rerotate",
-  summary: "Wraps a policy: kept keys are turned to positions without gaps.",
+  summary: "Wraps a policy: kept keys are rotated on to positions without gaps.",
   paper: "https://arxiv.org/abs/2309.17453",
   options: { inner: innerOption },
 };
 
 /**
- * Evicts as the inner policy does, then turns the kept keys to positions without gaps, as StreamingLLM
+ * Evicts as the inner policy does, then rerotates the kept keys to positions without gaps, as StreamingLLM
  * numbers positions within the cache. Decoding goes on behind them, so that a text may pass the
  * model's context as long as what is kept does not.
  *
@@ -24,10 +24,10 @@ export const about: PolicyAbout<RerotateOptions> = {
  *
  * Paper: https://arxiv.org/abs/2309.17453
  *
- * Differs from the paper: which tokens stay is the inner policy's choice; keys are turned once after
+ * Differs from the paper: which tokens stay is the inner policy's choice; keys are rerotated once after
  * each eviction instead of at every step, and are stored rotated.
  *
- * @throws {OptionError} If an option is unknown, or the policy inside turns its keys itself. When a prompt is read: if the model's RoPE scaling is
+ * @throws {OptionError} If an option is unknown, or the policy inside rerotates its keys itself. When a prompt is read: if the model's RoPE scaling is
  * dynamic, as keys then have different frequencies.
  *
  * @example
@@ -43,7 +43,9 @@ export const about: PolicyAbout<RerotateOptions> = {
 export function rerotate(options: RerotateOptions = {}): ScorerPolicy {
   return wrap(about, readOptions(about, options), ({ name, positions }) => {
     if (positions) {
-      throw new OptionError(`Cannot wrap '${name}' in '${about.name}': it turns its keys already`);
+      throw new OptionError(
+        `Cannot wrap '${name}' in '${about.name}': it rerotates its keys already`,
+      );
     }
     return { positions: "contiguous" };
   });

@@ -18,7 +18,7 @@ export const about: PolicyAbout<StreamingLlmOptions> = {
   summary: "Keeps the first tokens (attention sinks) and the last ones.",
   paper: "https://arxiv.org/abs/2309.17453",
   options: {
-    sinks: integer({ least: 0, default: 4, about: "first tokens that are always kept" }),
+    sinks: integer({ min: 0, default: 4, about: "first tokens that are always kept" }),
   },
 };
 

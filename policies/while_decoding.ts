@@ -24,9 +24,9 @@ export const about: PolicyAbout<WhileDecodingOptions> = {
   summary: "Wraps a policy: it evicts again and again while the answer is written.",
   options: {
     inner: innerOption,
-    every: integer({ least: 1, default: 64, about: "tokens written between two evictions" }),
+    every: integer({ min: 1, default: 64, about: "tokens written between two evictions" }),
     target: integer({
-      least: 1,
+      min: 1,
       default: undefined,
       about: "tokens per KV head that each eviction leaves; the budget when absent",
     }),

@@ -33,11 +33,11 @@ export type {
   HeadEntries,
   HostKvCache,
   KvCache,
+  Rerotation,
   Segment,
-  Turns,
 } from "./cache/kv_cache.ts";
-export type { Received } from "./evidence/accumulated.ts";
-export type { Turned } from "./rotary/rerotate.ts";
+export type { AttentionSums } from "./evidence/accumulated.ts";
+export type { PositionMap } from "./rotary/rerotate.ts";
 export type { CatalogModel, PinnedFile } from "./models/catalog.ts";
 export type {
   CommandResult,
@@ -57,7 +57,7 @@ export type { SessionMark } from "./session/marks.ts";
 export type { SessionStats } from "./session/stats.ts";
 export { readSavedCacheInfo, type SavedCacheInfo } from "./session/saved/file.ts";
 export type { Judge, SavedCacheRecord } from "./session/saved/record.ts";
-export type { Told } from "./session/transcript.ts";
+export type { Transcript } from "./session/transcript.ts";
 export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_tokens/card.ts";
 export { readSoftTokens } from "./soft_tokens/read.ts";
 export type {

@@ -210,15 +210,15 @@ Deno.test("invariant 8 (pitfall 12, fast attention without scores): the attentio
     const { engine } = tiny.model;
     const ids = randomIds(24, engine.config.vocabulary, 8);
     const sequence = newSequence(engine);
-    const { received } = await engine.advance(sequence, { ids, observe: true });
-    for (const [layer, { data: sums }] of received.entries()) {
+    const { attentionSums } = await engine.advance(sequence, { ids, observe: true });
+    for (const [layer, { data: sums }] of attentionSums.entries()) {
       assertEquals(sums.length, engine.config.heads * ids.length);
       // Every query spends an attention of one.
       for (let head = 0; head < engine.config.heads; head++) {
         const spent = sums.subarray(head * ids.length, (head + 1) * ids.length);
         assertAlmostEquals(spent.reduce((sum, value) => sum + value, 0), ids.length, 1e-3);
       }
-      assertClose(sums, attentionSums(tiny.reference.run(ids), layer, ids.length), {
+      assertClose(sums, sumsOfReference(tiny.reference.run(ids), layer, ids.length), {
         absolute: 1e-4,
       }, `${name}, layer ${layer}`);
     }
@@ -227,7 +227,7 @@ Deno.test("invariant 8 (pitfall 12, fast attention without scores): the attentio
 });
 
 /** `[heads, tokens]`: attention received, from the reference's probabilities. */
-function attentionSums(
+function sumsOfReference(
   { layers }: ReturnType<Awaited<ReturnType<typeof tinyModel>>["reference"]["run"]>,
   layer: number,
   tokens: number,

@@ -34,9 +34,9 @@ export async function makeTarget(
     steps: response.tokens,
     ...(signal ? { signal } : {}),
   });
-  const { received } = await engine.probe(sequence, { ids, observe: true });
+  const { attentionSums } = await engine.probe(sequence, { ids, observe: true });
   using scope = new DisposableStack();
-  const layers = await meanOverPrompt(received, sequence, ids.length, scope);
+  const layers = await meanOverPrompt(attentionSums, sequence, ids.length, scope);
   const { heads } = engine.config;
   const plane = heads * prompt.length;
   const attention = new Float32Array(layers.length * plane);

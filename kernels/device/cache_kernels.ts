@@ -21,8 +21,8 @@ export interface CacheKernels extends AsyncDisposable {
   grown(entries: DeviceTensor, capacity: number): Promise<DeviceTensor>;
   /** A copy. */
   copied(entries: DeviceTensor): Promise<DeviceTensor>;
-  /** Keys turned by an angle each: `cos` and `sin` are `[kvHeads, capacity, headDim / 2]`. */
-  turned(entries: DeviceTensor, cos: Float32Array, sin: Float32Array): Promise<DeviceTensor>;
+  /** Keys rerotated by an angle each: `cos` and `sin` are `[kvHeads, capacity, headDim / 2]`. */
+  rerotated(entries: DeviceTensor, cos: Float32Array, sin: Float32Array): Promise<DeviceTensor>;
   /** The numbers, in main memory. */
   read(entries: DeviceTensor): Promise<Float32Array>;
   /** Brings numbers from main memory. */
@@ -36,7 +36,7 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
     gather: () => gatherGraph(element),
     grow: () => growGraph(element),
     copy: () => copyGraph(element),
-    turn: () => turnGraph(element),
+    rerotate: () => rerotateGraph(element),
     read: () => readGraph(element),
     write: () => writeGraph(element),
   };
@@ -53,10 +53,10 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
       return kept("grow", { entries, pads: integers([0, 0, 0, 0, capacity - now, 0]) });
     },
     copied: (entries) => kept("copy", { entries }),
-    turned(entries, cos, sin) {
+    rerotated(entries, cos, sin) {
       const [kvHeads = 1, capacity = 0, headDim = 0] = entries.dims;
       const shape = [kvHeads, capacity, headDim / 2];
-      return kept("turn", { entries, cos: floats(cos, shape), sin: floats(sin, shape) });
+      return kept("rerotate", { entries, cos: floats(cos, shape), sin: floats(sin, shape) });
     },
     read: async (entries) => (await kernels.run(builds.read, { entries })).floats("result"),
     written: (numbers, dims) => kept("write", { numbers: floats(numbers, dims) }),
@@ -101,7 +101,7 @@ function copyGraph(element: CacheElement): Graph {
   return finished(graph, element);
 }
 
-function turnGraph(element: CacheElement): Graph {
+function rerotateGraph(element: CacheElement): Graph {
   const graph = entriesGraph("turn_entries", element);
   graph.input("cos", "float32", ["H", "C", "K"]);
   graph.input("sin", "float32", ["H", "C", "K"]);
@@ -110,13 +110,13 @@ function turnGraph(element: CacheElement): Graph {
     attributes: { axis: { int: 2 }, num_outputs: { int: 2 } },
   });
   const times = (value: Value, table: Value) => graph.op("Mul", [value, table]);
-  const turned = [
+  const rerotated = [
     graph.op("Sub", [times(a, "cos"), times(b, "sin")]),
     graph.op("Add", [times(b, "cos"), times(a, "sin")]),
   ];
   const joined = { attributes: { axis: { int: 2 } } };
-  if (element === "float32") graph.op("Concat", turned, { ...joined, ...NAMES });
-  else cast(graph, graph.op("Concat", turned, joined), element, NAMES.names);
+  if (element === "float32") graph.op("Concat", rerotated, { ...joined, ...NAMES });
+  else cast(graph, graph.op("Concat", rerotated, joined), element, NAMES.names);
   return finished(graph, element);
 }
 

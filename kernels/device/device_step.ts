@@ -47,7 +47,7 @@ export interface DeviceStepOutputs {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each layer; none unless asked for. */
-  readonly received: readonly DeviceTensor[];
+  readonly attentionSums: readonly DeviceTensor[];
 }
 
 /** The step graph, loaded on a device. */
@@ -67,7 +67,7 @@ export async function createDeviceStepKernel(
     port.presentKeys,
     port.presentValues,
     port.queries,
-    port.received,
+    port.attentionSums,
   ]);
   const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
@@ -91,7 +91,7 @@ export async function createDeviceStepKernel(
           asked.push(into[port.queries] = tensor);
         }
         for (const tensor of await empty(observe, [heads, keys.dims[1] ?? 0])) {
-          paid.push(into[port.received] = tensor);
+          paid.push(into[port.attentionSums] = tensor);
         }
       }
       const outputs = await kernel.run(
@@ -102,7 +102,7 @@ export async function createDeviceStepKernel(
         { fetches: ["logits", ...Object.keys(into)], into },
       );
       made.move();
-      return { logits: outputs.floats("logits"), queries: asked, received: paid };
+      return { logits: outputs.floats("logits"), queries: asked, attentionSums: paid };
     },
     async [Symbol.asyncDispose]() {
       await counting[Symbol.asyncDispose]();

@@ -25,7 +25,7 @@ export function layerPorts(layer: number) {
     presentKeys: `present_keys.${layer}`,
     presentValues: `present_values.${layer}`,
     queries: `queries.${layer}`,
-    received: `received.${layer}`,
+    attentionSums: `attention_sums.${layer}`,
   };
 }
 
@@ -38,7 +38,7 @@ export function layerPorts(layer: number) {
  * floats), `counting [N]` (the floats 0, 1, 2 and so on), and for each layer `keys.L`, `values.L
  * [kvHeads, capacity, headDim]` and `slots.L [kvHeads, T, 2]` (KV head and slot of each new entry).
  * Outputs: `logits [R, vocabulary]`, and for each layer `present_keys.L`, `present_values.L` (to be
- * written over the inputs), `queries.L [T, heads, headDim]`, rotated, and `received.L
+ * written over the inputs), `queries.L [T, heads, headDim]`, rotated, and `attention_sums.L
  * [heads, capacity]`: attention that each slot received, summed over the new tokens.
  */
 export function buildDeviceStepGraph(
@@ -94,11 +94,11 @@ export function buildDeviceStepGraph(
     const sums = plain.op("ReduceSum", [asFloat(weights), plain.integers([2])], {
       attributes: { keepdims: { int: 0 } },
     });
-    plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.received] });
+    plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.attentionSums] });
     plain.op("Reshape", [asFloat(rotated.queries), plain.integers([-1, heads, headDim])], {
       names: [ports.queries],
     });
-    plain.output(ports.received, "float32", [heads, `C${layer}`]);
+    plain.output(ports.attentionSums, "float32", [heads, `C${layer}`]);
     plain.output(ports.queries, "float32", ["T", heads, headDim]);
     return mixed;
   };

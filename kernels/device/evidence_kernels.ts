@@ -88,8 +88,8 @@ export function createEvidenceKernels(
         queries: floats(queries, [1, tokens, heads * headDim]),
         held: floats(Float32Array.from(lengths), [kvHeads]),
         counting: await counting.atLeast(Math.max(tokens, keys.dims[1] ?? 0)),
-      }, ["received"]);
-      return found.kept("received");
+      }, ["attention_sums"]);
+      return found.kept("attention_sums");
     },
     async [Symbol.asyncDispose]() {
       await counting[Symbol.asyncDispose]();
@@ -178,7 +178,7 @@ function followingGraph(shape: HeadShape, element: CacheElement): Graph {
     graph.integers([0]),
     capacity,
     graph.integers([1]),
-  ], { names: ["received"] });
+  ], { names: ["attention_sums"] });
   graph.output(past, "float32", [heads, "C"]);
   return graph.build();
 }

@@ -253,14 +253,14 @@ function deviceCache(
       Object.assign(layer, { lengths, capacity });
     },
 
-    async turn(index, turns) {
+    async rerotate(index, rerotation) {
       const layer = at(index);
       const { buffers } = layer;
       if (!buffers) return;
-      const { cos, sin } = angleTables(layer.positions, turns);
+      const { cos, sin } = angleTables(layer.positions, rerotation);
       using old = buffers.keys;
-      layer.buffers = { ...buffers, keys: await kernels.turned(old, cos, sin) };
-      turns.to.forEach((to, head) => layer.positions[head]?.set(to));
+      layer.buffers = { ...buffers, keys: await kernels.rerotated(old, cos, sin) };
+      rerotation.to.forEach((to, head) => layer.positions[head]?.set(to));
     },
 
     rollback(mark) {

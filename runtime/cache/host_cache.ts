@@ -14,7 +14,7 @@ import {
   reserveStore,
   segmented,
 } from "./layer_store.ts";
-import { turnKey } from "../rotary/rerotate_key.ts";
+import { rerotateKey } from "../rotary/rerotate_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
 export interface HostCacheOptions extends CacheShape {
@@ -171,13 +171,13 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache
       compactStore(layer, kept, shape);
     },
 
-    turn(index, { frequencies, to }) {
+    rerotate(index, { frequencies, to }) {
       const layer = at(index);
       for (const [kvHead, positions] of to.entries()) {
         for (const [token, position] of positions.entries()) {
           const entry = entryAt(layer, kvHeads, kvHead, token);
           const key = layer.keys.subarray(entry * headDim, (entry + 1) * headDim);
-          turnKey(key, frequencies, layer.positions[entry] ?? 0, position);
+          rerotateKey(key, frequencies, layer.positions[entry] ?? 0, position);
           layer.positions[entry] = position;
         }
       }

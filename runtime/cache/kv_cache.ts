@@ -31,8 +31,8 @@ export interface KvCache extends Disposable {
    * @param kept One ascending array of indices per KV head.
    */
   compact(layer: number, kept: readonly Int32Array[]): MaybePromise<void>;
-  /** Turns the keys of a layer to other positions. */
-  turn(layer: number, turns: Turns): MaybePromise<void>;
+  /** Rerotates the keys of a layer to other positions. */
+  rerotate(layer: number, to: Rerotation): MaybePromise<void>;
   /** Drops the last entries so that each layer holds what it held at the mark. */
   rollback(mark: CacheMark): void;
   /** Remembers the lengths now. */
@@ -43,8 +43,8 @@ export interface KvCache extends Disposable {
   entries(layer: number): MaybePromise<readonly HeadEntries[]>;
 }
 
-/** Where keys are turned to. */
-export interface Turns {
+/** Where keys are rotated on to. */
+export interface Rerotation {
   /** Rotary frequencies, `[headDim / 2]`. */
   readonly frequencies: Float32Array;
   /** Position of each entry from now on, per KV head. */
@@ -59,8 +59,8 @@ export interface HostKvCache extends KvCache {
   reserve(tokens: number): void;
   /** As {@linkcode KvCache.compact}. */
   compact(layer: number, kept: readonly Int32Array[]): void;
-  /** As {@linkcode KvCache.turn}. */
-  turn(layer: number, turns: Turns): void;
+  /** As {@linkcode KvCache.rerotate}. */
+  rerotate(layer: number, to: Rerotation): void;
   /** As {@linkcode KvCache.fork}. */
   fork(mark?: CacheMark): HostKvCache;
   /** As {@linkcode KvCache.entries}. */

@@ -5,7 +5,7 @@ import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/polic
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import type { Rows } from "./rows.ts";
-import type { Turned } from "../rotary/rerotate.ts";
+import type { PositionMap } from "../rotary/rerotate.ts";
 
 /** A cache and where its text goes on. */
 export interface Sequence<Cache extends KvCache = KvCache> {
@@ -15,8 +15,8 @@ export interface Sequence<Cache extends KvCache = KvCache> {
   position: number;
   /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
   planned: number;
-  /** Where the text's tokens are, since keys were turned to other positions. */
-  turned?: Turned | undefined;
+  /** Where the text's tokens are, since keys were rerotated to other positions. */
+  positionMap?: PositionMap | undefined;
 }
 
 /** Tokens, or rows of embeddings, that one step reads. */
@@ -44,7 +44,7 @@ export interface StepResult {
   /** `[rows, vocabulary]`. */
   readonly logits: Float32Array;
   /** Attention that each key, cached or new, received from the new tokens; none unless asked for. */
-  readonly received: readonly Rows[];
+  readonly attentionSums: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];
 }

@@ -16,7 +16,7 @@ export interface Observed {
   /** Number of observed queries: fewer than asked for where the prompt is shorter. */
   readonly queries: number;
   /** What each cached token received, summed over these queries, per layer. */
-  readonly received: readonly Rows[];
+  readonly attentionSums: readonly Rows[];
 }
 
 /** How a prompt is read. */
@@ -88,10 +88,10 @@ export async function prefill(
     );
     try {
       for (const [index, { sums }] of begun.entries()) {
-        await sums.add(step.received, index === begun.length - 1);
+        await sums.add(step.attentionSums, index === begun.length - 1);
       }
     } catch (error) {
-      step.received.forEach((rows) => rows[Symbol.dispose]());
+      step.attentionSums.forEach((rows) => rows[Symbol.dispose]());
       throw error;
     }
     logits = new Float32Array(step.logits);
@@ -100,7 +100,7 @@ export async function prefill(
   }
   const observed: Observed[] = [];
   for (const { last, queries, sums } of observations) {
-    observed.push({ last, queries, received: await sums.of(engine, sequence) });
+    observed.push({ last, queries, attentionSums: await sums.of(engine, sequence) });
   }
   return { logits, observed };
 }
@@ -120,7 +120,7 @@ interface RunningSums {
    *
    * @param mine Whether the rows may be kept: nobody else adds them after this.
    */
-  add(received: readonly Rows[], mine: boolean): Promise<void>;
+  add(attentionSums: readonly Rows[], mine: boolean): Promise<void>;
   /** The sums, which the scope owns. */
   of(engine: Engine, sequence: Sequence): Promise<readonly Rows[]>;
 }
@@ -135,18 +135,18 @@ function runningSums(scope: DisposableStack): RunningSums {
     old.forEach((rows) => rows[Symbol.dispose]());
   };
   return {
-    async add(received, mine) {
-      if (total.length === 0 && mine) return replace(received);
+    async add(attentionSums, mine) {
+      if (total.length === 0 && mine) return replace(attentionSums);
       const next: Rows[] = [];
       try {
-        for (const [layer, rows] of received.entries()) {
+        for (const [layer, rows] of attentionSums.entries()) {
           next.push(await (total[layer]?.plus(rows) ?? rows.times(1)));
         }
       } catch (error) {
         next.forEach((rows) => rows[Symbol.dispose]());
         throw error;
       } finally {
-        if (mine) received.forEach((rows) => rows[Symbol.dispose]());
+        if (mine) attentionSums.forEach((rows) => rows[Symbol.dispose]());
       }
       replace(next);
     },

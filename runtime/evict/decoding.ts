@@ -5,7 +5,7 @@ import { greedyToken } from "../sampling/greedy.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
 import { pause } from "../engine/pause.ts";
 import { readPrompt } from "./read.ts";
-import type { Received } from "../evidence/accumulated.ts";
+import type { AttentionSums } from "../evidence/accumulated.ts";
 import { tokensRead } from "../rotary/rerotate.ts";
 import { policiesOf } from "./rounds.ts";
 
@@ -82,7 +82,7 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   readonly steps: number;
   readonly chunk: number;
   /** What held tokens received before, where the policy accumulates attention. */
-  readonly earlier?: Received;
+  readonly earlier?: AttentionSums;
   readonly now: () => number;
   readonly signal?: AbortSignal;
 }
@@ -118,7 +118,7 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
       ...(earlier ? { earlier } : {}),
     });
     if (ids.length > 0) ({ logits } = reading);
-    earlier = reading.received;
+    earlier = reading.attentionSums;
     tail = 0;
   }
   return answer;

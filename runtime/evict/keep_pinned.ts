@@ -1,22 +1,22 @@
 import type { LayerView, Policy, Protection } from "../../policies/policy.ts";
-import { type CertainScore, raised } from "./score_view.ts";
+import { type PinnedScore, raised } from "./score_view.ts";
 
 /**
- * A policy that keeps certain tokens besides, whatever they score. They outrank the first and last
+ * A policy that keeps pinned tokens besides, whatever they score. They outrank the first and last
  * tokens that the policy itself protects, where the budget does not hold both.
  *
  * @param views What the policy will be shown: a layer, or each of its KV heads.
- * @param certain Ascending indices per KV head, no more than are kept.
+ * @param pinned Ascending indices per KV head, no more than are kept.
  */
-export function keepingTokens(
+export function keepPinned(
   policy: Policy,
   views: readonly LayerView[],
-  certain: readonly Int32Array[],
+  pinned: readonly Int32Array[],
 ): Policy {
-  const most = Math.max(0, ...certain.map(({ length }) => length));
+  const most = Math.max(0, ...pinned.map(({ length }) => length));
   if (most === 0) return policy;
   const shown = new Map(
-    views.map((view, head) => [view, views.length > 1 ? certain.slice(head, head + 1) : certain]),
+    views.map((view, head) => [view, views.length > 1 ? pinned.slice(head, head + 1) : pinned]),
   );
   const changed = (members: Partial<Policy>): Policy =>
     Object.create(
@@ -37,9 +37,9 @@ export function keepingTokens(
       },
     });
   }
-  const certainIn = (view: LayerView) => shown.get(view) ?? [];
+  const pinnedIn = (view: LayerView) => shown.get(view) ?? [];
   const lifted = (view: LayerView, scores: Float32Array): Float32Array =>
-    scores instanceof Float32Array ? raised(scores, certainIn(view), view.length) : scores;
+    scores instanceof Float32Array ? raised(scores, pinnedIn(view), view.length) : scores;
   const { protect = {}, secondStage } = policy;
   return changed({
     async protect(keep: number, length: number) {
@@ -48,7 +48,7 @@ export function keepingTokens(
     },
     score: Object.assign(
       async (view: LayerView) => lifted(view, await policy.score(view)),
-      { ...policy.score, certain: certainIn } satisfies Partial<CertainScore>,
+      { ...policy.score, pinned: pinnedIn } satisfies Partial<PinnedScore>,
     ),
     ...(secondStage === undefined ? {} : {
       secondStage: {

@@ -9,11 +9,11 @@ export interface BestRequest {
   /** Last tokens that are. */
   readonly recent: number;
   /** Others that are, indices per KV head. */
-  readonly certain?: readonly Int32Array[];
-  /** How all but the first `sure` tokens are chosen anew. */
+  readonly pinned?: readonly Int32Array[];
+  /** How all but the first `firstCount` tokens are chosen anew. */
   readonly second?: {
     readonly kernel: RescoreKernel;
-    readonly sure: number;
+    readonly firstCount: number;
   };
 }
 

@@ -21,7 +21,7 @@ export function mergedSpans(spans: readonly TokenSpan[]): readonly TokenSpan[] {
 }
 
 /** Tokens of a text of some length that lie in merged spans. */
-export function countProtected(spans: readonly TokenSpan[], tokens: number): number {
+export function countPinned(spans: readonly TokenSpan[], tokens: number): number {
   return spans.reduce((sum, { from, to }) => sum + Math.max(0, Math.min(to, tokens) - from), 0);
 }
 
@@ -31,8 +31,8 @@ export function countProtected(spans: readonly TokenSpan[], tokens: number): num
  * @param spans Merged, in tokens of the text.
  * @returns Ascending indices per KV head.
  */
-export function protectedEntries(
-  { cache, turned }: Sequence,
+export function pinnedEntries(
+  { cache, positionMap }: Sequence,
   spans: readonly TokenSpan[],
   layer: number,
 ): readonly Int32Array[] {
@@ -43,7 +43,7 @@ export function protectedEntries(
     const found: number[] = [];
     let span = 0;
     for (const [index, position] of ofHead.entries()) {
-      const token = tokenOf(turned, layer, head, position);
+      const token = tokenOf(positionMap, layer, head, position);
       while (span < spans.length && token >= (spans[span]?.to ?? 0)) span++;
       if (token >= (spans[span]?.from ?? Infinity)) found.push(index);
     }

@@ -12,10 +12,10 @@ import { scoreLayer } from "./choose.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
 import { type Gathered, gatherEvidence, softTokensFor } from "../evidence/gather.ts";
 import { prefill } from "../engine/prefill.ts";
-import { countProtected, protectedEntries, type TokenSpan } from "./pinned.ts";
+import { countPinned, pinnedEntries, type TokenSpan } from "./pinned.ts";
 import { gatherPromptStatistics } from "../evidence/statistics.ts";
-import { type Received, receivedByKept } from "../evidence/accumulated.ts";
-import { checkTurnable, tokensRead, turnKeys } from "../rotary/rerotate.ts";
+import { type AttentionSums, sumsOfKept } from "../evidence/accumulated.ts";
+import { checkRerotatable, rerotateKeys, tokensRead } from "../rotary/rerotate.ts";
 import { evictRounds, observationForAll, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
@@ -28,12 +28,12 @@ export interface ReadRequest {
   readonly facts: ModelFacts;
   readonly chunk: number;
   /** Tokens of the text that no eviction may take. */
-  readonly spans?: readonly TokenSpan[];
+  readonly pinned?: readonly TokenSpan[];
   /** Whether the policy's scores are wanted. */
   readonly scores: boolean;
   readonly now: () => number;
   /** What held tokens received before: added where attention is accumulated. */
-  readonly earlier?: Received;
+  readonly earlier?: AttentionSums;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
@@ -74,7 +74,7 @@ export interface Reading {
   /** Bytes of arrays that a policy was shown off a device, for want of a kernel. */
   readonly copied: number;
   /** What the kept tokens have received, for a policy that goes on to accumulate it. */
-  readonly received?: Received;
+  readonly attentionSums?: AttentionSums;
 }
 
 /**
@@ -85,14 +85,14 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, policy, now } = request;
   const { cache } = sequence;
   const { numberBytes, config: { layers, kvHeads, headDim } } = engine;
-  if (policy.positions) checkTurnable(engine.config, `evict with policy '${policy.name}'`);
+  if (policy.positions) checkRerotatable(engine.config, `evict with policy '${policy.name}'`);
   const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
   const length = tokensRead(sequence) + ids.length;
   const rounds = await roundsOf(
     policy,
     { length, budget: request.budget, shape: { layers, kvHeads, headDim, numberBytes } },
     held,
-    countProtected(request.spans ?? [], length),
+    countPinned(request.pinned ?? [], length),
   );
   const keep = rounds.at(-1)?.keep ?? held;
   // Where everything is kept, nothing is scored, and nothing need be gathered.
@@ -142,12 +142,12 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
     ...(softTokens ? { softTokens } : {}),
     copied,
     ...(attention
-      ? { received: receivedByKept(attention, lengths, kept, engine.config.heads / kvHeads) }
+      ? { attentionSums: sumsOfKept(attention, lengths, kept, engine.config.heads / kvHeads) }
       : {}),
   };
 }
 
-async function inMainMemory(rows: Gathered["attention"] = []): Promise<Received> {
+async function inMainMemory(rows: Gathered["attention"] = []): Promise<AttentionSums> {
   const floats: Float32Array[] = [];
   for (const one of rows) floats.push(await one.floats());
   return floats;
@@ -161,7 +161,7 @@ interface Evicted {
 }
 
 async function evict(
-  { engine, sequence, policy, spans = [], scores: wanted, now, beforeCompaction }: ReadRequest,
+  { engine, sequence, policy, pinned = [], scores: wanted, now, beforeCompaction }: ReadRequest,
   rounds: readonly Round[],
   gathered: readonly Gathered[],
 ): Promise<Evicted> {
@@ -176,8 +176,8 @@ async function evict(
     if (wanted && "score" in policy) {
       scores.push(await scoreViews(policy, views(rounds.length - 1)));
     }
-    const certain = spans.length > 0 ? protectedEntries(sequence, spans, layer) : undefined;
-    kept.push([...await evictRounds(rounds, layer, views, certain)]);
+    const entries = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
+    kept.push([...await evictRounds(rounds, layer, views, entries)]);
   }
   const start = now();
   const dropping = kept.flatMap((heads, layer) =>
@@ -187,7 +187,7 @@ async function evict(
   );
   if (dropping.length > 0) await beforeCompaction?.();
   for (const { layer, heads } of dropping) await cache.compact(layer, heads);
-  if (policy.positions && dropping.length > 0) await turnKeys(sequence, engine.config);
+  if (policy.positions && dropping.length > 0) await rerotateKeys(sequence, engine.config);
   return { kept, scores, compaction: now() - start, copied };
 }
 

@@ -2,7 +2,7 @@ import type { LayerView, Policy } from "../../policies/policy.ts";
 import { BudgetError } from "../errors.ts";
 import { evictViews } from "./choose.ts";
 import { keepPerLayer, type KeepRequest } from "./allocate.ts";
-import { keepingTokens } from "./keep_pinned.ts";
+import { keepPinned } from "./keep_pinned.ts";
 import { observationFor } from "../evidence/gather.ts";
 import { partsOfLayer } from "./part.ts";
 import type { Observation } from "../engine/prefill.ts";
@@ -18,8 +18,8 @@ export interface Round {
  * The rounds in which a policy evicts: one, or more where others evict first.
  *
  * @param held Tokens that each layer holds.
- * @param certain Tokens that each layer keeps in any case: a policy that gives it less gives it these.
- * @throws {BudgetError} If the budget is out of range or below what is certain, or a policy that evicts
+ * @param pinned Tokens that each layer keeps in any case: a policy that gives it less gives it these.
+ * @throws {BudgetError} If the budget is out of range or below what is pinned, or a policy that evicts
  * first leaves less.
  * @throws {PolicyError} If an allocator breaks its contract.
  */
@@ -27,11 +27,11 @@ export async function roundsOf(
   policy: Policy,
   request: KeepRequest,
   held: readonly number[],
-  certain = 0,
+  pinned = 0,
 ): Promise<readonly Round[]> {
   const divided = await keepPerLayer(policy, request);
   const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
-  const share = fits ? divided : atLeast(certain, divided);
+  const share = fits ? divided : atLeast(pinned, divided);
   const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
   const { first } = policy;
   const last = { policy, keep };
@@ -53,7 +53,7 @@ export async function roundsOf(
     : first.policy.allocate
     ? scaled(mean)
     : share.map(scaled);
-  const before = await roundsOf(first.policy, { ...request, budget }, held, certain);
+  const before = await roundsOf(first.policy, { ...request, budget }, held, pinned);
   // Layers are divided by each policy in its own way: nothing is left to evict twice.
   const enough = before.map((round) => ({
     ...round,
@@ -85,22 +85,22 @@ function atLeast(least: number, share: readonly number[]): readonly number[] {
  * What of a layer is kept after all rounds.
  *
  * @param views Shows the layer to the policy of a round.
- * @param certain Indices per KV head that are kept in any case.
+ * @param pinned Indices per KV head that are kept in any case.
  * @returns Ascending indices per KV head.
  */
 export async function evictRounds(
   rounds: readonly Round[],
   layer: number,
   views: (round: number) => readonly LayerView[],
-  certain?: readonly Int32Array[],
+  pinned?: readonly Int32Array[],
 ): Promise<readonly Int32Array[]> {
   let kept: readonly Int32Array[] | undefined;
   for (const [index, { policy, keep }] of rounds.entries()) {
     const whole = views(index);
     const shown = kept ? partsOfLayer(whole, kept) : whole;
     const before = kept;
-    const left = before ? certain?.map((of, head) => placesOf(of, before[head])) : certain;
-    const asked = left ? keepingTokens(policy, shown, left) : policy;
+    const left = before ? pinned?.map((of, head) => placesOf(of, before[head])) : pinned;
+    const asked = left ? keepPinned(policy, shown, left) : policy;
     const chosen = await evictViews(asked, shown, keep[layer] ?? 0);
     kept = before
       ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))

@@ -7,7 +7,7 @@ import type {
 } from "../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../errors.ts";
 import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
-import { type CertainScore, scoreView } from "./score_view.ts";
+import { type PinnedScore, scoreView } from "./score_view.ts";
 import { topK } from "./top_k.ts";
 
 /**
@@ -90,8 +90,8 @@ export async function selectFrom(
   return heads.map(({ scores, rescored, sinks, recent }, head) => {
     const count = counts[head] ?? 0;
     if (!rescored) return selectTokens(scores, count, sinks, recent);
-    const sure = Math.max(sinks + recent, Math.floor(first * count));
-    return joinBest(selectTokens(scores, sure, sinks, recent), rescored, count);
+    const firstCount = Math.max(sinks + recent, Math.floor(first * count));
+    return joinBest(selectTokens(scores, firstCount, sinks, recent), rescored, count);
   });
 }
 
@@ -114,7 +114,7 @@ async function rankedThere(
   scorers: readonly LayerScorer[],
   keep: number,
 ): Promise<readonly Int32Array[]> {
-  const { kernel, certain }: CertainScore = policy.score;
+  const { kernel, pinned }: PinnedScore = policy.score;
   const kept: Int32Array[] = [];
   for (const [index, view] of views.entries()) {
     const { sinks, recent } = await protectedTokens(policy, view, keep);
@@ -124,9 +124,14 @@ async function rankedThere(
     const best = kernel
       ? await scorers[index]?.best(kernel, {
         ...{ most, sinks, recent },
-        ...(certain ? { certain: certain(view) } : {}),
+        ...(pinned ? { pinned: pinned(view) } : {}),
         ...(again
-          ? { second: { kernel: again, sure: Math.max(sinks + recent, Math.floor(first * most)) } }
+          ? {
+            second: {
+              kernel: again,
+              firstCount: Math.max(sinks + recent, Math.floor(first * most)),
+            },
+          }
           : {}),
       })
       : undefined;
@@ -144,10 +149,10 @@ async function countsOf(
 ): Promise<readonly number[]> {
   if (!allocateHeads) return heads.map(({ scores: { length } }) => Math.min(keep, length));
   const marked = heads.map(({ scores, sinks, recent }) => {
-    const certain = scores.slice();
-    certain.fill(Infinity, 0, sinks);
-    certain.fill(Infinity, scores.length - recent);
-    return certain;
+    const pinned = scores.slice();
+    pinned.fill(Infinity, 0, sinks);
+    pinned.fill(Infinity, scores.length - recent);
+    return pinned;
   });
   const counts = await allocateHeads({ scores: marked, keep });
   const held = marked.reduce((sum, { length }) => sum + length, 0);

@@ -7,7 +7,7 @@ import type { Rows } from "../engine/rows.ts";
  * Attention that held tokens have received since they were read, in main memory: rows of query heads,
  * per layer. It outlives a reading.
  */
-export type Received = readonly Float32Array[];
+export type AttentionSums = readonly Float32Array[];
 
 /**
  * Adds what tokens received earlier to what all that are held received just now.
@@ -16,8 +16,8 @@ export type Received = readonly Float32Array[];
  * @param scope Owns the sums.
  */
 export async function withEarlier(
-  received: readonly Rows[],
-  earlier: Received | undefined,
+  attentionSums: readonly Rows[],
+  earlier: AttentionSums | undefined,
   { engine, cache, read, scope }: {
     readonly engine: Pick<Engine, "rows">;
     readonly cache: KvCache;
@@ -25,9 +25,9 @@ export async function withEarlier(
     readonly scope: DisposableStack;
   },
 ): Promise<readonly Rows[]> {
-  if (!earlier) return received;
+  if (!earlier) return attentionSums;
   const totals: Rows[] = [];
-  for (const [layer, rows] of received.entries()) {
+  for (const [layer, rows] of attentionSums.entries()) {
     const lengths = cache.lengths(layer).map((length) => length - read);
     using before = await engine.rows(earlier[layer] ?? new Float32Array(), lengths);
     totals.push(scope.use(await rows.plus(before)));
@@ -42,13 +42,13 @@ export async function withEarlier(
  * @param kept `[layer][KV head]`: indices.
  * @param group Query heads of a KV head.
  */
-export function receivedByKept(
-  received: Received,
+export function sumsOfKept(
+  attentionSums: AttentionSums,
   lengths: readonly (readonly number[])[],
   kept: readonly (readonly Int32Array[])[],
   group: number,
-): Received {
-  return received.map((rows, layer) => {
+): AttentionSums {
+  return attentionSums.map((rows, layer) => {
     const heads = kept[layer] ?? [];
     const left = emptyRows(group, heads.map((indices) => indices.length));
     let to = 0;

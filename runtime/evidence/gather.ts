@@ -8,7 +8,7 @@ import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observation, Observed, Prefilled } from "../engine/prefill.ts";
 import type { PromptStatistics } from "./statistics.ts";
-import { type Received, withEarlier } from "./accumulated.ts";
+import { type AttentionSums, withEarlier } from "./accumulated.ts";
 import type { Rows } from "../engine/rows.ts";
 
 export type { Gathered };
@@ -76,7 +76,7 @@ export interface EvidenceRequest {
   /** Tokens that each layer keeps: a draft is evicted to them. */
   readonly keep: readonly number[];
   /** What held tokens received before, where attention is accumulated. */
-  readonly earlier?: Received;
+  readonly earlier?: AttentionSums;
   /** Owns what is gathered. */
   readonly scope: DisposableStack;
   readonly signal?: AbortSignal;
@@ -96,13 +96,13 @@ export async function gatherEvidence(
     case "none":
       return {};
     case "accumulated": {
-      const { received, queries } = observedLast(Infinity, prefilled);
+      const { attentionSums, queries } = observedLast(Infinity, prefilled);
       const since = { engine, cache: sequence.cache, read: queries, scope };
-      return { attention: await withEarlier(received, request.earlier, since) };
+      return { attention: await withEarlier(attentionSums, request.earlier, since) };
     }
     case "window": {
-      const { received, queries } = observedLast(evidence.size, prefilled);
-      return { attention: await scaled(received, 1 / queries, scope) };
+      const { attentionSums, queries } = observedLast(evidence.size, prefilled);
+      return { attention: await scaled(attentionSums, 1 / queries, scope) };
     }
     case "statistics":
       return { expected: await expectedLogits(evidence, request) };
@@ -110,17 +110,17 @@ export async function gatherEvidence(
       return { attention: await pseudoAttention(evidence, request) };
     case "soft": {
       const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
-      const { received } = await engine.probe(sequence, {
+      const { attentionSums } = await engine.probe(sequence, {
         embeddings,
         observe: true,
         ...(adapters ? { adapters } : {}),
       });
-      return { attention: await meanOverPrompt(received, sequence, count, scope) };
+      return { attention: await meanOverPrompt(attentionSums, sequence, count, scope) };
     }
     case "given": {
       const ids = await answerIds(evidence.queries, request);
-      const { received } = await engine.probe(sequence, { ids, observe: true });
-      return { attention: await meanOverPrompt(received, sequence, ids.length, scope) };
+      const { attentionSums } = await engine.probe(sequence, { ids, observe: true });
+      return { attention: await meanOverPrompt(attentionSums, sequence, ids.length, scope) };
     }
   }
 }
@@ -152,12 +152,12 @@ async function pseudoAttention(
   const { scope, prefilled } = request;
   const pseudo = await lookaheadAttention(evidence, request);
   if (evidence.window === undefined) {
-    return await scaled(pseudo.received, 1 / pseudo.queries, scope);
+    return await scaled(pseudo.attentionSums, 1 / pseudo.queries, scope);
   }
   const last = observedLast(evidence.window, prefilled);
   const sums: Rows[] = [];
-  for (const [layer, rows] of pseudo.received.entries()) {
-    const others = last.received[layer];
+  for (const [layer, rows] of pseudo.attentionSums.entries()) {
+    const others = last.attentionSums[layer];
     sums.push(others ? scope.use(await rows.plus(others)) : rows);
   }
   return await scaled(sums, 1 / (pseudo.queries + last.queries), scope);
@@ -206,25 +206,25 @@ async function answerIds(
  * @param scope Owns all rows from then on.
  */
 export async function meanOverPrompt(
-  received: readonly Rows[],
+  attentionSums: readonly Rows[],
   { cache }: Sequence,
   queries: number,
   scope: DisposableStack,
 ): Promise<readonly Rows[]> {
-  for (const rows of received) scope.use(rows);
+  for (const rows of attentionSums) scope.use(rows);
   const prompt: Rows[] = [];
-  for (const [layer, rows] of received.entries()) {
+  for (const [layer, rows] of attentionSums.entries()) {
     prompt.push(scope.use(await rows.leading(cache.lengths(layer))));
   }
   return await scaled(prompt, 1 / queries, scope);
 }
 
 async function scaled(
-  received: readonly Rows[],
+  attentionSums: readonly Rows[],
   factor: number,
   scope: DisposableStack,
 ): Promise<readonly Rows[]> {
   const all: Rows[] = [];
-  for (const rows of received) all.push(scope.use(await rows.times(factor)));
+  for (const rows of attentionSums) all.push(scope.use(await rows.times(factor)));
   return all;
 }

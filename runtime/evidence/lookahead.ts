@@ -16,7 +16,7 @@ export interface LookaheadAttention {
   /** Pseudo queries: fewer than asked for where the draft ended early. */
   readonly queries: number;
   /** Summed over the queries, per layer. */
-  readonly received: readonly Rows[];
+  readonly attentionSums: readonly Rows[];
 }
 
 /**
@@ -29,13 +29,13 @@ export async function lookaheadAttention(
 ): Promise<LookaheadAttention> {
   const { engine, sequence: { cache }, scope } = request;
   using drafted = await draftAnswer(steps, draft, request);
-  const received: Rows[] = [];
+  const attentionSums: Rows[] = [];
   for (const [layer, queries] of drafted.queries.entries()) {
     const following = { cache: drafted.cache, queries };
-    received.push(scope.use(await engine.followingAttention(cache, layer, following)));
+    attentionSums.push(scope.use(await engine.followingAttention(cache, layer, following)));
   }
   const { heads, headDim } = engine.config;
-  return { queries: (drafted.queries[0]?.length ?? 0) / (heads * headDim), received };
+  return { queries: (drafted.queries[0]?.length ?? 0) / (heads * headDim), attentionSums };
 }
 
 interface Drafted extends Disposable {

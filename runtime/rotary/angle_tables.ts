@@ -1,13 +1,13 @@
-import type { Turns } from "../cache/kv_cache.ts";
+import type { Rerotation } from "../cache/kv_cache.ts";
 
-/** Cosines and sines of the angles that keys are turned by, `[kvHeads, capacity, headDim / 2]` each. */
+/** Cosines and sines of the angles that keys are rotated on by, `[kvHeads, capacity, headDim / 2]` each. */
 export interface AngleTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
 
 /**
- * The angles that bring keys from their positions to others. Slots that nobody holds are not turned.
+ * The angles that bring keys from their positions to others. Slots that nobody holds are not rotated.
  *
  * Both angles are rounded as the key's own was, so that it becomes what it would have been there.
  *
@@ -15,7 +15,7 @@ export interface AngleTables {
  */
 export function angleTables(
   positions: readonly Int32Array[],
-  { frequencies, to }: Turns,
+  { frequencies, to }: Rerotation,
 ): AngleTables {
   const half = frequencies.length;
   const capacity = positions[0]?.length ?? 0;

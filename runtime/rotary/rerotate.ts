@@ -4,9 +4,9 @@ import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "./frequencies.ts";
 import type { Sequence } from "../engine/engine.ts";
 
-/** Which tokens of the text the entries are, since keys were turned to other positions. */
-export interface Turned {
-  /** Position of the first entry that was not turned. */
+/** Which tokens of the text the entries are, since keys were rerotated to other positions. */
+export interface PositionMap {
+  /** Position of the first entry that was not rerotated. */
   readonly base: number;
   /** Added to the position of such an entry, it is the number of its token in the text. */
   readonly shift: number;
@@ -15,8 +15,8 @@ export interface Turned {
 }
 
 /** Tokens that a sequence has read, evicted ones too. */
-export function tokensRead({ position, turned }: Sequence): number {
-  return position + (turned?.shift ?? 0);
+export function tokensRead({ position, positionMap }: Sequence): number {
+  return position + (positionMap?.shift ?? 0);
 }
 
 /**
@@ -25,42 +25,45 @@ export function tokensRead({ position, turned }: Sequence): number {
  * @param position What its key is rotated at.
  */
 export function tokenOf(
-  turned: Turned | undefined,
+  positionMap: PositionMap | undefined,
   layer: number,
   kvHead: number,
   position: number,
 ): number {
-  if (!turned) return position;
-  if (position >= turned.base) return position + turned.shift;
-  return turned.tokens[layer]?.[kvHead]?.[position] ?? -1;
+  if (!positionMap) return position;
+  if (position >= positionMap.base) return position + positionMap.shift;
+  return positionMap.tokens[layer]?.[kvHead]?.[position] ?? -1;
 }
 
 /**
- * Refuses models whose cached keys cannot be turned.
+ * Refuses models whose cached keys cannot be rerotated.
  *
  * @param action What cannot be done then: "keep positions without gaps".
  * @throws {PromptError} If the model's rotary frequencies change with the length of the text.
  */
-export function checkTurnable({ ropeScaling }: Pick<ModelConfig, "ropeScaling">, action: string) {
+export function checkRerotatable(
+  { ropeScaling }: Pick<ModelConfig, "ropeScaling">,
+  action: string,
+) {
   if (ropeScaling.kind !== "dynamic") return;
   throw new PromptError(
     `Cannot ${action}: this model's RoPE scaling is dynamic, keys that were read at different ` +
-      "lengths of the text are rotated by different frequencies and cannot be turned together; use " +
+      "lengths of the text are rotated by different frequencies and cannot be rerotated together; use " +
       "a policy that leaves keys where they are, and a text within the context",
   );
 }
 
 /**
- * Turns all keys of a sequence to positions without gaps, in place; the next token follows them.
+ * Rerotates all keys of a sequence to positions without gaps, in place; the next token follows them.
  *
  * Attention sees differences of positions only, so heads that hold different numbers of tokens all
  * end right before the next token: to each it is as if its own tokens stood at 0, 1, 2 and so on.
  *
- * @throws {PromptError} As {@linkcode checkTurnable} does.
+ * @throws {PromptError} As {@linkcode checkRerotatable} does.
  */
-export async function turnKeys(sequence: Sequence, config: ModelConfig): Promise<void> {
-  checkTurnable(config, "turn keys to other positions");
-  const { cache, turned } = sequence;
+export async function rerotateKeys(sequence: Sequence, config: ModelConfig): Promise<void> {
+  checkRerotatable(config, "rerotate keys");
+  const { cache, positionMap } = sequence;
   const read = tokensRead(sequence);
   const next = Math.max(0, ...cache.mark().lengths);
   const frequencies = rotaryFrequencies(config, next);
@@ -75,13 +78,13 @@ export async function turnKeys(sequence: Sequence, config: ModelConfig): Promise
     tokens.push(to.map((places, head) => {
       const ofHead = new Int32Array(next).fill(-1);
       for (const place of places) {
-        ofHead[place] = tokenOf(turned, layer, head, positions[from++] ?? 0);
+        ofHead[place] = tokenOf(positionMap, layer, head, positions[from++] ?? 0);
       }
       return ofHead;
     }));
-    await cache.turn(layer, { frequencies, to });
+    await cache.rerotate(layer, { frequencies, to });
   }
-  sequence.turned = { base: next, shift: read - next, tokens };
+  sequence.positionMap = { base: next, shift: read - next, tokens };
   sequence.position = sequence.planned = next;
 }
 

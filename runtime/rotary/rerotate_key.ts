@@ -1,12 +1,12 @@
 /**
- * Turns a rotated key from one position to another, in place.
+ * Rerotates a rotated key from one position to another, in place.
  *
  * Both angles are rounded as the key's own was, so that it becomes what it would have been there.
  *
  * @param key `[headDim]`, its first half paired with its second.
  * @param frequencies `[headDim / 2]`.
  */
-export function turnKey(
+export function rerotateKey(
   key: Float32Array,
   frequencies: Float32Array,
   from: number,

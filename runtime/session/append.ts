@@ -18,9 +18,9 @@ export function whatFollows(
   { model: { engine, tokenizer }, state }: ReaderContext,
   prompt: Prompt,
 ): Continuation {
-  const { told, answer, ids, pending, tail } = state;
+  const { transcript, answer, ids, pending, tail } = state;
   const standing = {
-    told: withAnswer(told, answer),
+    transcript: withAnswer(transcript, answer),
     ids: [...ids, ...pending],
     tail: tail + pending.length,
   };
@@ -32,13 +32,13 @@ export function whatFollows(
 /** Makes a state ready for the ids of a continuation. */
 export function takeUp(
   { state, tally }: ReaderContext,
-  { drop, told, note }: Continuation,
+  { drop, transcript, note }: Continuation,
 ): void {
   const unread = Math.min(drop, state.pending.length);
   const pending = state.pending.slice(0, state.pending.length - unread);
   dropTail(state, drop - unread);
   // What was dropped from the cache comes again, written otherwise.
-  Object.assign(state, { pending, told, answer: undefined });
+  Object.assign(state, { pending, transcript, answer: undefined });
   if (note !== undefined) tally.notes.add(note);
 }
 
@@ -54,7 +54,7 @@ export async function appendPrompt(
   if ("messages" in prompt) noteUnseenQuestion(state.outcome, tally);
   try {
     takeUp(context, found);
-    protectTokens(context, found.ids, options.protect);
+    pinTokens(context, found.ids, options.protect);
     // Nothing can fail once the last of it is evicted: no copy is needed for that.
     return await readInPieces(context, found.ids, options, () => before[Symbol.dispose]());
   } catch (error) {
@@ -69,12 +69,12 @@ export async function appendPrompt(
  *
  * @throws {PromptError} If a span is none.
  */
-export function protectTokens(
+export function pinTokens(
   { model: { tokenizer }, options: { protectSystem }, state }: ReaderContext,
   ids: readonly number[],
   given: ReadOptions["protect"] = false,
 ): void {
   const from = state.ids.length + state.pending.length;
-  const system = from === 0 && protectSystem ? systemSpan(state.told, ids, tokenizer) : [];
-  state.spans = addedSpans([...state.spans, ...system], given, { from, to: from + ids.length });
+  const system = from === 0 && protectSystem ? systemSpan(state.transcript, ids, tokenizer) : [];
+  state.pinned = addedSpans([...state.pinned, ...system], given, { from, to: from + ids.length });
 }

@@ -1,35 +1,35 @@
 import { PromptError } from "../errors.ts";
 
 /** One thing that a session does, such as reading a prompt or making an answer. */
-export interface Turn {
-  /** Aborts when another turn begins or the session is closed. */
+export interface ExclusiveTask {
+  /** Aborts when another task begins or the session is closed. */
   readonly signal: AbortSignal;
   /**
-   * Runs a part of the turn while nothing else runs.
+   * Runs a part of the task while nothing else runs.
    *
-   * @throws {PromptError} If the turn is over.
+   * @throws {PromptError} If the task is over.
    */
   run<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /** Lets one thing at a time work on the cache of a session. */
-export interface Turns {
+export interface Exclusive {
   /**
-   * Begins a turn and ends the one before.
+   * Begins a task and aborts the one before.
    *
    * @param action What is refused once the session is closed: "read a prompt".
    */
-  begin(action: string): Turn;
-  /** Runs something beside the turn, between two of its steps. */
+  begin(action: string): ExclusiveTask;
+  /** Runs something beside the task, between two of its steps. */
   between<T>(action: string, work: () => Promise<T>): Promise<T>;
-  /** Ends the turn for good; returns when nothing runs any more. */
+  /** Ends the task for good; returns when nothing runs any more. */
   close(): Promise<void>;
 }
 
 const CLOSED = "the session is closed; open another one";
 
-/** Makes the turns of a session. */
-export function createTurns(): Turns {
+/** Makes what keeps the tasks of a session apart. */
+export function createExclusive(): Exclusive {
   let current = new AbortController();
   let last: Promise<unknown> = Promise.resolve();
   let closed = false;

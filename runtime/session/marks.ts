@@ -1,5 +1,5 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Turned } from "../rotary/rerotate.ts";
+import type { PositionMap } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../tokenizer/prompt.ts";
 import { dropTail, replaceCache, type State } from "./state.ts";
@@ -24,7 +24,7 @@ interface Copy {
   readonly cache: KvCache;
   readonly ids: number[];
   readonly tail: number;
-  readonly turned: Turned | undefined;
+  readonly positionMap: PositionMap | undefined;
 }
 
 /** The moments that a session can be rolled back to. Owns the copies that they need. */
@@ -102,9 +102,9 @@ export function createMarks(): Marks {
         copies.delete(moment.epoch);
         replaceCache(state, copy.cache);
         Object.assign(state, { ids: copy.ids, tail: copy.tail });
-        const { turned } = copy;
-        const position = copy.ids.length - (turned?.shift ?? 0);
-        Object.assign(state.sequence, { position, turned });
+        const { positionMap } = copy;
+        const position = copy.ids.length - (positionMap?.shift ?? 0);
+        Object.assign(state.sequence, { position, positionMap });
         epoch = moment.epoch;
       }
       releaseUnneeded();
@@ -119,8 +119,8 @@ export function createMarks(): Marks {
     async beforeEviction(state, lengths) {
       if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
         const cache = await state.sequence.cache.fork({ lengths });
-        const { ids, tail, sequence: { turned } } = state;
-        copies.set(epoch, { cache, ids: ids.slice(), tail, turned });
+        const { ids, tail, sequence: { positionMap } } = state;
+        copies.set(epoch, { cache, ids: ids.slice(), tail, positionMap });
       }
       epoch = ++epochs;
     },

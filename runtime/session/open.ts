@@ -16,15 +16,15 @@ import { saveCache } from "./saved/save.ts";
 import { readSavedCache } from "./saved/file.ts";
 import type { ReadOptions, Session, SessionOptions } from "./session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { appendPrompt, protectTokens, takeUp, whatFollows } from "./append.ts";
+import { appendPrompt, pinTokens, takeUp, whatFollows } from "./append.ts";
 import { checkPrompt } from "./check_prompt.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, type ReaderContext, readWhole } from "./read.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
 import { emptyState, forkState, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
-import { toldBy } from "./transcript.ts";
-import { createTurns, type Turn } from "./exclusive.ts";
+import { transcriptOf } from "./transcript.ts";
+import { createExclusive, type ExclusiveTask } from "./exclusive.ts";
 
 /** What a session needs of its model. */
 export interface SessionModel {
@@ -77,16 +77,16 @@ function openSession(
   tally: Tally,
 ): Session {
   const { engine, tokenizer, now } = model;
-  const turns = createTurns();
+  const exclusive = createExclusive();
   const marks = createMarks();
   let closed = false;
   /** Where an unfinished question is rolled back to. */
   let asked: SessionMark | undefined;
 
   const context = (): ReaderContext => ({ model, options, state, tally, marks });
-  const within = <O extends ReadOptions>(turn: Turn, given: O): O => ({
+  const within = <O extends ReadOptions>(task: ExclusiveTask, given: O): O => ({
     ...given,
-    signal: given.signal ? AbortSignal.any([given.signal, turn.signal]) : turn.signal,
+    signal: given.signal ? AbortSignal.any([given.signal, task.signal]) : task.signal,
   });
   const endQuestion = () => {
     if (!asked) return;
@@ -103,11 +103,11 @@ function openSession(
   };
   const readAnew = async (prompt: Prompt, ids: readonly number[], given: ReadOptions) => {
     startAfresh(emptyState(engine));
-    state.told = toldBy(prompt);
+    state.transcript = transcriptOf(prompt);
     try {
-      protectTokens(context(), ids, given.protect);
+      pinTokens(context(), ids, given.protect);
       const reading = await readInPieces(context(), ids, given);
-      if (state.told.kind === "document") noteUnseenQuestion(state.outcome, tally);
+      if (state.transcript.kind === "document") noteUnseenQuestion(state.outcome, tally);
       return reading;
     } catch (error) {
       startAfresh(emptyState(engine));
@@ -132,8 +132,8 @@ function openSession(
     prepare: (within: ReadOptions) => Promise<unknown>,
     finish?: () => void,
   ): Generation => {
-    let turn: Turn | undefined;
-    const current = (): Turn => turn ??= turns.begin(action);
+    let task: ExclusiveTask | undefined;
+    const current = (): ExclusiveTask => task ??= exclusive.begin(action);
     return createGeneration({
       begin: () =>
         current().run(async () => {
@@ -165,7 +165,7 @@ function openSession(
           return state.logits ?? logits;
         }),
       async end() {
-        if (turn && !turn.signal.aborted && finish) await turn.run(() => Promise.resolve(finish()));
+        if (task && !task.signal.aborted && finish) await task.run(() => Promise.resolve(finish()));
       },
     }, given);
   };
@@ -177,7 +177,7 @@ function openSession(
   };
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
     answer("answer a question", given, async (readOptions) => {
-      const raw = state.told.kind === "raw";
+      const raw = state.transcript.kind === "raw";
       const prompt = raw ? { text: question } : { messages: [{ role: "user", content: question }] };
       const found = whatFollows(context(), prompt);
       asked = marks.take(state);
@@ -187,7 +187,7 @@ function openSession(
       noteUnseenQuestion(state.outcome, tally);
     }, endQuestion);
   const between = <T>(action: string, work: () => Promise<T>): Promise<T> =>
-    turns.between(action, () => {
+    exclusive.between(action, () => {
       if (!asked) return work();
       throw new PromptError(
         `Cannot ${action}: a question is being answered; finish its answer first, or leave it`,
@@ -201,20 +201,20 @@ function openSession(
     async read(prompt, given = {}) {
       const ids = promptIds(prompt, tokenizer);
       checkPrompt(ids, engine, given.inPieces);
-      const turn = turns.begin("read a prompt");
-      return await turn.run(() => readAnew(prompt, ids, within(turn, given)));
+      const task = exclusive.begin("read a prompt");
+      return await task.run(() => readAnew(prompt, ids, within(task, given)));
     },
     async append(prompt, given = {}) {
-      const turn = turns.begin("append a prompt");
-      return await turn.run(() => {
+      const task = exclusive.begin("append a prompt");
+      return await task.run(() => {
         endQuestion();
-        return appendPrompt(context(), prompt, within(turn, given));
+        return appendPrompt(context(), prompt, within(task, given));
       });
     },
     generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
       if (isPrompt(first)) return answerPrompt(first, second);
       return answer("answer", first, async (readOptions) => {
-        if (state.told.kind === "document") {
+        if (state.transcript.kind === "document") {
           throw new PromptError(
             "Cannot answer a document without a question: ask one, or append it as a message",
           );
@@ -228,7 +228,7 @@ function openSession(
     },
     mark: () => between("take a mark", () => Promise.resolve(marks.take(state))),
     async rollback(mark) {
-      await turns.begin("roll back").run(() => {
+      await exclusive.begin("roll back").run(() => {
         endQuestion();
         marks.restore(mark, state);
         return Promise.resolve();
@@ -248,7 +248,7 @@ function openSession(
         return await saveCache(path, state, { ...model, ...options, fingerprint });
       }),
     async load(path) {
-      return await turns.begin("load a saved cache").run(async () => {
+      return await exclusive.begin("load a saved cache").run(async () => {
         endQuestion();
         const { fingerprint } = await model.facts();
         const { state: loaded, info } = readSavedCache(path, {
@@ -271,12 +271,12 @@ function openSession(
       times: { ...tally.times },
       steps: tally.steps,
       decodeEvictions: tally.decodeEvictions,
-      turns: tally.turned?.times ?? 0,
+      turns: tally.rerotated?.times ?? 0,
       notes: notesOf(state.outcome, tally),
     }),
     async [Symbol.asyncDispose]() {
       if (closed) return;
-      await turns.close();
+      await exclusive.close();
       closed = true;
       marks[Symbol.dispose]();
       state.sequence.cache[Symbol.dispose]();

@@ -2,18 +2,18 @@ import { mergedSpans, type TokenSpan } from "../evict/pinned.ts";
 import { PromptError } from "../errors.ts";
 import { asMessages, commonPrefix } from "../tokenizer/prompt.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Told } from "./transcript.ts";
+import type { Transcript } from "./transcript.ts";
 
 /** Beginnings of what a user may say: what comes before is the same for all. */
 const SAID = ["A", "1", "("];
 
-/** The tokens of the system message at the beginning of what was told, if there is one. */
+/** The tokens of the system message at the beginning of a transcript, if there is one. */
 export function systemSpan(
-  told: Told,
+  transcript: Transcript,
   ids: readonly number[],
   tokenizer: Tokenizer,
 ): readonly TokenSpan[] {
-  const system = systemOf(told);
+  const system = systemOf(transcript);
   if (system === undefined) return [];
   const to = Math.min(
     ...SAID.map((text) =>
@@ -23,10 +23,10 @@ export function systemSpan(
   return to === 0 ? [] : [{ from: 0, to }];
 }
 
-function systemOf(told: Told): string | undefined {
-  if (told.kind === "document") return told.system;
-  if (told.kind === "raw") return undefined;
-  const [first] = told.messages;
+function systemOf(transcript: Transcript): string | undefined {
+  if (transcript.kind === "document") return transcript.system;
+  if (transcript.kind === "raw") return undefined;
+  const [first] = transcript.messages;
   return first?.role === "system" ? first.content : undefined;
 }
 

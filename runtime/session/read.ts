@@ -65,8 +65,8 @@ export async function evictHeld(context: ReaderContext, due: DueEviction): Promi
   state.pending = [];
   dropTail(state, due.reread);
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
-  const { received } = state;
-  const earlier = received ? { earlier: received } : {};
+  const { attentionSums } = state;
+  const earlier = attentionSums ? { earlier: attentionSums } : {};
   try {
     const reading = await evicting(whileWriting, [], earlier, () => {});
     state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
@@ -92,7 +92,7 @@ async function evicting(
       engine,
       sequence,
       ids: all,
-      spans: state.spans,
+      pinned: state.pinned,
       ...options,
       facts: await model.facts(),
       now,
@@ -104,7 +104,7 @@ async function evicting(
       },
     }));
   if (all.length > 0) hold(state, all, reading.logits);
-  if (evicted) Object.assign(state, { tail: 0, received: reading.received });
+  if (evicted) Object.assign(state, { tail: 0, attentionSums: reading.attentionSums });
   return reading;
 }
 

@@ -1,13 +1,13 @@
 import { queriesOf } from "../evict/decoding.ts";
 import type { Reading } from "../evict/read.ts";
-import { turnKeys } from "../rotary/rerotate.ts";
+import { rerotateKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import type { ReadOptions } from "./session.ts";
 import { evictHeld, readAndEvict, type ReaderContext } from "./read.ts";
 
 /**
  * Makes room for tokens within the model's context: what is held is evicted to the budget where that is
- * needed, and its keys are turned to positions without gaps.
+ * needed, and its keys are rotated on to positions without gaps.
  *
  * @returns Why there is no room, where there is none.
  */
@@ -41,7 +41,7 @@ function refusal({ model: { engine: { config } }, options }: ReaderContext): str
   }
   if (policy.evicts === false) return `policy '${policy.name}' evicts nothing; use another one`;
   if (config.ropeScaling.kind !== "dynamic") return undefined;
-  return "its RoPE scaling is dynamic, so that cached keys cannot be turned to other positions; roll " +
+  return "its RoPE scaling is dynamic, so that cached keys cannot be rerotated to other positions; roll " +
     "back, or begin anew with a shorter text";
 }
 
@@ -108,8 +108,8 @@ export async function readInPieces(
 
 async function closeGaps({ model: { engine }, state, tally, marks }: ReaderContext): Promise<void> {
   await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
-  await turnKeys(state.sequence, engine.config);
-  tally.turned = { times: (tally.turned?.times ?? 0) + 1, at: state.ids.length };
+  await rerotateKeys(state.sequence, engine.config);
+  tally.rerotated = { times: (tally.rerotated?.times ?? 0) + 1, at: state.ids.length };
 }
 
 function noRoom(

@@ -18,7 +18,7 @@ export interface SessionOptions {
   readonly chunk?: number;
   /**
    * What happens where the text passes the model's context: `"evict"` evicts what is held to the budget
-   * and turns its keys to positions without gaps, so that a conversation has no end; `"refuse"` ends
+   * and rerotates its keys to positions without gaps, so that a conversation has no end; `"refuse"` ends
    * an answer there, and refuses more text. Where a model's RoPE scaling is dynamic, or the policy
    * evicts nothing, it is always refused.
    *

@@ -1,9 +1,9 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine, Sequence } from "../engine/engine.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
-import type { Received } from "../evidence/accumulated.ts";
+import type { AttentionSums } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";
-import type { Told } from "./transcript.ts";
+import type { Transcript } from "./transcript.ts";
 
 /** What a session holds. All of it together says how its text goes on. */
 export interface State {
@@ -18,11 +18,11 @@ export interface State {
   /** Tokens at the end of the cache that no eviction has touched: the same ones in every head. */
   tail: number;
   /** Attention that the tokens before the tail have received, where the policy goes on to add to it. */
-  received: Received | undefined;
+  attentionSums: AttentionSums | undefined;
   /** Tokens that no eviction may take. */
-  spans: readonly TokenSpan[];
+  pinned: readonly TokenSpan[];
   /** What the tokens are. */
-  told: Told;
+  transcript: Transcript;
   /** What the model has answered since. */
   answer: string | undefined;
   /** What reading came to. */
@@ -42,9 +42,9 @@ export function stateOf(sequence: Sequence): State {
     pending: [],
     logits: undefined,
     tail: 0,
-    received: undefined,
-    spans: [],
-    told: { kind: "raw" },
+    attentionSums: undefined,
+    pinned: [],
+    transcript: { kind: "raw" },
     answer: undefined,
     outcome: NO_OUTCOME,
   };

@@ -32,7 +32,7 @@ export interface SessionStats {
   readonly steps: number;
   /** Evictions while answers were written; their time is part of the phases', not of decoding. */
   readonly decodeEvictions: number;
-  /** Times that keys were turned to positions without gaps, as the model's context was full. */
+  /** Times that keys were rerotated to positions without gaps, as the model's context was full. */
   readonly turns: number;
   /** What a user may have expected otherwise, such as a budget above the prompt. */
   readonly notes: readonly string[];
@@ -63,8 +63,8 @@ export interface Tally {
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
   decodeEvictions: number;
-  /** How often keys were turned, and how many tokens the text had when they were last. */
-  turned?: { readonly times: number; readonly at: number };
+  /** how often keys were rerotated, and how many tokens the text had when they were last. */
+  rerotated?: { readonly times: number; readonly at: number };
   /** What policies without a kernel were shown off a device. */
   readonly copied: Map<string, number>;
   readonly notes: Set<string>;
@@ -95,17 +95,17 @@ export function forkTally(tally: Tally): Tally {
 /** All notes that hold now. */
 export function notesOf(
   { uncut, promptTokens }: Outcome,
-  { notes, copied, turned }: Tally,
+  { notes, copied, rerotated }: Tally,
 ): string[] {
   const covered = uncut
     ? [`nothing was evicted: the budget covers the prompt's ${promptTokens} tokens`]
     : [];
-  const moved = turned
+  const moved = rerotated
     ? [
       `the model's context was full ${
-        turned.times === 1 ? "once" : `${turned.times} times`
+        rerotated.times === 1 ? "once" : `${rerotated.times} times`
       }: what ` +
-      `was kept was turned to positions without gaps, last at token ${turned.at}`,
+      `was kept was rerotated to positions without gaps, last at token ${rerotated.at}`,
     ]
     : [];
   const shown = [...copied].map(([name, bytes]) =>

@@ -3,7 +3,7 @@ import { asMessages, commonPrefix, type Prompt, promptIds } from "../tokenizer/p
 import type { ChatMessage, Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** What the tokens of a session are, so that more can follow them. */
-export type Told =
+export type Transcript =
   /** Text or ids as they are, or nothing yet. */
   | { readonly kind: "raw" }
   /** A document whose message is still open. */
@@ -13,7 +13,7 @@ export type Told =
 
 /** Where a session stands. */
 export interface Standing {
-  readonly told: Told;
+  readonly transcript: Transcript;
   /** Every token so far. */
   readonly ids: readonly number[];
   /** Tokens at the end that may be dropped and read again: no eviction has touched them. */
@@ -25,21 +25,21 @@ export interface Continuation {
   /** Tokens that are dropped from the end first: the chat template writes them otherwise. */
   readonly drop: number;
   readonly ids: readonly number[];
-  readonly told: Told;
+  readonly transcript: Transcript;
   /** What a user may have expected otherwise. */
   readonly note?: string;
 }
 
 /** What a prompt that is read first makes of a session. */
-export function toldBy(prompt: Prompt): Told {
+export function transcriptOf(prompt: Prompt): Transcript {
   if ("messages" in prompt) return { kind: "chat", messages: prompt.messages, open: false };
   return "document" in prompt ? { kind: "document", ...prompt } : { kind: "raw" };
 }
 
-/** Adds what the model answered to what was told. */
-export function withAnswer(told: Told, answer: string | undefined): Told {
-  if (told.kind !== "chat" || answer === undefined) return told;
-  const messages = [...told.messages, { role: "assistant", content: answer }];
+/** Adds what the model answered to what was said. */
+export function withAnswer(transcript: Transcript, answer: string | undefined): Transcript {
+  if (transcript.kind !== "chat" || answer === undefined) return transcript;
+  const messages = [...transcript.messages, { role: "assistant", content: answer }];
   return { kind: "chat", messages, open: true };
 }
 
@@ -54,35 +54,37 @@ export function continuation(
   prompt: Prompt,
   tokenizer: Tokenizer,
 ): Continuation {
-  const { told, ids } = standing;
-  if (ids.length === 0) return { drop: 0, ids: promptIds(prompt, tokenizer), told: toldBy(prompt) };
+  const { transcript, ids } = standing;
+  if (ids.length === 0) {
+    return { drop: 0, ids: promptIds(prompt, tokenizer), transcript: transcriptOf(prompt) };
+  }
   if ("document" in prompt) {
     throw new PromptError(
       "Cannot append a document: it must be the first that is read; give it as a message or as text",
     );
   }
-  if ("ids" in prompt) return { drop: 0, ids: prompt.ids, told: { kind: "raw" } };
+  if ("ids" in prompt) return { drop: 0, ids: prompt.ids, transcript: { kind: "raw" } };
   if ("text" in prompt) {
     const more = tokenizer.encode(prompt.text, { bos: false });
-    return { drop: 0, ids: more, told: { kind: "raw" } };
+    return { drop: 0, ids: more, transcript: { kind: "raw" } };
   }
-  if (told.kind === "raw") {
+  if (transcript.kind === "raw") {
     throw new PromptError(
       "Cannot append messages to text or token ids: append text or ids, or read messages first",
     );
   }
-  return continueChat(standing, continued(told, prompt.messages), tokenizer);
+  return continueChat(standing, continued(transcript, prompt.messages), tokenizer);
 }
 
 /** All messages. The first that follows a document ends the document's message. */
 function continued(
-  told: Exclude<Told, { kind: "raw" }>,
+  transcript: Exclude<Transcript, { kind: "raw" }>,
   messages: readonly ChatMessage[],
 ): readonly ChatMessage[] {
   const [first, ...rest] = messages;
   if (first === undefined) throw new PromptError("Cannot append no messages: give at least one");
-  if (told.kind === "chat") return [...told.messages, ...messages];
-  if (first.role === "user") return [...asMessages(told, first.content), ...rest];
+  if (transcript.kind === "chat") return [...transcript.messages, ...messages];
+  if (first.role === "user") return [...asMessages(transcript, first.content), ...rest];
   throw new PromptError(
     `Cannot append a message of '${first.role}' to a document: its question must come first, as a ` +
       "message of 'user'",
@@ -90,20 +92,20 @@ function continued(
 }
 
 function continueChat(
-  { told, ids, tail }: Standing,
+  { transcript, ids, tail }: Standing,
   messages: readonly ChatMessage[],
   tokenizer: Tokenizer,
 ): Continuation {
   const whole = tokenizer.encodeChat(messages);
   const same = Math.min(commonPrefix(ids, whole), whole.length - 1);
   const drop = ids.length - same;
-  const next: Told = { kind: "chat", messages, open: false };
-  if (drop <= tail) return { drop, ids: whole.slice(same), told: next };
-  const rest = textAfter(told, messages, tokenizer);
+  const next: Transcript = { kind: "chat", messages, open: false };
+  if (drop <= tail) return { drop, ids: whole.slice(same), transcript: next };
+  const rest = textAfter(transcript, messages, tokenizer);
   return {
     drop: 0,
     ids: tokenizer.encode(rest, { bos: false }),
-    told: next,
+    transcript: next,
     note:
       `the chat template writes the conversation otherwise than it was read, from token ${same} ` +
       "on, and a part of that was evicted: the new turns follow what was read as it was",
@@ -113,13 +115,13 @@ function continueChat(
 /** Stands for a content in a rendered conversation: no text and no template has it. */
 const MARK = "\u{F5A3C}kvjudge\u{F5A3C}";
 
-/** What the template writes behind the last content that was told. */
+/** What the template writes behind the last content that was said. */
 function textAfter(
-  told: Told,
+  transcript: Transcript,
   messages: readonly ChatMessage[],
   tokenizer: Tokenizer,
 ): string {
-  const [, rest, ...more] = tokenizer.applyChatTemplate(marked(told, messages)).split(MARK);
+  const [, rest, ...more] = tokenizer.applyChatTemplate(marked(transcript, messages)).split(MARK);
   if (rest !== undefined && more.length === 0) return rest;
   throw new PromptError(
     "Cannot append messages: the chat template does not write them behind the turns before; read " +
@@ -127,17 +129,17 @@ function textAfter(
   );
 }
 
-function marked(told: Told, messages: readonly ChatMessage[]): readonly ChatMessage[] {
-  if (told.kind === "chat") {
+function marked(transcript: Transcript, messages: readonly ChatMessage[]): readonly ChatMessage[] {
+  if (transcript.kind === "chat") {
     // The opening of an answer was read, so that one follows, be it empty.
-    const before = told.open ? told.messages.slice(0, -1) : told.messages;
+    const before = transcript.open ? transcript.messages.slice(0, -1) : transcript.messages;
     return [
       ...before,
       { role: "assistant", content: MARK },
-      ...messages.slice(told.messages.length),
+      ...messages.slice(transcript.messages.length),
     ];
   }
-  const text = told.kind === "document" ? told.document.trimEnd() : "";
+  const text = transcript.kind === "document" ? transcript.document.trimEnd() : "";
   const at = messages.findIndex(({ role }) => role === "user");
   return messages.map((message, index) =>
     index === at ? { ...message, content: MARK + message.content.slice(text.length) } : message

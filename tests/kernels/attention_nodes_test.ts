@@ -67,14 +67,14 @@ function expectedOf({ shape, queries, keys, values, past, tokens }: Case) {
       }
     }
   }
-  const received = referenceAttention({
+  const attentionSums = referenceAttention({
     ...shape,
     queries,
     keys,
     visible: past + 1,
     reduce: "sum",
   });
-  return { mixed, received };
+  return { mixed, attentionSums };
 }
 
 async function run(
@@ -132,7 +132,7 @@ async function run(
     const observe = graph.op("Squeeze", ["observe", graph.integers([0])]);
     const result = prefillAttention(graph, shape, inputs, { last, total }, observe);
     name(result.mixed, "mixed", [1, "T", heads * headDim]);
-    name(result.received, "received", [heads, "N"]);
+    name(result.attentionSums, "attention_sums", [heads, "N"]);
   });
 }
 
@@ -154,10 +154,15 @@ for (const shape of SHAPES) {
       const expected = expectedOf(many);
       const observed = await run(many, "observed");
       assertClose(floatsOf(observed.mixed), expected.mixed, CLOSE, `mixed, ${past} + ${tokens}`);
-      assertClose(floatsOf(observed.received), expected.received, { absolute: 1e-5 }, "received");
+      assertClose(
+        floatsOf(observed.attention_sums),
+        expected.attentionSums,
+        { absolute: 1e-5 },
+        "attentionSums",
+      );
       const unobserved = await run(many, "unobserved");
       assertClose(floatsOf(unobserved.mixed), expected.mixed, CLOSE, "mixed, unobserved");
-      assertEquals(unobserved.received?.dims, [0]);
+      assertEquals(unobserved.attention_sums?.dims, [0]);
     }
   });
 }

@@ -75,7 +75,7 @@ function merged(model: StepModel, adapters: Adapters, folder: string): StepModel
 
 async function run(model: StepModel, inputs: StepInputs, adapters?: Adapters) {
   await using kernel = await createStepKernel(model, 1, adapters ? { adapters: ALL } : {});
-  const { logits, entries, queries, received } = await kernel.run({
+  const { logits, entries, queries, attentionSums } = await kernel.run({
     ...inputs,
     ...(adapters ? { adapters } : {}),
   });
@@ -84,7 +84,7 @@ async function run(model: StepModel, inputs: StepInputs, adapters?: Adapters) {
     logits: [...logits],
     entries: flat(entries.flatMap(({ keys, values }) => [keys, values])),
     queries: flat(queries),
-    received: flat(received),
+    attentionSums: flat(attentionSums),
   };
 }
 
@@ -102,7 +102,7 @@ for (const name of ["tiny-llama", "tiny-qwen2", "tiny-qwen3"]) {
           await run(model, inputs, adapters),
           await run(merged(model, adapters, folder), inputs),
         ];
-        for (const part of ["logits", "entries", "queries", "received"] as const) {
+        for (const part of ["logits", "entries", "queries", "attentionSums"] as const) {
           assertClose(actual[part], expected[part], { absolute: 1e-4, relative: 1e-4 }, part);
         }
       }

@@ -15,7 +15,7 @@ Deno.test("rerotate() judges as the inner policy does, and asks for positions wi
 });
 
 Deno.test("rerotate() refuses itself inside, and unknown options", () => {
-  assertThrows(() => rerotate({ inner: rerotate() }), OptionError, "it turns its keys already");
+  assertThrows(() => rerotate({ inner: rerotate() }), OptionError, "it rerotates its keys already");
   assertThrows(
     () => Reflect.apply(rerotate, undefined, [{ sinks: 4 }]),
     OptionError,

@@ -59,7 +59,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     const held = deviceCacheOf(cache);
     await held.makeRoom(tokens);
     const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
-    const { logits, received, queries } = await run({
+    const { logits, attentionSums, queries } = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids: input.ids ?? [],
@@ -72,7 +72,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     });
     return {
       logits,
-      received: received.map((tensor, layer) => {
+      attentionSums: attentionSums.map((tensor, layer) => {
         const seen = held.lengths(layer).map((length) => length + tokens);
         return deviceRows(tensor, seen, rowContext);
       }),

@@ -38,15 +38,15 @@ export function deviceScorer(
   };
   return {
     scores: async (kernel) => await kernels.scores({ ...spec, kernel }, run),
-    async best(kernel, { most, sinks, recent, certain, second }) {
-      const forced = certain && marked(certain, length);
+    async best(kernel, { most, sinks, recent, pinned, second }) {
+      const mask = pinned && marked(pinned, length);
       const rank = {
-        ...{ most, sinks, recent, forced: forced !== undefined },
+        ...{ most, sinks, recent, pinned: mask !== undefined },
         ...(second ? { second } : {}),
       };
       const best = await kernels.best(
         { ...spec, kernel, rank },
-        { ...run, ...(forced ? { forced } : {}) },
+        { ...run, ...(mask ? { pinned: mask } : {}) },
       );
       return Array.from(
         { length: kvHeads },
@@ -83,9 +83,9 @@ function pairsOf(slots: readonly Int32Array[], perHead: number, firstRow: number
   );
 }
 
-function marked(certain: readonly Int32Array[], length: number): Float32Array {
-  const marks = new Float32Array(certain.length * length);
-  for (const [head, indices] of certain.entries()) {
+function marked(pinned: readonly Int32Array[], length: number): Float32Array {
+  const marks = new Float32Array(pinned.length * length);
+  for (const [head, indices] of pinned.entries()) {
     for (const index of indices) marks[head * length + index] = 1;
   }
   return marks;

@@ -17,11 +17,11 @@ export interface RankSpec {
   /** Last tokens that are. */
   readonly recent: number;
   /** Whether others are, which an input marks. */
-  readonly forced: boolean;
-  /** How all but the first `sure` tokens are chosen anew. */
+  readonly pinned: boolean;
+  /** How all but the first `firstCount` tokens are chosen anew. */
   readonly second?: {
     readonly kernel: RescoreKernel;
-    readonly sure: number;
+    readonly firstCount: number;
   };
 }
 
@@ -69,7 +69,7 @@ export interface ScoreGraph {
  * Inputs, those that the kernel asks for: `keys`, `values [kvHeads of the model, capacity, headDim]`,
  * `attention`, `mean`, `variance [heads of the model, capacity]`, `norms [kvHeads of the model,
  * capacity]`; where tokens are chosen `chosen [kvHeads, length, 2]` (KV head and slot) and
- * `chosen_rows [heads, length, 2]` (query head and slot); `forced [kvHeads, length]`, 1 at tokens that
+ * `chosen_rows [heads, length, 2]` (query head and slot); `pinned [kvHeads, length]`, 1 at tokens that
  * must stay. Output: `scores [kvHeads, length]`, or `best [kvHeads, most]`, indices, best first.
  */
 export function buildScoreGraph(
@@ -155,8 +155,8 @@ export function buildScoreGraph(
     graph.op("Identity", [scores], { names: ["scores"] });
     graph.output("scores", "float32", [kvHeads, length]);
   } else {
-    const forced = rank.forced ? graph.input("forced", "float32", [kvHeads, length]) : undefined;
-    emitRank(graph, builder, scores, rank, forced);
+    const pinned = rank.pinned ? graph.input("pinned", "float32", [kvHeads, length]) : undefined;
+    emitRank(graph, builder, scores, rank, pinned);
     graph.output("best", "int64", [kvHeads, rank.most]);
   }
   return { graph: graph.build(), inputs, given };
@@ -167,21 +167,21 @@ function emitRank(
   builder: KernelBuilder,
   scores: KernelValue,
   { most, sinks, recent, second }: RankSpec,
-  forced: KernelValue | undefined,
+  pinned: KernelValue | undefined,
 ): void {
   const { kvHeads, length } = builder;
   const row = Float32Array.from(
     { length },
     (_, token) => token < sinks || token >= length - recent ? 1 : 0,
   );
-  let certain = graph.op("Expand", [
+  let mask = graph.op("Expand", [
     graph.constant(row, [1, length]),
     graph.integers([kvHeads, length]),
   ]);
-  if (forced !== undefined) certain = graph.op("Max", [certain, forced]);
+  if (pinned !== undefined) mask = graph.op("Max", [mask, pinned]);
   const best = (values: KernelValue, count: number, names: readonly string[] = []): KernelValue => {
     const raised = graph.op("Where", [
-      graph.op("Greater", [certain, graph.constant(Float32Array.of(0.5), [])]),
+      graph.op("Greater", [mask, graph.constant(Float32Array.of(0.5), [])]),
       graph.constant(Float32Array.of(Infinity), []),
       values,
     ]);
@@ -196,12 +196,12 @@ function emitRank(
     return;
   }
   const rescored = second.kernel(builder, scores);
-  if (second.sure > 0) {
-    const ones = new Float32Array(kvHeads * second.sure).fill(1);
-    certain = graph.op("ScatterElements", [
-      certain,
-      best(scores, second.sure),
-      graph.constant(ones, [kvHeads, second.sure]),
+  if (second.firstCount > 0) {
+    const ones = new Float32Array(kvHeads * second.firstCount).fill(1);
+    mask = graph.op("ScatterElements", [
+      mask,
+      best(scores, second.firstCount),
+      graph.constant(ones, [kvHeads, second.firstCount]),
     ], { attributes: { axis: { int: 1 } } });
   }
   best(rescored, most, ["best"]);

@@ -25,7 +25,7 @@ export interface ScoreRun {
   /** Query head and slot of each, `[heads, length]` pairs. */
   readonly chosenRows?: Int32Array;
   /** 1 at tokens that must stay, `[kvHeads, length]`. */
-  readonly forced?: Float32Array;
+  readonly pinned?: Float32Array;
 }
 
 /** Runs score kernels where caches live. Owns the loaded graphs. */
@@ -75,7 +75,7 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
     if (declared.has("chosen_rows")) {
       feeds.chosen_rows = integers(run.chosenRows ?? [], [heads, length, 2]);
     }
-    if (run.forced) feeds.forced = floats(run.forced, [kvHeads, length]);
+    if (run.pinned) feeds.pinned = floats(run.pinned, [kvHeads, length]);
     for (const { name, shape, make } of built.given) feeds[name] = floats(make(run.layer), shape);
     return await (await kernel).run(feeds);
   };
@@ -96,7 +96,7 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
 
 function isSame(a: ScoreSpec, b: ScoreSpec): boolean {
   const plain = ({ kernel: _, rank, ...rest }: ScoreSpec) =>
-    JSON.stringify([rest.shape, rest.chosen, rank && { ...rank, second: rank.second?.sure }]);
+    JSON.stringify([rest.shape, rest.chosen, rank && { ...rank, second: rank.second?.firstCount }]);
   return a.kernel === b.kernel && a.rank?.second?.kernel === b.rank?.second?.kernel &&
     plain(a) === plain(b);
 }

@@ -32,8 +32,8 @@ export interface HostQueries extends StepQueries {
 
 /** What a step gives in main memory. */
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
-  /** As {@linkcode StepResult.received}. */
-  readonly received: readonly HostRows[];
+  /** As {@linkcode StepResult.attentionSums}. */
+  readonly attentionSums: readonly HostRows[];
   /** As {@linkcode StepResult.queries}. */
   readonly queries: readonly HostQueries[];
 }
@@ -108,7 +108,7 @@ export function createEngine(
     });
     return {
       ...outputs,
-      received: outputs.received.map((data, layer) => {
+      attentionSums: outputs.attentionSums.map((data, layer) => {
         const seen = cache.lengths(layer).map((length) => length + tokens);
         return hostRows(data, seen, group);
       }),

@@ -5,7 +5,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
-import { fail, readInto, readReceived, readTurned, same, shapeOf } from "./parts.ts";
+import { fail, readInto, readPositionMap, readAttentionSums, same, shapeOf } from "./parts.ts";
 import { parseRecord, type SavedCacheRecord } from "./record.ts";
 import { type State, stateOf } from "../state.ts";
 import { loadedOutcome } from "../stats.ts";
@@ -266,20 +266,20 @@ function readState(
     fail(path, "its logits are not those of its last token");
   }
   const cache = readCache(path, file, header, { position, tail, config, lengths, hash });
-  const turned = readTurned(path, file, header, { cache, shift, hash });
-  const received = readReceived(path, file, header, { config, cache, tail, hash });
+  const positionMap = readPositionMap(path, file, header, { cache, shift, hash });
+  const attentionSums = readAttentionSums(path, file, header, { config, cache, tail, hash });
   if (hash.digest("hex") !== sha256) {
     cache[Symbol.dispose]();
     fail(path, "it is damaged: its numbers are not those that were saved");
   }
-  return Object.assign(stateOf({ cache, position, planned, turned }), {
-    spans,
+  return Object.assign(stateOf({ cache, position, planned, positionMap }), {
+    pinned: spans,
     ids: Array.from(ids),
     pending,
     logits,
     tail,
-    received,
-    told,
+    attentionSums,
+    transcript: told,
     answer,
   });
 }

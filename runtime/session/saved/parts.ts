@@ -3,8 +3,8 @@ import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
-import type { Received } from "../../evidence/accumulated.ts";
-import { tokenOf, type Turned } from "../../rotary/rerotate.ts";
+import type { AttentionSums } from "../../evidence/accumulated.ts";
+import { type PositionMap, tokenOf } from "../../rotary/rerotate.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
 
 /** Refuses a file that is not sound. */
@@ -47,8 +47,8 @@ export function readInto<Data extends Float32Array | Int32Array>(
   return data;
 }
 
-/** Which tokens of the text the entries are, where their keys were turned to other positions. */
-export function readTurned(
+/** Which tokens of the text the entries are, where their keys were rerotated to other positions. */
+export function readPositionMap(
   path: string,
   file: RangeFile,
   header: SafetensorsHeader,
@@ -57,7 +57,7 @@ export function readTurned(
     readonly shift: number;
     readonly hash: Hash;
   },
-): Turned | undefined {
+): PositionMap | undefined {
   if (!header.tensors.has("tokens.0")) {
     if (shift === 0) return undefined;
     cache[Symbol.dispose]();
@@ -78,13 +78,13 @@ export function readTurned(
     cache[Symbol.dispose]();
     return fail(path, `the tokens of its layer ${layer} are out of order`);
   });
-  const turned = { base, shift, tokens };
+  const positionMap = { base, shift, tokens };
   const known = tokens.every((ofHeads, layer) =>
     ofHeads.every((_, head) =>
-      cache.head(layer, head).positions.every((at) => tokenOf(turned, layer, head, at) >= 0)
+      cache.head(layer, head).positions.every((at) => tokenOf(positionMap, layer, head, at) >= 0)
     )
   );
-  if (known) return turned;
+  if (known) return positionMap;
   cache[Symbol.dispose]();
   return fail(path, "its positions do not fit its tokens");
 }
@@ -101,7 +101,7 @@ function areTokens(tokens: Int32Array, end: number): boolean {
 }
 
 /** Attention of each query head to what its KV head holds before the tail. */
-export function readReceived(
+export function readAttentionSums(
   path: string,
   file: RangeFile,
   header: SafetensorsHeader,
@@ -111,7 +111,7 @@ export function readReceived(
     readonly tail: number;
     readonly hash: Hash;
   },
-): Received | undefined {
+): AttentionSums | undefined {
   if (!header.tensors.has("received.0")) return undefined;
   return Array.from({ length: layers }, (_, layer) => {
     const name = `received.${layer}`;

@@ -1,7 +1,7 @@
 import { type Budget, checkBudget } from "../../evict/budget.ts";
 import { isRecord } from "../../checkpoint/read_json.ts";
 import type { TokenSpan } from "../../evict/pinned.ts";
-import type { Told } from "../transcript.ts";
+import type { Transcript } from "../transcript.ts";
 import type { ChatMessage } from "../../tokenizer/tokenizer.ts";
 
 /** What decided which tokens were kept, and how many. */
@@ -28,14 +28,14 @@ export interface SavedCacheRecord {
   readonly planned: number;
   /** Tokens at the end that no eviction has touched. */
   readonly tail: number;
-  /** Tokens of the text less the position of the next, where keys were turned to other positions. */
+  /** Tokens of the text less the position of the next, where keys were rerotated to other positions. */
   readonly shift?: number;
   /** Tokens that no eviction may take. */
   readonly spans?: readonly TokenSpan[];
   /** Tokens that follow, and are not in the cache yet. */
   readonly pending: readonly number[];
   /** What the tokens are. */
-  readonly told: Told;
+  readonly told: Transcript;
   /** What the model has answered since. */
   readonly answer?: string;
 }
@@ -67,7 +67,7 @@ export function parseRecord(text: string): SavedCacheRecord | string {
   if (!(shift === undefined || isCount(shift))) return "its record has no good shift of positions";
   if (!(spans === undefined || areSpans(spans))) return "its record has no good protected spans";
   if (!Array.isArray(pending) || !pending.every(isCount)) return "its record lacks pending tokens";
-  if (!isTold(told) || !(answer === undefined || typeof answer === "string")) {
+  if (!isTranscript(told) || !(answer === undefined || typeof answer === "string")) {
     return "its record does not say what its tokens are";
   }
   const { name, options, budget, evicted, judgedByQueries } = policy;
@@ -116,7 +116,7 @@ function isBudget(value: unknown): value is Budget {
   }
 }
 
-function isTold(value: unknown): value is Told {
+function isTranscript(value: unknown): value is Transcript {
   if (!isRecord(value)) return false;
   const { kind, document, system, messages, open } = value;
   switch (kind) {

@@ -6,11 +6,7 @@ import { hostCopy } from "../../cache/host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
-import {
-  SAVED_CACHE_FORMAT,
-  SAVED_CACHE_VERSION,
-  type SavedCacheInfo,
-} from "./file.ts";
+import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION, type SavedCacheInfo } from "./file.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
 import { judgeOf } from "../stats.ts";
@@ -35,8 +31,8 @@ export async function saveCache(
   state: State,
   origin: SavedCacheOrigin,
 ): Promise<SavedCacheInfo> {
-  const { sequence: { cache, planned, turned }, spans, outcome } = state;
-  const { ids, pending, tail, told, answer } = state;
+  const { sequence: { cache, planned, positionMap }, pinned, outcome } = state;
+  const { ids, pending, tail, transcript, answer } = state;
   if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
   const { name, fingerprint, policy, budget } = origin;
   const record: SavedCacheRecord = {
@@ -44,10 +40,10 @@ export async function saveCache(
     policy: outcome.judge ?? judgeOf(policy, budget, false),
     planned,
     tail,
-    ...(turned ? { shift: turned.shift } : {}),
-    ...(spans.length > 0 ? { spans } : {}),
+    ...(positionMap ? { shift: positionMap.shift } : {}),
+    ...(pinned.length > 0 ? { spans: pinned } : {}),
     pending,
-    told,
+    told: transcript,
     ...(answer === undefined ? {} : { answer }),
   };
   using copy = "append" in cache ? undefined : await hostCopy(cache);
@@ -79,7 +75,7 @@ function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
 }
 
 function tensorsOf(
-  { sequence: { turned }, ids, pending, logits, received }: State,
+  { sequence: { positionMap }, ids, pending, logits, attentionSums }: State,
   cache: HostKvCache,
 ): Record<string, SafetensorsInput> {
   const { layers, kvHeads, headDim } = cache;
@@ -98,12 +94,12 @@ function tensorsOf(
     tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
     tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
   }
-  for (const [layer, heads] of turned?.tokens.entries() ?? []) {
-    const data = new Int32Array(kvHeads * (turned?.base ?? 0));
+  for (const [layer, heads] of positionMap?.tokens.entries() ?? []) {
+    const data = new Int32Array(kvHeads * (positionMap?.base ?? 0));
     heads.forEach((ofHead, head) => data.set(ofHead, head * ofHead.length));
-    tensors[`tokens.${layer}`] = { shape: [kvHeads, turned?.base ?? 0], data };
+    tensors[`tokens.${layer}`] = { shape: [kvHeads, positionMap?.base ?? 0], data };
   }
-  for (const [layer, data] of received?.entries() ?? []) {
+  for (const [layer, data] of attentionSums?.entries() ?? []) {
     tensors[`received.${layer}`] = { shape: [data.length], data };
   }
   return tensors;

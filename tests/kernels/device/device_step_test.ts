@@ -78,7 +78,7 @@ for (const name of TINY) {
         assertClose(actual, expected, { absolute: 1e-4 }, what);
       const closeRows = async (
         tensors: readonly DeviceTensor[],
-        expected: typeof read.received,
+        expected: typeof read.attentionSums,
       ) => {
         assertEquals(tensors.length, layers.length);
         for (const [layer, tensor] of tensors.entries()) {
@@ -86,7 +86,7 @@ for (const name of TINY) {
           const columns = (expected[layer]?.length ?? 0) / heads;
           const all = await rows.read(held);
           const seen = all.filter((_, index) => index % CAPACITY < columns);
-          close(seen, expected[layer] ?? none, `received ${layer}`);
+          close(seen, expected[layer] ?? none, `attentionSums ${layer}`);
           assert(all.every((value, index) => index % CAPACITY < columns || value === 0));
         }
       };
@@ -100,7 +100,7 @@ for (const name of TINY) {
         queries: true,
       });
       close(first.logits, read.logits, "logits");
-      await closeRows(first.received, read.received);
+      await closeRows(first.attentionSums, read.attentionSums);
       for (const [layer, tensor] of first.queries.entries()) {
         using held = tensor;
         assertEquals(held.dims, [IDS.length, heads, headDim]);
@@ -115,7 +115,7 @@ for (const name of TINY) {
         observe: true,
       });
       close(second.logits, probed.logits, "logits of a probe");
-      await closeRows(second.received, probed.received);
+      await closeRows(second.attentionSums, probed.attentionSums);
       // What the probe left in the slots behind is hidden, and written over.
       const third = await kernel.run({
         ids: [6],
@@ -124,7 +124,7 @@ for (const name of TINY) {
         layers: holding(IDS.length),
       });
       close(third.logits, decoded.logits, "logits of a decoding step");
-      assertEquals([third.queries, third.received], [[], []]);
+      assertEquals([third.queries, third.attentionSums], [[], []]);
     } finally {
       await Deno.remove(home, { recursive: true });
     }

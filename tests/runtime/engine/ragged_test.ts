@@ -70,7 +70,7 @@ for (const name of TINY) {
         }
       }
       assertClose(
-        many.received[layer]?.data ?? [],
+        many.attentionSums[layer]?.data ?? [],
         expected,
         { absolute: 1e-4 },
         `received ${layer}`,

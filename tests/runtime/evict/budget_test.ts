@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { checkBudget, keepCount, parseBudget, type UniformBudget } from "../../../runtime/evict/budget.ts";
+import {
+  checkBudget,
+  keepCount,
+  parseBudget,
+  type UniformBudget,
+} from "../../../runtime/evict/budget.ts";
 import { BudgetError } from "../../../runtime/errors.ts";
 
 /** A token takes 2 × 3 × (8 + 8 + 1) × 4 = 408 bytes. */

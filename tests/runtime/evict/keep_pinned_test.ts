@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { LayerView, Policy } from "../../../policies/policy.ts";
 import { evictLayer } from "../../../runtime/evict/choose.ts";
-import { keepingTokens } from "../../../runtime/evict/keep_pinned.ts";
+import { keepPinned } from "../../../runtime/evict/keep_pinned.ts";
 
 const view = { layer: 0, kvHeads: 2, length: 8 } as LayerView;
 const certain = [Int32Array.from([2, 3]), Int32Array.from([0])];
@@ -25,23 +25,23 @@ const lastOnes: Policy = {
 };
 
 const kept = async (policy: Policy, keep: number) =>
-  (await evictLayer(keepingTokens(policy, [view], certain), view, keep)).map((one) => [...one]);
+  (await evictLayer(keepPinned(policy, [view], certain), view, keep)).map((one) => [...one]);
 
-Deno.test("keepingTokens() keeps them beside what a policy protects and likes best", async () => {
+Deno.test("keepPinned() keeps them beside what a policy protects and likes best", async () => {
   assertEquals(await kept(rising, 6), [[0, 1, 2, 3, 6, 7], [0, 1, 4, 5, 6, 7]]);
 });
 
-Deno.test("keepingTokens() lets the policy's own protection yield where there is no room for both", async () => {
+Deno.test("keepPinned() lets the policy's own protection yield where there is no room for both", async () => {
   assertEquals(await kept(rising, 3), [[0, 2, 3], [0, 6, 7]]);
   assertEquals(await kept(rising, 2), [[2, 3], [0, 7]]);
 });
 
-Deno.test("keepingTokens() asks a policy that selects for fewer, and fills up with its first choice", async () => {
+Deno.test("keepPinned() asks a policy that selects for fewer, and fills up with its first choice", async () => {
   assertEquals(await kept(lastOnes, 4), [[2, 3, 6, 7], [0, 4, 6, 7]]);
   assertEquals(await kept(lastOnes, 8), [[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 5, 6, 7]]);
 });
 
-Deno.test("keepingTokens() leaves a policy alone where nothing is certain", () => {
+Deno.test("keepPinned() leaves a policy alone where nothing is certain", () => {
   const none = [new Int32Array(0), new Int32Array(0)];
-  assertEquals(keepingTokens(rising, [view], none) === rising, true);
+  assertEquals(keepPinned(rising, [view], none) === rising, true);
 });

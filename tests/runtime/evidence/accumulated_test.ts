@@ -1,13 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { createHostCache } from "../../../runtime/cache/host_cache.ts";
-import { receivedByKept, withEarlier } from "../../../runtime/evidence/accumulated.ts";
+import { sumsOfKept, withEarlier } from "../../../runtime/evidence/accumulated.ts";
 import { hostRows } from "../../../runtime/engine/rows.ts";
 
-Deno.test("receivedByKept() picks the columns that each KV head keeps, for all of its query heads", () => {
+Deno.test("sumsOfKept() picks the columns that each KV head keeps, for all of its query heads", () => {
   // Two KV heads of two query heads each; the first holds three tokens, the second two.
   const rows = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10);
   const kept = [[Int32Array.of(0, 2), Int32Array.of(1)]];
-  assertEquals(receivedByKept([rows], [[3, 2]], kept, 2), [Float32Array.of(1, 3, 4, 6, 8, 10)]);
+  assertEquals(sumsOfKept([rows], [[3, 2]], kept, 2), [Float32Array.of(1, 3, 4, 6, 8, 10)]);
 });
 
 Deno.test("withEarlier() adds to the tokens that were held before, head by head", async () => {

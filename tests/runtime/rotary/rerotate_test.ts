@@ -7,7 +7,7 @@ import type { ModelConfig } from "../../../runtime/checkpoint/checkpoint.ts";
 import type { HostKvCache } from "../../../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../../../runtime/engine/engine.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
-import { tokenOf, tokensRead, turnKeys } from "../../../runtime/rotary/rerotate.ts";
+import { rerotateKeys, tokenOf, tokensRead } from "../../../runtime/rotary/rerotate.ts";
 import { PromptError } from "../../../runtime/errors.ts";
 import { assertClose } from "../../_close.ts";
 import { argmax, inverseFrequencies, type ReferenceCache } from "../../_reference_model.ts";
@@ -17,7 +17,7 @@ import { whole } from "../session/_chat.ts";
 const IDS = randomIds(60, 320);
 const EXACT = { absolute: 1e-5, relative: 1e-5 };
 
-/** Turns a rotated key back and on again in double precision. */
+/** Rerotates a rotated key back and on again in double precision. */
 function turnedSlowly(key: Float32Array, config: ModelConfig, from: number, to: number) {
   const frequencies = inverseFrequencies(config, 1);
   const half = key.length / 2;
@@ -46,7 +46,7 @@ const kept = (layer: number, head: number) =>
   );
 
 for (const name of TINY) {
-  Deno.test(`turnKeys() turns keys of ${name} to what they would have been at their new positions`, async () => {
+  Deno.test(`rerotateKeys() turns keys of ${name} to what they would have been at their new positions`, async () => {
     await using test = await tinyModel(name);
     const { model: { engine, config }, reference } = test;
     const sequence = await readSequence(test);
@@ -56,7 +56,7 @@ for (const name of TINY) {
       cache.compact(layer, heads.map((head) => kept(layer, head)));
     }
     using before = cache.fork();
-    await turnKeys(sequence, engine.config);
+    await rerotateKeys(sequence, engine.config);
     assertEquals([sequence.position, tokensRead(sequence)], [20, 60]);
     for (let layer = 0; layer < config.layers; layer++) {
       for (const head of heads) {
@@ -69,7 +69,7 @@ for (const name of TINY) {
         ]);
         assertClose(now.keys, expected, EXACT);
         for (const [to, from] of kept(layer, head).entries()) {
-          assertEquals(tokenOf(sequence.turned, layer, head, to), from);
+          assertEquals(tokenOf(sequence.positionMap, layer, head, to), from);
         }
         if (layer > 0) continue;
         // Keys of the first layer know nothing of other tokens: read at their new positions.
@@ -82,7 +82,7 @@ for (const name of TINY) {
         assertClose(now.keys, anew, EXACT);
       }
     }
-    assertEquals(tokenOf(sequence.turned, 0, 0, 20), 60);
+    assertEquals(tokenOf(sequence.positionMap, 0, 0, 20), 60);
   });
 
   Deno.test(`rerotate(streaming_llm) goes on with ${name} as the reference does from turned keys`, async () => {
@@ -130,7 +130,7 @@ for (const name of TINY) {
   });
 }
 
-Deno.test("turnKeys() lets heads and layers of different lengths end right before the next token", async () => {
+Deno.test("rerotateKeys() lets heads and layers of different lengths end right before the next token", async () => {
   await using test = await tinyModel("tiny-llama31");
   const { engine: { config } } = test.model;
   const sequence = await readSequence(test);
@@ -138,16 +138,22 @@ Deno.test("turnKeys() lets heads and layers of different lengths end right befor
   cache.compact(1, Array.from({ length: config.kvHeads }, () => Int32Array.from([3, 9, 50])));
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 1, 2, 3, 59])));
   cache.compact(0, Array.from({ length: config.kvHeads }, () => Int32Array.from([0, 7])));
-  await turnKeys(sequence, config);
+  await rerotateKeys(sequence, config);
   assertEquals(sequence.position, 5);
   assertEquals([...cache.head(0, 0).positions], [3, 4]);
   assertEquals([...cache.head(1, 0).positions], [2, 3, 4]);
-  assertEquals([0, 2, 3, 4, 5].map((at) => tokenOf(sequence.turned, 1, 0, at)), [-1, 3, 9, 50, 60]);
-  // Turned again, tokens are still known.
+  assertEquals([0, 2, 3, 4, 5].map((at) => tokenOf(sequence.positionMap, 1, 0, at)), [
+    -1,
+    3,
+    9,
+    50,
+    60,
+  ]);
+  // PositionMap again, tokens are still known.
   cache.compact(2, Array.from({ length: config.kvHeads }, () => Int32Array.from([1, 4])));
-  await turnKeys(sequence, config);
+  await rerotateKeys(sequence, config);
   assertEquals(sequence.position, 3);
-  assertEquals([1, 2].map((at) => tokenOf(sequence.turned, 2, 0, at)), [1, 59]);
+  assertEquals([1, 2].map((at) => tokenOf(sequence.positionMap, 2, 0, at)), [1, 59]);
   assertEquals(tokensRead(sequence), 60);
 });
 
@@ -179,7 +185,7 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
   const sequence = newSequence(engine);
   using _ = sequence.cache;
   await assertRejects(
-    () => turnKeys(sequence, config),
+    () => rerotateKeys(sequence, config),
     PromptError,
     "RoPE scaling is dynamic",
   );

@@ -11,7 +11,7 @@ import { rerotate } from "../../../policies/rerotate.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { streamingLlm } from "../../../policies/streaming_llm.ts";
 import { whileDecoding } from "../../../policies/while_decoding.ts";
-import { protectedEntries } from "../../../runtime/evict/pinned.ts";
+import { pinnedEntries } from "../../../runtime/evict/pinned.ts";
 import { BudgetError, PromptError } from "../../../runtime/errors.ts";
 import type { Model } from "../../../runtime/model.ts";
 import type { SessionOptions } from "../../../runtime/session/session.ts";
@@ -49,7 +49,7 @@ async function heldByAll(session: ReturnType<typeof small>, { engine, facts }: M
   const everywhere = new Set(Array.from({ length: count }, (_, token) => token));
   for (let layer = 0; layer < cache.layers; layer++) {
     for (let token = 0; token < count; token++) {
-      const found = protectedEntries(state.sequence, [{ from: token, to: token + 1 }], layer);
+      const found = pinnedEntries(state.sequence, [{ from: token, to: token + 1 }], layer);
       if (found.some(({ length }) => length === 0)) everywhere.delete(token);
     }
   }
@@ -152,7 +152,7 @@ Deno.test("spans that are protected stay, wherever they are read", async () => {
   }
 });
 
-Deno.test("a conversation is rolled back, forked and saved across turned keys", async () => {
+Deno.test("a conversation is rolled back, forked and saved across rerotated keys", async () => {
   await using test = await tinyModel("tiny-qwen3");
   using folder = testFolder();
   const options = { policy: snapKv({ window: 8 }), budget: 32 };

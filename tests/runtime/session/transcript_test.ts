@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { PromptError } from "../../../runtime/errors.ts";
 import { asMessages, type Prompt, promptIds } from "../../../runtime/tokenizer/prompt.ts";
-import { continuation, type Told, toldBy, withAnswer } from "../../../runtime/session/transcript.ts";
+import {
+  continuation,
+  type Transcript,
+  transcriptOf,
+  withAnswer,
+} from "../../../runtime/session/transcript.ts";
 import type { ChatMessage, Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import { chatTokenizer, TEMPLATES } from "./_chat.ts";
 
@@ -10,7 +15,7 @@ const assistant = (content: string): ChatMessage => ({ role: "assistant", conten
 
 /** Reads and answers by turns, as a session does; `evicted` leaves no tail when a prompt is read. */
 function talk(tokenizer: Tokenizer, evicted: boolean) {
-  let told: Told = { kind: "raw" };
+  let transcript: Transcript = { kind: "raw" };
   let ids: readonly number[] = [];
   let tail = 0;
   const notes: string[] = [];
@@ -20,16 +25,16 @@ function talk(tokenizer: Tokenizer, evicted: boolean) {
       return ids;
     },
     read(prompt: Prompt) {
-      const next = continuation({ told, ids, tail }, prompt, tokenizer);
+      const next = continuation({ transcript, ids, tail }, prompt, tokenizer);
       ids = [...ids.slice(0, ids.length - next.drop), ...next.ids];
-      told = next.told;
+      transcript = next.transcript;
       tail = evicted ? 0 : ids.length;
       if (next.note) notes.push(next.note);
     },
     answer(text: string, tokens = tokenizer.encode(text)) {
       ids = [...ids, ...tokens];
       tail += tokens.length;
-      told = withAnswer(told, text);
+      transcript = withAnswer(transcript, text);
     },
   };
 }
@@ -39,7 +44,7 @@ for (const [name, template] of Object.entries(TEMPLATES)) {
     Deno.test(`continuation() of turns gives the ids of the whole conversation: ${name}${evicted ? ", evicted" : ""}`, async () => {
       const tokenizer = await chatTokenizer(template);
       const talking = talk(tokenizer, evicted);
-      const told: ChatMessage[] = [];
+      const transcript: ChatMessage[] = [];
       for (
         const [question, reply] of [
           ["How many houses?", " twelve "],
@@ -49,10 +54,10 @@ for (const [name, template] of Object.entries(TEMPLATES)) {
         ] as const
       ) {
         talking.read({ messages: [user(question)] });
-        told.push(user(question));
-        assertEquals(talking.ids, tokenizer.encodeChat(told));
+        transcript.push(user(question));
+        assertEquals(talking.ids, tokenizer.encodeChat(transcript));
         talking.answer(reply);
-        told.push(assistant(reply));
+        transcript.push(assistant(reply));
       }
       assertEquals(talking.notes, []);
     });
@@ -147,7 +152,7 @@ Deno.test("continuation() refuses what cannot follow", async () => {
   ];
   for (const [first, second, message] of cases) {
     const ids = promptIds(first, tokenizer);
-    const standing = { told: toldBy(first), ids, tail: 0 };
+    const standing = { transcript: transcriptOf(first), ids, tail: 0 };
     assertThrows(() => continuation(standing, second, tokenizer), PromptError, message);
   }
 });

@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { CheckpointError } from "../../../runtime/errors.ts";
-import { parseCard, type SoftTokenCard, writeSoftTokens } from "../../../runtime/soft_tokens/card.ts";
+import {
+  parseCard,
+  type SoftTokenCard,
+  writeSoftTokens,
+} from "../../../runtime/soft_tokens/card.ts";
 import { readSoftTokens } from "../../../runtime/soft_tokens/read.ts";
 
 const CARD: Required<SoftTokenCard> = {

@@ -1,6 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { ModelFacts, SoftTokens } from "../../../policies/policy.ts";
-import { type SafetensorsInput, writeSafetensors } from "../../../runtime/checkpoint/safetensors.ts";
+import {
+  type SafetensorsInput,
+  writeSafetensors,
+} from "../../../runtime/checkpoint/safetensors.ts";
 import { CheckpointError, FetchError } from "../../../runtime/errors.ts";
 import { readSoftTokens, resolveSoftTokens } from "../../../runtime/soft_tokens/read.ts";
 

@@ -161,7 +161,7 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
   );
 });
 
-Deno.test("cache.turn() turns keys as the cache in main memory does", async () => {
+Deno.test("cache.rerotate() turns keys as the cache in main memory does", async () => {
   await using made = await bench();
   const { cache, append } = made;
   await append(cache, 0, 9);
@@ -176,7 +176,7 @@ Deno.test("cache.turn() turns keys as the cache in main memory does", async () =
     const to = [Int32Array.of(1, 2, 3), Int32Array.of(0, 1, 2, 3)];
     for (const one of [host, cache]) {
       await one.compact(layer, kept);
-      await one.turn(layer, { frequencies: FREQUENCIES, to });
+      await one.rerotate(layer, { frequencies: FREQUENCIES, to });
     }
     const [expected, found] = [host.entries(layer), await cache.entries(layer)];
     for (const [head, { keys, values, positions }] of expected.entries()) {

@@ -197,10 +197,10 @@ Deno.test("invariant 8 on a device: the attention that the kernel observes equal
   const ids = promptOf(twin, 8);
   const sequence = newSequence(engine);
   using _ = sequence.cache;
-  const { received } = await engine.advance(sequence, { ids, observe: true });
+  const { attentionSums } = await engine.advance(sequence, { ids, observe: true });
   const { layers } = twin.host.reference.run(ids);
-  assertEquals(received.length, layers.length);
-  for (const [layer, rows] of received.entries()) {
+  assertEquals(attentionSums.length, layers.length);
+  for (const [layer, rows] of attentionSums.entries()) {
     using held = rows;
     const sums = await held.floats();
     const attention = layers[layer]?.attention ?? new Float32Array(0);

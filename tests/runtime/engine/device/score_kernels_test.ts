@@ -20,7 +20,7 @@ import {
   scorable,
   scorerOf as findScorer,
 } from "../../../../runtime/evict/layer_scorer.ts";
-import { keepingTokens } from "../../../../runtime/evict/keep_pinned.ts";
+import { keepPinned } from "../../../../runtime/evict/keep_pinned.ts";
 import { partOfLayer } from "../../../../runtime/evict/part.ts";
 import { assertClose, noise } from "../../../_close.ts";
 import { fakeLayer } from "../../../_fake_layer.ts";
@@ -185,8 +185,7 @@ for (const { name, policy } of all) {
           { length: kvHeads },
           (_, head) => Int32Array.of((head + 1) % length),
         );
-        const sure = (view: LayerView) =>
-          keptBy(keepingTokens(policy, [view], certain), view, keep);
+        const sure = (view: LayerView) => keptBy(keepPinned(policy, [view], certain), view, keep);
         assertEquals(
           await sure(twin.there),
           await sure(twin.here),

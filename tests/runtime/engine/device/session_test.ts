@@ -60,7 +60,7 @@ Deno.test("on a device, evicting while writing and beyond the context goes as in
     });
     assertEquals(there, here, one.name);
   }
-  // Pieces of a text that does not fit are read one by one; keys are turned to make room.
+  // Pieces of a text that does not fit are read one by one; keys are rotated on to make room.
   const long = Array.from({ length: context + 40 }, (_, index) => 2 + (index * 7) % 90);
   if (context > 600) return;
   const { here, there } = await both(twin, { policy, budget: 12 }, async (session) => {
