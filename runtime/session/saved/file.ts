@@ -5,7 +5,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
-import { fail, readInto, readPositionMap, readAttentionSums, same, shapeOf } from "./parts.ts";
+import { fail, readAttentionSums, readInto, readPositionMap, same, shapeOf } from "./parts.ts";
 import { parseRecord, type SavedCacheRecord } from "./record.ts";
 import { type State, stateOf } from "../state.ts";
 import { loadedOutcome } from "../stats.ts";
