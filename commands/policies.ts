@@ -1,6 +1,6 @@
 import { Command } from "@cliffy/command";
 import type { PluginReport } from "../plugins/conformance/check_plugin.ts";
-import type { PolicyEntry } from "../policies/create.ts";
+import type { PolicyEntry } from "../policies/_entry.ts";
 import { registry } from "../policies/registry.ts";
 import { PolicyError } from "../runtime/errors.ts";
 import { note, write } from "./_output.ts";

@@ -1,43 +1,7 @@
-import type { PolicyAbout } from "./_options.ts";
+import type { PolicyEntry } from "./_entry.ts";
 import { suggest } from "./_suggest.ts";
-import { type Evidence, type MaybePromise, OptionError, type Policy } from "./policy.ts";
+import { OptionError, type Policy } from "./policy.ts";
 import { type PolicyName, registry } from "./registry.ts";
-
-/** What a policy file exports. */
-export interface PolicyModule {
-  /** Makes the policy; throws an {@linkcode OptionError} where it refuses an option. */
-  default(options?: object): MaybePromise<Policy>;
-  /** What the registry is generated from. */
-  readonly about: Pick<PolicyAbout<unknown>, "name" | "summary" | "paper">;
-}
-
-/** One option of a policy in the registry. */
-export interface OptionEntry {
-  /** Name of the option. */
-  readonly name: string;
-  /** What it may be, in words. */
-  readonly type: string;
-  /** Value when the option is absent, where that is one value. */
-  readonly default?: unknown;
-  /** What it does. */
-  readonly about: string;
-}
-
-/** One policy in the registry. */
-export interface PolicyEntry {
-  /** Name, snake_case. */
-  readonly name: string;
-  /** One sentence. */
-  readonly summary: string;
-  /** Address of the paper; absent for baselines. */
-  readonly paper?: string;
-  /** What the runtime gathers for it. */
-  readonly evidence: Evidence["kind"];
-  /** Its options. */
-  readonly options: readonly OptionEntry[];
-  /** Imports it. */
-  readonly load: () => Promise<PolicyModule>;
-}
 
 /**
  * Makes a policy by name.

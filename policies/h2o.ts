@@ -1,5 +1,5 @@
 import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { type KernelLayer, type ScorerPolicy, withKernel } from "./policy.ts";
+import { type LayerShape, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode h2o}. */
 export interface H2oOptions {
@@ -86,7 +86,7 @@ export function h2o(options: H2oOptions = {}): ScorerPolicy {
 }
 
 /** A token at position `p` of `n` is visible to itself and to the `n - p - 1` after it. */
-function visibleQueries({ positions }: KernelLayer): Float32Array {
+function visibleQueries({ positions }: LayerShape): Float32Array {
   const end = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
   return Float32Array.from(positions, (position) => end - position);
 }

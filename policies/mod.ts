@@ -11,6 +11,7 @@
  *
  * @module
  */
+export type { OptionEntry, PolicyEntry, PolicyModule } from "./_entry.ts";
 export type { InnerOption } from "./_inner.ts";
 export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
 export type { Pooling } from "./_pool.ts";
@@ -19,13 +20,7 @@ export type { SoftTokenSource } from "./_soft_tokens.ts";
 export { adaKv, type AdaKvOptions } from "./ada_kv.ts";
 export { chunkKv, type ChunkKvOptions } from "./chunk_kv.ts";
 export { compose, type ComposeOptions } from "./compose.ts";
-export {
-  createPolicy,
-  findPolicy,
-  type OptionEntry,
-  type PolicyEntry,
-  type PolicyModule,
-} from "./create.ts";
+export { createPolicy, findPolicy } from "./create.ts";
 export { criticalKv, type CriticalKvOptions } from "./critical_kv.ts";
 export { expectedAttention, type ExpectedAttentionOptions } from "./expected_attention.ts";
 export { full, type FullOptions } from "./full.ts";

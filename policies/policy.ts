@@ -1,78 +1,75 @@
 /**
  * What an eviction policy is: the only file that a policy needs to import.
  *
+ * A policy is a {@linkcode ScorerPolicy}: it names the {@linkcode Evidence} that it judges by, and its
+ * `score` gives a number for each token of a {@linkcode LayerView}. What few policies need comes below
+ * and from `contract/`.
+ *
  * @module
  */
+import type { BudgetAllocator, HeadAllocator } from "./contract/allocation.ts";
+import type { RescoreKernel, ScoreKernel } from "./contract/kernel.ts";
+import type { LayerShape } from "./contract/layer_shape.ts";
+import type { MaybePromise } from "./contract/maybe_promise.ts";
+import type { Phases } from "./contract/phases.ts";
+import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
 
-import type { Rescore, Score } from "./_kernel.ts";
+export * from "./contract/allocation.ts";
+export * from "./contract/kernel.ts";
+export * from "./contract/layer_shape.ts";
+export * from "./contract/maybe_promise.ts";
+export * from "./contract/option_error.ts";
+export * from "./contract/phases.ts";
+export * from "./contract/soft_tokens.ts";
 
-export * from "./_kernel.ts";
-
-/** A value, or a promise of it. */
-export type MaybePromise<T> = T | Promise<T>;
-
-/** Trained (or untrained) embeddings that are appended to a prompt to probe it. */
-export interface SoftTokens {
-  /** Number of soft tokens. */
-  readonly count: number;
-  /** Embedding size of the model that they belong to. */
-  readonly hidden: number;
-  /** The embeddings, `[count, hidden]`, row-major. */
-  readonly embeddings: Float32Array;
-  /** Low-rank weights that act on the soft tokens' rows alone. */
-  readonly adapters?: SoftAdapters;
+/** Ranks cached tokens. Higher scores are kept. */
+export interface ScorerPolicy extends PolicyBase {
+  /** Scores of a layer's tokens, `[kvHeads × length]`. */
+  readonly score: Score;
+  /** Tokens that are always kept, given the tokens to keep and the tokens cached. */
+  readonly protect?: Protection | ((keep: number, length: number) => MaybePromise<Protection>);
   /**
-   * Fingerprint of the checkpoint they were trained on. Without it and without an identity they fit
-   * any model of this hidden size.
+   * How the budget of a layer is divided among its KV heads, once it is scored. Absent: the same for
+   * each. Heads that hold different numbers of tokens are from then on shown to policies one by one,
+   * each as a layer with one KV head.
    */
-  readonly fingerprint?: string;
-  /** {@linkcode ModelFacts.identity} of that checkpoint: other formats of the model fit too. */
-  readonly identity?: string;
-  /** Whether the embeddings come from training. */
-  readonly trained: boolean;
-  /** Why they are what they are, for the session's notes. */
-  readonly note?: string;
-  /** Facts about the training, as they stand in the file's metadata. */
-  readonly card?: Readonly<Record<string, string>>;
+  readonly allocateHeads?: HeadAllocator;
+  /** Absent: `score` alone decides which tokens a KV head keeps. */
+  readonly secondStage?: SecondStage;
 }
 
-/** Low-rank weights beside the frozen ones: a product `x·W` becomes `x·W + (x·a)·b`. */
-export interface SoftAdapters {
-  /** Columns of each `a`, rows of each `b`. */
-  readonly rank: number;
+/** What both kinds of policy have. */
+export interface PolicyBase {
+  /** Name as in the registry, snake_case. */
+  readonly name: string;
+  /** Address of the paper. */
+  readonly paper?: string;
+  /** What the runtime must gather. */
+  readonly evidence: Evidence;
+  /** The options in force, for records. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** How the budget is divided among layers. Absent: the same for each. */
+  readonly allocate?: BudgetAllocator;
+  /** When it evicts besides. */
+  readonly phases?: Phases;
   /**
-   * Row-major: `adapter.L.p.a [in, rank]` and `adapter.L.p.b [rank, out]` for each layer `L`, where
-   * the projection `p` is `q`, `k`, `v`, `o`, `gate`, `up` or `down`.
+   * `"contiguous"`: after each eviction the kept keys are rotated on to positions without gaps, and the
+   * text goes on behind them. Absent: keys stay where they were read.
    */
-  readonly tensors: Readonly<Record<string, Float32Array>>;
+  readonly positions?: "contiguous";
+  /** What evicts first: the policy is shown, and may keep, what that left. */
+  readonly first?: FirstRound;
+  /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
+  readonly evicts?: boolean;
 }
 
-/** What the {@linkcode SoftTokens} factory of a policy is told about the model, and lent by it. */
-export interface ModelFacts {
-  /** Embedding size. */
-  readonly hidden: number;
-  /** Layers of the model. */
-  readonly layers: number;
-  /** Fingerprint of the checkpoint: its bytes, so that every format of a model has its own. */
-  readonly fingerprint: string;
-  /** What all formats of a model share: a hash of the weights that no format rounds. */
-  readonly identity: string;
-  /** Root mean square of the model's token embeddings, to scale untrained soft tokens. */
-  readonly embeddingRms: number;
-  /**
-   * Reads soft tokens from a safetensors file.
-   *
-   * @param source Path, or `file:`, `http:` or `https:` URL.
-   */
-  readonly readSoftTokens: (source: string | URL) => Promise<SoftTokens>;
+/** Tokens that are always kept. They count towards the budget. */
+export interface Protection {
+  /** Leading tokens (attention sinks). @default {0} */
+  readonly sinks?: number;
+  /** Last tokens. @default {0} */
+  readonly recent?: number;
 }
-
-/** The queries of the answer itself, for oracle experiments. */
-export type QuerySource =
-  /** Token ids of a known answer, appended to the prompt and rolled back. */
-  | { readonly kind: "tokens"; readonly ids: readonly number[] }
-  /** The model's own greedy answer with the full cache: that many steps, rolled back. */
-  | { readonly kind: "greedy"; readonly steps: number };
 
 /** What the runtime must gather before a policy can score. */
 export type Evidence =
@@ -106,38 +103,23 @@ export type Evidence =
   /** Queries that a {@linkcode QuerySource} supplies. */
   | { readonly kind: "given"; readonly queries: QuerySource };
 
-/** What queries to come are expected to make of each cached token: moments of attention logits. */
-export interface ExpectedLogits {
-  /** Mean, `[heads × length]`. */
-  readonly mean: Float32Array;
-  /** Variance, `[heads × length]`. */
-  readonly variance: Float32Array;
-}
+/** The queries of the answer itself, for oracle experiments. */
+export type QuerySource =
+  /** Token ids of a known answer, appended to the prompt and rolled back. */
+  | { readonly kind: "tokens"; readonly ids: readonly number[] }
+  /** The model's own greedy answer with the full cache: that many steps, rolled back. */
+  | { readonly kind: "greedy"; readonly steps: number };
 
 /**
  * One layer of the KV cache, as a policy sees it. All shapes are row-major.
  *
+ * Its sizes are `layer`, `layers`, `heads`, `kvHeads`, `headDim` and `length`; its `positions` are where
+ * the keys are rotated, `[kvHeads × length]` ({@linkcode LayerShape}).
+ *
  * A query attends to every key that it can see; `attention()` then keeps the prompt's columns.
  * Arrays are the policy's own: writing into them changes nothing but the copy.
  */
-export interface LayerView {
-  /** Index of this layer, from 0. */
-  readonly layer: number;
-  /** Layers of the model. */
-  readonly layers: number;
-  /** Query heads. */
-  readonly heads: number;
-  /** KV heads; `heads / kvHeads` query heads share one (GQA). */
-  readonly kvHeads: number;
-  /** Head size. */
-  readonly headDim: number;
-  /** Cached tokens per KV head. */
-  readonly length: number;
-  /**
-   * Positions that the keys are rotated at, `[kvHeads × length]`: those of the text, or those that
-   * an earlier eviction turned them to.
-   */
-  readonly positions: Int32Array;
+export interface LayerView extends LayerShape {
   /** Keys, rotated at their positions, `[length, kvHeads, headDim]`. */
   keys(): Promise<Float32Array>;
   /** Values, `[length, kvHeads, headDim]`. */
@@ -171,40 +153,57 @@ export interface LayerView {
   outputNorms(): Promise<Float32Array>;
 }
 
-/** Tokens that are always kept. They count towards the budget. */
-export interface Protection {
-  /** Leading tokens (attention sinks). @default {0} */
-  readonly sinks?: number;
-  /** Last tokens. @default {0} */
-  readonly recent?: number;
+/** What queries to come are expected to make of each cached token: moments of attention logits. */
+export interface ExpectedLogits {
+  /** Mean, `[heads × length]`. */
+  readonly mean: Float32Array;
+  /** Variance, `[heads × length]`. */
+  readonly variance: Float32Array;
 }
 
-/** What an allocator knows when it divides a budget among the layers. */
-export interface AllocationRequest {
-  /** Layers of the model. */
-  readonly layers: number;
-  /** Cached tokens per KV head before eviction. */
-  readonly length: number;
-  /** Budget: tokens per KV head and layer, on average. */
-  readonly budget: number;
-}
-
-/** Divides a budget among the layers: tokens per KV head, one number per layer. */
-export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
-
-/** What is known when the budget of a layer is divided among its KV heads. */
-export interface HeadAllocationRequest {
-  /** Scores of each KV head's tokens; `Infinity` for those that are always kept. */
-  readonly scores: readonly Float32Array[];
-  /** Tokens per KV head, on average. */
-  readonly keep: number;
+/** Scores the tokens of a layer. */
+export interface Score {
+  (layer: LayerView): MaybePromise<Float32Array>;
+  /**
+   * The same scores where the cache lives: keys and values then stay there. It belongs to the function,
+   * so that whoever puts another in its place does not inherit it. Absent: the score is shown copies.
+   */
+  readonly kernel?: ScoreKernel;
 }
 
 /**
- * Divides the budget of a layer among its KV heads: tokens of each, from 1 to as many as it holds, that
- * come to `keep` times the heads, or to all that is held if that is less.
+ * A score that can run where the cache lives as well.
+ *
+ * @param kernel Gives the same scores. Absent: only the function does.
+ *
+ * @example
+ * ```ts
+ * import { type ScorerPolicy, withKernel } from "./policy.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const policy: ScorerPolicy = {
+ *   name: "weakest",
+ *   evidence: { kind: "window", size: 8 },
+ *   score: withKernel(
+ *     async (layer) => (await layer.groupAttention()).map((paid) => -paid),
+ *     (layer) => layer.op("Neg", [layer.groupAttention()]),
+ *   ),
+ * };
+ * assertEquals(typeof policy.score.kernel, "function");
+ * const other: ScorerPolicy = { ...policy, score: ({ length }) => new Float32Array(length) };
+ * assertEquals(other.score.kernel, undefined);
+ * ```
  */
-export type HeadAllocator = (request: HeadAllocationRequest) => MaybePromise<readonly number[]>;
+export function withKernel(score: Score, kernel: ScoreKernel | undefined): Score;
+/** The same for a second stage. */
+export function withKernel(rescore: Rescore, kernel: RescoreKernel | undefined): Rescore;
+export function withKernel<Args extends readonly unknown[], Result, Kernel>(
+  score: (...args: Args) => Result,
+  kernel: Kernel | undefined,
+): typeof score & { readonly kernel?: Kernel } {
+  const own = (...args: Args): Result => score(...args);
+  return kernel === undefined ? own : Object.assign(own, { kernel });
+}
 
 /** A second look at the tokens of a layer, once the best are chosen. */
 export interface SecondStage {
@@ -217,12 +216,11 @@ export interface SecondStage {
   readonly rescore: Rescore;
 }
 
-/** How a policy evicts while an answer is written. */
-export interface DecodingPhase {
-  /** Tokens that are written between two evictions. */
-  readonly every: number;
-  /** Tokens per KV head and layer, on average, that each eviction leaves. @default {the budget} */
-  readonly target?: number;
+/** Scores the tokens of a layer again. */
+export interface Rescore {
+  (layer: LayerView, scores: Float32Array): MaybePromise<Float32Array>;
+  /** The same scores where the cache lives. */
+  readonly kernel?: RescoreKernel;
 }
 
 /** A policy that evicts before another, to a budget of its own. */
@@ -235,53 +233,6 @@ export interface FirstRound {
   readonly tokens?: number;
 }
 
-/** When a policy evicts besides when a prompt was read. */
-export interface Phases {
-  /** Absent: what is written stays. */
-  readonly decoding?: DecodingPhase;
-}
-
-/** What both kinds of policy have. */
-export interface PolicyBase {
-  /** Name as in the registry, snake_case. */
-  readonly name: string;
-  /** Address of the paper. */
-  readonly paper?: string;
-  /** What the runtime must gather. */
-  readonly evidence: Evidence;
-  /** The options in force, for records. */
-  readonly options?: Readonly<Record<string, unknown>>;
-  /** How the budget is divided among layers. Absent: the same for each. */
-  readonly allocate?: BudgetAllocator;
-  /** When it evicts besides. */
-  readonly phases?: Phases;
-  /**
-   * `"contiguous"`: after each eviction the kept keys are rotated on to positions without gaps, and the
-   * text goes on behind them. Absent: keys stay where they were read.
-   */
-  readonly positions?: "contiguous";
-  /** What evicts first: the policy is shown, and may keep, what that left. */
-  readonly first?: FirstRound;
-  /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
-  readonly evicts?: boolean;
-}
-
-/** Ranks cached tokens. Higher scores are kept. */
-export interface ScorerPolicy extends PolicyBase {
-  /** Tokens that are always kept, given the tokens to keep and the tokens cached. */
-  readonly protect?: Protection | ((keep: number, length: number) => MaybePromise<Protection>);
-  /**
-   * How the budget of a layer is divided among its KV heads, once it is scored. Absent: the same for
-   * each. Heads that hold different numbers of tokens are from then on shown to policies one by one,
-   * each as a layer with one KV head.
-   */
-  readonly allocateHeads?: HeadAllocator;
-  /** Absent: `score` alone decides which tokens a KV head keeps. */
-  readonly secondStage?: SecondStage;
-  /** Scores of a layer's tokens, `[kvHeads × length]`. */
-  readonly score: Score;
-}
-
 /** Full power: chooses the kept tokens itself. A {@linkcode ScorerPolicy} is lifted to one. */
 export interface EvictionPolicy extends PolicyBase {
   /** Kept indices of a layer, one ascending array per KV head, `keep` entries each. */
@@ -290,9 +241,3 @@ export interface EvictionPolicy extends PolicyBase {
 
 /** A policy of either kind. */
 export type Policy = ScorerPolicy | EvictionPolicy;
-
-/** A policy's option is out of range or of the wrong type. */
-export class OptionError extends RangeError {
-  /** Always `"OptionError"`. */
-  override readonly name = "OptionError";
-}

@@ -1,6 +1,6 @@
 import { integer, type PolicyAbout, readOptions } from "./_options.ts";
 import { createPrng } from "./_random.ts";
-import { type KernelLayer, type ScorerPolicy, withKernel } from "./policy.ts";
+import { type LayerShape, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** Options of {@linkcode random}. */
 export interface RandomOptions {
@@ -38,7 +38,7 @@ export const about: PolicyAbout<RandomOptions> = {
  */
 export function random(options: RandomOptions = {}): ScorerPolicy {
   const settings = readOptions(about, options);
-  const draw = ({ layer, kvHeads, length }: KernelLayer): Float32Array => {
+  const draw = ({ layer, kvHeads, length }: LayerShape): Float32Array => {
     const scores = new Float32Array(kvHeads * length);
     for (let head = 0; head < kvHeads; head++) {
       const next = createPrng(settings.seed, layer, head);

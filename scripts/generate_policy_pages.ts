@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PolicyEntry } from "../policies/create.ts";
+import type { PolicyEntry } from "../policies/_entry.ts";
 import type { Evidence } from "../policies/policy.ts";
 import { registry } from "../policies/registry.ts";
 

@@ -4,6 +4,7 @@ import { createPolicy, findPolicy } from "../../policies/create.ts";
 import { registry } from "../../policies/registry.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { generateRegistry, listPolicies } from "../../scripts/generate_registry.ts";
+import { ROOT, sourceFiles } from "../_source_tree.ts";
 import settings from "../../deno.json" with { type: "json" };
 
 const FOLDER = new URL("../../policies/", import.meta.url);
@@ -52,11 +53,16 @@ for (const name of listPolicies()) {
 }
 
 Deno.test("policies import nothing but policies", async () => {
-  for (const { name, isFile } of Deno.readDirSync(FOLDER)) {
-    if (!isFile) continue;
-    const source = await Deno.readTextFile(new URL(name, FOLDER));
-    for (const [, path] of source.matchAll(/^(?:import|export|\}) .*?from "(.+?)";$/gm)) {
-      assertMatch(path ?? "", /^\.\/(soft_tokens\/)?[a-z0-9_]+\.ts$/, `${name} imports ${path}`);
+  const files = sourceFiles("policies/");
+  assert(files.length > 30);
+  for (const file of files) {
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    for (const [, path = ""] of source.matchAll(/^(?:import|export|\}) .*?from "(.+?)";$/gm)) {
+      assertMatch(path, /^\.{1,2}\//, `${file} imports ${path}`);
+      assert(
+        new URL(path, new URL(file, ROOT)).href.startsWith(FOLDER.href),
+        `${file} imports ${path}`,
+      );
     }
   }
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import type { PolicyEntry } from "../../policies/create.ts";
+import type { PolicyEntry } from "../../policies/_entry.ts";
 import { registry } from "../../policies/registry.ts";
 import { policyPage, policyPages } from "../../scripts/generate_policy_pages.ts";
 

@@ -1,4 +1,4 @@
-import type { KernelLayer } from "../../../policies/policy.ts";
+import type { LayerShape } from "../../../policies/policy.ts";
 import type { LayerScorer } from "../../evict/layer_scorer.ts";
 import type { LayerTensors, ScoreKernels, ScoreRun } from "./score_kernels.ts";
 
@@ -15,7 +15,7 @@ export interface ScoredLayer extends LayerTensors {
  */
 export function deviceScorer(
   kernels: ScoreKernels,
-  layer: KernelLayer,
+  layer: LayerShape,
   tensors: ScoredLayer,
   slots?: readonly Int32Array[],
 ): LayerScorer {
@@ -61,7 +61,7 @@ export function deviceScorer(
       const positions = kept.flatMap((indices, head) =>
         Array.from(indices, (index) => layer.positions[(first + head) * length + index] ?? 0)
       );
-      const part: KernelLayer = {
+      const part: LayerShape = {
         ...layer,
         kvHeads: kept.length,
         heads: kept.length * group,

@@ -1,5 +1,5 @@
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
-import type { KernelLayer, LayerView } from "../../../policies/policy.ts";
+import type { LayerShape, LayerView } from "../../../policies/policy.ts";
 import type { DeviceCache } from "../../cache/device_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { scorable } from "../../evict/layer_scorer.ts";
@@ -101,7 +101,7 @@ function deviceView(
     const { mean, variance } = expectationOf(expected, layer);
     return { mean: await rowsOf(mean), variance: await rowsOf(variance) };
   });
-  const known: KernelLayer = { layer, layers, heads, kvHeads: count, headDim, length, positions };
+  const known: LayerShape = { layer, layers, heads, kvHeads: count, headDim, length, positions };
   const view: LayerView = {
     ...known,
     keys: async () => (await keys()).slice(),

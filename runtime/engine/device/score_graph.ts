@@ -2,7 +2,7 @@ import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
 import { createGraph, type Graph, type GraphBuilder } from "../../../kernels/onnx/graph.ts";
 import type {
   KernelBuilder,
-  KernelLayer,
+  LayerShape,
   KernelValue,
   RescoreKernel,
   ScoreKernel,
@@ -59,7 +59,7 @@ export interface ScoreGraph {
   readonly given: readonly {
     readonly name: string;
     readonly shape: readonly number[];
-    readonly make: (layer: KernelLayer) => Float32Array;
+    readonly make: (layer: LayerShape) => Float32Array;
   }[];
 }
 

@@ -1,7 +1,7 @@
 import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
 import type { Device, DeviceKernel, DeviceTensor } from "../../../kernels/device/device.ts";
 import { floats, integers, type Tensor } from "../../../kernels/session.ts";
-import type { KernelLayer } from "../../../policies/policy.ts";
+import type { LayerShape } from "../../../policies/policy.ts";
 import { buildScoreGraph, LAYER_INPUTS, type ScoreGraph, type ScoreSpec } from "./score_graph.ts";
 
 /** The tensors of a layer; each is asked for only by kernels that need it. */
@@ -19,7 +19,7 @@ export interface LayerTensors {
 export interface ScoreRun {
   readonly tensors: LayerTensors;
   /** What is shown of the layer. */
-  readonly layer: KernelLayer;
+  readonly layer: LayerShape;
   /** KV head and slot of each token that is shown, `[kvHeads, length]` pairs, where not all are. */
   readonly chosen?: Int32Array;
   /** Query head and slot of each, `[heads, length]` pairs. */

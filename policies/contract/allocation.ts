@@ -1,0 +1,28 @@
+import type { MaybePromise } from "./maybe_promise.ts";
+
+/** What an allocator knows when it divides a budget among the layers. */
+export interface AllocationRequest {
+  /** Layers of the model. */
+  readonly layers: number;
+  /** Cached tokens per KV head before eviction. */
+  readonly length: number;
+  /** Budget: tokens per KV head and layer, on average. */
+  readonly budget: number;
+}
+
+/** Divides a budget among the layers: tokens per KV head, one number per layer. */
+export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
+
+/** What is known when the budget of a layer is divided among its KV heads. */
+export interface HeadAllocationRequest {
+  /** Scores of each KV head's tokens; `Infinity` for those that are always kept. */
+  readonly scores: readonly Float32Array[];
+  /** Tokens per KV head, on average. */
+  readonly keep: number;
+}
+
+/**
+ * Divides the budget of a layer among its KV heads: tokens of each, from 1 to as many as it holds, that
+ * come to `keep` times the heads, or to all that is held if that is less.
+ */
+export type HeadAllocator = (request: HeadAllocationRequest) => MaybePromise<readonly number[]>;
