@@ -2,8 +2,8 @@ import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
 import { createGraph, type Graph, type GraphBuilder } from "../../../kernels/onnx/graph.ts";
 import type {
   KernelBuilder,
-  LayerShape,
   KernelValue,
+  LayerShape,
   RescoreKernel,
   ScoreKernel,
 } from "../../../policies/policy.ts";
