@@ -1,4 +1,4 @@
-import type { SavedCacheInfo } from "../runtime/session/saved/file.ts";
+import type { SavedCacheInfo } from "../runtime/session/saved/info.ts";
 import { formatBytes } from "./_output.ts";
 import { meanKept } from "./_session_summary.ts";
 

@@ -1,6 +1,6 @@
 import { PromptError } from "../runtime/errors.ts";
 import type { GenerateOptions, Generation } from "../runtime/session/generate.ts";
-import type { SavedCacheInfo } from "../runtime/session/saved/file.ts";
+import type { SavedCacheInfo } from "../runtime/session/saved/info.ts";
 import type { ReadOptions, Session } from "../runtime/session/session.ts";
 import type { Model } from "../runtime/model.ts";
 import type { SessionStats } from "../runtime/session/stats.ts";

@@ -1,5 +1,5 @@
 import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
-import { groupMean } from "../runtime/engine/host/host_view.ts";
+import { groupMean } from "../runtime/engine/view_parts.ts";
 import { PromptError } from "../runtime/errors.ts";
 import type { Model } from "../runtime/model.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";

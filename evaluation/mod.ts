@@ -70,7 +70,8 @@ export { type PairedDifference, pairedDifference, type ScorePair } from "./paire
 export { readPromptHashes, readRecords, readSummary } from "./report/read_run.ts";
 export { writeReport } from "./report/write_report.ts";
 export { type BenchmarkRun, runBenchmark, type RunSample } from "./run/benchmark_run.ts";
-export { type PlannedSample, runSamples, type SampleMeasurement } from "./run/measure_sample.ts";
+export { type PlannedSample, runSamples } from "./run/measure_sample.ts";
+export { type SampleMeasurement } from "./run/measurement.ts";
 export type {
   CellRecord,
   RunSettings,

@@ -1,14 +1,16 @@
 import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/policy.ts";
 import type { Budget } from "../runtime/evict/budget.ts";
 import { answerEvicting } from "../runtime/evict/decoding.ts";
-import type { Engine, Sequence } from "../runtime/engine/engine.ts";
+import type { Engine } from "../runtime/engine/engine.ts";
+import type { Sequence } from "../runtime/engine/sequence.ts";
 import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
 import { greedyAnswer } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../runtime/evidence/statistics.ts";
 import { sumsOfKept } from "../runtime/evidence/accumulated.ts";
 import { rerotateKeys } from "../runtime/rotary/rerotate.ts";
-import { evictRounds, observationForAll, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { evictRounds, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { observationForAll } from "../runtime/evidence/observe.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
 
 /** What {@linkcode readEvidence} reads, and for whom. */

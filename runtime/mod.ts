@@ -11,13 +11,15 @@ export type {
   Following,
   Gathered,
   ProbeInput,
-  Sequence,
   StepInput,
   StepQueries,
   StepResult,
 } from "./engine/engine.ts";
-export type { HostEngine, HostQueries, HostStepResult } from "./engine/host/host_engine.ts";
-export type { HostRows, Rows } from "./engine/rows.ts";
+export type { Sequence } from "./engine/sequence.ts";
+export type { HostEngine, HostStepResult } from "./engine/host/host_engine.ts";
+export type { LayerArithmetic } from "./engine/host/host_view.ts";
+export type { DeviceTensor } from "../kernels/device/device.ts";
+export type { BaseRows, DeviceRows, HostRows, Rows } from "./engine/rows.ts";
 export type { Reading, ReadTimes } from "./evict/read.ts";
 export * from "./errors.ts";
 export type { FinishReason, GenerateOptions, Generation } from "./session/generate.ts";
@@ -29,15 +31,18 @@ export type { RotaryRows } from "../kernels/rope.ts";
 export type { ProviderName } from "../kernels/device/provider_probe.ts";
 export type { ChosenDevice, DeviceChoice } from "./device/choose_device.ts";
 export type {
+  BaseKvCache,
   CacheMark,
+  DeviceKvCache,
   HeadEntries,
   HostKvCache,
   KvCache,
+  LayerBuffers,
   Rerotation,
   Segment,
 } from "./cache/kv_cache.ts";
 export type { AttentionSums } from "./evidence/accumulated.ts";
-export type { PositionMap } from "./rotary/rerotate.ts";
+export type { PositionMap } from "./rotary/position_map.ts";
 export type { CatalogModel, PinnedFile } from "./models/catalog.ts";
 export type {
   CommandResult,
@@ -55,7 +60,8 @@ export type { ReadOptions, Session, SessionOptions } from "./session/session.ts"
 export type { TokenSpan } from "./evict/pinned.ts";
 export type { SessionMark } from "./session/marks.ts";
 export type { SessionStats } from "./session/stats.ts";
-export { readSavedCacheInfo, type SavedCacheInfo } from "./session/saved/file.ts";
+export { readSavedCacheInfo } from "./session/saved/file.ts";
+export { type SavedCacheInfo } from "./session/saved/info.ts";
 export type { Judge, SavedCacheRecord } from "./session/saved/record.ts";
 export type { Transcript } from "./session/transcript.ts";
 export { parseCard, type SoftTokenCard, writeSoftTokens } from "./soft_tokens/card.ts";

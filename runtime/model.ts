@@ -4,7 +4,7 @@ import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { HostEngine } from "./engine/host/host_engine.ts";
-import { openEngineOn, openHostEngine } from "./open_engine.ts";
+import { openEngine } from "./open_engine.ts";
 import { chooseDevice, type ChosenDevice, type DeviceChoice } from "./device/choose_device.ts";
 import { CheckpointError, KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
@@ -130,16 +130,13 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     home,
   });
   const { config } = checkpoint;
-  const forEngine = {
-    config,
-    threads,
-    readOutput: (layer: number) =>
-      readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
-  };
   const opened = loading.use(
-    device.provider === "cpu"
-      ? await openHostEngine(described, forEngine)
-      : await openEngineOn(device, described, forEngine),
+    await openEngine(device, described, {
+      config,
+      threads,
+      readOutput: (layer) =>
+        readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+    }),
   );
   const held = loading.move();
   let closed = false;

@@ -2,7 +2,8 @@ import { fileURLToPath } from "node:url";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
 import type { HostKvCache, KvCache } from "../runtime/cache/kv_cache.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
-import type { Engine, Sequence } from "../runtime/engine/engine.ts";
+import type { Engine } from "../runtime/engine/engine.ts";
+import type { Sequence } from "../runtime/engine/sequence.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { loadModel, type LoadOptions, type Model } from "../runtime/model.ts";
 import {

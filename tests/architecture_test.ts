@@ -84,6 +84,40 @@ Deno.test("every import points down: commands, runtime, kernels; policies import
   assertEquals(arrows.map(complaint).filter((text) => text !== undefined), []);
 });
 
+/** Groups of files that import one another, directly or through others, type imports included. */
+function circles(arrows: readonly Arrow[]): readonly (readonly string[])[] {
+  const imported = new Map<string, string[]>();
+  for (const { from, to } of arrows) imported.set(from, [...imported.get(from) ?? [], to]);
+  const reached = (start: string): ReadonlySet<string> => {
+    const found = new Set<string>();
+    const rest = [start];
+    for (let file = rest.pop(); file !== undefined; file = rest.pop()) {
+      for (const next of imported.get(file) ?? []) {
+        if (!found.has(next)) rest.push(next);
+        found.add(next);
+      }
+    }
+    return found;
+  };
+  const from = new Map([...imported.keys()].map((file) => [file, reached(file)]));
+  const groups = [...imported.keys()].filter((file) => from.get(file)?.has(file)).map((file) =>
+    [...from.get(file) ?? []].filter((other) => from.get(other)?.has(file)).sort()
+  );
+  return [...new Map(groups.map((group) => [group.join(), group])).values()];
+}
+
+Deno.test("circles() finds files that import one another, near and far", () => {
+  const arrow = (from: string, to: string): Arrow => ({ from, to, specifier: to });
+  assertEquals(circles([arrow("a", "b"), arrow("a", "c"), arrow("b", "c")]), []);
+  const round = [arrow("a", "b"), arrow("b", "c"), arrow("c", "a"), arrow("d", "a")];
+  assertEquals(circles(round), [["a", "b", "c"]]);
+  assertEquals(circles([arrow("a", "a")]), [["a"]]);
+});
+
+Deno.test("no files import one another in a circle", async () => {
+  assertEquals(circles(await importArrows(library)), []);
+});
+
 Deno.test("runtime/ and kernels/ name no policy", () => {
   const names = sourceFiles("policies/")
     .map((file) => file.slice("policies/".length, -".ts".length))

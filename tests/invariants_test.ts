@@ -11,7 +11,8 @@ import {
   type Policy,
   snapKv,
 } from "../policies/mod.ts";
-import { type Gathered, gatherEvidence, observationFor } from "../runtime/evidence/gather.ts";
+import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
+import { observationFor } from "../runtime/evidence/observe.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { assertClose } from "./_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "./_test_model.ts";

@@ -1,5 +1,5 @@
 import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
-import type { Sequence } from "../runtime/engine/engine.ts";
+import type { Sequence } from "../runtime/engine/sequence.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { meanOverPrompt } from "../runtime/evidence/gather.ts";
 import { greedyAnswer } from "../runtime/evidence/greedy.ts";

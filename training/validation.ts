@@ -1,6 +1,6 @@
 import { compareWithReference } from "../evaluation/critical_hits.ts";
 import type { HeadShape } from "../kernels/attention_nodes.ts";
-import { groupMean } from "../runtime/engine/host/host_view.ts";
+import { groupMean } from "../runtime/engine/view_parts.ts";
 import { topK } from "../runtime/evict/top_k.ts";
 
 /** Budgets that hit rates are measured at, in tokens per KV head. */

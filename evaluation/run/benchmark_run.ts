@@ -1,4 +1,4 @@
-import type { SampleMeasurement } from "./measure_sample.ts";
+import type { SampleMeasurement } from "./measurement.ts";
 import type { RunSettings, RunSummary, SampleRecord } from "./record.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { summarise } from "./summary.ts";

@@ -2,7 +2,7 @@ import type { Policy } from "../../policies/policy.ts";
 import type { Budget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { EvictedWork, KeptTokens, PromptEvidence } from "../prompt_evidence.ts";
-import type { SampleMeasurement } from "./measure_sample.ts";
+import type { SampleMeasurement } from "./measurement.ts";
 import type { CellRecord } from "./record.ts";
 
 /** Name of the whole cache among the policies. */

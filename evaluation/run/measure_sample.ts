@@ -1,11 +1,10 @@
 import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { BenchmarkMetric, BenchmarkSample } from "../benchmarks/benchmark.ts";
-import type { NamedBudget } from "../hit_rate.ts";
-import type { NamedPolicy } from "../policy_list.ts";
 import { readEvidence } from "../prompt_evidence.ts";
 import type { RunSample } from "./benchmark_run.ts";
 import { measureCells } from "./measure_cells.ts";
+import type { SampleMeasurement } from "./measurement.ts";
 import type { SampleRecord } from "./record.ts";
 import { sha256 } from "./sha256.ts";
 import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./run_prompt.ts";
@@ -17,19 +16,6 @@ export interface PlannedSample {
   readonly setting: QuestionSetting;
   /** What its rows share besides the task and the setting, such as a length. */
   readonly group: string;
-}
-
-/** What samples are measured with. */
-export interface SampleMeasurement {
-  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
-  /** Policies besides the whole cache, which is always measured. */
-  readonly policies: readonly NamedPolicy[];
-  readonly budgets: readonly NamedBudget[];
-  /** Prompt tokens read at a time. @default {256} */
-  readonly chunk?: number;
-  readonly signal?: AbortSignal;
-  /** Milliseconds, to measure phases with. */
-  readonly now: () => number;
 }
 
 /** Identifies a sample within a run. */

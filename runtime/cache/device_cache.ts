@@ -3,33 +3,8 @@ import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { DeviceError, KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
-import type { HeadEntries, KvCache } from "./kv_cache.ts";
+import type { DeviceKvCache, HeadEntries, LayerBuffers } from "./kv_cache.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
-
-/** A KV cache whose keys and values never leave a device. */
-export interface DeviceCache extends KvCache {
-  /** Slots of each KV head in a layer. */
-  capacity(layer: number): number;
-  /**
-   * Keys and values of a layer, `[kvHeads, capacity, headDim]`: KV head `h` holds the first
-   * `lengths(layer)[h]` slots, the others mean nothing. Valid until the next change.
-   */
-  buffers(layer: number): LayerBuffers;
-  /** A copy of the keys or values of all slots of a layer, in main memory. */
-  copied(layer: number, which: keyof LayerBuffers): Promise<Float32Array>;
-  /** Makes sure that so many tokens more have slots. */
-  makeRoom(tokens: number): Promise<void>;
-  /** Puts entries from main memory into a layer that holds none. */
-  fill(layer: number, entries: readonly HeadEntries[]): Promise<void>;
-  /** Counts the tokens that a step wrote behind those of each head. */
-  commit(tokens: number, position: number): void;
-}
-
-/** The tensors of one layer. */
-export interface LayerBuffers {
-  readonly keys: DeviceTensor;
-  readonly values: DeviceTensor;
-}
 
 /** What a device cache works with. */
 export interface DeviceCacheContext {
@@ -63,7 +38,7 @@ const FIRST_GROWTH = 16;
  * @throws {KvjudgeError} If the cache is used after its disposal.
  * @throws {DeviceError} If a layer's keys would be larger than the device's largest buffer.
  */
-export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape): DeviceCache {
+export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape): DeviceKvCache {
   requireInteger("layers", shape.layers, 1);
   requireInteger("kvHeads", shape.kvHeads, 1);
   requireInteger("headDim", shape.headDim, 1);
@@ -83,7 +58,7 @@ function deviceCache(
   context: DeviceCacheContext,
   shape: CacheShape,
   store: readonly Layer[],
-): DeviceCache {
+): DeviceKvCache {
   const { device, kernels, element, maxBufferBytes = Infinity } = context;
   const { layers, kvHeads, headDim } = shape;
   const slotBytes = 2 * headDim * (element === "float16" ? 2 : 4) + Int32Array.BYTES_PER_ELEMENT;
@@ -141,17 +116,13 @@ function deviceCache(
   }
 
   return {
+    home: "device",
     layers,
     kvHeads,
     headDim,
 
     get bytes() {
       return store.reduce((sum, { capacity }) => sum + capacity, 0) * kvHeads * slotBytes;
-    },
-
-    get usedBytes() {
-      const held = store.flatMap(({ lengths }) => lengths);
-      return held.reduce((sum, length) => sum + length, 0) * slotBytes;
     },
 
     length: (layer) => longest(at(layer)),
@@ -201,7 +172,9 @@ function deviceCache(
       let made = 0;
       await replace(layer, () => spread(names[made++] ?? "values"));
       const positions = heads.map((ofHead) => padded(ofHead.positions, capacity));
-      Object.assign(layer, { lengths, capacity, positions });
+      layer.lengths = lengths;
+      layer.capacity = capacity;
+      layer.positions = positions;
     },
 
     commit(tokens, position) {
@@ -245,12 +218,13 @@ function deviceCache(
         const { keys } = layer.buffers;
         await replace(layer, (old) => kernels.gather(old ?? keys, pairs));
       } else {
-        dispose(layer);
+        freeLayer(layer);
       }
       layer.positions = kept.map((indices, head) =>
         padded(Int32Array.from(indices, (slot) => layer.positions[head]?.[slot] ?? 0), capacity)
       );
-      Object.assign(layer, { lengths, capacity });
+      layer.lengths = lengths;
+      layer.capacity = capacity;
     },
 
     async rerotate(index, rerotation) {
@@ -287,7 +261,7 @@ function deviceCache(
           copied++;
         }
       } catch (error) {
-        copies.slice(0, copied).forEach(dispose);
+        copies.slice(0, copied).forEach(freeLayer);
         throw error;
       }
       return deviceCache(context, shape, copies);
@@ -295,7 +269,7 @@ function deviceCache(
 
     [Symbol.dispose]() {
       if (disposed) return;
-      store.forEach(dispose);
+      store.forEach(freeLayer);
       disposed = true;
     },
   };
@@ -318,10 +292,13 @@ async function replace(
   buffers?.values[Symbol.dispose]();
 }
 
-function dispose(layer: Layer): void {
+/** Gives the device memory of a layer back. */
+function freeLayer(layer: Layer): void {
   layer.buffers?.keys[Symbol.dispose]();
   layer.buffers?.values[Symbol.dispose]();
-  Object.assign(layer, { buffers: undefined, capacity: 0, lengths: layer.lengths.map(() => 0) });
+  layer.buffers = undefined;
+  layer.capacity = 0;
+  layer.lengths = layer.lengths.map(() => 0);
 }
 
 function longest({ lengths }: { readonly lengths: readonly number[] }): number {

@@ -108,17 +108,13 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache
   }
 
   return {
+    home: "host",
     layers,
     kvHeads,
     headDim,
 
     get bytes() {
       return store.reduce((sum, { entries }) => sum + entries, 0) * tokenBytes / kvHeads;
-    },
-
-    get usedBytes() {
-      const held = store.flatMap(({ lengths }) => lengths);
-      return held.reduce((sum, length) => sum + length, 0) * tokenBytes / kvHeads;
     },
 
     length: (layer) => longest(at(layer)),
@@ -270,7 +266,7 @@ export function fillHostCache(
  * @throws {TypeError} If it is on a device.
  */
 export function hostCacheOf(cache: KvCache): HostKvCache {
-  if ("append" in cache) return cache as HostKvCache;
+  if (cache.home === "host") return cache;
   throw new TypeError(
     "Cannot work with a cache on a device in main memory: bring its entries there",
   );

@@ -1,12 +1,18 @@
+import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 
 /**
- * The keys and values of a prompt and its answer, owned memory: in main memory, or on a device.
+ * The keys and values of a prompt and its answer, owned memory. Where it lies is its `home`.
  *
  * Keys are rotated at their positions, which are kept per KV head, because each head may keep
  * different tokens.
  */
-export interface KvCache extends Disposable {
+export type KvCache = HostKvCache | DeviceKvCache;
+
+/** What a cache has and does wherever it lies. */
+export interface BaseKvCache extends Disposable {
+  /** Where the keys and values are: main memory, or a device. */
+  readonly home: "host" | "device";
   /** Layers of the model. */
   readonly layers: number;
   /** KV heads. */
@@ -15,18 +21,20 @@ export interface KvCache extends Disposable {
   readonly headDim: number;
   /** Bytes that are allocated now, spare capacity and positions included. */
   readonly bytes: number;
-  /** Bytes of the entries held now: what is kept, without spare capacity. */
-  readonly usedBytes: number;
   /** Tokens per KV head in a layer; where the heads hold different numbers, the largest. */
   length(layer: number): number;
   /** Tokens of each KV head in a layer. */
   lengths(layer: number): readonly number[];
-  /** True positions, `[kvHeads, length]`, or those of each head behind those before, a copy. */
+  /**
+   * Positions that the keys are rotated at, `[kvHeads, length]`, or those of each head behind those
+   * before, a copy: those of the text, or those that keys were rerotated to.
+   */
   positions(layer: number): Int32Array;
   /** Makes ready for `tokens` more in each layer. */
   reserve(tokens: number): MaybePromise<void>;
   /**
-   * Keeps only the given entries of a layer and returns the rest of its memory.
+   * Keeps only the given entries of a layer and frees the memory of the rest: this is what makes an
+   * eviction worth its while.
    *
    * @param kept One ascending array of indices per KV head.
    */
@@ -41,6 +49,8 @@ export interface KvCache extends Disposable {
   fork(mark?: CacheMark): MaybePromise<KvCache>;
   /** Copies of what the KV heads of a layer hold, in main memory. */
   entries(layer: number): MaybePromise<readonly HeadEntries[]>;
+  /** Frees all memory. */
+  [Symbol.dispose](): void;
 }
 
 /** Where keys are rotated on to. */
@@ -54,16 +64,18 @@ export interface Rerotation {
 /**
  * A KV cache in main memory: per layer token-major `[capacity, kvHeads, headDim]`.
  */
-export interface HostKvCache extends KvCache {
+export interface HostKvCache extends BaseKvCache {
+  /** Main memory. */
+  readonly home: "host";
   /** Makes room so that `tokens` more can be appended to each layer without growing again. */
   reserve(tokens: number): void;
-  /** As {@linkcode KvCache.compact}. */
+  /** As {@linkcode BaseKvCache.compact}. */
   compact(layer: number, kept: readonly Int32Array[]): void;
-  /** As {@linkcode KvCache.rerotate}. */
+  /** As {@linkcode BaseKvCache.rerotate}. */
   rerotate(layer: number, to: Rerotation): void;
-  /** As {@linkcode KvCache.fork}. */
+  /** As {@linkcode BaseKvCache.fork}. */
   fork(mark?: CacheMark): HostKvCache;
-  /** As {@linkcode KvCache.entries}. */
+  /** As {@linkcode BaseKvCache.entries}. */
   entries(layer: number): readonly HeadEntries[];
   /**
    * Where the entries of each KV head lie in {@linkcode HostKvCache.keys} and
@@ -77,7 +89,7 @@ export interface HostKvCache extends KvCache {
    *
    * @param keys `[tokens, kvHeads, headDim]`; may be a view into a larger array, it is copied.
    * @param values Like `keys`.
-   * @param position True position of the first row; the rest follow it.
+   * @param position Position of the first row; the rest follow it.
    */
   append(layer: number, keys: Float32Array, values: Float32Array, position: number): void;
   /**
@@ -88,6 +100,37 @@ export interface HostKvCache extends KvCache {
   keys(layer: number): Float32Array;
   /** Like {@linkcode HostKvCache.keys}, for the values. */
   values(layer: number): Float32Array;
+}
+
+/** A KV cache whose keys and values never leave a device. */
+export interface DeviceKvCache extends BaseKvCache {
+  /** A device. */
+  readonly home: "device";
+  /** As {@linkcode BaseKvCache.fork}. */
+  fork(mark?: CacheMark): Promise<DeviceKvCache>;
+  /** Slots of each KV head in a layer. */
+  capacity(layer: number): number;
+  /**
+   * Keys and values of a layer, `[kvHeads, capacity, headDim]`: KV head `h` holds the first
+   * `lengths(layer)[h]` slots, the others mean nothing. Valid until the next change.
+   */
+  buffers(layer: number): LayerBuffers;
+  /** A copy of the keys or values of all slots of a layer, in main memory. */
+  copied(layer: number, which: keyof LayerBuffers): Promise<Float32Array>;
+  /** Makes sure that so many tokens more have slots. */
+  makeRoom(tokens: number): Promise<void>;
+  /** Puts entries from main memory into a layer that holds none. */
+  fill(layer: number, entries: readonly HeadEntries[]): Promise<void>;
+  /** Counts the tokens that a step wrote behind those of each head. */
+  commit(tokens: number, position: number): void;
+}
+
+/** The tensors of one layer. */
+export interface LayerBuffers {
+  /** Keys, `[kvHeads, capacity, headDim]`. */
+  readonly keys: DeviceTensor;
+  /** Like the keys. */
+  readonly values: DeviceTensor;
 }
 
 /** A stretch of entries. */

@@ -1,23 +1,13 @@
 import type { QueryGaussian } from "../../kernels/expected_logits.ts";
 import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
+import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotaryRows } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { PromptError } from "../errors.ts";
 import type { Rows } from "./rows.ts";
-import type { PositionMap } from "../rotary/rerotate.ts";
-
-/** A cache and where its text goes on. */
-export interface Sequence<Cache extends KvCache = KvCache> {
-  /** Keys and values so far. */
-  readonly cache: Cache;
-  /** Position of the next token: eviction leaves it as it is, turning keys to others sets it back. */
-  position: number;
-  /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
-  planned: number;
-  /** Where the text's tokens are, since keys were rerotated to other positions. */
-  positionMap?: PositionMap | undefined;
-}
+import type { Sequence } from "./sequence.ts";
 
 /** Tokens, or rows of embeddings, that one step reads. */
 export interface StepInput {
@@ -49,10 +39,27 @@ export interface StepResult {
   readonly queries: readonly StepQueries[];
 }
 
-/** Queries of one layer, where the cache lives. */
-export interface StepQueries extends Disposable {
-  /** The numbers, `[tokens, heads · headDim]`. */
-  floats(): MaybePromise<Float32Array>;
+/** Rotated queries of one layer, `[tokens, heads · headDim]`, where the cache lives. */
+export type StepQueries = HostQueries | DeviceQueries;
+
+/** Queries in main memory. */
+export interface HostQueries extends Disposable {
+  /** Main memory. */
+  readonly home: "host";
+  /** The numbers. */
+  readonly data: Float32Array;
+  /** The same. */
+  floats(): Float32Array;
+}
+
+/** Queries on a device. */
+export interface DeviceQueries extends Disposable {
+  /** A device. */
+  readonly home: "device";
+  /** The numbers. */
+  readonly tensor: DeviceTensor;
+  /** The numbers, brought to main memory. */
+  floats(): Promise<Float32Array>;
 }
 
 /** Tokens that were decoded behind a cache, on a copy of it. */
@@ -111,8 +118,8 @@ export interface Engine {
    * Shows a layer to a policy: where the KV heads hold different numbers of tokens, each as a layer of
    * its own.
    *
-   * @param onCopy Is told of bytes that had to be copied off a device, because the policy asked for
-   * them.
+   * @param onCopy Gets the number of bytes that had to be copied off a device, because the policy
+   * asked for them.
    */
   views(
     cache: KvCache,
@@ -130,4 +137,15 @@ export interface Engine {
   expectedLogits(cache: KvCache, layer: number, queries: QueryGaussian): Promise<ExpectedRows>;
   /** Attention that a layer's tokens receive from tokens that follow them, summed over these. */
   followingAttention(cache: KvCache, layer: number, following: Following): Promise<Rows>;
+}
+
+/**
+ * Tokens that a step reads.
+ *
+ * @throws {PromptError} If there are none.
+ */
+export function tokenCount({ ids = [], embeddings }: StepInput, hidden: number): number {
+  const tokens = ids.length + (embeddings?.length ?? 0) / hidden;
+  if (tokens >= 1) return tokens;
+  throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
 }

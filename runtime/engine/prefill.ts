@@ -1,4 +1,5 @@
-import type { Engine, Sequence, StepQueries } from "./engine.ts";
+import type { Engine, StepQueries } from "./engine.ts";
+import type { Sequence } from "./sequence.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "../evidence/statistics.ts";
 import type { Rows } from "./rows.ts";

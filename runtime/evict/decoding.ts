@@ -2,11 +2,12 @@ import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { keepPerLayer } from "./allocate.ts";
 import { greedyToken } from "../sampling/greedy.ts";
-import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { pause } from "../engine/pause.ts";
 import { readPrompt } from "./read.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
-import { tokensRead } from "../rotary/rerotate.ts";
+import { tokensRead } from "../rotary/position_map.ts";
 import { policiesOf } from "./rounds.ts";
 
 /** Where an answer that is being written stands. */

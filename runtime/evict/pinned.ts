@@ -1,5 +1,5 @@
-import type { Sequence } from "../engine/engine.ts";
-import { tokenOf } from "../rotary/rerotate.ts";
+import type { Sequence } from "../engine/sequence.ts";
+import { tokenOf } from "../rotary/position_map.ts";
 
 /** A stretch of tokens of a text, counted from 0. */
 export interface TokenSpan {

@@ -9,14 +9,17 @@ import type {
 } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { scoreLayer } from "./choose.ts";
-import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { type Gathered, gatherEvidence, softTokensFor } from "../evidence/gather.ts";
 import { prefill } from "../engine/prefill.ts";
 import { countPinned, pinnedEntries, type TokenSpan } from "./pinned.ts";
 import { gatherPromptStatistics } from "../evidence/statistics.ts";
 import { type AttentionSums, sumsOfKept } from "../evidence/accumulated.ts";
-import { checkRerotatable, rerotateKeys, tokensRead } from "../rotary/rerotate.ts";
-import { evictRounds, observationForAll, type Round, roundsOf } from "./rounds.ts";
+import { checkRerotatable, rerotateKeys } from "../rotary/rerotate.ts";
+import { tokensRead } from "../rotary/position_map.ts";
+import { evictRounds, type Round, roundsOf } from "./rounds.ts";
+import { observationForAll } from "../evidence/observe.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {

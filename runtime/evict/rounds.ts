@@ -3,9 +3,7 @@ import { BudgetError } from "../errors.ts";
 import { evictViews } from "./choose.ts";
 import { keepPerLayer, type KeepRequest } from "./allocate.ts";
 import { keepPinned } from "./keep_pinned.ts";
-import { observationFor } from "../evidence/gather.ts";
 import { partsOfLayer } from "./part.ts";
-import type { Observation } from "../engine/prefill.ts";
 
 /** A policy, and what it leaves of what the rounds before it left. */
 export interface Round {
@@ -118,13 +116,4 @@ function placesOf(indices: Int32Array, left: Int32Array = new Int32Array(0)): In
 /** The policies of all rounds, in their order. */
 export function policiesOf(policy: Policy): readonly Policy[] {
   return policy.first ? [...policiesOf(policy.first.policy), policy] : [policy];
-}
-
-/** What must be observed for several policies. */
-export function observationForAll(policies: readonly Pick<Policy, "evidence">[]): Observation {
-  const windows = policies.flatMap(({ evidence }) => {
-    const observation = observationFor(evidence);
-    return observation === "none" ? [] : observation;
-  });
-  return windows.length === 0 ? "none" : [...new Set(windows)];
 }

@@ -1,6 +1,6 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
-import { emptyRows, rowsOfHead } from "../engine/host/attention_sums.ts";
+import { emptyRows, rowsOfHead } from "../engine/packed_rows.ts";
 import type { Rows } from "../engine/rows.ts";
 
 /**

@@ -1,52 +1,18 @@
 import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
-import { EvidenceError, PolicyError, PromptError } from "../errors.ts";
+import { EvidenceError, PromptError } from "../errors.ts";
 import { adapterShape } from "../soft_tokens/adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
-import type { Engine, ExpectedRows, Gathered, Sequence } from "../engine/engine.ts";
+import type { Engine, ExpectedRows, Gathered } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
-import type { Observation, Observed, Prefilled } from "../engine/prefill.ts";
+import type { Observed, Prefilled } from "../engine/prefill.ts";
 import type { PromptStatistics } from "./statistics.ts";
 import { type AttentionSums, withEarlier } from "./accumulated.ts";
 import type { Rows } from "../engine/rows.ts";
 
 export type { Gathered };
-
-/**
- * What must be observed while the prompt is read.
- *
- * @throws {PolicyError} If the policy asks for a window without tokens.
- */
-export function observationFor(evidence: Evidence): Observation {
-  switch (evidence.kind) {
-    case "window":
-      return [windowSize(evidence.size)];
-    case "lookahead": {
-      const ofDraft = observationFor(evidence.draft.evidence);
-      const sizes = [
-        ...(ofDraft === "none" ? [] : ofDraft),
-        ...(evidence.window === undefined ? [] : [windowSize(evidence.window)]),
-      ];
-      return sizes.length > 0 ? [...new Set(sizes)] : "none";
-    }
-    case "accumulated":
-      return [Infinity];
-    case "none":
-    case "soft":
-    case "given":
-    case "statistics":
-      return "none";
-  }
-}
-
-function windowSize(size: number): number {
-  if (Number.isInteger(size) && size >= 1) return size;
-  throw new PolicyError(
-    "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
-      `got ${size}`,
-  );
-}
 
 /**
  * The soft tokens that evidence needs. To be asked before a prompt is read, so that a file that does
@@ -150,7 +116,16 @@ async function pseudoAttention(
   request: EvidenceRequest,
 ): Promise<readonly Rows[]> {
   const { scope, prefilled } = request;
-  const pseudo = await lookaheadAttention(evidence, request);
+  const gathered = await gatherEvidence(evidence.draft.evidence, request);
+  const pseudo = await lookaheadAttention(evidence, {
+    engine: request.engine,
+    sequence: request.sequence,
+    logits: prefilled.logits,
+    keep: request.keep,
+    gathered,
+    scope,
+    signal: request.signal,
+  });
   if (evidence.window === undefined) {
     return await scaled(pseudo.attentionSums, 1 / pseudo.queries, scope);
   }

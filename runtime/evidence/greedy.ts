@@ -1,5 +1,6 @@
 import { greedyToken } from "../sampling/greedy.ts";
-import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { pause } from "../engine/pause.ts";
 
 /** What {@linkcode greedyAnswer} starts from. */

@@ -2,14 +2,29 @@ import type { Evidence } from "../../policies/policy.ts";
 import { evictViews } from "../evict/choose.ts";
 import { greedyToken } from "../sampling/greedy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Sequence } from "../engine/engine.ts";
-import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
+import type { Engine, Gathered } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { joined } from "../engine/host/keys_by_head.ts";
 import { pause } from "../engine/pause.ts";
 import type { Rows } from "../engine/rows.ts";
 
 /** Evidence of pseudo queries. */
 export type LookaheadEvidence = Extract<Evidence, { kind: "lookahead" }>;
+
+/** What a draft is decoded from. */
+export interface DraftRequest {
+  readonly engine: Engine;
+  readonly sequence: Sequence;
+  /** Logits of the last token read. */
+  readonly logits: Float32Array;
+  /** Tokens that each layer keeps. */
+  readonly keep: readonly number[];
+  /** What the draft policy judges by. */
+  readonly gathered: Gathered;
+  /** Owns what is gathered. */
+  readonly scope: DisposableStack;
+  readonly signal: AbortSignal | undefined;
+}
 
 /** Attention of the pseudo queries to a whole cache. */
 export interface LookaheadAttention {
@@ -25,7 +40,7 @@ export interface LookaheadAttention {
  */
 export async function lookaheadAttention(
   { steps, draft }: LookaheadEvidence,
-  request: EvidenceRequest,
+  request: DraftRequest,
 ): Promise<LookaheadAttention> {
   const { engine, sequence: { cache }, scope } = request;
   using drafted = await draftAnswer(steps, draft, request);
@@ -48,11 +63,10 @@ interface Drafted extends Disposable {
 async function draftAnswer(
   steps: number,
   draft: LookaheadEvidence["draft"],
-  request: EvidenceRequest,
+  request: DraftRequest,
 ): Promise<Drafted> {
-  const { engine, sequence, keep, prefilled, signal } = request;
+  const { engine, sequence, keep, gathered, signal } = request;
   const { cache, position, planned } = sequence;
-  const gathered = await gatherEvidence(draft.evidence, request);
   using held = new DisposableStack();
   const fork = held.use(await cache.fork());
   for (const [layer, count] of keep.entries()) {
@@ -61,7 +75,7 @@ async function draftAnswer(
   }
   const drafted: Sequence = { cache: fork, position, planned };
   const queries: Float32Array[][] = keep.map(() => []);
-  let logits = prefilled.logits;
+  let { logits } = request;
   for (let step = 0; step < steps; step++) {
     const id = greedyToken(logits);
     await pause(signal);

@@ -1,39 +1,8 @@
-import type { KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
 import { rotaryFrequencies } from "./frequencies.ts";
-import type { Sequence } from "../engine/engine.ts";
-
-/** Which tokens of the text the entries are, since keys were rerotated to other positions. */
-export interface PositionMap {
-  /** Position of the first entry that was not rerotated. */
-  readonly base: number;
-  /** Added to the position of such an entry, it is the number of its token in the text. */
-  readonly shift: number;
-  /** `[layer][KV head]`: numbers of the tokens at each position below the base, -1 for none. */
-  readonly tokens: readonly (readonly Int32Array[])[];
-}
-
-/** Tokens that a sequence has read, evicted ones too. */
-export function tokensRead({ position, positionMap }: Sequence): number {
-  return position + (positionMap?.shift ?? 0);
-}
-
-/**
- * Number of the token in the text that an entry is.
- *
- * @param position What its key is rotated at.
- */
-export function tokenOf(
-  positionMap: PositionMap | undefined,
-  layer: number,
-  kvHead: number,
-  position: number,
-): number {
-  if (!positionMap) return position;
-  if (position >= positionMap.base) return position + positionMap.shift;
-  return positionMap.tokens[layer]?.[kvHead]?.[position] ?? -1;
-}
+import type { Sequence } from "../engine/sequence.ts";
+import { tokenOf, tokensRead } from "./position_map.ts";
 
 /**
  * Refuses models whose cached keys cannot be rerotated.
@@ -86,11 +55,4 @@ export async function rerotateKeys(sequence: Sequence, config: ModelConfig): Pro
   }
   sequence.positionMap = { base: next, shift: read - next, tokens };
   sequence.position = sequence.planned = next;
-}
-
-/** Whether the entries of a cache have gaps between their positions. */
-export function hasGaps(
-  { cache, position }: { readonly cache: KvCache; readonly position: number },
-) {
-  return Math.max(0, ...cache.mark().lengths) < position;
 }

@@ -3,7 +3,7 @@ import type { Prompt } from "../tokenizer/prompt.ts";
 import type { ReadOptions } from "./session.ts";
 import { checkMore } from "./check_prompt.ts";
 import { addedSpans, systemSpan } from "./pin.ts";
-import type { ReaderContext } from "./read.ts";
+import type { SessionContext } from "./context.ts";
 import { readInPieces } from "./room.ts";
 import { dropTail } from "./state.ts";
 import { noteUnseenQuestion } from "./stats.ts";
@@ -15,7 +15,7 @@ import { type Continuation, continuation, withAnswer } from "./transcript.ts";
  * @throws {PromptError} If such a prompt cannot follow.
  */
 export function whatFollows(
-  { model: { engine, tokenizer }, state }: ReaderContext,
+  { model: { engine, tokenizer }, state }: SessionContext,
   prompt: Prompt,
 ): Continuation {
   const { transcript, answer, ids, pending, tail } = state;
@@ -31,7 +31,7 @@ export function whatFollows(
 
 /** Makes a state ready for the ids of a continuation. */
 export function takeUp(
-  { state, tally }: ReaderContext,
+  { state, tally }: SessionContext,
   { drop, transcript, note }: Continuation,
 ): void {
   const unread = Math.min(drop, state.pending.length);
@@ -44,7 +44,7 @@ export function takeUp(
 
 /** Reads more and evicts. If it fails, the state is as it was. */
 export async function appendPrompt(
-  context: ReaderContext,
+  context: SessionContext,
   prompt: Prompt,
   options: ReadOptions,
 ): Promise<Reading> {
@@ -70,7 +70,7 @@ export async function appendPrompt(
  * @throws {PromptError} If a span is none.
  */
 export function pinTokens(
-  { model: { tokenizer }, options: { protectSystem }, state }: ReaderContext,
+  { model: { tokenizer }, options: { protectSystem }, state }: SessionContext,
   ids: readonly number[],
   given: ReadOptions["protect"] = false,
 ): void {

@@ -1,5 +1,5 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { PositionMap } from "../rotary/rerotate.ts";
+import type { PositionMap } from "../rotary/position_map.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../tokenizer/prompt.ts";
 import { dropTail, replaceCache, type State } from "./state.ts";

@@ -1,8 +1,6 @@
-import type { ModelFacts } from "../../policies/policy.ts";
 import { type Budget, checkBudget } from "../evict/budget.ts";
 import { hostCacheOf } from "../cache/host_cache.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Engine } from "../engine/engine.ts";
 import { PromptError } from "../errors.ts";
 import {
   checkGenerateOptions,
@@ -15,27 +13,16 @@ import { asMessages, type Prompt, promptIds } from "../tokenizer/prompt.ts";
 import { saveCache } from "./saved/save.ts";
 import { readSavedCache } from "./saved/file.ts";
 import type { ReadOptions, Session, SessionOptions } from "./session.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { appendPrompt, pinTokens, takeUp, whatFollows } from "./append.ts";
 import { checkPrompt } from "./check_prompt.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
-import { evictWhileWriting, type ReaderContext, readWhole } from "./read.ts";
+import { evictWhileWriting, readWhole } from "./read.ts";
+import type { SessionContext, SessionModel } from "./context.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
 import { emptyState, forkState, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
 import { transcriptOf } from "./transcript.ts";
 import { createExclusive, type ExclusiveTask } from "./exclusive.ts";
-
-/** What a session needs of its model. */
-export interface SessionModel {
-  readonly engine: Engine;
-  readonly tokenizer: Tokenizer;
-  readonly facts: () => Promise<ModelFacts>;
-  /** Milliseconds, to measure phases with. */
-  readonly now: () => number;
-  /** Name of the model, for records. */
-  readonly name?: string;
-}
 
 type AnswerOptions = GenerateOptions & ReadOptions;
 
@@ -83,7 +70,7 @@ function openSession(
   /** Where an unfinished question is rolled back to. */
   let asked: SessionMark | undefined;
 
-  const context = (): ReaderContext => ({ model, options, state, tally, marks });
+  const context = (): SessionContext => ({ model, options, state, tally, marks });
   const within = <O extends ReadOptions>(task: ExclusiveTask, given: O): O => ({
     ...given,
     signal: given.signal ? AbortSignal.any([given.signal, task.signal]) : task.signal,

@@ -2,20 +2,10 @@ import { type DueEviction, evictionDue } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
 import { prefill } from "../engine/prefill.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
-import type { ReadOptions, SessionOptions } from "./session.ts";
-import type { Marks } from "./marks.ts";
-import type { SessionModel } from "./open.ts";
+import type { ReadOptions } from "./session.ts";
+import type { SessionContext } from "./context.ts";
 import { dropTail, type State } from "./state.ts";
 import { countDecodeEviction, countReading, judgeOf, outcomeOf, type Tally } from "./stats.ts";
-
-/** What reading works on. */
-export interface ReaderContext {
-  readonly model: SessionModel;
-  readonly options: Required<SessionOptions>;
-  readonly state: State;
-  readonly tally: Tally;
-  readonly marks: Marks;
-}
 
 /**
  * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.
@@ -24,7 +14,7 @@ export interface ReaderContext {
  * @param beforeEviction Runs when nothing can fail any more.
  */
 export async function readAndEvict(
-  context: ReaderContext,
+  context: SessionContext,
   ids: readonly number[],
   readOptions: ReadOptions,
   beforeEviction: () => void = () => {},
@@ -49,14 +39,14 @@ export async function readAndEvict(
  * Evicts while an answer is written, if the policy wants it now. The last tokens are read again where
  * it judges by them.
  */
-export async function evictWhileWriting(context: ReaderContext): Promise<void> {
+export async function evictWhileWriting(context: SessionContext): Promise<void> {
   const { model: { engine }, options, state: { sequence, tail } } = context;
   const due = await evictionDue({ engine, sequence, ...options, tail });
   if (due) await evictHeld(context, due);
 }
 
 /** Evicts from what is held. What is pending stays so. */
-export async function evictHeld(context: ReaderContext, due: DueEviction): Promise<void> {
+export async function evictHeld(context: SessionContext, due: DueEviction): Promise<void> {
   const { options, state, tally, marks } = context;
   const { policy } = options;
   // Before anything is read again: marks bring back the very numbers that were there.
@@ -78,7 +68,7 @@ export async function evictHeld(context: ReaderContext, due: DueEviction): Promi
 }
 
 async function evicting(
-  { model, options, state }: ReaderContext,
+  { model, options, state }: SessionContext,
   ids: readonly number[],
   readOptions: ReadOptions & Pick<ReadRequest, "earlier">,
   beforeEviction: () => MaybePromise<void>,
@@ -110,7 +100,7 @@ async function evicting(
 
 /** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */
 export async function readWhole(
-  { model: { engine, now }, options: { chunk }, state, tally }: ReaderContext,
+  { model: { engine, now }, options: { chunk }, state, tally }: SessionContext,
   ids: readonly number[],
   readOptions: ReadOptions,
 ): Promise<void> {

@@ -3,7 +3,8 @@ import type { Reading } from "../evict/read.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import type { ReadOptions } from "./session.ts";
-import { evictHeld, readAndEvict, type ReaderContext } from "./read.ts";
+import { evictHeld, readAndEvict } from "./read.ts";
+import type { SessionContext } from "./context.ts";
 
 /**
  * Makes room for tokens within the model's context: what is held is evicted to the budget where that is
@@ -12,7 +13,7 @@ import { evictHeld, readAndEvict, type ReaderContext } from "./read.ts";
  * @returns Why there is no room, where there is none.
  */
 export async function makeRoom(
-  context: ReaderContext,
+  context: SessionContext,
   tokens: number,
 ): Promise<string | undefined> {
   const { model: { engine: { config } }, options: { policy, budget }, state } = context;
@@ -34,7 +35,7 @@ export async function makeRoom(
 }
 
 /** Why a session may not pass its model's context at all, if it may not. */
-function refusal({ model: { engine: { config } }, options }: ReaderContext): string | undefined {
+function refusal({ model: { engine: { config } }, options }: SessionContext): string | undefined {
   const { policy, beyondContext } = options;
   if (beyondContext === "refuse") {
     return "beyondContext is 'refuse'; roll back, or begin anew with a shorter text";
@@ -50,7 +51,7 @@ function refusal({ model: { engine: { config } }, options }: ReaderContext): str
  *
  * @throws {PromptError} If there is none.
  */
-export async function requireRoom(context: ReaderContext, tokens: number): Promise<void> {
+export async function requireRoom(context: SessionContext, tokens: number): Promise<void> {
   const before = context.state.ids.length;
   const reason = await makeRoom(context, tokens + 1);
   if (reason !== undefined) throw noRoom(context, tokens, before, reason);
@@ -64,7 +65,7 @@ export async function requireRoom(context: ReaderContext, tokens: number): Promi
  * @throws {PromptError} If there is no room for a piece.
  */
 export async function readInPieces(
-  context: ReaderContext,
+  context: SessionContext,
   ids: readonly number[],
   readOptions: ReadOptions,
   beforeEviction: () => void = () => {},
@@ -106,14 +107,16 @@ export async function readInPieces(
   }
 }
 
-async function closeGaps({ model: { engine }, state, tally, marks }: ReaderContext): Promise<void> {
+async function closeGaps(
+  { model: { engine }, state, tally, marks }: SessionContext,
+): Promise<void> {
   await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
   await rerotateKeys(state.sequence, engine.config);
   tally.rerotated = { times: (tally.rerotated?.times ?? 0) + 1, at: state.ids.length };
 }
 
 function noRoom(
-  { model: { engine: { config: { context } } } }: ReaderContext,
+  { model: { engine: { config: { context } } } }: SessionContext,
   tokens: number,
   before: number,
   reason: string,

@@ -4,7 +4,7 @@ import type { Reading } from "../evict/read.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { GenerateOptions, Generation } from "./generate.ts";
 import type { Prompt } from "../tokenizer/prompt.ts";
-import type { SavedCacheInfo } from "./saved/file.ts";
+import type { SavedCacheInfo } from "./saved/info.ts";
 import type { SessionMark } from "./marks.ts";
 import type { SessionStats } from "./stats.ts";
 

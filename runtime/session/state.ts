@@ -1,5 +1,6 @@
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Engine, Sequence } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";

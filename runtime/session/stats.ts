@@ -1,7 +1,7 @@
 import type { Policy } from "../../policies/policy.ts";
 import type { Budget } from "../evict/budget.ts";
 import type { Reading, ReadTimes } from "../evict/read.ts";
-import type { SavedCacheInfo } from "./saved/file.ts";
+import type { SavedCacheInfo } from "./saved/info.ts";
 import type { Judge } from "./saved/record.ts";
 
 /** What a session did, in tokens, bytes and milliseconds, since it began to read or was loaded. */

@@ -1,4 +1,5 @@
-import type { Engine, Sequence } from "../../../runtime/engine/engine.ts";
+import type { Engine } from "../../../runtime/engine/engine.ts";
+import type { Sequence } from "../../../runtime/engine/sequence.ts";
 import { pause } from "../../../runtime/engine/pause.ts";
 
 /** Tokens whose logits are held at a time. */

@@ -2,7 +2,7 @@ import { PromptError } from "../../../runtime/errors.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import { readEvidence } from "../../prompt_evidence.ts";
 import { measureCells } from "../../run/measure_cells.ts";
-import type { SampleMeasurement } from "../../run/measure_sample.ts";
+import type { SampleMeasurement } from "../../run/measurement.ts";
 import type { SampleRecord } from "../../run/record.ts";
 import { sha256 } from "../../run/sha256.ts";
 import { BenchmarkError } from "../errors.ts";

@@ -6,17 +6,20 @@ import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.t
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
-import {
-  createDeviceCache,
-  type DeviceCache,
-  type DeviceCacheContext,
-} from "../../cache/device_cache.ts";
-import type { KvCache } from "../../cache/kv_cache.ts";
+import { createDeviceCache, type DeviceCacheContext } from "../../cache/device_cache.ts";
+import type { DeviceKvCache, KvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { rotaryFrequencies } from "../../rotary/frequencies.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
-import type { Engine, Sequence, StepInput, StepQueries, StepResult } from "../engine.ts";
-import { tokenCount } from "../host/host_engine.ts";
+import {
+  type DeviceQueries,
+  type Engine,
+  type StepInput,
+  type StepQueries,
+  type StepResult,
+  tokenCount,
+} from "../engine.ts";
+import type { Sequence } from "../sequence.ts";
 import { deviceRows, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
 
@@ -44,6 +47,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   const shape = { layers, kvHeads, headDim };
 
   const queriesOf = (tensor: DeviceTensor): DeviceQueries => ({
+    home: "device",
     tensor,
     floats: () => rowKernels.read(tensor),
     [Symbol.dispose]: () => tensor[Symbol.dispose](),
@@ -121,7 +125,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         ...(onCopy ? { onCopy } : {}),
       }),
     queryStatistics: (queries, rotary, skip) =>
-      evidence.statistics((queries as DeviceQueries).tensor, rotary, skip),
+      evidence.statistics(tensorOfQueries(queries), rotary, skip),
     async expectedLogits(cache, layer, queries) {
       const held = deviceCacheOf(cache);
       const { mean, variance } = await evidence.expectedLogits(held.buffers(layer).keys, queries);
@@ -146,8 +150,10 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   };
 }
 
-interface DeviceQueries extends StepQueries {
-  readonly tensor: DeviceTensor;
+/** The tensor of queries that a device made. */
+function tensorOfQueries(queries: StepQueries): DeviceTensor {
+  if (queries.home === "device") return queries.tensor;
+  throw new TypeError("Cannot work with queries in main memory: take those of this engine's steps");
 }
 
 /** The most rows that, with as many columns more than are held, make at most so many numbers. */
@@ -159,8 +165,8 @@ function mostRows(numbers: number, held: number): number {
 }
 
 /** A cache that is known to be on a device. */
-function deviceCacheOf(cache: KvCache): DeviceCache {
-  if ("buffers" in cache) return cache as DeviceCache;
+function deviceCacheOf(cache: KvCache): DeviceKvCache {
+  if (cache.home === "device") return cache;
   throw new TypeError(
     "Cannot run on a device with a cache in main memory: let the engine adopt it",
   );

@@ -1,12 +1,6 @@
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
-import type { Rows } from "../rows.ts";
-
-/** Rows in the memory of a device: `[heads, slots]`, each head's numbers in its first slots. */
-export interface DeviceRows extends Rows {
-  /** The numbers. */
-  readonly tensor: DeviceTensor;
-}
+import type { DeviceRows, Rows } from "../rows.ts";
 
 /** What rows are worked on with. */
 export interface RowContext {
@@ -28,6 +22,7 @@ export function deviceRows(
 ): DeviceRows {
   const { kernels, group } = context;
   return {
+    home: "device",
     tensor,
     lengths,
     async plus(other) {
@@ -67,7 +62,7 @@ export async function writtenRows(
 
 /** The tensor of rows that a device made. */
 export function tensorOf(rows: Rows): DeviceTensor {
-  if ("tensor" in rows) return (rows as DeviceRows).tensor;
+  if (rows.home === "device") return rows.tensor;
   throw new TypeError("Cannot work with rows of another home: bring them to the device first");
 }
 

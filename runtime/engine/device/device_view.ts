@@ -1,11 +1,11 @@
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { LayerShape, LayerView } from "../../../policies/policy.ts";
-import type { DeviceCache } from "../../cache/device_cache.ts";
+import type { DeviceKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { scorable } from "../../evict/layer_scorer.ts";
 import type { Gathered } from "../engine.ts";
-import { attentionOf, checkTokens, expectationOf, groupMean } from "../host/host_view.ts";
-import { rowsOfHead } from "../host/attention_sums.ts";
+import { attentionOf, checkTokens, expectationOf, groupMean } from "../view_parts.ts";
+import { rowsOfHead } from "../packed_rows.ts";
 import type { Rows } from "../rows.ts";
 import { tensorOf } from "./device_rows.ts";
 import { deviceScorer } from "./device_scorer.ts";
@@ -39,7 +39,7 @@ export interface DeviceViewContext {
  * a layer of its own. Arrays are copied when a policy asks for them, each once.
  */
 export function deviceViews(
-  cache: DeviceCache,
+  cache: DeviceKvCache,
   layer: number,
   gathered: Gathered,
   context: DeviceViewContext,
@@ -58,7 +58,7 @@ interface ShownHeads {
 }
 
 function deviceView(
-  cache: DeviceCache,
+  cache: DeviceKvCache,
   layer: number,
   { attention, expected }: Gathered,
   { config, kernels, onCopy }: DeviceViewContext,

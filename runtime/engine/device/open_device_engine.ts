@@ -10,7 +10,7 @@ import type { StepModel } from "../../../kernels/step_model.ts";
 import { adaptedKernels } from "../../soft_tokens/adapted_kernels.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { Engine } from "../engine.ts";
-import { outputMatrices } from "../host/layer_kernels.ts";
+import { outputMatrices } from "../output_matrices.ts";
 import { createDeviceEngine } from "./device_engine.ts";
 import { createScoreKernels } from "./score_kernels.ts";
 

@@ -5,30 +5,24 @@ import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
-import { PromptError } from "../../errors.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { rotaryFrequencies } from "../../rotary/frequencies.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
-import type {
-  Engine,
-  ExpectedRows,
-  ProbeInput,
-  Sequence,
-  StepInput,
-  StepQueries,
-  StepResult,
+import {
+  type Engine,
+  type ExpectedRows,
+  type HostQueries,
+  type ProbeInput,
+  type StepInput,
+  type StepResult,
+  tokenCount,
 } from "../engine.ts";
+import type { Sequence } from "../sequence.ts";
 import { columnsOfHead, joined, keysByHead } from "./keys_by_head.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
-import { layerViews } from "./host_view.ts";
-import { type HostRows, hostRows } from "../rows.ts";
-
-/** Queries in main memory. */
-export interface HostQueries extends StepQueries {
-  /** The numbers, `[tokens, heads · headDim]`. */
-  readonly data: Float32Array;
-  /** The same. */
-  floats(): Float32Array;
-}
+import { hostViews, type LayerArithmetic } from "./host_view.ts";
+import type { HostRows } from "../rows.ts";
+import { hostRows } from "./host_rows.ts";
 
 /** What a step gives in main memory. */
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
@@ -39,7 +33,9 @@ export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries">
 }
 
 /** Runs the step graph on sequences in main memory. */
-export interface HostEngine extends Engine {
+export interface HostEngine extends Engine, LayerArithmetic {
+  /** Sizes and settings of the model. */
+  readonly config: ModelConfig;
   /** A cache that holds nothing. */
   newCache(): HostKvCache;
   /** The cache itself: it is where it belongs. */
@@ -50,25 +46,6 @@ export interface HostEngine extends Engine {
   advance(sequence: Sequence, input: StepInput): Promise<HostStepResult>;
   /** As {@linkcode Engine.probe}. */
   probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
-  /**
-   * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
-   *
-   * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
-   * @param count KV heads that the keys are of. @default {all of the model}
-   */
-  similarity(
-    keys: Float32Array,
-    kvHead: number,
-    tokens: Int32Array,
-    count?: number,
-  ): Promise<Float32Array>;
-  /**
-   * How far values of a layer can move its output, `[heads, tokens]`.
-   *
-   * @param values `[tokens, kvHeads · headDim]`, or `[tokens, headDim]` of one KV head.
-   * @param kvHead That head. @default {all of them}
-   */
-  outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
 }
 
 /**
@@ -76,7 +53,7 @@ export interface HostEngine extends Engine {
  *
  * @param adapted Gives the step graph with adapters, for the probes that have some.
  */
-export function createEngine(
+export function createHostEngine(
   kernel: StepKernel,
   { config, threads, kernels }: Pick<Engine, "config" | "threads"> & { kernels: LayerKernels },
   adapted: (shape: AdapterShape) => Promise<StepKernel>,
@@ -148,7 +125,7 @@ export function createEngine(
       sequence.position += tokenCount(input, config.hidden);
       return outputs;
     },
-    views: (cache, layer, gathered) => layerViews(hostCacheOf(cache), engine, layer, gathered),
+    views: (cache, layer, gathered) => hostViews(hostCacheOf(cache), engine, layer, gathered),
     async queryStatistics(queries, rotary, skip) {
       const { run } = await kernels.statistics();
       return await run((await queries.floats()).subarray(skip * heads * headDim), rotary);
@@ -187,19 +164,8 @@ export function createEngine(
   return engine;
 }
 
-/**
- * Tokens that a step reads.
- *
- * @throws {PromptError} If there are none.
- */
-export function tokenCount({ ids = [], embeddings }: StepInput, hidden: number): number {
-  const tokens = ids.length + (embeddings?.length ?? 0) / hidden;
-  if (tokens >= 1) return tokens;
-  throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
-}
-
 function hostQueries(data: Float32Array): HostQueries {
-  return { data, floats: () => data, [Symbol.dispose]() {} };
+  return { home: "host", data, floats: () => data, [Symbol.dispose]() {} };
 }
 
 function ofHead({ mean, covariance }: QueryGaussian, kvHeads: number, head: number): QueryGaussian {

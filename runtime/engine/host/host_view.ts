@@ -1,19 +1,41 @@
 import type { LayerView } from "../../../policies/policy.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
-import { EvidenceError, PolicyError } from "../../errors.ts";
-import type { ExpectedRows, Gathered } from "../engine.ts";
-import type { HostEngine } from "./host_engine.ts";
-import { rowsOfHead } from "./attention_sums.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import type { Gathered } from "../engine.ts";
+import { rowsOfHead } from "../packed_rows.ts";
+import { attentionOf, checkTokens, expectationOf, groupMean } from "../view_parts.ts";
 import type { Rows } from "../rows.ts";
 
-/** What an {@linkcode HostEngine} computes on behalf of policies. */
-type LayerArithmetic = Pick<HostEngine, "config" | "similarity" | "outputNorms">;
+/** What is computed on behalf of policies. */
+export interface LayerArithmetic {
+  /** Sizes and settings of the model. */
+  readonly config: ModelConfig;
+  /**
+   * Cosines between the keys of some tokens and those of all, `[tokens, length]`.
+   *
+   * @param keys Keys of one layer, `[length, kvHeads · headDim]`.
+   * @param count KV heads that the keys are of. @default {all of the model}
+   */
+  similarity(
+    keys: Float32Array,
+    kvHead: number,
+    tokens: Int32Array,
+    count?: number,
+  ): Promise<Float32Array>;
+  /**
+   * How far values of a layer can move its output, `[heads, tokens]`.
+   *
+   * @param values `[tokens, kvHeads · headDim]`, or `[tokens, headDim]` of one KV head.
+   * @param kvHead That head. @default {all of them}
+   */
+  outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
+}
 
 /**
  * Shows a layer of a cache to a policy: where the KV heads hold different numbers of tokens, each as a
  * layer of its own.
  */
-export function layerViews(
+export function hostViews(
   cache: HostKvCache,
   engine: LayerArithmetic,
   layer: number,
@@ -60,33 +82,6 @@ function headView(
 }
 
 /**
- * What a layer's tokens received.
- *
- * @throws {EvidenceError} If nothing was gathered.
- */
-export function attentionOf(attention: Gathered["attention"], layer: number): Rows {
-  const ofLayer = attention?.[layer];
-  if (ofLayer) return ofLayer;
-  throw new EvidenceError(
-    "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
-      "'soft', 'accumulated' or 'given'",
-  );
-}
-
-/**
- * Moments of a layer's logits.
- *
- * @throws {EvidenceError} If none were gathered.
- */
-export function expectationOf(expected: Gathered["expected"], layer: number): ExpectedRows {
-  const ofLayer = expected?.[layer];
-  if (ofLayer) return ofLayer;
-  throw new EvidenceError(
-    "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
-  );
-}
-
-/**
  * Shows a layer of a cache to a policy. The view is frozen and every array is a copy: a policy cannot
  * change the cache.
  */
@@ -125,34 +120,7 @@ export function layerView(
   });
 }
 
-/** Refuses an index that does not exist. */
-export function checkTokens(index: number, count: number, what: string): void {
-  if (Number.isInteger(index) && index >= 0 && index < count) return;
-  throw new PolicyError(
-    `Cannot compare keys: there is no ${what} ${index}, only 0 to ${count - 1}`,
-  );
-}
-
 /** A promise of what `compute` gives, or of what it throws. */
 function settle<T>(compute: () => T): Promise<T> {
   return new Promise((resolve) => resolve(compute()));
-}
-
-/** `[heads × length]` averaged over the query heads of each KV head, `[kvHeads × length]`. */
-export function groupMean(
-  attention: Float32Array,
-  heads: number,
-  kvHeads: number,
-  length: number,
-): Float32Array {
-  const group = heads / kvHeads;
-  const mean = new Float32Array(kvHeads * length);
-  for (let head = 0; head < heads; head++) {
-    const target = Math.floor(head / group) * length;
-    for (let token = 0; token < length; token++) {
-      const sum = mean[target + token] ?? 0;
-      mean[target + token] = sum + (attention[head * length + token] ?? 0) / group;
-    }
-  }
-  return mean;
 }

@@ -6,11 +6,7 @@ import {
   createKeySimilarityKernel,
   type KeySimilarityKernel,
 } from "../../../kernels/key_similarity.ts";
-import {
-  createOutputNormsKernel,
-  outputByHead,
-  type OutputNormsKernel,
-} from "../../../kernels/output_norms.ts";
+import { createOutputNormsKernel, type OutputNormsKernel } from "../../../kernels/output_norms.ts";
 import {
   createQueryAttentionKernel,
   type QueryAttentionKernel,
@@ -20,6 +16,7 @@ import {
   type QueryStatisticsKernel,
 } from "../../../kernels/query_statistics.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { outputMatrices } from "../output_matrices.ts";
 
 /** Small kernels beside the step graph. Each is made when it is first asked for. */
 export interface LayerKernels extends AsyncDisposable {
@@ -65,20 +62,5 @@ export function layerKernels(
     async [Symbol.asyncDispose]() {
       for (const kernel of made) await (await kernel)[Symbol.asyncDispose]();
     },
-  };
-}
-
-/** Gives output matrices head by head. The last one is held weakly: no second copy of weights stays. */
-export function outputMatrices(
-  config: ModelConfig,
-  readOutput: (layer: number) => Float32Array,
-): (layer: number) => Float32Array {
-  let last: { readonly layer: number; readonly matrix: WeakRef<Float32Array> } | undefined;
-  return (layer) => {
-    const known = last?.layer === layer ? last.matrix.deref() : undefined;
-    if (known) return known;
-    const matrix = outputByHead(readOutput(layer), config);
-    last = { layer, matrix: new WeakRef(matrix) };
-    return matrix;
   };
 }

@@ -6,7 +6,8 @@ import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
 import { fail, readAttentionSums, readInto, readPositionMap, same, shapeOf } from "./parts.ts";
-import { parseRecord, type SavedCacheRecord } from "./record.ts";
+import type { SavedCacheInfo } from "./info.ts";
+import { parseRecord } from "./record.ts";
 import { type State, stateOf } from "../state.ts";
 import { loadedOutcome } from "../stats.ts";
 
@@ -15,20 +16,6 @@ export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
 
 /** Version of the format that is written, and the only one that is read. */
 export const SAVED_CACHE_VERSION = "1";
-
-/** What a saved cache holds. */
-export interface SavedCacheInfo {
-  /** The file. */
-  readonly path: string;
-  /** Size of the file. */
-  readonly bytes: number;
-  /** Tokens read and answered, evicted ones too. */
-  readonly tokens: number;
-  /** Kept tokens, `[layer][KV head]`. */
-  readonly kept: readonly (readonly number[])[];
-  /** What it says of its making. */
-  readonly record: SavedCacheRecord;
-}
 
 /** The model that a saved cache must fit. */
 export interface SavedCacheModel {

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import type { AttentionSums } from "../../evidence/accumulated.ts";
-import { type PositionMap, tokenOf } from "../../rotary/rerotate.ts";
+import { type PositionMap, tokenOf } from "../../rotary/position_map.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
 
 /** Refuses a file that is not sound. */

@@ -2,11 +2,12 @@ import { createHash } from "node:crypto";
 import type { Policy } from "../../../policies/policy.ts";
 import { replaceAtomically, writeError } from "../../atomic_file.ts";
 import type { Budget } from "../../evict/budget.ts";
-import { hostCopy } from "../../cache/host_cache.ts";
+import { hostCacheOf, hostCopy } from "../../cache/host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
-import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION, type SavedCacheInfo } from "./file.ts";
+import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./file.ts";
+import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
 import { judgeOf } from "../stats.ts";
@@ -46,8 +47,8 @@ export async function saveCache(
     told: transcript,
     ...(answer === undefined ? {} : { answer }),
   };
-  using copy = "append" in cache ? undefined : await hostCopy(cache);
-  const tensors = tensorsOf(state, copy ?? cache as HostKvCache);
+  using copy = cache.home === "host" ? undefined : await hostCopy(cache);
+  const tensors = tensorsOf(state, copy ?? hostCacheOf(cache));
   const text = JSON.stringify(record);
   const metadata = {
     format: SAVED_CACHE_FORMAT,

@@ -12,6 +12,7 @@ import {
   pick,
   rollBack,
 } from "./_cache_model.ts";
+import { heldBytes } from "./_held_bytes.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
 const ROW = SHAPE.kvHeads * SHAPE.headDim;
@@ -134,8 +135,8 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
         }
         for (const [index, heads] of model.entries()) assertHolds(cache, index, heads);
         const held = model.flat().reduce((sum, { length }) => sum + length, 0);
-        assertEquals(cache.usedBytes, held * bytesPerToken({ ...SHAPE, layers: 1, kvHeads: 1 }));
-        assert(cache.bytes >= cache.usedBytes);
+        assertEquals(heldBytes(cache), held * bytesPerToken({ ...SHAPE, layers: 1, kvHeads: 1 }));
+        assert(cache.bytes >= heldBytes(cache));
       }
     }),
   );
@@ -165,10 +166,10 @@ Deno.test("createHostCache() has exactly the kept tokens allocated after a compa
     cache.compact(index, [pick(100, 17, 1), pick(100, 17, 2)]);
   }
   assertEquals(cache.bytes, 17 * bytesPerToken(SHAPE));
-  assertEquals(cache.usedBytes, cache.bytes);
+  assertEquals(heldBytes(cache), cache.bytes);
   cache.reserve(5);
   assertEquals(cache.bytes, 22 * bytesPerToken(SHAPE));
-  assertEquals(cache.usedBytes, 17 * bytesPerToken(SHAPE));
+  assertEquals(heldBytes(cache), 17 * bytesPerToken(SHAPE));
   append(cache, 0, 100, 5);
   assertEquals(cache.bytes, 22 * bytesPerToken(SHAPE));
 });
@@ -192,7 +193,7 @@ Deno.test("createHostCache() grows geometrically", () => {
     bytes = cache.bytes;
   }
   assert(growths < 15, `${growths} growths`);
-  assert(cache.bytes <= 1.5 * cache.usedBytes + 1000);
+  assert(cache.bytes <= 1.5 * heldBytes(cache) + 1000);
 });
 
 Deno.test("createHostCache() keeps what it holds when it outgrows its address space", () => {
@@ -240,7 +241,7 @@ Deno.test("cache.fork() of a mark copies what was held then, and no more memory"
   using copy = cache.fork({ lengths: [2, 0] });
   assertEquals([copy.length(0), copy.length(1)], [2, 0]);
   assertEquals(copy.keys(0), Float32Array.of(1, 2, 3, 4));
-  assertEquals(copy.bytes, copy.usedBytes);
+  assertEquals(copy.bytes, heldBytes(copy));
   assertThrows(() => cache.fork({ lengths: [4, 0] }), RangeError, "it holds 3");
 });
 
@@ -253,7 +254,7 @@ Deno.test("fillHostCache() makes a cache of given entries, and releases it where
   });
   assertEquals(cache.keys(0), Float32Array.of(0, 1, 2, 3));
   assertEquals([...cache.positions(0), ...cache.positions(1)], [0, 3, 1, 2, 4, 5]);
-  assertEquals(cache.bytes, cache.usedBytes);
+  assertEquals(cache.bytes, heldBytes(cache));
   let space: Float32Array | undefined;
   assertThrows(
     () =>

@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { outputNorms } from "../../../plugins/conformance/output_norms.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
-import { layerView, layerViews } from "../../../runtime/engine/host/host_view.ts";
+import { layerView } from "../../../runtime/engine/host/host_view.ts";
+import { hostViews } from "../../../runtime/engine/host/host_view.ts";
 import {
   newSequence,
   randomIds,
@@ -28,7 +29,7 @@ async function assertNorms({ model, checkpoint }: TestModel): Promise<void> {
       (_, head) => Int32Array.from({ length: 12 - head }, (_, index) => index + head),
     );
     cache.compact(layer, kept);
-    const views = layerViews(cache, engine, layer, {});
+    const views = hostViews(cache, engine, layer, {});
     for (const [head, view] of views.entries()) {
       const indices = kept[head] ?? [];
       const ofHead = Float32Array.from(indices, (token) => expected[head * 20 + token] ?? NaN);

@@ -7,7 +7,8 @@ import { snapKv } from "../../../policies/snapkv.ts";
 import { whileDecoding } from "../../../policies/while_decoding.ts";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
 import { gatherEvidence } from "../../../runtime/evidence/gather.ts";
-import { layerView, layerViews } from "../../../runtime/engine/host/host_view.ts";
+import { layerView } from "../../../runtime/engine/host/host_view.ts";
+import { hostViews } from "../../../runtime/engine/host/host_view.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
 import { gatherPromptStatistics } from "../../../runtime/evidence/statistics.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
@@ -189,7 +190,7 @@ Deno.test("similarities and expected logits of ragged heads are those of the who
   const ragged = await gatherEvidence(STATISTICS, request);
   const group = heads / kvHeads;
   for (const [layer, { logits, cosines }] of before.entries()) {
-    for (const [head, view] of layerViews(cache, engine, layer, ragged).entries()) {
+    for (const [head, view] of hostViews(cache, engine, layer, ragged).entries()) {
       const indices = kept[layer]?.[head] ?? new Int32Array(0);
       const rowsOf = (all: Float32Array) =>
         Array.from({ length: group }, (_, row) => row + head * group)

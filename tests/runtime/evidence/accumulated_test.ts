@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { createHostCache } from "../../../runtime/cache/host_cache.ts";
 import { sumsOfKept, withEarlier } from "../../../runtime/evidence/accumulated.ts";
-import { hostRows } from "../../../runtime/engine/rows.ts";
+import { hostRows } from "../../../runtime/engine/host/host_rows.ts";
 
 Deno.test("sumsOfKept() picks the columns that each KV head keeps, for all of its query heads", () => {
   // Two KV heads of two query heads each; the first holds three tokens, the second two.

@@ -4,12 +4,14 @@ import { type CacheKernels, createCacheKernels } from "../../../../kernels/devic
 import type { Device, DeviceKernel } from "../../../../kernels/device/device.ts";
 import { createGraph } from "../../../../kernels/onnx/graph.ts";
 import { floats, integers } from "../../../../kernels/session.ts";
-import { createDeviceCache, type DeviceCache } from "../../../../runtime/cache/device_cache.ts";
+import { createDeviceCache } from "../../../../runtime/cache/device_cache.ts";
+import type { DeviceKvCache } from "../../../../runtime/cache/kv_cache.ts";
 import { createHostCache } from "../../../../runtime/cache/host_cache.ts";
 import type { CacheMark } from "../../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../../runtime/errors.ts";
 import { testDevice, testProvider } from "../../../_device.ts";
 import { chosen, type HeldPositions, left, rollBack } from "../_cache_model.ts";
+import { heldBytes } from "../_held_bytes.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 4 };
 const RUNS = testProvider() === "webgpu" ? 4 : 60;
@@ -23,9 +25,9 @@ function key(layer: number, head: number, position: number): number[] {
 interface Bench extends AsyncDisposable {
   readonly device: Device;
   readonly kernels: CacheKernels;
-  readonly cache: DeviceCache;
+  readonly cache: DeviceKvCache;
   /** Writes tokens behind those that a cache holds, as a step does. */
-  append(cache: DeviceCache, position: number, tokens: number): Promise<void>;
+  append(cache: DeviceKvCache, position: number, tokens: number): Promise<void>;
 }
 
 async function bench(
@@ -77,7 +79,11 @@ async function bench(
   };
 }
 
-async function assertHolds(cache: DeviceCache, layer: number, model: HeldPositions): Promise<void> {
+async function assertHolds(
+  cache: DeviceKvCache,
+  layer: number,
+  model: HeldPositions,
+): Promise<void> {
   const lengths = model.map(({ length }) => length);
   assertEquals([cache.length(layer), cache.lengths(layer)], [Math.max(...lengths), lengths]);
   assertEquals(cache.positions(layer), Int32Array.from(model.flat()));
@@ -145,14 +151,14 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
               break;
             case "fork": {
               const old = cache;
-              cache = stack.use(await old.fork() as DeviceCache);
+              cache = stack.use(await old.fork() as DeviceKvCache);
               old[Symbol.dispose]();
             }
           }
           for (const [index, heads] of model.entries()) await assertHolds(cache, index, heads);
           const held = model.flat().reduce((sum, { length }) => sum + length, 0);
-          assertEquals(cache.usedBytes, held * (2 * SHAPE.headDim * 4 + 4));
-          assert(cache.bytes >= cache.usedBytes);
+          assertEquals(heldBytes(cache), held * (2 * SHAPE.headDim * 4 + 4));
+          assert(cache.bytes >= heldBytes(cache));
         }
       }
       assertEquals(device.usage.tensors, before);

@@ -8,7 +8,8 @@ import {
   type Policy,
   snapKv,
 } from "../../../../policies/mod.ts";
-import { gatherEvidence, observationFor } from "../../../../runtime/evidence/gather.ts";
+import { gatherEvidence } from "../../../../runtime/evidence/gather.ts";
+import { observationFor } from "../../../../runtime/evidence/observe.ts";
 import { prefill } from "../../../../runtime/engine/prefill.ts";
 import type { KvCache } from "../../../../runtime/cache/kv_cache.ts";
 import { assertClose } from "../../../_close.ts";

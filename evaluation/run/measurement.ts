@@ -1,0 +1,16 @@
+import type { Model } from "../../runtime/model.ts";
+import type { NamedBudget } from "../hit_rate.ts";
+import type { NamedPolicy } from "../policy_list.ts";
+
+/** What samples are measured with. */
+export interface SampleMeasurement {
+  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+  /** Policies besides the whole cache, which is always measured. */
+  readonly policies: readonly NamedPolicy[];
+  readonly budgets: readonly NamedBudget[];
+  /** Prompt tokens read at a time. @default {256} */
+  readonly chunk?: number;
+  readonly signal?: AbortSignal;
+  /** Milliseconds, to measure phases with. */
+  readonly now: () => number;
+}

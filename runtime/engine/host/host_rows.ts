@@ -1,0 +1,41 @@
+import { addRows, emptyRows, leadingRows } from "../packed_rows.ts";
+import type { HostRows, Rows } from "../rows.ts";
+
+/**
+ * Rows over an array.
+ *
+ * @param data Rows of each KV head behind one another.
+ * @param lengths Columns of each KV head.
+ * @param group Query heads of a KV head.
+ */
+export function hostRows(
+  data: Float32Array,
+  lengths: readonly number[],
+  group: number,
+): HostRows {
+  return {
+    home: "host",
+    data,
+    lengths,
+    plus(other) {
+      const wider = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
+      const total = emptyRows(group, wider);
+      addRows(total, data, { group, lengths: wider, added: lengths });
+      addRows(total, arrayOf(other), { group, lengths: wider, added: other.lengths });
+      return hostRows(total, wider, group);
+    },
+    times: (factor) => hostRows(data.map((value) => value * factor), lengths, group),
+    leading(fewer) {
+      const more = (lengths[0] ?? 0) - (fewer[0] ?? 0);
+      return hostRows(leadingRows(data, group, fewer, more), fewer, group);
+    },
+    floats: () => data,
+    [Symbol.dispose]() {},
+  };
+}
+
+/** The array of rows in main memory. */
+function arrayOf(rows: Rows): Float32Array {
+  if (rows.home === "host") return rows.data;
+  throw new TypeError("Cannot work with rows of another home: bring them to main memory first");
+}

@@ -1,0 +1,40 @@
+import type { CacheMark, KvCache } from "../cache/kv_cache.ts";
+import type { PositionMap } from "../rotary/position_map.ts";
+
+/** A cache and where its text goes on. */
+export interface Sequence<Cache extends KvCache = KvCache> {
+  /** Keys and values so far. */
+  readonly cache: Cache;
+  /** Position of the next token: eviction leaves it as it is, rerotating keys sets it back. */
+  position: number;
+  /** Tokens that dynamic RoPE scaling reckons with: the whole prompt, then what follows. */
+  planned: number;
+  /** Where the text's tokens are, since keys were rerotated to other positions. */
+  positionMap?: PositionMap | undefined;
+}
+
+/** Where a sequence stood. */
+export interface SequenceMark {
+  readonly cache: CacheMark;
+  readonly position: number;
+  readonly planned: number;
+}
+
+/** Remembers where a sequence stands. Costs no memory. */
+export function markSequence({ cache, position, planned }: Sequence): SequenceMark {
+  return { cache: cache.mark(), position, planned };
+}
+
+/** Takes what was read since a mark out of a sequence again. Nothing may have been evicted since. */
+export function rollbackSequence(sequence: Sequence, mark: SequenceMark): void {
+  sequence.cache.rollback(mark.cache);
+  sequence.position = mark.position;
+  sequence.planned = mark.planned;
+}
+
+/** Takes the last tokens out of a sequence. */
+export function dropLast(sequence: Sequence, tokens: number): void {
+  const { lengths } = sequence.cache.mark();
+  sequence.cache.rollback({ lengths: lengths.map((length) => length - tokens) });
+  sequence.position -= tokens;
+}

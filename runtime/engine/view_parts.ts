@@ -1,0 +1,57 @@
+import { EvidenceError, PolicyError } from "../errors.ts";
+import type { ExpectedRows, Gathered } from "./engine.ts";
+import type { Rows } from "./rows.ts";
+
+/**
+ * What a layer's tokens received.
+ *
+ * @throws {EvidenceError} If nothing was gathered.
+ */
+export function attentionOf(attention: Gathered["attention"], layer: number): Rows {
+  const ofLayer = attention?.[layer];
+  if (ofLayer) return ofLayer;
+  throw new EvidenceError(
+    "Cannot give attention: the policy declares evidence without queries; declare 'window', " +
+      "'soft', 'accumulated' or 'given'",
+  );
+}
+
+/**
+ * Moments of a layer's logits.
+ *
+ * @throws {EvidenceError} If none were gathered.
+ */
+export function expectationOf(expected: Gathered["expected"], layer: number): ExpectedRows {
+  const ofLayer = expected?.[layer];
+  if (ofLayer) return ofLayer;
+  throw new EvidenceError(
+    "Cannot give expected logits: the policy declares other evidence; declare 'statistics'",
+  );
+}
+
+/** Refuses an index that does not exist. */
+export function checkTokens(index: number, count: number, what: string): void {
+  if (Number.isInteger(index) && index >= 0 && index < count) return;
+  throw new PolicyError(
+    `Cannot compare keys: there is no ${what} ${index}, only 0 to ${count - 1}`,
+  );
+}
+
+/** `[heads × length]` averaged over the query heads of each KV head, `[kvHeads × length]`. */
+export function groupMean(
+  attention: Float32Array,
+  heads: number,
+  kvHeads: number,
+  length: number,
+): Float32Array {
+  const group = heads / kvHeads;
+  const mean = new Float32Array(kvHeads * length);
+  for (let head = 0; head < heads; head++) {
+    const target = Math.floor(head / group) * length;
+    for (let token = 0; token < length; token++) {
+      const sum = mean[target + token] ?? 0;
+      mean[target + token] = sum + (attention[head * length + token] ?? 0) / group;
+    }
+  }
+  return mean;
+}
