@@ -8,6 +8,7 @@
  * @module
  */
 import * as v from "npm:valibot@1.5.0";
+import { isRecord } from "./checkpoint/read_json.ts";
 
 /** A schema of anything that gives a `T`. */
 export type SchemaOf<T> = v.GenericSchema<unknown, T>;
@@ -51,7 +52,7 @@ export function checkJson<T>(schema: SchemaOf<T>, text: string, root = "it"): Ch
   try {
     value = JSON.parse(text);
   } catch {
-    return { problem: `${root} must be JSON` };
+    return { problem: `${root} is not JSON` };
   }
   return checkRecord(schema, value, root);
 }
@@ -99,8 +100,8 @@ export const COUNT = v.pipe(
   v.maxValue(2 ** 31 - 1, "less than 2147483648"),
 );
 
-/** Any JSON object. */
-export const ANY_OBJECT = v.record(v.string(), v.unknown());
+/** Any JSON object. For the library an array is one as well. */
+export const ANY_OBJECT = v.custom<Readonly<Record<string, unknown>>>(isRecord, "an object");
 
 /** Longer values are cut where a problem shows them. */
 const SHOWN = 60;
@@ -109,15 +110,21 @@ type Issue = v.BaseIssue<unknown>;
 
 function problemOf(schema: v.GenericSchema, issue: Issue, root: string): string {
   const path = (issue.path ?? []).map(({ key }) => key);
-  const field = path.length === 0 ? root : `"${pathText(path)}"`;
+  const parent = issue.path?.at(-1)?.input;
+  if (isMissing(issue) && Array.isArray(parent)) {
+    return `${fieldText(path.slice(0, -1), root)} must be an object, got an array`;
+  }
   const composite = typeof issue.input === "object" && issue.input !== null;
   const got = composite && issue.kind === "validation" ? "" : `, got ${shown(issue.input)}`;
-  return `${field} must be ${wantedBy(schema, issue, path)}${got}`;
+  return `${fieldText(path, root)} must be ${wantedBy(schema, issue, path)}${got}`;
 }
 
-function pathText(path: readonly unknown[]): string {
-  return path.map((key, at) => typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`)
-    .join("");
+function fieldText(path: readonly unknown[], root: string): string {
+  if (path.length === 0) return root;
+  const steps = path.map((key, at) =>
+    typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`
+  );
+  return `"${steps.join("")}"`;
 }
 
 function shown(value: unknown): string {
@@ -126,6 +133,11 @@ function shown(value: unknown): string {
   if (typeof value === "object" && value !== null) return "an object";
   if (typeof value !== "string") return String(value);
   return JSON.stringify(value.length > SHOWN ? `${value.slice(0, SHOWN)}…` : value);
+}
+
+/** Whether an object lacks a key; what should be there is not in the issue. */
+function isMissing({ input, expected, path }: Issue): boolean {
+  return input === undefined && expected === `"${path?.at(-1)?.key}"`;
 }
 
 /** What the library's own messages begin with. */
@@ -141,7 +153,7 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 function wantedBy(schema: v.GenericSchema, issue: Issue, path: readonly unknown[]): string {
-  const missing = issue.input === undefined && issue.expected === `"${path.at(-1)}"`;
+  const missing = isMissing(issue);
   const inner = missing ? schemaAt(schema, path) : undefined;
   if (inner) {
     // An object reports a key that it lacks without saying what belongs there.

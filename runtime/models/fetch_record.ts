@@ -1,26 +1,43 @@
+import * as v from "npm:valibot@1.5.0";
 import { mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, isAbsolute, join } from "node:path";
 import type { ModelReference } from "./model_reference.ts";
 import { storageError } from "./storage_error.ts";
+import { checkJson, type SchemaOf } from "../schema.ts";
 import type { Checksum } from "./verified_file.ts";
 
-/** What a finished fetch left behind. */
-export interface FetchRecord {
+const CHECKSUM: SchemaOf<Checksum> = v.object({
+  kind: v.picklist(["sha256", "git"]),
+  value: v.string(),
+});
+
+const RECORDED_FILE = v.object({
+  /** Inside the folder of the commit. */
+  path: v.pipe(
+    v.string(),
+    v.check(
+      (path) => !path.split(/[\\/]/).includes("..") && !isAbsolute(path),
+      "inside the folder",
+    ),
+  ),
+  bytes: v.number(),
+  /** Missing in records of older versions. */
+  checksum: v.exactOptional(CHECKSUM),
+});
+
+const FETCH_RECORD = v.object({
   /** The commit that the revision was pinned to. */
-  readonly commit: string;
+  commit: v.pipe(v.string(), v.regex(/^[0-9a-f]{40,64}$/, "a commit")),
   /** The model's files. */
-  readonly files: readonly RecordedFile[];
-}
+  files: v.pipe(v.array(v.pipe(RECORDED_FILE, v.readonly())), v.readonly()),
+});
 
 /** A file that was fetched. */
-export interface RecordedFile {
-  /** Inside the folder of the commit. */
-  readonly path: string;
-  readonly bytes: number;
-  /** Missing in records of older versions. */
-  readonly checksum?: Checksum;
-}
+export type RecordedFile = Readonly<v.InferOutput<typeof RECORDED_FILE>>;
+
+/** What a finished fetch left behind. */
+export type FetchRecord = Readonly<v.InferOutput<typeof FETCH_RECORD>>;
 
 /** A fetched model. */
 export interface FetchedModel extends FetchRecord {
@@ -93,20 +110,8 @@ function modelPath(folder: string, { files }: FetchRecord): string {
   return quantised === undefined ? folder : join(folder, quantised.path);
 }
 
+/** What is damaged counts as not there: the model is fetched again. */
 function parse(text: string): FetchRecord | undefined {
-  try {
-    const value = JSON.parse(text);
-    const whole = /^[0-9a-f]{40,64}$/.test(value?.commit) && Array.isArray(value.files) &&
-      value.files.every(isFile);
-    return whole ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isFile(file: unknown): boolean {
-  if (typeof file !== "object" || file === null) return false;
-  if (!("path" in file) || !("bytes" in file)) return false;
-  return typeof file.path === "string" && typeof file.bytes === "number" &&
-    !file.path.split(/[\\/]/).includes("..") && !isAbsolute(file.path);
+  const checked = checkJson(FETCH_RECORD, text);
+  return "value" in checked ? checked.value : undefined;
 }

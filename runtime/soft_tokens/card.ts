@@ -1,5 +1,7 @@
+import * as v from "npm:valibot@1.5.0";
 import type { ModelFacts, SoftTokens } from "../../policies/policy.ts";
 import { type SafetensorsInput, writeSafetensors } from "../checkpoint/safetensors.ts";
+import { ANY_OBJECT, FILLED_TEXT } from "../schema.ts";
 import { MODEL_FINGERPRINT_KEY, MODEL_IDENTITY_KEY, SOFT_TOKENS_TENSOR } from "./read.ts";
 
 /** How soft tokens were made, as it stands in their file. */
@@ -24,10 +26,27 @@ export interface SoftTokenCard {
   readonly command?: string;
 }
 
-const KEYS: ReadonlySet<string> = new Set([
-  ...["model", "data_hash", "settings", "loss_start", "loss_end", "hit_rate"],
-  ...["created", "version", "command"],
-]);
+const TEXT = v.fallback(v.optional(v.string()), undefined);
+
+const NUMBER = v.fallback(
+  v.optional(v.pipe(FILLED_TEXT, v.transform(Number), v.finite())),
+  undefined,
+);
+
+const OBJECT = v.fallback(v.optional(v.pipe(v.string(), v.parseJson(), ANY_OBJECT)), undefined);
+
+/** Metadata of a file, by the names that it has there. */
+const CARD = v.object({
+  model: TEXT,
+  data_hash: TEXT,
+  settings: OBJECT,
+  loss_start: NUMBER,
+  loss_end: NUMBER,
+  hit_rate: OBJECT,
+  created: TEXT,
+  version: TEXT,
+  command: TEXT,
+});
 
 /**
  * Reads a card from a file's metadata. Fields that are missing or unreadable are left out: a foreign
@@ -43,17 +62,13 @@ const KEYS: ReadonlySet<string> = new Set([
  * ```
  */
 export function parseCard(metadata: Readonly<Record<string, string>>): SoftTokenCard {
-  const text = (key: string) => Object.hasOwn(metadata, key) ? metadata[key] : undefined;
+  const { data_hash, loss_start, loss_end, hit_rate, ...card } = v.parse(CARD, { ...metadata });
   return defined({
-    model: text("model"),
-    dataHash: text("data_hash"),
-    settings: parseObject(text("settings")),
-    lossStart: parseNumber(text("loss_start")),
-    lossEnd: parseNumber(text("loss_end")),
-    hitRate: parseObject(text("hit_rate")),
-    created: text("created"),
-    version: text("version"),
-    command: text("command"),
+    ...card,
+    dataHash: data_hash,
+    lossStart: loss_start,
+    lossEnd: loss_end,
+    hitRate: hit_rate,
   });
 }
 
@@ -61,7 +76,9 @@ export function parseCard(metadata: Readonly<Record<string, string>>): SoftToken
 export function unknownMetadata(
   metadata: Readonly<Record<string, string>>,
 ): Record<string, string> {
-  return Object.fromEntries(Object.entries(metadata).filter(([key]) => !KEYS.has(key)));
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([key]) => !Object.hasOwn(CARD.entries, key)),
+  );
 }
 
 /**
@@ -123,24 +140,6 @@ function cardMetadata(card: SoftTokenCard): Record<string, string> {
     version: card.version,
     command: card.command,
   });
-}
-
-function parseNumber(text = ""): number | undefined {
-  const value = Number(text);
-  return text.trim() !== "" && Number.isFinite(value) ? value : undefined;
-}
-
-function parseObject(text = ""): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The entries that have a value. */

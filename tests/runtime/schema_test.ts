@@ -60,6 +60,8 @@ Deno.test("checkRecord() names the field, what it must be and what it is", () =>
     problem({ inner: { ...inner, on: "x".repeat(100) } }),
     `"inner.on" must be true or false, got "${"x".repeat(60)}…"`,
   );
+  assertEquals(problem({ options: [1] }), '"options" must be an object, got an array');
+  assertEquals(problem({ inner: [] }), '"inner" must be an object, got an array');
   assertEquals(problem({ inner: { ...inner, only: 2 } }), '"inner.only" must be 1, got 2');
 });
 
@@ -81,11 +83,12 @@ Deno.test("checkRecord() calls the whole value what it is given as", () => {
   assertEquals(checkRecord(SCHEMA, 3, "the file"), {
     problem: "the file must be an object, got 3",
   });
+  assertEquals(checkRecord(SCHEMA, [1]), { problem: "it must be an object, got an array" });
   assertEquals(checkRecord(SCHEMA, undefined), { problem: "it must be an object, got nothing" });
 });
 
 Deno.test("checkJson() refuses what is not JSON, deep nesting too", () => {
-  const problem = "it must be JSON";
+  const problem = "it is not JSON";
   assertEquals(checkJson(SCHEMA, "{"), { problem });
   assertEquals(checkJson(SCHEMA, "[".repeat(200_000)), { problem });
   assertEquals(checkJson(SCHEMA, JSON.stringify(GOOD)), { value: GOOD });

@@ -5,6 +5,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
+import { demand } from "../../schema.ts";
 import { fail, readAttentionSums, readInto, readPositionMap, same, shapeOf } from "./parts.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import { parseRecord } from "./record.ts";
@@ -123,8 +124,10 @@ function open(path: string): Opened {
       `it has version ${version} of the format, this kvjudge reads ${SAVED_CACHE_VERSION}`,
     );
   }
-  const record = parseRecord(text);
-  if (typeof record === "string") fail(path, record);
+  const record = demand(
+    parseRecord(text),
+    (problem) => fail(path, `its record is broken: ${problem}`),
+  );
   const { lengths, kvHeads, headDim } = layersOf(path, header);
   const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
   const { size } = Deno.statSync(path);

@@ -1,8 +1,8 @@
+import * as v from "npm:valibot@1.5.0";
 import { type Budget, checkBudget } from "../../evict/budget.ts";
-import { isRecord } from "../../checkpoint/read_json.ts";
 import type { TokenSpan } from "../../evict/pinned.ts";
+import { ANY_OBJECT, type Checked, checkJson, COUNT, type SchemaOf } from "../../schema.ts";
 import type { Transcript } from "../transcript.ts";
-import type { ChatMessage } from "../../tokenizer/tokenizer.ts";
 
 /** What decided which tokens were kept, and how many. */
 export interface Judge {
@@ -40,99 +40,65 @@ export interface SavedCacheRecord {
   readonly answer?: string;
 }
 
-/**
- * Reads a record; what it means for the numbers beside it is not looked at.
- *
- * @returns The record, or what is wrong with it.
- */
-export function parseRecord(text: string): SavedCacheRecord | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return "its record is not valid JSON";
-  }
-  if (!isRecord(value)) return "its record is not an object";
-  const { model, policy, planned, tail, shift, spans, pending, told, answer } = value;
-  if (
-    !isRecord(model) || !isName(model.fingerprint) ||
-    !(model.name === undefined || isName(model.name))
-  ) return "its record names no model";
-  if (
-    !isRecord(policy) || !isName(policy.name) || !isRecord(policy.options) ||
-    !isBudget(policy.budget) || typeof policy.evicted !== "boolean" ||
-    typeof policy.judgedByQueries !== "boolean"
-  ) return "its record names no policy";
-  if (!isCount(planned) || !isCount(tail)) return "its record lacks positions";
-  if (!(shift === undefined || isCount(shift))) return "its record has no good shift of positions";
-  if (!(spans === undefined || areSpans(spans))) return "its record has no good protected spans";
-  if (!Array.isArray(pending) || !pending.every(isCount)) return "its record lacks pending tokens";
-  if (!isTranscript(told) || !(answer === undefined || typeof answer === "string")) {
-    return "its record does not say what its tokens are";
-  }
-  const { name, options, budget, evicted, judgedByQueries } = policy;
-  return {
-    model: {
-      fingerprint: model.fingerprint,
-      ...(model.name === undefined ? {} : { name: model.name }),
-    },
-    policy: { name, options, budget, evicted, judgedByQueries },
-    planned,
-    tail,
-    ...(shift === undefined ? {} : { shift }),
-    ...(spans === undefined ? {} : { spans }),
-    pending,
-    told,
-    ...(answer === undefined ? {} : { answer }),
-  };
-}
-
-/** Whether spans are in order, with gaps between them. */
-function areSpans(value: unknown): value is readonly TokenSpan[] {
-  let last = -1;
-  return Array.isArray(value) && value.every((span) => {
-    if (!isRecord(span) || !isCount(span.from) || !isCount(span.to)) return false;
-    const sound = span.from > last && span.from < span.to;
-    last = span.to;
-    return sound;
-  });
-}
-
 /** Names are shown: what moves a terminal's cursor is none. */
-function isName(value: unknown): value is string {
-  return typeof value === "string" && /^[^\p{Cc}]{1,4096}$/u.test(value);
-}
+const NAME = v.pipe(
+  v.string(),
+  v.regex(/^[^\p{Cc}]{1,4096}$/u, "a name without control characters"),
+);
 
-function isCount(value: unknown): value is number {
-  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 31;
-}
-
-function isBudget(value: unknown): value is Budget {
+const BUDGET = v.custom<Budget>((value) => {
   try {
     checkBudget(value as Budget);
     return true;
   } catch {
     return false;
   }
-}
+}, "a budget: tokens, a ratio kept or bytes");
 
-function isTranscript(value: unknown): value is Transcript {
-  if (!isRecord(value)) return false;
-  const { kind, document, system, messages, open } = value;
-  switch (kind) {
-    case "raw":
-      return true;
-    case "document":
-      return typeof document === "string" &&
-        (system === undefined || typeof system === "string");
-    case "chat":
-      return Array.isArray(messages) && messages.length > 0 && messages.every(isMessage) &&
-        typeof open === "boolean";
-    default:
-      return false;
-  }
-}
+const SPANS = v.pipe(
+  v.array(v.object({ from: COUNT, to: COUNT })),
+  v.check(
+    (spans) => spans.every(({ from, to }, at) => from < to && from > (spans[at - 1]?.to ?? -1)),
+    "spans of tokens in order, with gaps between them",
+  ),
+);
 
-function isMessage(value: unknown): value is ChatMessage {
-  return isRecord(value) && typeof value.role === "string" && typeof value.content === "string";
+const TRANSCRIPT: SchemaOf<Transcript> = v.variant("kind", [
+  v.object({ kind: v.literal("raw") }),
+  v.object({
+    kind: v.literal("document"),
+    document: v.string(),
+    system: v.exactOptional(v.string()),
+  }),
+  v.object({
+    kind: v.literal("chat"),
+    messages: v.pipe(
+      v.array(v.object({ role: v.string(), content: v.string() })),
+      v.minLength(1, "messages, one at least"),
+    ),
+    open: v.boolean(),
+  }),
+]);
+
+const SAVED_CACHE_RECORD: SchemaOf<SavedCacheRecord> = v.object({
+  model: v.object({ name: v.exactOptional(NAME), fingerprint: NAME }),
+  policy: v.object({
+    name: NAME,
+    options: ANY_OBJECT,
+    budget: BUDGET,
+    evicted: v.boolean(),
+    judgedByQueries: v.boolean(),
+  }),
+  planned: COUNT,
+  tail: COUNT,
+  shift: v.exactOptional(COUNT),
+  spans: v.exactOptional(SPANS),
+  pending: v.array(COUNT),
+  told: TRANSCRIPT,
+  answer: v.exactOptional(v.string()),
+});
+
+/** Reads a record; what it means for the numbers beside it is not looked at. */
+export function parseRecord(text: string): Checked<SavedCacheRecord> {
+  return checkJson(SAVED_CACHE_RECORD, text);
 }
