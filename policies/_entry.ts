@@ -6,7 +6,7 @@ export interface PolicyModule {
   /** Makes the policy; throws an {@linkcode OptionError} where it refuses an option. */
   default(options?: object): MaybePromise<Policy>;
   /** What the registry is generated from. */
-  readonly about: Pick<PolicyAbout<unknown>, "name" | "summary" | "paper">;
+  readonly about: Pick<PolicyAbout, "name" | "summary" | "paper">;
 }
 
 /** One option of a policy in the registry. */
@@ -29,10 +29,15 @@ export interface PolicyEntry {
   readonly summary: string;
   /** Address of the paper; absent for baselines. */
   readonly paper?: string;
-  /** What the runtime gathers for it. */
+  /** What the runtime gathers for it; for a wrapper, for the policy that it wraps by default. */
   readonly evidence: Evidence["kind"];
   /** Its options. */
   readonly options: readonly OptionEntry[];
   /** Imports it. */
   readonly load: () => Promise<PolicyModule>;
+}
+
+/** How many policies a policy wraps: none, one, or two in a row. */
+export function wrappedPolicies({ options }: PolicyEntry): number {
+  return options.filter(({ name }) => name === "inner" || name === "second").length;
 }

@@ -1,5 +1,4 @@
-import { columns, joined, scalar } from "./_kernel_nodes.ts";
-import { choice, integer } from "./_options.ts";
+import { columns, joined, scalar } from "./kernels/nodes.ts";
 import type { KernelBuilder, KernelValue } from "./policy.ts";
 
 /** How neighbouring scores are merged. */
@@ -15,18 +14,22 @@ export interface PoolOptions {
   readonly end: number;
 }
 
-/** The options that every pooling policy has, with its own defaults. */
-export function poolingOptions(kernel: number, pooling: Pooling) {
-  return {
-    kernel: integer({
-      min: 1,
-      odd: true,
-      default: kernel,
-      about: "tokens that are pooled together",
-    }),
-    pooling: choice({ words: ["max", "avg"], default: pooling, about: "how they are pooled" }),
-  } as const;
-}
+/** The options of a policy that pools. */
+export const poolingOptions = {
+  kernel: {
+    kind: "integer",
+    min: 1,
+    odd: true,
+    default: 7,
+    about: "tokens that are pooled together",
+  },
+  pooling: {
+    kind: "choice",
+    words: ["max", "avg"],
+    default: "max",
+    about: "how they are pooled",
+  },
+} as const;
 
 /**
  * One-dimensional pooling over the tokens of each head, stride 1, same length.

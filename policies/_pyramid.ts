@@ -1,5 +1,13 @@
 import type { BudgetAllocator } from "./policy.ts";
 
+/** The option that says how steep a pyramid is. */
+export const betaOption = {
+  kind: "number",
+  min: 1,
+  default: 20,
+  about: "how steep: the last layer gets the average divided by this",
+} as const;
+
 /** How {@linkcode pyramid} divides a budget. */
 export interface PyramidShape {
   /** Tokens that every layer keeps in any case. */

@@ -1,10 +1,6 @@
-import type { OptionSpec } from "./_options.ts";
 import { createPrng } from "./_random.ts";
-import { type ModelFacts, OptionError, type SoftTokens } from "./policy.ts";
+import { type ModelFacts, OptionError, type SoftTokens, type SoftTokenSource } from "./policy.ts";
 import { findShipped, type ShippedTokens } from "./soft_tokens/index.ts";
-
-/** Path or URL of a file of soft tokens, the tokens themselves, or `"untrained"` for random ones. */
-export type SoftTokenSource = string | URL | SoftTokens;
 
 /** What a policy needs of its soft tokens. */
 export interface SoftTokenNeeds {
@@ -20,23 +16,6 @@ export interface SoftTokenNeeds {
 
 /** Soft tokens that the papers train. */
 const UNTRAINED_COUNT = 32;
-
-/** The option that every policy with soft tokens has. */
-export const softTokensOption: OptionSpec<SoftTokenSource | undefined> = {
-  type: 'a path, a URL, soft tokens or "untrained"',
-  default: undefined,
-  about: "safetensors file of trained soft tokens; when absent those that come with the project " +
-    'for the model, or else random ones, as with "untrained"',
-  accepts: isSoftTokenSource,
-};
-
-/** Whether a value can be a source of soft tokens. */
-function isSoftTokenSource(value: unknown): value is SoftTokenSource {
-  if (typeof value === "string") return value !== "";
-  return value instanceof URL ||
-    (typeof value === "object" && value !== null && "embeddings" in value &&
-      value.embeddings instanceof Float32Array);
-}
 
 /** A source as it stands in records. */
 export function describeSource(source: SoftTokenSource | undefined): string {

@@ -1,13 +1,13 @@
-import { integer } from "./_options.ts";
 import { pool, type Pooling, poolKernel } from "./_pool.ts";
 import { type Score, withKernel } from "./policy.ts";
 
 /** The option that says how many of the last prompt tokens judge. */
-export const windowOption = integer({
+export const windowOption = {
+  kind: "integer",
   min: 1,
   default: 32,
   about: "last prompt tokens: their queries judge the others, and they are always kept",
-});
+} as const;
 
 /** What {@linkcode windowScore} needs to know. */
 export interface WindowJudge {

@@ -1,38 +1,31 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { type HeadAllocationRequest, OptionError, type ScorerPolicy } from "./policy.ts";
-
-/** Options of {@linkcode adaKv}. */
-export interface AdaKvOptions extends InnerOption {
-  /**
-   * Share of the budget that every KV head keeps for certain.
-   *
-   * @default {0.2}
-   */
-  readonly alpha?: number;
-}
-
-const alpha: OptionSpec<number> = {
-  type: "a number from 0 to 1",
-  default: 0.2,
-  about: "share of the budget that every KV head keeps for certain",
-  accepts: (value): value is number => typeof value === "number" && value >= 0 && value <= 1,
-};
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import type { HeadAllocationRequest, ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode adaKv}. */
-export const about: PolicyAbout<AdaKvOptions> = {
+export const about = {
   name: "ada_kv",
   summary: "Wraps a policy: the KV heads of a layer share their budget, so that some keep more.",
   paper: "https://arxiv.org/abs/2407.11550",
-  options: { inner: innerOption, alpha },
-};
+  options: {
+    inner: innerOption,
+    alpha: {
+      kind: "number",
+      min: 0,
+      max: 1,
+      default: 0.2,
+      about: "share of the budget that every KV head keeps for certain",
+    },
+  },
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode adaKv}. */
+export type AdaKvOptions = OptionsOf<typeof about>;
 
 /**
  * Ada-KV: every KV head keeps the best `alpha` of the budget, and what is left of the layer's budget
  * goes to the best tokens of all its heads. Heads then hold different numbers of tokens, and memory
  * follows.
- *
- * Paper: https://arxiv.org/abs/2407.11550
  *
  * Differs from the paper: a head keeps one token at least; what the inner policy protects is kept by
  * each head.
@@ -51,14 +44,9 @@ export const about: PolicyAbout<AdaKvOptions> = {
  * ```
  */
 export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  return wrap(about, settings, ({ name, allocateHeads }) => {
-    if (allocateHeads) {
-      throw new OptionError(
-        `Cannot wrap '${name}' in '${about.name}': it divides its budget among the heads itself`,
-      );
-    }
-    return { allocateHeads: (request) => divided(request, settings.alpha) };
+  return wrapPolicy(about, options, ({ allocateHeads }, { settings: { alpha }, refuse }) => {
+    if (allocateHeads) throw refuse("it divides its budget among the heads itself");
+    return { allocateHeads: (request) => divided(request, alpha) };
   });
 }
 

@@ -1,41 +1,25 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { columns, joined, places, scalar } from "./_kernel_nodes.ts";
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import {
-  type KernelBuilder,
-  type KernelValue,
-  type LayerView,
-  OptionError,
-  type ScorerPolicy,
-  withKernel,
-} from "./policy.ts";
-
-/** Options of {@linkcode chunkKv}. */
-export interface ChunkKvOptions extends InnerOption {
-  /**
-   * Tokens of a chunk.
-   *
-   * @default {20}
-   */
-  readonly chunk?: number;
-}
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { chunkRanksKernel } from "./kernels/chunk_kv.ts";
+import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode chunkKv}. */
-export const about: PolicyAbout<ChunkKvOptions> = {
+export const about = {
   name: "chunk_kv",
   summary: "Wraps a policy: whole chunks of neighbouring tokens are kept, the same for every head.",
   paper: "https://arxiv.org/abs/2502.00299",
   options: {
     inner: innerOption,
-    chunk: integer({ min: 1, default: 20, about: "tokens of a chunk" }),
+    chunk: { kind: "integer", min: 1, default: 20, about: "tokens of a chunk" },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode chunkKv}. */
+export type ChunkKvOptions = OptionsOf<typeof about>;
 
 /**
  * ChunkKV: the prompt is cut into chunks; a chunk's score is the mean of the inner scores of its
  * tokens over all KV heads. Chunks are kept whole, the same ones by every head.
- *
- * Paper: https://arxiv.org/abs/2502.00299
  *
  * Differs from the paper: exactly the budget is kept, so that of the last chunk only the best tokens
  * may stay; what the inner policy protects stays beside the chunks; layers share no indices.
@@ -55,13 +39,11 @@ export const about: PolicyAbout<ChunkKvOptions> = {
  * ```
  */
 export function chunkKv(options: ChunkKvOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { chunk } = settings;
-  return wrap(about, settings, (inner) => {
+  return wrapPolicy(about, options, (inner, { settings: { chunk }, refuse }) => {
     if (inner.secondStage || inner.allocateHeads) {
-      throw new OptionError(
-        `Cannot wrap '${inner.name}' in '${about.name}': it chooses tokens head by head, and chunks ` +
-          `are kept whole in all heads; put '${about.name}' inside it`,
+      throw refuse(
+        "it chooses tokens head by head, and chunks are kept whole in all heads; put " +
+          `'${about.name}' inside it`,
       );
     }
     const { kernel } = inner.score;
@@ -101,67 +83,6 @@ function chunkRanks(
     }
   });
   return ranks;
-}
-
-/** The same ranks where the scores are. */
-function chunkRanksKernel(builder: KernelBuilder, scores: KernelValue, size: number): KernelValue {
-  const { kvHeads, length } = builder;
-  const chunk = Math.min(size, length);
-  const count = Math.ceil(length / chunk);
-  const missing = count * chunk - length;
-  const shape = [count, chunk];
-  const means = builder.op("ReduceMean", [scores, builder.integers([0])], {
-    keepdims: { int: 1 },
-  });
-  const padded = (fill: number): KernelValue => {
-    const spare = builder.constant(new Float32Array(missing).fill(fill), [1, missing]);
-    return builder.op("Reshape", [
-      joined(builder, missing > 0 ? [means, spare] : [means], 1),
-      builder.integers(shape),
-    ]);
-  };
-  const sums = builder.op("ReduceSum", [padded(0), builder.integers([1])], {
-    keepdims: { int: 0 },
-  });
-  const sizes = new Float32Array(count).fill(chunk);
-  sizes[count - 1] = chunk - missing;
-  const chunkPlace = places(
-    builder,
-    builder.op("Div", [sums, builder.constant(sizes, [count])]),
-    [count],
-    true,
-  );
-  // The last chunk may be shorter: those behind it begin so much earlier.
-  const last = builder.op("Slice", [
-    chunkPlace,
-    builder.integers([count - 1]),
-    builder.integers([count]),
-    builder.integers([0]),
-  ]);
-  const behind = builder.op("Where", [
-    builder.op("Greater", [chunkPlace, last]),
-    scalar(builder, missing),
-    scalar(builder, 0),
-  ]);
-  const begins = builder.op("Sub", [
-    builder.op("Mul", [chunkPlace, scalar(builder, chunk)]),
-    behind,
-  ]);
-  const place = builder.op("Add", [
-    places(builder, padded(-Infinity), shape, true),
-    builder.op("Reshape", [begins, builder.integers([count, 1])]),
-  ]);
-  const row = columns(
-    builder,
-    builder.op("Reshape", [place, builder.integers([1, count * chunk])]),
-    0,
-    length,
-  );
-  const ranks = builder.op("Sub", [
-    scalar(builder, 1),
-    builder.op("Div", [row, scalar(builder, length)]),
-  ]);
-  return builder.op("Expand", [ranks, builder.integers([kvHeads, length])]);
 }
 
 export default chunkKv;

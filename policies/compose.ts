@@ -1,66 +1,36 @@
-import { expression, innerOption } from "./_inner.ts";
-import { integer, number, type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
+import { expression } from "./_expression.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { OptionError, policyMembers, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 import { streamingLlm } from "./streaming_llm.ts";
 
-/** Options of {@linkcode compose}. */
-export interface ComposeOptions {
-  /**
-   * The policy that evicts first.
-   *
-   * @default {streaming_llm}
-   */
-  readonly inner?: ScorerPolicy | undefined;
-  /**
-   * The policy that evicts from what the first one left.
-   *
-   * @default {snapkv}
-   */
-  readonly second?: ScorerPolicy | undefined;
-  /**
-   * What the first one leaves, as a multiple of the budget.
-   *
-   * @default {2}
-   */
-  readonly factor?: number;
-  /**
-   * Tokens per KV head that the first one leaves, in place of a multiple of the budget.
-   *
-   * @default {factor times the budget}
-   */
-  readonly tokens?: number | undefined;
-}
-
-const first: OptionSpec<ScorerPolicy | undefined> = {
-  ...innerOption,
-  about: "the policy that evicts first; streaming_llm when absent",
-};
-
-const second: OptionSpec<ScorerPolicy | undefined> = {
-  ...innerOption,
-  about: "the policy that evicts from what is left; snapkv when absent",
-};
-
 /** What the registry says about {@linkcode compose}. */
-export const about: PolicyAbout<ComposeOptions> = {
+export const about = {
   name: "compose",
   summary: "Wraps two policies: the second one evicts from what the first one left.",
   options: {
-    inner: first,
-    second,
-    factor: number({
+    inner: { kind: "policy", about: "the policy that evicts first; streaming_llm when absent" },
+    second: {
+      kind: "policy",
+      about: "the policy that evicts from what is left; snapkv when absent",
+    },
+    factor: {
+      kind: "number",
       min: 1,
       default: 2,
       about: "what the first one leaves, as a multiple of the budget",
-    }),
-    tokens: integer({
+    },
+    tokens: {
+      kind: "integer",
       min: 1,
-      default: undefined,
       about: "tokens per KV head that the first one leaves; factor times the budget when absent",
-    }),
+    },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode compose}. */
+export type ComposeOptions = OptionsOf<typeof about>;
 
 /**
  * Two policies in a row: the first one evicts to a budget of its own, the second one from what is left
@@ -91,46 +61,51 @@ export const about: PolicyAbout<ComposeOptions> = {
  * ```
  */
 export function compose(options: ComposeOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { inner = streamingLlm(), second = snapKv(), factor, tokens } = settings;
-  if (options.factor !== undefined && tokens !== undefined) {
-    throw new OptionError(
-      "Cannot make policy 'compose': give 'factor' or 'tokens', not both: each says what the first " +
-        "policy leaves",
-    );
-  }
-  const refuse = ({ name }: ScorerPolicy, reason: string) => {
-    throw new OptionError(`Cannot use '${name}' in 'compose': ${reason}`);
-  };
-  for (const policy of [inner, second]) {
-    if (policy.phases?.decoding) {
-      refuse(policy, "it evicts while decoding; wrap the whole, as in while_decoding(compose(…))");
-    }
-    if (policy.positions) {
-      refuse(
-        policy,
-        "it moves keys to other positions; wrap the whole, as in rerotate(compose(…))",
+  return makePolicy(about, options, (settings) => {
+    const { inner = streamingLlm(), second = snapKv(), factor, tokens } = settings;
+    if (options.factor !== undefined && tokens !== undefined) {
+      throw new OptionError(
+        "Cannot make policy 'compose': give 'factor' or 'tokens', not both: each says what the " +
+          "first policy leaves",
       );
     }
-  }
-  if (second.first) {
-    refuse(
-      second,
-      "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
+    checkRound(inner);
+    checkRound(second);
+    if (second.first) {
+      throw refuse(
+        second,
+        "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
+      );
+    }
+    const { name: _name, paper: _paper, ...members } = policyMembers(second);
+    const left = tokens === undefined ? { factor } : { tokens };
+    return {
+      ...members,
+      options: Object.freeze({ inner: expression(inner), second: expression(second), ...left }),
+      score: withKernel((layer) => second.score(layer), second.score.kernel),
+      first: Object.freeze({ policy: inner, ...left }),
+    };
+  });
+}
+
+/** What is for the whole to do, neither of the two may do. */
+function checkRound(policy: ScorerPolicy): void {
+  if (policy.phases?.decoding) {
+    throw refuse(
+      policy,
+      "it evicts while decoding; wrap the whole, as in while_decoding(compose(…))",
     );
   }
-  const { paper: _paper, ...rest } = second;
-  return Object.freeze<ScorerPolicy>({
-    ...rest,
-    name: about.name,
-    options: Object.freeze({
-      inner: expression(inner),
-      second: expression(second),
-      ...(tokens === undefined ? { factor } : { tokens }),
-    }),
-    score: withKernel((layer) => second.score(layer), second.score.kernel),
-    first: Object.freeze({ policy: inner, ...(tokens === undefined ? { factor } : { tokens }) }),
-  });
+  if (policy.positions) {
+    throw refuse(
+      policy,
+      "it moves keys to other positions; wrap the whole, as in rerotate(compose(…))",
+    );
+  }
+}
+
+function refuse({ name }: ScorerPolicy, reason: string): OptionError {
+  return new OptionError(`Cannot use '${name}' in '${about.name}': ${reason}`);
 }
 
 export default compose;

@@ -1,46 +1,33 @@
-import { expression, type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { scalar } from "./_kernel_nodes.ts";
-import { type LayerView, OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
-
-/** Options of {@linkcode criticalKv}. */
-export interface CriticalKvOptions extends InnerOption {
-  /**
-   * Share of the budget that goes by the inner score alone.
-   *
-   * @default {0.5}
-   */
-  readonly first?: number;
-  /**
-   * Added to the inner score before it is weighed.
-   *
-   * @default {0.0001}
-   */
-  readonly epsilon?: number;
-}
-
-const first: OptionSpec<number> = {
-  type: "a number from 0 to 1",
-  default: 0.5,
-  about: "share of the budget that goes by the inner score alone",
-  accepts: (value): value is number => typeof value === "number" && value >= 0 && value <= 1,
-};
-
-const epsilon: OptionSpec<number> = {
-  type: "a finite number of at least 0",
-  default: 1e-4,
-  about: "added to the inner score before it is weighed",
-  accepts: (value): value is number =>
-    typeof value === "number" && value >= 0 && Number.isFinite(value),
-};
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { scalar } from "./kernels/nodes.ts";
+import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode criticalKv}. */
-export const about: PolicyAbout<CriticalKvOptions> = {
+export const about = {
   name: "critical_kv",
   summary: "Wraps a policy: half of the budget goes by what values do to the layer's output.",
   paper: "https://arxiv.org/abs/2502.03805",
-  options: { inner: innerOption, first, epsilon },
-};
+  options: {
+    inner: innerOption,
+    first: {
+      kind: "number",
+      min: 0,
+      max: 1,
+      default: 0.5,
+      about: "share of the budget that goes by the inner score alone",
+    },
+    epsilon: {
+      kind: "number",
+      min: 0,
+      default: 1e-4,
+      about: "added to the inner score before it is weighed",
+    },
+  },
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode criticalKv}. */
+export type CriticalKvOptions = OptionsOf<typeof about>;
 
 /**
  * CriticalKV: a first part of the budget goes to the best tokens of the inner policy, the rest to
@@ -49,8 +36,6 @@ export const about: PolicyAbout<CriticalKvOptions> = {
  *
  * Around `ada_kv`, heads share the budget by the inner score first; then each spends its own in the
  * two parts.
- *
- * Paper: https://arxiv.org/abs/2502.03805
  *
  * Differs from the paper: what the inner policy protects is kept in any case and counts towards the
  * first part; inner scores below 0 count as 0.
@@ -70,10 +55,7 @@ export const about: PolicyAbout<CriticalKvOptions> = {
  * ```
  */
 export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  return wrap(about, settings, (inner) => {
-    const refuse = (reason: string) =>
-      new OptionError(`Cannot wrap '${expression(inner)}' in '${about.name}': ${reason}`);
+  return wrapPolicy(about, options, (inner, { settings: { first, epsilon }, refuse }) => {
     if (inner.secondStage) throw refuse("it spends its budget in two parts itself");
     if (inner.evidence.kind === "none") {
       throw refuse(
@@ -82,14 +64,14 @@ export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
       );
     }
     const rescore = withKernel(
-      (layer: LayerView, scores: Float32Array) => weighed(layer, scores, settings.epsilon),
+      (layer: LayerView, scores: Float32Array) => weighed(layer, scores, epsilon),
       (layer, scores) =>
         layer.op("Mul", [
-          layer.op("Add", [layer.op("Relu", [scores]), scalar(layer, settings.epsilon)]),
+          layer.op("Add", [layer.op("Relu", [scores]), scalar(layer, epsilon)]),
           layer.outputNorms(),
         ]),
     );
-    return { secondStage: { first: settings.first, rescore } };
+    return { secondStage: { first, rescore } };
   });
 }
 

@@ -1,74 +1,43 @@
-import { columns, joined, norms, scalar } from "./_kernel_nodes.ts";
-import { flag, integer, number, type PolicyAbout, readOptions } from "./_options.ts";
-import {
-  type KernelBuilder,
-  type KernelValue,
-  type LayerView,
-  type ScorerPolicy,
-  withKernel,
-} from "./policy.ts";
-
-const PAPER = "https://arxiv.org/abs/2510.00636";
-
-/** Options of {@linkcode expectedAttention}. */
-export interface ExpectedAttentionOptions {
-  /**
-   * Positions behind the prompt over which the rotation of queries to come is averaged.
-   *
-   * @default {512}
-   */
-  readonly futurePositions?: number;
-  /**
-   * Leading tokens that are always kept and left out of the statistics.
-   *
-   * @default {4}
-   */
-  readonly sinks?: number;
-  /**
-   * Whether the covariance of the queries counts, or their mean alone.
-   *
-   * @default {true}
-   */
-  readonly covariance?: boolean;
-  /**
-   * Whether scores are multiplied by the norms of the values.
-   *
-   * @default {true}
-   */
-  readonly valueNorm?: boolean;
-  /**
-   * Added to the expected attention before it is multiplied by the norms.
-   *
-   * @default {0}
-   */
-  readonly epsilon?: number;
-}
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { expectationKernel } from "./kernels/expected_attention.ts";
+import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode expectedAttention}. */
-export const about: PolicyAbout<ExpectedAttentionOptions> = {
+export const about = {
   name: "expected_attention",
   summary: "Keeps the tokens that queries drawn from the prompt's statistics would attend to.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2510.00636",
   options: {
-    futurePositions: integer({
+    futurePositions: {
+      kind: "integer",
       min: 1,
       default: 512,
       about: "positions behind the prompt over which the rotation of queries is averaged",
-    }),
-    sinks: integer({
+    },
+    sinks: {
+      kind: "integer",
       min: 0,
       default: 4,
       about: "leading tokens that are always kept and left out of the statistics",
-    }),
-    covariance: flag({ default: true, about: "whether the covariance of the queries counts" }),
-    valueNorm: flag({ default: true, about: "whether the norms of the values count" }),
-    epsilon: number({
+    },
+    covariance: {
+      kind: "flag",
+      default: true,
+      about: "whether the covariance of the queries counts",
+    },
+    valueNorm: { kind: "flag", default: true, about: "whether the norms of the values count" },
+    epsilon: {
+      kind: "number",
       min: 0,
       default: 0,
       about: "added to the attention before the norms count",
-    }),
+    },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode expectedAttention}. */
+export type ExpectedAttentionOptions = OptionsOf<typeof about>;
 
 /**
  * Expected Attention: queries to come are taken to be Gaussian, with the mean and covariance of the
@@ -76,7 +45,7 @@ export const about: PolicyAbout<ExpectedAttentionOptions> = {
  * attention to be expected from them, averaged over the query heads of the group, times the norm of
  * the value.
  *
- * Paper: https://arxiv.org/abs/2510.00636. The defaults are its authors' settings.
+ * The defaults are its authors' settings.
  *
  * Differs from the paper: a KV head's score is the mean over its group of query heads; the budget is
  * the same for every head, unless a wrapper divides it.
@@ -94,23 +63,21 @@ export const about: PolicyAbout<ExpectedAttentionOptions> = {
  * ```
  */
 export function expectedAttention(options: ExpectedAttentionOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { sinks, futurePositions, covariance, valueNorm, epsilon } = settings;
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: PAPER,
-    options: settings,
-    evidence: { kind: "statistics", skip: sinks, future: futurePositions },
-    protect: { sinks },
-    score: withKernel(async (layer) => {
-      const { mean, variance } = await layer.expectedLogits();
-      // The mean of exp(x) over a Gaussian x is exp(mean + variance / 2).
-      const exponents = covariance
-        ? mean.map((value, index) => value + (variance[index] ?? 0) / 2)
-        : mean;
-      const scores = groupSoftmax(exponents, layer, Math.min(sinks, layer.length));
-      return valueNorm ? timesNorms(scores, await layer.values(), layer, epsilon) : scores;
-    }, (layer) => expectation(layer, settings)),
+  return makePolicy(about, options, (settings) => {
+    const { sinks, futurePositions, covariance, valueNorm, epsilon } = settings;
+    return {
+      evidence: { kind: "statistics", skip: sinks, future: futurePositions },
+      protect: { sinks },
+      score: withKernel(async (layer) => {
+        const { mean, variance } = await layer.expectedLogits();
+        // The mean of exp(x) over a Gaussian x is exp(mean + variance / 2).
+        const exponents = covariance
+          ? mean.map((value, index) => value + (variance[index] ?? 0) / 2)
+          : mean;
+        const scores = groupSoftmax(exponents, layer, Math.min(sinks, layer.length));
+        return valueNorm ? timesNorms(scores, await layer.values(), layer, epsilon) : scores;
+      }, (layer) => expectationKernel(layer, settings)),
+    };
   });
 }
 
@@ -157,42 +124,6 @@ function timesNorms(
     for (let i = start; i < start + headDim; i++) squares += (values[i] ?? 0) ** 2;
     return (score + epsilon) * Math.sqrt(squares);
   });
-}
-
-/** The same scores where the values lie. */
-function expectation(
-  builder: KernelBuilder,
-  { sinks, covariance, valueNorm, epsilon }: Pick<
-    Required<ExpectedAttentionOptions>,
-    "sinks" | "covariance" | "valueNorm" | "epsilon"
-  >,
-): KernelValue {
-  const { heads, kvHeads, length } = builder;
-  const first = Math.min(sinks, length);
-  const none = (tokens: number) =>
-    builder.constant(new Float32Array(kvHeads * tokens), [kvHeads, tokens]);
-  const attention = (): KernelValue => {
-    const { mean, variance } = builder.expectedLogits();
-    const half = builder.op("Mul", [variance, scalar(builder, 0.5)]);
-    const exponents = covariance ? builder.op("Add", [mean, half]) : mean;
-    const shares = builder.op("Softmax", [columns(builder, exponents, first, length)], {
-      axis: { int: -1 },
-    });
-    const byGroup = builder.op("Reshape", [
-      shares,
-      builder.integers([kvHeads, heads / kvHeads, length - first]),
-    ]);
-    const meanShare = builder.op("ReduceMean", [byGroup, builder.integers([1])], {
-      keepdims: { int: 0 },
-    });
-    return joined(builder, first > 0 ? [none(first), meanShare] : [meanShare], 1);
-  };
-  const scores = first < length ? attention() : none(length);
-  if (!valueNorm) return scores;
-  return builder.op("Mul", [
-    builder.op("Add", [scores, scalar(builder, epsilon)]),
-    norms(builder, builder.values()),
-  ]);
 }
 
 export default expectedAttention;

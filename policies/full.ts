@@ -1,15 +1,16 @@
-import { type PolicyAbout, readOptions } from "./_options.ts";
-import type { EvictionPolicy } from "./policy.ts";
-
-/** Full cache has no options. */
-export type FullOptions = Record<never, never>;
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import type { EvictionPolicy, LayerView } from "./policy.ts";
 
 /** What the registry says about {@linkcode full}. */
-export const about: PolicyAbout<FullOptions> = {
+export const about = {
   name: "full",
   summary: "Keeps everything, whatever the budget is: the baseline to compare with.",
   options: {},
-};
+} as const satisfies PolicyAbout;
+
+/** Full cache has no options. */
+export type FullOptions = OptionsOf<typeof about>;
 
 /**
  * Full cache, the baseline: nothing is evicted, the budget does not count.
@@ -25,14 +26,12 @@ export const about: PolicyAbout<FullOptions> = {
  * ```
  */
 export function full(options: FullOptions = {}): EvictionPolicy {
-  return Object.freeze<EvictionPolicy>({
-    name: about.name,
-    options: readOptions(about, options),
+  return makePolicy(about, options, () => ({
     evidence: { kind: "none" },
     evicts: false,
-    select: ({ kvHeads, length }) =>
+    select: ({ kvHeads, length }: LayerView) =>
       Array.from({ length: kvHeads }, () => Int32Array.from({ length }, (_, index) => index)),
-  });
+  }));
 }
 
 export default full;

@@ -1,47 +1,33 @@
-import { choice, integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { type LayerShape, type ScorerPolicy, withKernel } from "./policy.ts";
 
-/** Options of {@linkcode h2o}. */
-export interface H2oOptions {
-  /**
-   * Last tokens that are always kept.
-   *
-   * @default {half of the budget}
-   */
-  readonly recent?: number | undefined;
-  /**
-   * `"visible"` divides the attention that a token received by the number of queries that could see
-   * it, so that early tokens have no advantage.
-   *
-   * @default {"none"}
-   */
-  readonly normalize?: "none" | "visible";
-}
-
 /** What the registry says about {@linkcode h2o}. */
-export const about: PolicyAbout<H2oOptions> = {
+export const about = {
   name: "h2o",
   summary: "Keeps the last tokens and those that received most attention from the whole prompt.",
   paper: "https://arxiv.org/abs/2306.14048",
   options: {
-    recent: integer({
+    recent: {
+      kind: "integer",
       min: 0,
-      default: undefined,
       about: "last tokens that are always kept; half of the budget when absent",
-    }),
-    normalize: choice({
+    },
+    normalize: {
+      kind: "choice",
       words: ["none", "visible"],
       default: "none",
       about: "visible: divide by the number of queries that could see the token",
-    }),
+    },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode h2o}. */
+export type H2oOptions = OptionsOf<typeof about>;
 
 /**
  * H2O, heavy hitters: the score is the attention received, summed over every prompt query and
  * averaged over the query heads of the group; half of the budget goes to the last tokens.
- *
- * Paper: https://arxiv.org/abs/2306.14048
  *
  * Differs from the paper: the prompt is evicted once, after prefill, where the paper evicts at every
  * step; query heads that share a KV head vote together.
@@ -58,14 +44,10 @@ export const about: PolicyAbout<H2oOptions> = {
  * ```
  */
 export function h2o(options: H2oOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: "https://arxiv.org/abs/2306.14048",
-    options: settings,
+  return makePolicy(about, options, ({ recent, normalize }) => ({
     evidence: { kind: "accumulated" },
-    protect: (keep) => ({ recent: settings.recent ?? Math.floor(keep / 2) }),
-    score: settings.normalize === "none"
+    protect: (keep) => ({ recent: recent ?? Math.floor(keep / 2) }),
+    score: normalize === "none"
       ? withKernel(
         async (layer) => await layer.groupAttention(),
         (layer) => layer.groupAttention(),
@@ -82,7 +64,7 @@ export function h2o(options: H2oOptions = {}): ScorerPolicy {
             layer.given([layer.kvHeads, layer.length], visibleQueries),
           ]),
       ),
-  });
+  }));
 }
 
 /** A token at position `p` of `n` is visible to itself and to the `n - p - 1` after it. */

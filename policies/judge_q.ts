@@ -1,26 +1,22 @@
-import { type PolicyAbout, readOptions } from "./_options.ts";
-import { softJudge, type SoftJudgeOptions, softJudgeOptions } from "./_soft_judge.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { softJudge, softJudgeOptions } from "./_soft_judge.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
-const PAPER = "https://arxiv.org/abs/2509.10798";
-
-/** Options of {@linkcode judgeQ}. */
-export interface JudgeQOptions extends SoftJudgeOptions {}
-
 /** What the registry says about {@linkcode judgeQ}. */
-export const about: PolicyAbout<JudgeQOptions> = {
+export const about = {
   name: "judge_q",
   summary: "Keeps the tokens that trained soft tokens, appended to the prompt, attend to.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2509.10798",
   options: softJudgeOptions,
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode judgeQ}. */
+export type JudgeQOptions = OptionsOf<typeof about>;
 
 /**
  * Judge Q: soft tokens, trained to attend as the answer will, are appended to the prompt and removed
  * again; the score is the attention of their queries, averaged over them and over the query heads of
  * the group, then pooled over the tokens.
- *
- * Paper: https://arxiv.org/abs/2509.10798
  *
  * Differs from the paper: a KV head's score is the mean over its group of query heads; scores are
  * pooled by an average of 5 tokens, which gave the most right answers on questions set aside for that
@@ -41,11 +37,7 @@ export const about: PolicyAbout<JudgeQOptions> = {
  * ```
  */
 export function judgeQ(options: JudgeQOptions = {}): ScorerPolicy {
-  return softJudge(PAPER, readOptions(about, options), {
-    policy: about.name,
-    adapters: false,
-    train: "kvjudge train judge-q",
-  });
+  return softJudge(about, options, { adapters: false, train: "kvjudge train judge-q" });
 }
 
 export default judgeQ;

@@ -1,25 +1,22 @@
-import { norms, scalar } from "./_kernel_nodes.ts";
-import { type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { norms, scalar } from "./kernels/nodes.ts";
 import { type KernelBuilder, type KernelValue, type ScorerPolicy, withKernel } from "./policy.ts";
 
-const PAPER = "https://arxiv.org/abs/2504.15364";
-
-/** KeyDiff has no options. */
-export type KeyDiffOptions = Record<never, never>;
-
 /** What the registry says about {@linkcode keyDiff}. */
-export const about: PolicyAbout<KeyDiffOptions> = {
+export const about = {
   name: "keydiff",
   summary: "Keeps the tokens whose keys differ most from the mean key; needs no attention.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2504.15364",
   options: {},
-};
+} as const satisfies PolicyAbout;
+
+/** KeyDiff has no options. */
+export type KeyDiffOptions = OptionsOf<typeof about>;
 
 /**
  * KeyDiff: the score is minus the cosine between a key and the mean of all normalised keys of its KV
  * head.
- *
- * Paper: https://arxiv.org/abs/2504.15364
  *
  * Differs from the paper: the prompt is evicted once, after prefill, where the paper evicts block by
  * block while it reads.
@@ -39,10 +36,7 @@ export const about: PolicyAbout<KeyDiffOptions> = {
  * ```
  */
 export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: PAPER,
-    options: readOptions(about, options),
+  return makePolicy(about, options, () => ({
     evidence: { kind: "none" },
     score: withKernel(async ({ kvHeads, headDim, length, keys }) => {
       const rows = await keys();
@@ -75,7 +69,7 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
       }
       return scores;
     }, differences),
-  });
+  }));
 }
 
 /** The same scores where the keys lie. */

@@ -1,22 +1,21 @@
-import { norms } from "./_kernel_nodes.ts";
-import { type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { norms } from "./kernels/nodes.ts";
 import { type ScorerPolicy, withKernel } from "./policy.ts";
 
-/** Knorm has no options. */
-export type KnormOptions = Record<never, never>;
-
 /** What the registry says about {@linkcode knorm}. */
-export const about: PolicyAbout<KnormOptions> = {
+export const about = {
   name: "knorm",
   summary: "Keeps the tokens whose keys have the smallest norm; needs no attention.",
   paper: "https://arxiv.org/abs/2406.11430",
   options: {},
-};
+} as const satisfies PolicyAbout;
+
+/** Knorm has no options. */
+export type KnormOptions = OptionsOf<typeof about>;
 
 /**
  * Knorm: the score is minus the Euclidean norm of the key, per KV head.
- *
- * Paper: https://arxiv.org/abs/2406.11430
  *
  * Differs from the paper: every layer is evicted; the paper leaves the first layers whole for some
  * models.
@@ -35,10 +34,7 @@ export const about: PolicyAbout<KnormOptions> = {
  * ```
  */
 export function knorm(options: KnormOptions = {}): ScorerPolicy {
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: "https://arxiv.org/abs/2406.11430",
-    options: readOptions(about, options),
+  return makePolicy(about, options, () => ({
     evidence: { kind: "none" },
     score: withKernel(async ({ kvHeads, headDim, length, keys }) => {
       const rows = await keys();
@@ -53,7 +49,7 @@ export function knorm(options: KnormOptions = {}): ScorerPolicy {
       }
       return scores;
     }, (layer) => layer.op("Neg", [norms(layer, layer.keys())])),
-  });
+  }));
 }
 
 export default knorm;

@@ -1,45 +1,27 @@
-import { joined, places, sameForHeads, scalar } from "./_kernel_nodes.ts";
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import {
-  type KernelBuilder,
-  type KernelValue,
-  type LayerView,
-  type ScorerPolicy,
-  withKernel,
-} from "./policy.ts";
-
-const PAPER = "https://arxiv.org/abs/2504.04704";
-
-/** Options of {@linkcode lagKv}. */
-export interface LagKvOptions {
-  /**
-   * Leading tokens that are kept before all others.
-   *
-   * @default {4}
-   */
-  readonly sinks?: number;
-  /**
-   * Tokens per window: each window is judged by the one behind it.
-   *
-   * @default {128}
-   */
-  readonly lag?: number;
-}
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
+import { lagKernel } from "./kernels/lagkv.ts";
+import { sameForHeads } from "./kernels/nodes.ts";
+import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode lagKv}. */
-export const about: PolicyAbout<LagKvOptions> = {
+export const about = {
   name: "lagkv",
   summary: "Keeps the tokens whose keys and values stand out from the window behind them.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2504.04704",
   options: {
-    sinks: integer({
+    sinks: {
+      kind: "integer",
       min: 0,
       default: 4,
       about: "leading tokens that are kept before all others",
-    }),
-    lag: integer({ min: 2, default: 128, about: "tokens per window" }),
+    },
+    lag: { kind: "integer", min: 2, default: 128, about: "tokens per window" },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode lagKv}. */
+export type LagKvOptions = OptionsOf<typeof about>;
 
 /**
  * LagKV: behind the sinks the prompt is cut into windows of `lag` tokens. The keys and the values of
@@ -47,8 +29,6 @@ export const about: PolicyAbout<LagKvOptions> = {
  * window; a token stands out by the standard deviation of its scaled dimensions, softmaxed over the
  * window. The score is the token's rank in its window, from 0 to 1. Sinks, the last whole window and
  * what lies behind it are kept before all others, as far as the budget goes.
- *
- * Paper: https://arxiv.org/abs/2504.04704
  *
  * Differs from the paper: a share of the whole prompt is kept where the paper keeps that share of each
  * window; a prompt of fewer than two windows keeps its last tokens.
@@ -66,43 +46,46 @@ export const about: PolicyAbout<LagKvOptions> = {
  * ```
  */
 export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { sinks, lag } = settings;
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: PAPER,
-    options: settings,
-    evidence: { kind: "none" },
-    protect(keep, length) {
-      const first = Math.min(sinks, keep);
-      const tail = Math.max(0, length - judgedEnd(length, settings));
-      return { sinks: first, recent: Math.min(tail, keep - first) };
-    },
-    score: withKernel(async (layer) => {
-      const { kvHeads, length } = layer;
-      const end = judgedEnd(length, settings);
-      const scores = new Float32Array(kvHeads * length).fill(1);
-      if (end <= sinks) {
-        const row = unjudged(length, sinks);
-        return scores.map((_, index) => row[index % length] ?? 0);
-      }
-      const [keys, values] = [await layer.keys(), await layer.values()];
-      for (let head = 0; head < kvHeads; head++) {
-        for (let start = sinks; start < end; start += lag) {
-          const [ofKeys, ofValues] = [keys, values].map((rows) =>
-            standingOut(rows, layer, { head, start, lag })
-          );
-          const both = Float64Array.from(ofKeys ?? [], (one, i) => one + (ofValues?.[i] ?? 0));
-          ranks(both).forEach((rank, i) => scores[head * length + start + i] = rank / lag);
+  return makePolicy(about, options, (settings) => {
+    const { sinks, lag } = settings;
+    return {
+      evidence: { kind: "none" },
+      protect(keep, length) {
+        const first = Math.min(sinks, keep);
+        const tail = Math.max(0, length - judgedEnd(length, settings));
+        return { sinks: first, recent: Math.min(tail, keep - first) };
+      },
+      score: withKernel(async (layer) => {
+        const { kvHeads, length } = layer;
+        const end = judgedEnd(length, settings);
+        const scores = new Float32Array(kvHeads * length).fill(1);
+        if (end <= sinks) {
+          const row = unjudged(length, sinks);
+          return scores.map((_, index) => row[index % length] ?? 0);
         }
-      }
-      return scores;
-    }, (layer) => judged(layer, settings)),
+        const [keys, values] = [await layer.keys(), await layer.values()];
+        for (let head = 0; head < kvHeads; head++) {
+          for (let start = sinks; start < end; start += lag) {
+            const [ofKeys, ofValues] = [keys, values].map((rows) =>
+              standingOut(rows, layer, { head, start, lag })
+            );
+            const both = Float64Array.from(ofKeys ?? [], (one, i) => one + (ofValues?.[i] ?? 0));
+            ranks(both).forEach((rank, i) => scores[head * length + start + i] = rank / lag);
+          }
+        }
+        return scores;
+      }, (layer) => {
+        const end = judgedEnd(layer.length, settings);
+        return end > sinks
+          ? lagKernel(layer, { sinks, lag, end })
+          : sameForHeads(layer, unjudged(layer.length, sinks));
+      }),
+    };
   });
 }
 
 /** Tokens before this one lie in a window with a whole one behind it, or are sinks. */
-function judgedEnd(length: number, { sinks, lag }: Required<LagKvOptions>): number {
+function judgedEnd(length: number, { sinks, lag }: Settings<typeof about>): number {
   return sinks + Math.max(0, Math.floor((length - sinks) / lag) - 1) * lag;
 }
 
@@ -169,63 +152,6 @@ function ranks(values: Float64Array): Float64Array {
   const places = new Float64Array(values.length);
   order.forEach((index, place) => places[index] = place);
   return places;
-}
-
-/** The same scores where keys and values lie: all windows at once. */
-function judged(builder: KernelBuilder, settings: Required<LagKvOptions>): KernelValue {
-  const { kvHeads, headDim, length } = builder;
-  const { sinks, lag } = settings;
-  const end = judgedEnd(length, settings);
-  if (end <= sinks) return sameForHeads(builder, unjudged(length, sinks));
-  const windows = (end - sinks) / lag;
-  const shape = [kvHeads, windows, lag];
-  const cut = (values: KernelValue, axis: number, from: number, to: number) =>
-    builder.op("Slice", [
-      values,
-      builder.integers([from]),
-      builder.integers([to]),
-      builder.integers([axis]),
-    ]);
-  const reduced = (operator: string, values: KernelValue, axis: number) =>
-    builder.op(operator, [values, builder.integers([axis])], { keepdims: { int: 1 } });
-  const spreads = (entries: KernelValue): KernelValue => {
-    const all = builder.op("Reshape", [
-      cut(entries, 1, sinks, end + lag),
-      builder.integers([kvHeads, windows + 1, lag, headDim]),
-    ]);
-    const behind = cut(all, 1, 1, windows + 1);
-    const least = reduced("ReduceMin", behind, 2);
-    const range = builder.op("Sub", [reduced("ReduceMax", behind, 2), least]);
-    // A dimension that never changes tells nothing.
-    const scale = builder.op("Where", [
-      builder.op("Greater", [range, scalar(builder, 0)]),
-      builder.op("Div", [scalar(builder, 1), builder.op("Max", [range, scalar(builder, 1e-30)])]),
-      scalar(builder, 0),
-    ]);
-    const scaled = builder.op("Mul", [
-      builder.op("Sub", [cut(all, 1, 0, windows), least]),
-      scale,
-    ]);
-    const centred = builder.op("Sub", [scaled, reduced("ReduceMean", scaled, 3)]);
-    const squares = builder.op("Mul", [centred, centred]);
-    const variance = builder.op("Mul", [
-      reduced("ReduceSum", squares, 3),
-      scalar(builder, 1 / Math.max(1, headDim - 1)),
-    ]);
-    const spread = builder.op("Reshape", [builder.op("Sqrt", [variance]), builder.integers(shape)]);
-    return builder.op("Softmax", [spread], { axis: { int: -1 } });
-  };
-  const both = builder.op("Add", [spreads(builder.keys()), spreads(builder.values())]);
-  const ranked = builder.op("Mul", [
-    places(builder, both, shape, false),
-    scalar(builder, 1 / lag),
-  ]);
-  const certain = (tokens: number) =>
-    tokens === 0
-      ? []
-      : [builder.constant(new Float32Array(kvHeads * tokens).fill(1), [kvHeads, tokens])];
-  const flat = builder.op("Reshape", [ranked, builder.integers([kvHeads, windows * lag])]);
-  return joined(builder, [...certain(sinks), flat, ...certain(length - end)], 1);
 }
 
 export default lagKv;

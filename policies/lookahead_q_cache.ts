@@ -1,68 +1,44 @@
-import { flag, integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { pool, type Pooling, poolingOptions, poolKernel } from "./_pool.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { pool, poolingOptions, poolKernel } from "./_pool.ts";
 import { type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
-const PAPER = "https://arxiv.org/abs/2505.20334";
-
-/** Options of {@linkcode lookaheadQCache}. */
-export interface LookaheadQCacheOptions {
-  /**
-   * Tokens of the draft whose queries judge.
-   *
-   * @default {8}
-   */
-  readonly steps?: number;
-  /**
-   * Window of the SnapKV draft; with `plus` it also judges and is always kept.
-   *
-   * @default {32}
-   */
-  readonly window?: number;
-  /**
-   * The paper's LAQ++: the last `window` prompt queries judge beside those of the draft.
-   *
-   * @default {false}
-   */
-  readonly plus?: boolean;
-  /**
-   * Tokens that are pooled together, odd.
-   *
-   * @default {7}
-   */
-  readonly kernel?: number;
-  /**
-   * How they are pooled.
-   *
-   * @default {"max"}
-   */
-  readonly pooling?: Pooling;
-}
-
 /** What the registry says about {@linkcode lookaheadQCache}. */
-export const about: PolicyAbout<LookaheadQCacheOptions> = {
+export const about = {
   name: "lookahead_q_cache",
   summary: "Drafts a few tokens on a SnapKV cache and keeps what their queries attend to.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2505.20334",
   options: {
-    steps: integer({ min: 1, default: 8, about: "tokens of the draft whose queries judge" }),
-    window: integer({
+    steps: {
+      kind: "integer",
+      min: 1,
+      default: 8,
+      about: "tokens of the draft whose queries judge",
+    },
+    window: {
+      kind: "integer",
       min: 1,
       default: 32,
       about: "window of the SnapKV draft; with plus it also judges and is always kept",
-    }),
-    plus: flag({ default: false, about: "whether the last prompt queries judge too (LAQ++)" }),
-    ...poolingOptions(7, "max"),
+    },
+    plus: {
+      kind: "flag",
+      default: false,
+      about: "whether the last prompt queries judge too (LAQ++)",
+    },
+    ...poolingOptions,
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode lookaheadQCache}. */
+export type LookaheadQCacheOptions = OptionsOf<typeof about>;
 
 /**
  * Lookahead Q-Cache: a copy of the cache is evicted by SnapKV to the same budget, a few tokens are
  * decoded greedily on it, and their queries judge the whole prompt cache; the draft is thrown away.
  * The score is the attention of these queries, averaged over them and over the query heads of the
  * group, then pooled over the tokens.
- *
- * Paper: https://arxiv.org/abs/2505.20334
  *
  * Differs from the paper: a KV head's score is the mean over its group of query heads; a draft that
  * ends early judges with the queries that it has. While it drafts there are two caches, the second one
@@ -81,28 +57,25 @@ export const about: PolicyAbout<LookaheadQCacheOptions> = {
  * ```
  */
 export function lookaheadQCache(options: LookaheadQCacheOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { steps, window, plus, kernel, pooling } = settings;
-  const pooled = (length: number) => ({
-    kernel,
-    pooling,
-    end: plus ? Math.max(0, length - window) : length,
-  });
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: PAPER,
-    options: settings,
-    evidence: {
-      kind: "lookahead",
-      steps,
-      draft: snapKv({ window, kernel, pooling }),
-      ...(plus ? { window } : {}),
-    },
-    ...(plus ? { protect: { recent: window } } : {}),
-    score: withKernel(
-      async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
-      (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
-    ),
+  return makePolicy(about, options, ({ steps, window, plus, kernel, pooling }) => {
+    const pooled = (length: number) => ({
+      kernel,
+      pooling,
+      end: plus ? Math.max(0, length - window) : length,
+    });
+    return {
+      evidence: {
+        kind: "lookahead",
+        steps,
+        draft: snapKv({ window, kernel, pooling }),
+        ...(plus ? { window } : {}),
+      },
+      ...(plus ? { protect: { recent: window } } : {}),
+      score: withKernel(
+        async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
+        (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
+      ),
+    };
   });
 }
 

@@ -12,11 +12,8 @@
  * @module
  */
 export type { OptionEntry, PolicyEntry, PolicyModule } from "./_entry.ts";
-export type { InnerOption } from "./_inner.ts";
-export type { OptionSpec, PolicyAbout, Settings } from "./_options.ts";
+export type { OptionsOf, OptionSpec, OptionValue, OptionValues, PolicyAbout } from "./_options.ts";
 export type { Pooling } from "./_pool.ts";
-export type { SoftJudgeOptions } from "./_soft_judge.ts";
-export type { SoftTokenSource } from "./_soft_tokens.ts";
 export { adaKv, type AdaKvOptions } from "./ada_kv.ts";
 export { chunkKv, type ChunkKvOptions } from "./chunk_kv.ts";
 export { compose, type ComposeOptions } from "./compose.ts";

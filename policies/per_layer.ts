@@ -1,29 +1,24 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { type OptionSpec, type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type ScorerPolicy } from "./policy.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
 import { shareOut } from "./_share_out.ts";
-
-/** Options of {@linkcode perLayer}. */
-export interface PerLayerOptions extends InnerOption {
-  /** Weights of the layers, one for each, or a few that are stretched over all of them. */
-  readonly weights?: readonly number[];
-}
-
-const weights: OptionSpec<readonly number[]> = {
-  type: "a list of at least one number above 0",
-  default: [1],
-  about: "weights of the layers, one for each, or a few that are stretched over all of them",
-  accepts: (value): value is readonly number[] =>
-    Array.isArray(value) && value.length > 0 &&
-    value.every((one) => typeof one === "number" && one > 0 && Number.isFinite(one)),
-};
+import { OptionError, type ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode perLayer}. */
-export const about: PolicyAbout<PerLayerOptions> = {
+export const about = {
   name: "per_layer",
   summary: "Wraps a policy: the budget is divided among the layers by given weights.",
-  options: { inner: innerOption, weights },
-};
+  options: {
+    inner: innerOption,
+    weights: {
+      kind: "weights",
+      default: [1],
+      about: "weights of the layers, one for each, or a few that are stretched over all of them",
+    },
+  },
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode perLayer}. */
+export type PerLayerOptions = OptionsOf<typeof about>;
 
 /**
  * Divides the budget among the layers in proportion to weights. Fewer weights than layers are
@@ -46,16 +41,11 @@ export const about: PolicyAbout<PerLayerOptions> = {
  * ```
  */
 export function perLayer(options: PerLayerOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  return wrap(about, settings, ({ name, allocate }) => {
-    if (allocate) {
-      throw new OptionError(
-        `Cannot wrap '${name}' in 'per_layer': it divides its budget among the layers itself`,
-      );
-    }
+  return wrapPolicy(about, options, (inner, { settings: { weights }, refuse }) => {
+    if (inner.allocate) throw refuse("it divides its budget among the layers itself");
     return {
       allocate: ({ layers, length, budget }) =>
-        shareOut(layers * budget, stretched(settings.weights, layers), length),
+        shareOut(layers * budget, stretched(weights, layers), length),
     };
   });
 }

@@ -1,38 +1,22 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { number, type PolicyAbout, readOptions } from "./_options.ts";
-import { pyramid as pyramidAllocator } from "./_pyramid.ts";
-import { OptionError, type ScorerPolicy } from "./policy.ts";
-
-/** Options of {@linkcode pyramid}. */
-export interface PyramidOptions extends InnerOption {
-  /**
-   * How steep the pyramid is: the last layer gets the average divided by this.
-   *
-   * @default {20}
-   */
-  readonly beta?: number;
-}
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { betaOption, pyramid as pyramidAllocator } from "./_pyramid.ts";
+import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode pyramid}. */
-export const about: PolicyAbout<PyramidOptions> = {
+export const about = {
   name: "pyramid",
   summary: "Wraps a policy: early layers keep more tokens than late ones.",
   paper: "https://arxiv.org/abs/2406.02069",
-  options: {
-    inner: innerOption,
-    beta: number({
-      min: 1,
-      default: 20,
-      about: "how steep: the last layer gets the average divided by this",
-    }),
-  },
-};
+  options: { inner: innerOption, beta: betaOption },
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode pyramid}. */
+export type PyramidOptions = OptionsOf<typeof about>;
 
 /**
  * PyramidKV's budgets around any policy that scores: what the policy always keeps is taken out, the
  * rest falls linearly from the first layer to the last.
- *
- * Paper: https://arxiv.org/abs/2406.02069
  *
  * Differs from the paper: the scores are the inner policy's. A protection that depends on the budget
  * is not taken out of what is divided.
@@ -51,14 +35,8 @@ export const about: PolicyAbout<PyramidOptions> = {
  * ```
  */
 export function pyramid(options: PyramidOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { beta } = settings;
-  return wrap(about, settings, ({ name, allocate, protect }) => {
-    if (allocate) {
-      throw new OptionError(
-        `Cannot wrap '${name}' in 'pyramid': it divides its budget among the layers itself`,
-      );
-    }
+  return wrapPolicy(about, options, ({ allocate, protect }, { settings: { beta }, refuse }) => {
+    if (allocate) throw refuse("it divides its budget among the layers itself");
     const { sinks = 0, recent = 0 } = typeof protect === "object" ? protect : {};
     return { allocate: pyramidAllocator({ window: sinks + recent, beta, variant: "authors" }) };
   });

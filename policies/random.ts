@@ -1,25 +1,24 @@
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { createPrng } from "./_random.ts";
 import { type LayerShape, type ScorerPolicy, withKernel } from "./policy.ts";
 
-/** Options of {@linkcode random}. */
-export interface RandomOptions {
-  /**
-   * Same seed, same tokens, on every machine.
-   *
-   * @default {0}
-   */
-  readonly seed?: number;
-}
-
 /** What the registry says about {@linkcode random}. */
-export const about: PolicyAbout<RandomOptions> = {
+export const about = {
   name: "random",
   summary: "Keeps random tokens: the baseline that every method must beat.",
   options: {
-    seed: integer({ min: 0, default: 0, about: "same seed, same tokens, on every machine" }),
+    seed: {
+      kind: "integer",
+      min: 0,
+      default: 0,
+      about: "same seed, same tokens, on every machine",
+    },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode random}. */
+export type RandomOptions = OptionsOf<typeof about>;
 
 /**
  * Random scores, the baseline that every method must beat. Each layer and KV head keeps other tokens.
@@ -37,23 +36,19 @@ export const about: PolicyAbout<RandomOptions> = {
  * ```
  */
 export function random(options: RandomOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const draw = ({ layer, kvHeads, length }: LayerShape): Float32Array => {
-    const scores = new Float32Array(kvHeads * length);
-    for (let head = 0; head < kvHeads; head++) {
-      const next = createPrng(settings.seed, layer, head);
-      for (let token = 0; token < length; token++) scores[head * length + token] = next();
-    }
-    return scores;
-  };
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    options: settings,
-    evidence: { kind: "none" },
-    score: withKernel(
-      draw,
-      (layer) => layer.given([layer.kvHeads, layer.length], draw),
-    ),
+  return makePolicy(about, options, ({ seed }) => {
+    const draw = ({ layer, kvHeads, length }: LayerShape): Float32Array => {
+      const scores = new Float32Array(kvHeads * length);
+      for (let head = 0; head < kvHeads; head++) {
+        const next = createPrng(seed, layer, head);
+        for (let token = 0; token < length; token++) scores[head * length + token] = next();
+      }
+      return scores;
+    };
+    return {
+      evidence: { kind: "none" },
+      score: withKernel(draw, (layer) => layer.given([layer.kvHeads, layer.length], draw)),
+    };
   });
 }
 

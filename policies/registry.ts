@@ -59,7 +59,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
       {"name":"first","type":"a number from 0 to 1","default":0.5,"about":"share of the budget that goes by the inner score alone"},
-      {"name":"epsilon","type":"a finite number of at least 0","default":0.0001,"about":"added to the inner score before it is weighed"},
+      {"name":"epsilon","type":"a number of at least 0","default":0.0001,"about":"added to the inner score before it is weighed"},
     ],
     load: () => import("./critical_kv.ts"),
   },

@@ -1,17 +1,17 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type ScorerPolicy } from "./policy.ts";
-
-/** Options of {@linkcode rerotate}. */
-export type RerotateOptions = InnerOption;
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode rerotate}. */
-export const about: PolicyAbout<RerotateOptions> = {
+export const about = {
   name: "rerotate",
   summary: "Wraps a policy: kept keys are rotated on to positions without gaps.",
   paper: "https://arxiv.org/abs/2309.17453",
   options: { inner: innerOption },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode rerotate}. */
+export type RerotateOptions = OptionsOf<typeof about>;
 
 /**
  * Evicts as the inner policy does, then rerotates the kept keys to positions without gaps, as StreamingLLM
@@ -21,8 +21,6 @@ export const about: PolicyAbout<RerotateOptions> = {
  * Attention sees differences of positions only: heads and layers that keep different numbers of tokens
  * all end right before the next token, each without gaps. Which tokens of the text the entries are is
  * remembered beside the cache, 4 bytes for each.
- *
- * Paper: https://arxiv.org/abs/2309.17453
  *
  * Differs from the paper: which tokens stay is the inner policy's choice; keys are rerotated once after
  * each eviction instead of at every step, and are stored rotated.
@@ -41,12 +39,8 @@ export const about: PolicyAbout<RerotateOptions> = {
  * ```
  */
 export function rerotate(options: RerotateOptions = {}): ScorerPolicy {
-  return wrap(about, readOptions(about, options), ({ name, positions }) => {
-    if (positions) {
-      throw new OptionError(
-        `Cannot wrap '${name}' in '${about.name}': it rerotates its keys already`,
-      );
-    }
+  return wrapPolicy(about, options, ({ positions }, { refuse }) => {
+    if (positions) throw refuse("it rerotates its keys already");
     return { positions: "contiguous" };
   });
 }

@@ -1,31 +1,23 @@
-import { sameForHeads } from "./_kernel_nodes.ts";
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { sameForHeads } from "./kernels/nodes.ts";
 import { type ScorerPolicy, withKernel } from "./policy.ts";
 
-/** Options of {@linkcode streamingLlm}. */
-export interface StreamingLlmOptions {
-  /**
-   * First tokens that are always kept.
-   *
-   * @default {4}
-   */
-  readonly sinks?: number;
-}
-
 /** What the registry says about {@linkcode streamingLlm}. */
-export const about: PolicyAbout<StreamingLlmOptions> = {
+export const about = {
   name: "streaming_llm",
   summary: "Keeps the first tokens (attention sinks) and the last ones.",
   paper: "https://arxiv.org/abs/2309.17453",
   options: {
-    sinks: integer({ min: 0, default: 4, about: "first tokens that are always kept" }),
+    sinks: { kind: "integer", min: 0, default: 4, about: "first tokens that are always kept" },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode streamingLlm}. */
+export type StreamingLlmOptions = OptionsOf<typeof about>;
 
 /**
  * StreamingLLM: attention sinks and a window of the last tokens, which takes the rest of the budget.
- *
- * Paper: https://arxiv.org/abs/2309.17453
  *
  * Differs from the paper: the prompt is evicted once, after prefill, and kept keys stay rotated at
  * their true positions; the paper evicts at every step and renumbers positions within the cache.
@@ -41,20 +33,16 @@ export const about: PolicyAbout<StreamingLlmOptions> = {
  * ```
  */
 export function streamingLlm(options: StreamingLlmOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: "https://arxiv.org/abs/2309.17453",
-    options: settings,
+  return makePolicy(about, options, ({ sinks }) => ({
     evidence: { kind: "none" },
-    protect: { sinks: settings.sinks },
+    protect: { sinks },
     score: withKernel(
       ({ kvHeads, length }) =>
         Float32Array.from({ length: kvHeads * length }, (_, index) => index % length),
       (layer) =>
         sameForHeads(layer, Float32Array.from({ length: layer.length }, (_, token) => token)),
     ),
-  });
+  }));
 }
 
 export default streamingLlm;

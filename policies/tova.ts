@@ -1,24 +1,21 @@
-import { type PolicyAbout, readOptions } from "./_options.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { type ScorerPolicy, withKernel } from "./policy.ts";
 
-const PAPER = "https://arxiv.org/abs/2401.06104";
-
-/** TOVA has no options. */
-export type TovaOptions = Record<never, never>;
-
 /** What the registry says about {@linkcode tova}. */
-export const about: PolicyAbout<TovaOptions> = {
+export const about = {
   name: "tova",
   summary: "Keeps the tokens that the last prompt token attends to, the same for every head.",
-  paper: PAPER,
+  paper: "https://arxiv.org/abs/2401.06104",
   options: {},
-};
+} as const satisfies PolicyAbout;
+
+/** TOVA has no options. */
+export type TovaOptions = OptionsOf<typeof about>;
 
 /**
  * TOVA: the score is the attention of the last prompt query, averaged over all heads of the layer, so
  * that every KV head keeps the same tokens. The last token itself is always kept.
- *
- * Paper: https://arxiv.org/abs/2401.06104
  *
  * Differs from the paper: the prompt is evicted once, after prefill, where the paper drops one token
  * at every step.
@@ -37,10 +34,7 @@ export const about: PolicyAbout<TovaOptions> = {
  * ```
  */
 export function tova(options: TovaOptions = {}): ScorerPolicy {
-  return Object.freeze<ScorerPolicy>({
-    name: about.name,
-    paper: PAPER,
-    options: readOptions(about, options),
+  return makePolicy(about, options, () => ({
     evidence: { kind: "window", size: 1 },
     protect: { recent: 1 },
     score: withKernel(async ({ heads, kvHeads, length, attention }) => {
@@ -58,7 +52,7 @@ export function tova(options: TovaOptions = {}): ScorerPolicy {
         layer.op("ReduceMean", [layer.attention(), layer.integers([0])], { keepdims: { int: 1 } }),
         layer.integers([layer.kvHeads, layer.length]),
       ])),
-  });
+  }));
 }
 
 export default tova;

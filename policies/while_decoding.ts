@@ -1,37 +1,29 @@
-import { type InnerOption, innerOption, wrap } from "./_inner.ts";
-import { integer, type PolicyAbout, readOptions } from "./_options.ts";
-import { OptionError, type ScorerPolicy } from "./policy.ts";
-
-/** Options of {@linkcode whileDecoding}. */
-export interface WhileDecodingOptions extends InnerOption {
-  /**
-   * Tokens that are written between two evictions.
-   *
-   * @default {64}
-   */
-  readonly every?: number;
-  /**
-   * Tokens per KV head and layer that each eviction leaves.
-   *
-   * @default {the budget}
-   */
-  readonly target?: number | undefined;
-}
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerOption, wrapPolicy } from "./_wrap.ts";
+import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode whileDecoding}. */
-export const about: PolicyAbout<WhileDecodingOptions> = {
+export const about = {
   name: "while_decoding",
   summary: "Wraps a policy: it evicts again and again while the answer is written.",
   options: {
     inner: innerOption,
-    every: integer({ min: 1, default: 64, about: "tokens written between two evictions" }),
-    target: integer({
+    every: {
+      kind: "integer",
       min: 1,
-      default: undefined,
+      default: 64,
+      about: "tokens written between two evictions",
+    },
+    target: {
+      kind: "integer",
+      min: 1,
       about: "tokens per KV head that each eviction leaves; the budget when absent",
-    }),
+    },
   },
-};
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode whileDecoding}. */
+export type WhileDecodingOptions = OptionsOf<typeof about>;
 
 /**
  * Evicts a prompt to the budget as the inner policy does, and goes on while the answer is written:
@@ -62,19 +54,15 @@ export const about: PolicyAbout<WhileDecodingOptions> = {
  * ```
  */
 export function whileDecoding(options: WhileDecodingOptions = {}): ScorerPolicy {
-  const settings = readOptions(about, options);
-  const { every, target } = settings;
-  return wrap(about, settings, ({ name, evidence, phases, protect }) => {
-    const refuse = (reason: string) => {
-      throw new OptionError(`Cannot wrap '${name}' in '${about.name}': ${reason}`);
-    };
-    if (phases?.decoding) refuse("it evicts while decoding already");
+  return wrapPolicy(about, options, ({ evidence, phases, protect }, { settings, refuse }) => {
+    const { every, target } = settings;
+    if (phases?.decoding) throw refuse("it evicts while decoding already");
     if (evidence.kind === "given" && evidence.queries.kind === "tokens") {
-      refuse("it judges by a known answer, which is not yet written");
+      throw refuse("it judges by a known answer, which is not yet written");
     }
     const least = target === undefined ? 0 : protectedTokens(protect, target, target + every);
     if (target !== undefined && least > target) {
-      refuse(
+      throw refuse(
         `it always keeps ${least} tokens, more than a target of ${target}; give a target of at ` +
           `least ${least} or let it protect fewer`,
       );

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PolicyEntry } from "../policies/_entry.ts";
+import { type PolicyEntry, wrappedPolicies } from "../policies/_entry.ts";
 import type { Evidence } from "../policies/policy.ts";
 import { registry } from "../policies/registry.ts";
 
@@ -37,6 +37,12 @@ const COSTS: Readonly<Record<Evidence["kind"], readonly [judge: string, cost: st
   ],
 };
 
+/** The same for a policy that wraps one, or two. */
+const WRAPPER_COSTS = [
+  ["what the inner policy judges by", "that of the inner policy"],
+  ["what each of the two policies judges by", "that of both, gathered in one reading"],
+] as const;
+
 /** Where the docstring of a function stands in what `deno doc --json` prints. */
 interface Documentation {
   readonly nodes: Readonly<
@@ -56,8 +62,8 @@ interface Docstring {
 
 /** A policy as a page of Markdown, not formatted yet. */
 export function policyPage(entry: PolicyEntry, { doc = "", tags = [] }: Docstring): string {
-  const { name, summary, evidence, options } = entry;
-  const [judge, cost] = COSTS[evidence];
+  const { name, summary, paper, evidence, options } = entry;
+  const [judge, cost] = WRAPPER_COSTS[wrappedPolicies(entry) - 1] ?? COSTS[evidence];
   const tagged = (kind: string) => tags.find((tag) => tag.kind === kind)?.doc ?? "";
   const example = tagged("example").replaceAll(/"\.\/(\w+\.ts)"/g, '"../../policies/$1"');
   const rows = options.map(({ name: option, type, default: value, about }) => {
@@ -72,7 +78,9 @@ export function policyPage(entry: PolicyEntry, { doc = "", tags = [] }: Docstrin
     `# \`${name}\``,
     summary,
     doc,
-    `- **Judged by** ${judge}.\n- **Cost** ${cost}.\n- **Throws** \`OptionError\`: ${
+    `${
+      paper === undefined ? "" : `- **Paper** <${paper}>.\n`
+    }- **Judged by** ${judge}.\n- **Cost** ${cost}.\n- **Throws** \`OptionError\`: ${
       tagged("throws")
     }`,
     "## Options",

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { PolicyEntry } from "../policies/_entry.ts";
+import { type PolicyEntry, wrappedPolicies } from "../policies/_entry.ts";
 import type { Evidence } from "../policies/policy.ts";
 import { registry } from "../policies/registry.ts";
 
@@ -19,19 +19,25 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], string>> = {
   soft: "soft tokens",
   given: "the answer itself",
   lookahead: "a draft of the answer",
-  statistics: "queries to be expected",
+  statistics: "expected queries",
 };
+
+/** The same for a policy that wraps one, or two. */
+const WRAPPERS = ["the inner policy's", "both policies'"];
 
 /** The policies as a Markdown table, its columns padded as `deno fmt` pads them. */
 export function policyTable(entries: readonly PolicyEntry[]): string {
   const rows = [
     ["policy", "paper", "whose attention judges", "what it does"],
-    ...entries.map(({ name, paper, evidence, summary }) => [
-      `[\`${name}\`](docs/policies/${name}.md)`,
-      paper === undefined ? "" : `[${paper.split("/").at(-1)}](${paper})`,
-      EVIDENCE[evidence],
-      summary,
-    ]),
+    ...entries.map((entry) => {
+      const { name, paper, evidence, summary } = entry;
+      return [
+        `[\`${name}\`](docs/policies/${name}.md)`,
+        paper === undefined ? "" : `[${paper.split("/").at(-1)}](${paper})`,
+        WRAPPERS[wrappedPolicies(entry) - 1] ?? EVIDENCE[evidence],
+        summary,
+      ];
+    }),
   ];
   const widths = [0, 1, 2, 3].map((column) =>
     Math.max(...rows.map((cells) => cells[column]?.length ?? 0))

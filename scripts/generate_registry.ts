@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { PolicyAbout } from "../policies/_options.ts";
+import { describeType, type PolicyAbout } from "../policies/_options.ts";
 import type { Policy } from "../policies/policy.ts";
 
 const FOLDER = new URL("../policies/", import.meta.url);
@@ -18,7 +18,7 @@ const OTHERS = new Set(["policy.ts", "mod.ts", "registry.ts", "create.ts"]);
 
 interface PolicyModule {
   default(): Policy | Promise<Policy>;
-  readonly about: PolicyAbout<Record<string, unknown>>;
+  readonly about: PolicyAbout;
 }
 
 /** Names of the policies in a folder, sorted. */
@@ -73,8 +73,8 @@ async function describe(name: string): Promise<string> {
   };
   const options = Object.entries(about.options).map(([option, spec]) => ({
     name: option,
-    type: spec.type,
-    ...(spec.default === undefined ? {} : { default: spec.default }),
+    type: describeType(spec),
+    ...("default" in spec ? { default: spec.default } : {}),
     about: spec.about,
   }));
   return [

@@ -53,3 +53,6 @@ export interface ModelFacts {
    */
   readonly readSoftTokens: (source: string | URL) => Promise<SoftTokens>;
 }
+
+/** Path or URL of a file of soft tokens, the tokens themselves, or `"untrained"` for random ones. */
+export type SoftTokenSource = string | URL | SoftTokens;

@@ -122,8 +122,8 @@ Deno.test("criticalKv() refuses options out of range", () => {
     const [options, message] of [
       [{ first: 1.5 }, "'first' must be a number from 0 to 1, got 1.5"],
       [{ first: NaN }, "'first' must be a number from 0 to 1, got NaN"],
-      [{ epsilon: -1 }, "'epsilon' must be a finite number of at least 0, got -1"],
-      [{ epsilon: Infinity }, "'epsilon' must be a finite number of at least 0, got Infinity"],
+      [{ epsilon: -1 }, "'epsilon' must be a number of at least 0, got -1"],
+      [{ epsilon: Infinity }, "'epsilon' must be a number of at least 0, got Infinity"],
     ] as const
   ) {
     assertThrows(() => Reflect.apply(criticalKv, undefined, [options]), OptionError, message);

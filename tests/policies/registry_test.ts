@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import * as everything from "../../policies/mod.ts";
+import { accepts, type PolicyAbout } from "../../policies/_options.ts";
 import { createPolicy, findPolicy } from "../../policies/create.ts";
 import { registry } from "../../policies/registry.ts";
 import { OptionError } from "../../policies/policy.ts";
@@ -38,6 +39,15 @@ Deno.test("registry agrees with the policies that it makes", async () => {
     for (const option of options) {
       if (option.default === undefined) continue;
       assertEquals(policy.options?.[option.name], option.default, `${name}.${option.name}`);
+    }
+  }
+});
+
+Deno.test("every option accepts its own default", async () => {
+  for (const { name, load } of Object.values(registry)) {
+    const { about }: { readonly about: Partial<PolicyAbout> } = await load();
+    for (const [option, spec] of Object.entries(about.options ?? {})) {
+      if ("default" in spec) assert(accepts(spec, spec.default), `${name}.${option}`);
     }
   }
 });

@@ -1,4 +1,4 @@
-import type { KernelBuilder, KernelValue } from "./policy.ts";
+import type { KernelBuilder, KernelValue } from "../policy.ts";
 
 /** The same number for each token of every KV head, `[kvHeads, length]`. */
 export function sameForHeads(builder: KernelBuilder, row: Float32Array): KernelValue {

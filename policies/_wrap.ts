@@ -1,0 +1,47 @@
+import { expression } from "./_expression.ts";
+import { makePolicy } from "./_make.ts";
+import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
+import { OptionError, policyMembers, type ScorerPolicy, withKernel } from "./policy.ts";
+import { snapKv } from "./snapkv.ts";
+
+/** The option that every wrapper has. */
+export const innerOption = {
+  kind: "policy",
+  about: "the policy inside; snapkv when absent",
+} as const;
+
+/** What a wrapper says of itself. */
+type WrapperAbout = PolicyAbout & { readonly options: { readonly inner: typeof innerOption } };
+
+/** What a wrapper changes a policy with. */
+export interface Wrapping<About extends PolicyAbout> {
+  /** The wrapper's options, with the defaults filled in. */
+  readonly settings: Settings<About>;
+  /** The error that refuses the inner policy for a reason. */
+  readonly refuse: (reason: string) => OptionError;
+}
+
+/**
+ * Makes a wrapper's policy: all that the inner one has, but for some changes. The inner score comes
+ * with its kernel; a score in its place has one of its own, or none.
+ *
+ * @throws {OptionError} If an option is unknown, of the wrong type or out of range.
+ */
+export function wrapPolicy<const About extends WrapperAbout>(
+  about: About,
+  options: OptionsOf<About>,
+  change: (inner: ScorerPolicy, wrapping: Wrapping<About>) => Partial<ScorerPolicy>,
+): ScorerPolicy {
+  return makePolicy(about, options, (settings) => {
+    const { inner = snapKv() }: { readonly inner?: ScorerPolicy | undefined } = settings;
+    const { name: _name, paper: _paper, ...members } = policyMembers(inner);
+    const refuse = (reason: string) =>
+      new OptionError(`Cannot wrap '${inner.name}' in '${about.name}': ${reason}`);
+    return {
+      ...members,
+      options: Object.freeze({ ...settings, inner: expression(inner) }),
+      score: withKernel((layer) => inner.score(layer), inner.score.kernel),
+      ...change(inner, { settings, refuse }),
+    };
+  });
+}
