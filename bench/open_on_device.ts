@@ -1,6 +1,7 @@
 import type { DeviceUsage } from "../kernels/device/device.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import { tensorOf } from "../runtime/checkpoint/tensor_of.ts";
 import {
   chooseDevice,
   type ChosenDevice,
@@ -13,7 +14,7 @@ import { homeFolder } from "../runtime/models/home.ts";
 import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { createSession } from "../runtime/session/open.ts";
 import type { Session, SessionOptions } from "../runtime/session/session.ts";
-import { stepModel, tensorOf } from "../runtime/weights/step_model.ts";
+import { stepModel } from "../runtime/weights/step_model.ts";
 
 /** A model on a device, beside the same one in main memory. */
 export interface OpenedDevice extends AsyncDisposable {
@@ -45,7 +46,7 @@ export async function openOnDevice(
     ...{ provider: device.provider, half: device.half, config, threads },
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     readOutput: (layer) =>
-      readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+      readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
   });
   const { tokenizer, facts } = host;
   const now = () => performance.now();

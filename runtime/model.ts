@@ -2,6 +2,7 @@ import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
+import { tensorOf } from "./checkpoint/tensor_of.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { HostEngine } from "./engine/host/host_engine.ts";
 import { openEngine } from "./open_engine.ts";
@@ -20,7 +21,7 @@ import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { settlePrecision } from "./weights/precision.ts";
 import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
-import { stepModel, tensorOf } from "./weights/step_model.ts";
+import { stepModel } from "./weights/step_model.ts";
 
 /** How a model is loaded. */
 export interface LoadOptions {
@@ -135,7 +136,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       config,
       threads,
       readOutput: (layer) =>
-        readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+        readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
     }),
   );
   const held = loading.move();

@@ -1,10 +1,11 @@
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import { tensorOf } from "../runtime/checkpoint/tensor_of.ts";
 import {
   type OpenDeviceEngine,
   openDeviceEngine,
 } from "../runtime/engine/device/open_device_engine.ts";
-import { stepModel, tensorOf } from "../runtime/weights/step_model.ts";
+import { stepModel } from "../runtime/weights/step_model.ts";
 import type { Model } from "../runtime/model.ts";
 import type { Session, SessionOptions } from "../runtime/session/session.ts";
 import { createSession } from "../runtime/session/open.ts";
@@ -45,7 +46,7 @@ export async function twinModel(
       ...{ provider: testProvider(), config, threads: 1, half },
       ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
       readOutput: (layer) =>
-        readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+        readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
     }),
   );
   const { tokenizer, facts }: Model = host.model;

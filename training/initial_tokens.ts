@@ -3,6 +3,7 @@ import { createPrng, type Prng } from "../policies/_random.ts";
 import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint } from "../runtime/checkpoint/checkpoint.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import { tensorOf } from "../runtime/checkpoint/tensor_of.ts";
 import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
 import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
 import { TrainingError } from "./errors.ts";
@@ -71,8 +72,7 @@ function wordEmbeddings(
   random: Prng,
 ): Float32Array {
   const { hidden, vocabulary } = checkpoint.config;
-  const matrix = checkpoint.tensors.get("model.embed_tokens.weight");
-  if (!matrix) throw new TrainingError(`Cannot find the embeddings in ${checkpoint.path}`);
+  const matrix = tensorOf(checkpoint, checkpoint.family.embedding);
   const embeddings = new Float32Array(tokens * hidden);
   const chosen = new Set<number>();
   for (let tries = 0; chosen.size < tokens && tries < TRIES; tries++) {

@@ -1,3 +1,5 @@
+import type { ModelFamily } from "./families/family.ts";
+
 /** Number formats of stored weights. */
 export type TensorType =
   | "F32"
@@ -58,8 +60,8 @@ export type RopeScaling =
 
 /** What the step graph needs to know of a model. */
 export interface ModelConfig {
-  /** Architecture. */
-  readonly family: "llama" | "mistral" | "qwen2" | "qwen3";
+  /** Name of its family, such as `llama`. */
+  readonly family: string;
   /** Decoder layers. */
   readonly layers: number;
   /** Embedding size. */
@@ -105,6 +107,8 @@ export interface Checkpoint {
   readonly path: string;
   /** What the model is. */
   readonly config: ModelConfig;
+  /** What its family's models hold, and under which names. */
+  readonly family: ModelFamily;
   /** By Hugging Face name. */
   readonly tensors: ReadonlyMap<string, TensorLocation>;
   /** Where its tokenizer comes from. */

@@ -8,10 +8,10 @@ export interface Fields {
   positive(key: string, fallback?: number): number;
   /** A setting that may be absent or null: `undefined` then. */
   optional<T>(key: string, read: (key: string) => T): T | undefined;
-  /** The raw value; null counts as absent. */
+  /** The raw value, or its default; null counts as absent. */
   raw(key: string): unknown;
-  /** Whether the setting is there, be it null. */
-  has(key: string): boolean;
+  /** Whether the setting is there and null, for those where that differs from its default. */
+  isNull(key: string): boolean;
   /** True, false or absent. */
   flag(key: string): boolean | undefined;
   /** One token id, a list of them, or nothing. */
@@ -25,12 +25,16 @@ export interface Fields {
  *
  * @param path File, for messages.
  * @param settings By key; nothing is known about the values.
+ * @param defaults What holds for settings that are absent or null.
  */
-export function fieldsOf(path: string, settings: Readonly<Record<string, unknown>>): Fields {
-  const raw = (key: string) => {
-    const value = Object.hasOwn(settings, key) ? settings[key] : undefined;
-    return value === null ? undefined : value;
-  };
+export function fieldsOf(
+  path: string,
+  settings: Readonly<Record<string, unknown>>,
+  defaults: Readonly<Record<string, unknown>> = {},
+): Fields {
+  const own = (record: Readonly<Record<string, unknown>>, key: string) =>
+    Object.hasOwn(record, key) ? record[key] : undefined;
+  const raw = (key: string) => own(settings, key) ?? own(defaults, key);
   const refuse = (problem: string): never => {
     throw new CheckpointError(`Cannot use ${path}: ${problem}.`);
   };
@@ -53,7 +57,7 @@ export function fieldsOf(path: string, settings: Readonly<Record<string, unknown
   return {
     raw,
     refuse,
-    has: (key) => Object.hasOwn(settings, key),
+    isNull: (key) => own(settings, key) === null,
     flag(key) {
       const value = raw(key);
       if (value === undefined || typeof value === "boolean") return value;

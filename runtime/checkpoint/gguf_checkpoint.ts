@@ -1,42 +1,52 @@
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint, ModelConfig, TensorLocation, TensorType } from "./checkpoint.ts";
+import type { FamilyTensor, ModelFamily } from "./families/family.ts";
 import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
 import { fileError } from "./file_range.ts";
+import { type GgufFamily, ggufFamily } from "./find_family.ts";
+import { ggmlTypeName } from "./ggml_types.ts";
 import { parseGgufConfig } from "./gguf_config.ts";
 import { type GgufTensor, readGgufHeader } from "./gguf_header.ts";
-import { ggmlTypeName, huggingFaceName } from "./gguf_names.ts";
 import { selectTensors } from "./model_tensors.ts";
 import { readRows } from "./read_rows.ts";
+import { huggingFaceNames, weightName } from "./tensor_names.ts";
 import { BLOCK_LAYOUTS, bytesOf, elementsOf } from "./tensor_types.ts";
 
-const EMBEDDING = "model.embed_tokens.weight";
 const ROPE_FACTORS = "rope_freqs.weight";
 /** No head is larger; keeps a damaged file from being read whole here. */
 const MAX_ROPE_FACTORS = 4096;
 
+/** How to open a GGUF file. */
+export interface GgufOptions extends FingerprintOptions {
+  /** Families to choose from. @default {all that can be run} */
+  readonly families?: readonly ModelFamily[];
+}
+
 /**
- * Opens a GGUF file of a Llama (or Mistral), Qwen2 or Qwen3 model. Weights are not read.
+ * Opens a GGUF file. Weights are not read.
  *
- * Tensors appear under their Hugging Face names and shapes; for Llama, whose query and key rows are
- * stored interleaved, they say so in {@linkcode TensorLocation.interleavedHeads}.
+ * Tensors appear under their Hugging Face names and shapes; query and key rows that are stored
+ * interleaved say so in {@linkcode TensorLocation.interleavedHeads}.
  *
  * @throws {CheckpointError} If the file is missing, damaged or truncated, the model is not supported,
  * or a tensor is missing or has the wrong shape or type.
  */
-export function openGguf(path: string, options: FingerprintOptions = {}): Checkpoint {
+export function openGguf(path: string, options: GgufOptions = {}): Checkpoint {
   const { metadata, tensors: listed, fileSize } = readGgufHeader(path);
   const file = realPath(path);
-  const found = new Map(listed.map((tensor) => [huggingFaceName(tensor.name), tensor]));
+  const family = ggufFamily(path, metadata, options.families);
+  const nameOf = huggingFaceNames(family);
+  const found = new Map(listed.map((tensor) => [nameOf(tensor.name), tensor]));
   const locate = (name: string, tensor: GgufTensor) => place(path, file, fileSize, name, tensor);
   const ropeFactors = readRopeFactors(path, found.get(ROPE_FACTORS), locate);
-  const config = parseGgufConfig(path, metadata, {
+  const config = parseGgufConfig(path, metadata, family, {
     // A file without embeddings fails below with the tensor's name.
-    vocabulary: found.get(EMBEDDING)?.shape[0] ?? 0,
-    hasOutput: found.has("lm_head.weight"),
+    vocabulary: found.get(weightName(family.embedding))?.shape[0] ?? 0,
+    hasOutput: found.has(weightName(family.output)),
     ...(ropeFactors ? { ropeFactors } : {}),
   });
-  const tensors = selectTensors(path, config, found, (name, tensor) => {
-    const heads = interleavedHeads(config, name);
+  const tensors = selectTensors(path, { family, config }, found, (name, tensor, need) => {
+    const heads = interleavedHeads(family, config, need.tensor);
     const location = locate(name, tensor);
     return heads === undefined ? location : { ...location, interleavedHeads: heads };
   });
@@ -44,6 +54,7 @@ export function openGguf(path: string, options: FingerprintOptions = {}): Checkp
   return {
     path,
     config,
+    family,
     tensors,
     tokenizer: { kind: "gguf", metadata },
     fingerprint: fingerprintOf([file], options),
@@ -114,12 +125,13 @@ function isTensorType(name: string): name is TensorType {
 }
 
 function interleavedHeads(
-  { family, heads, kvHeads }: ModelConfig,
-  name: string,
+  { gguf, layer }: GgufFamily,
+  { heads, kvHeads }: ModelConfig,
+  tensor: FamilyTensor,
 ): number | undefined {
-  if (family !== "llama") return undefined;
-  if (/\.q_proj\.(weight|bias)$/.test(name)) return heads;
-  return /\.k_proj\.(weight|bias)$/.test(name) ? kvHeads : undefined;
+  if (!gguf.interleaved) return undefined;
+  if (tensor === layer.query) return heads;
+  return tensor === layer.key ? kvHeads : undefined;
 }
 
 function realPath(path: string): string {

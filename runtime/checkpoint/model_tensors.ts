@@ -1,5 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 import type { ModelConfig, TensorLocation } from "./checkpoint.ts";
+import type { FamilyTensor, ModelFamily, SizeName } from "./families/family.ts";
+import { biasName, layerOf, weightName } from "./tensor_names.ts";
 
 /** A tensor that a model of a given config has, or may have. */
 export interface TensorNeed {
@@ -9,6 +11,8 @@ export interface TensorNeed {
   readonly shape: readonly number[];
   /** May be absent, but then in every layer. */
   readonly optional: boolean;
+  /** The tensor of the family that it is, or whose bias it is. */
+  readonly tensor: FamilyTensor;
 }
 
 /**
@@ -17,25 +21,41 @@ export interface TensorNeed {
  * A generator, so that a damaged config with a billion layers costs nothing: the first missing
  * tensor ends it.
  */
-export function* neededTensors(config: ModelConfig): Generator<TensorNeed> {
-  const { hidden, vocabulary } = config;
-  const need = (name: string, ...shape: number[]) => ({ name, shape, optional: false });
-  yield need("model.embed_tokens.weight", vocabulary, hidden);
-  yield need("model.norm.weight", hidden);
-  if (!config.tied) yield need("lm_head.weight", vocabulary, hidden);
-  const inLayer = layerTensors(config);
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const { name, ...rest } of inLayer) {
-      yield { name: `model.layers.${layer}.${name}`, ...rest };
-    }
+export function* neededTensors(family: ModelFamily, config: ModelConfig): Generator<TensorNeed> {
+  const { embedding, finalNorm, output } = family;
+  const sizes = sizesOf(config);
+  for (const tensor of [embedding, finalNorm, ...(config.tied ? [] : [output])]) {
+    yield* weightAndBias(tensor, sizes);
   }
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const tensor of Object.values(family.layer)) yield* weightAndBias(tensor, sizes, layer);
+  }
+}
+
+function sizesOf(config: ModelConfig): Readonly<Record<SizeName, number>> {
+  const { vocabulary, hidden, heads, kvHeads, headDim, intermediate } = config;
+  const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  return { vocabulary, hidden, headDim, intermediate, queries, keys };
+}
+
+function* weightAndBias(
+  tensor: FamilyTensor,
+  sizes: Readonly<Record<SizeName, number>>,
+  layer?: number,
+): Generator<TensorNeed> {
+  const name = weightName(tensor, layer);
+  const shape = tensor.shape.map((size) => sizes[size]);
+  yield { name, shape, optional: false, tensor };
+  if (tensor.bias === undefined) return;
+  const optional = tensor.bias === "optional";
+  yield { name: biasName(name), shape: shape.slice(0, 1), optional, tensor };
 }
 
 /**
  * Picks the tensors that a model needs and checks them.
  *
  * @param path Checkpoint, for messages.
- * @param config What the model is.
+ * @param model What the model is.
  * @param found Tensors of the checkpoint by Hugging Face name. `locate` is asked only for those that
  * are needed, so that an exotic format of an unused tensor does no harm.
  * @throws {CheckpointError} If a tensor is missing, has another shape, or belongs to the model's
@@ -43,18 +63,19 @@ export function* neededTensors(config: ModelConfig): Generator<TensorNeed> {
  */
 export function selectTensors<T extends { readonly shape: readonly number[] }>(
   path: string,
-  config: ModelConfig,
+  { family, config }: { readonly family: ModelFamily; readonly config: ModelConfig },
   found: ReadonlyMap<string, T>,
-  locate: (name: string, tensor: T) => TensorLocation,
+  locate: (name: string, tensor: T, need: TensorNeed) => TensorLocation,
 ): ReadonlyMap<string, TensorLocation> {
   const selected = new Map<string, TensorLocation>();
-  for (const { name, shape, optional } of neededTensors(config)) {
+  for (const need of neededTensors(family, config)) {
+    const { name, shape, optional } = need;
     const tensor = found.get(name);
     if (!tensor) {
       if (optional && !found.has(inFirstLayer(name))) continue;
       throw new CheckpointError(
         `Cannot open ${path}: tensor "${name}" is missing; the checkpoint is incomplete or not a ` +
-          `${config.family} model with ${config.layers} layers.`,
+          `${family.name} model with ${config.layers} layers.`,
       );
     }
     if (optional && !found.has(inFirstLayer(name))) {
@@ -68,40 +89,10 @@ export function selectTensors<T extends { readonly shape: readonly number[] }>(
           `but the settings ask for [${shape.join(", ")}].`,
       );
     }
-    selected.set(name, locate(name, tensor));
+    selected.set(name, locate(name, tensor, need));
   }
-  refuseUnknown(path, config, found.keys(), selected);
+  refuseUnknown(path, { family, config }, found.keys(), selected);
   return selected;
-}
-
-function layerTensors(config: ModelConfig): readonly TensorNeed[] {
-  const { family, hidden, headDim, intermediate } = config;
-  const queries = config.heads * headDim;
-  const keys = config.kvHeads * headDim;
-  const need = (name: string, ...shape: number[]) => ({ name, shape, optional: false });
-  const maybe = (name: string, ...shape: number[]) => ({ name, shape, optional: true });
-  const bias = family === "qwen2" ? need : maybe;
-  return [
-    need("input_layernorm.weight", hidden),
-    need("self_attn.q_proj.weight", queries, hidden),
-    need("self_attn.k_proj.weight", keys, hidden),
-    need("self_attn.v_proj.weight", keys, hidden),
-    need("self_attn.o_proj.weight", hidden, queries),
-    bias("self_attn.q_proj.bias", queries),
-    bias("self_attn.k_proj.bias", keys),
-    bias("self_attn.v_proj.bias", keys),
-    maybe("self_attn.o_proj.bias", hidden),
-    ...(family === "qwen3"
-      ? [need("self_attn.q_norm.weight", headDim), need("self_attn.k_norm.weight", headDim)]
-      : []),
-    need("post_attention_layernorm.weight", hidden),
-    need("mlp.gate_proj.weight", intermediate, hidden),
-    need("mlp.up_proj.weight", intermediate, hidden),
-    need("mlp.down_proj.weight", hidden, intermediate),
-    maybe("mlp.gate_proj.bias", intermediate),
-    maybe("mlp.up_proj.bias", intermediate),
-    maybe("mlp.down_proj.bias", hidden),
-  ];
 }
 
 function inFirstLayer(name: string): string {
@@ -111,17 +102,18 @@ function inFirstLayer(name: string): string {
 /** A tensor of a layer that the model would not use means another architecture: silent garbage. */
 function refuseUnknown(
   path: string,
-  config: ModelConfig,
+  { family, config }: { readonly family: ModelFamily; readonly config: ModelConfig },
   names: Iterable<string>,
   selected: ReadonlyMap<string, unknown>,
 ): void {
+  const outputBias = biasName(weightName(family.output));
   for (const name of names) {
     if (selected.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue;
-    const layer = /^(?:model\.layers|blk)\.(\d+)\./.exec(name)?.[1];
+    const layer = layerOf(name);
     // Layers past the last one are extra heads for drafting.
-    if (layer === undefined ? name !== "lm_head.bias" : Number(layer) >= config.layers) continue;
+    if (layer === undefined ? name !== outputBias : layer >= config.layers) continue;
     throw new CheckpointError(
-      `Cannot open ${path}: tensor "${name}" is not part of a ${config.family} model, ` +
+      `Cannot open ${path}: tensor "${name}" is not part of a ${family.name} model, ` +
         "so its output would be wrong without it.",
     );
   }

@@ -1,13 +1,17 @@
 import { basename, dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import type { ModelFamily } from "./families/family.ts";
 import { fileError, openRange } from "./file_range.ts";
 import type { FingerprintOptions } from "./fingerprint.ts";
 import { openGguf } from "./gguf_checkpoint.ts";
 import { openSafetensors } from "./safetensors_checkpoint.ts";
 
 /** How to open a checkpoint. */
-export interface OpenOptions extends FingerprintOptions {}
+export interface OpenOptions extends FingerprintOptions {
+  /** Families to choose from. @default {all that can be run} */
+  readonly families?: readonly ModelFamily[];
+}
 
 /**
  * Opens a checkpoint: a Hugging Face folder, a `.safetensors` file with its `config.json` beside it,

@@ -12,8 +12,6 @@ export interface RopeSettings {
   readonly context: number;
 }
 
-const DEFAULT_THETA = 10_000;
-
 /**
  * Reads RoPE settings in the old form (`rope_theta`, `rope_scaling`) or in that of transformers 5
  * (`rope_parameters`).
@@ -35,8 +33,7 @@ export function parseRope(path: string, config: Fields): RopeSettings {
       );
     }
   }
-  const ropeTheta = rope.optional("rope_theta", rope.positive) ??
-    config.positive("rope_theta", DEFAULT_THETA);
+  const ropeTheta = rope.optional("rope_theta", rope.positive) ?? config.positive("rope_theta");
   const type = rope.raw("rope_type") ?? rope.raw("type") ?? "default";
   switch (type) {
     case "default":

@@ -1,11 +1,14 @@
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint, TensorType } from "./checkpoint.ts";
 import { parseConfig } from "./config.ts";
+import type { ModelFamily } from "./families/family.ts";
 import { shown } from "./fields.ts";
 import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
+import { huggingFaceFamily } from "./find_family.ts";
 import { selectTensors } from "./model_tensors.ts";
 import { fileExists, isRecord, readJson } from "./read_json.ts";
 import { readSafetensors, type SafetensorsEntry } from "./safetensors_header.ts";
+import { weightName } from "./tensor_names.ts";
 import { readTokenizerSource } from "./tokenizer_source.ts";
 
 const SINGLE = "model.safetensors";
@@ -16,6 +19,8 @@ const CONFIG = "config.json";
 export interface SafetensorsOptions extends FingerprintOptions {
   /** Weights file in the folder. @default {`model.safetensors`, or the shards of its index} */
   readonly weights?: string;
+  /** Families to choose from. @default {all that can be run} */
+  readonly families?: readonly ModelFamily[];
 }
 
 type FoundTensor = SafetensorsEntry & { readonly file: string };
@@ -41,12 +46,14 @@ export function openSafetensors(folder: string, options: SafetensorsOptions = {}
   const files = options.weights === undefined
     ? collectTensors(folder, found)
     : [addTensors(`${folder}/${options.weights}`, found)];
+  const family = huggingFaceFamily(configPath, settings, options.families);
   const config = parseConfig(settings, {
     path: configPath,
-    hasOutput: found.has("lm_head.weight"),
+    family,
+    hasOutput: found.has(weightName(family.output)),
     ...(fileExists(generationPath) ? { generation: readJson(generationPath) } : {}),
   });
-  const tensors = selectTensors(folder, config, found, (name, tensor) => ({
+  const tensors = selectTensors(folder, { family, config }, found, (name, tensor) => ({
     name,
     type: weightType(folder, name, tensor.dtype),
     shape: tensor.shape,
@@ -57,6 +64,7 @@ export function openSafetensors(folder: string, options: SafetensorsOptions = {}
   return {
     path: folder,
     config,
+    family,
     tensors,
     tokenizer: readTokenizerSource(folder),
     fingerprint: fingerprintOf([configPath, ...files], options),

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { ModelFacts } from "../../policies/policy.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
-import { CheckpointError } from "../errors.ts";
+import { tensorOf } from "../checkpoint/tensor_of.ts";
 import { readSoftTokens } from "../soft_tokens/read.ts";
 
 /** Enough rows to know their size; reading all of a large vocabulary would take seconds. */
@@ -26,8 +26,7 @@ const SAMPLED_ROWS = 1024;
  */
 export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
   const { hidden, layers, vocabulary } = checkpoint.config;
-  const embedding = checkpoint.tensors.get("model.embed_tokens.weight");
-  if (!embedding) throw new CheckpointError(`Cannot find the embeddings in ${checkpoint.path}`);
+  const embedding = tensorOf(checkpoint, checkpoint.family.embedding);
   const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
   const squares = rows.reduce((sum, value) => sum + value * value, 0);
   return {

@@ -3,10 +3,11 @@ import { basename, dirname, join } from "node:path";
 import type { Checkpoint, ModelConfig } from "../checkpoint/checkpoint.ts";
 import { openRange } from "../checkpoint/file_range.ts";
 import { readGgufHeader } from "../checkpoint/gguf_header.ts";
-import { ggmlTypeName } from "../checkpoint/gguf_names.ts";
+import { ggmlTypeName } from "../checkpoint/ggml_types.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { fileExists, readJson } from "../checkpoint/read_json.ts";
 import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { weightName } from "../checkpoint/tensor_names.ts";
 import { BLOCK_LAYOUTS, elementsOf } from "../checkpoint/tensor_types.ts";
 import { CheckpointError } from "../errors.ts";
 import { createTokenizer } from "../tokenizer/create_tokenizer.ts";
@@ -113,12 +114,13 @@ export async function inspectModel(path: string): Promise<ModelInspection> {
 function runningFacts(
   checkpoint: Checkpoint,
 ): Pick<ModelInspection, "config" | "precision" | "holdings" | "cacheBytesPerToken" | "text"> {
-  const { config, tensors } = checkpoint;
+  const { config, family, tensors } = checkpoint;
+  const embedding = weightName(family.embedding);
   const precision = settlePrecision(checkpoint, "auto");
   const holdings = new Map<string, HoldingSummary>();
   for (const tensor of tensors.values()) {
     if (tensor.shape.length !== 2) continue;
-    const held = holdingOf(tensor, precision);
+    const held = holdingOf(tensor, precision, tensor.name === embedding);
     const key = `${tensor.type} ${held}`;
     const count = (holdings.get(key)?.tensors ?? 0) + 1;
     holdings.set(key, { type: tensor.type, held, tensors: count });

@@ -14,18 +14,21 @@ export type Holding = "stored" | "widened" | "exact4" | "exact8" | "rounded8";
 
 const FLOATS: ReadonlySet<TensorType> = new Set(["F32", "F16", "BF16"]);
 
-/** The matrix whose rows are looked up, which the kernels do only in blocks without offsets. */
-const EMBEDDING = "model.embed_tokens.weight";
-
-/** How a matrix of a checkpoint is held in a precision. */
+/**
+ * How a matrix of a checkpoint is held in a precision.
+ *
+ * @param lookedUp It is the embedding matrix, whose rows are looked up, which the kernels do only in
+ * blocks without offsets.
+ */
 export function holdingOf(
-  { name, type }: Pick<TensorLocation, "name" | "type">,
+  { type }: Pick<TensorLocation, "type">,
   precision: Precision,
+  lookedUp = false,
 ): Holding {
   if (precision === "fp32") return FLOATS.has(type) ? "stored" : "widened";
   if (!isExactType(type)) return "rounded8";
   const bits = exactBits(type);
-  if (name === EMBEDDING && (bits === 4 || hasOffsets(type))) return "rounded8";
+  if (lookedUp && (bits === 4 || hasOffsets(type))) return "rounded8";
   if (bits === 4 && precision === "int8") return "rounded8";
   return bits === 4 ? "exact4" : "exact8";
 }
@@ -34,7 +37,8 @@ export function holdingOf(
 export function isHeldExactly(
   tensor: TensorLocation,
   precision: Precision,
+  lookedUp: boolean,
 ): tensor is TensorLocation & { type: ExactType } {
-  const holding = holdingOf(tensor, precision);
+  const holding = holdingOf(tensor, precision, lookedUp);
   return holding === "exact4" || holding === "exact8";
 }

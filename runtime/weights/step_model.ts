@@ -2,7 +2,10 @@ import { join } from "node:path";
 import type { Linear, StepModel } from "../../kernels/step_graph.ts";
 import type { Arithmetic, FloatWeight, Weight } from "../../kernels/weight.ts";
 import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
+import type { FamilyTensor } from "../checkpoint/families/family.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
+import { biasName, weightName } from "../checkpoint/tensor_names.ts";
+import { tensorOf } from "../checkpoint/tensor_of.ts";
 import { CheckpointError } from "../errors.ts";
 import { type Blocks, quantiseBlocks, stackBlocks } from "./blocks.ts";
 import { exactBlocks } from "./exact_blocks.ts";
@@ -38,106 +41,115 @@ export async function stepModel(
   checkpoint: Checkpoint,
   { precision, prefillArithmetic, home }: StepModelOptions,
 ): Promise<StepModel> {
-  const { config } = checkpoint;
+  const { config, family } = checkpoint;
+  const embedding = tensorOf(checkpoint, family.embedding);
+  const output = config.tied ? undefined : tensorOf(checkpoint, family.output);
   const layers = Array.from(
     { length: config.layers },
-    (_, layer) => layerNames(checkpoint, layer, precision),
+    (_, layer) => layerMatrices(checkpoint, layer, precision),
   );
   const groups = [
-    ["model.embed_tokens.weight"],
-    ...(config.tied ? [] : [["lm_head.weight"]]),
-    ...layers.flatMap(({ qkv, single }) => [...qkv, ...single.map((name) => [name])]),
+    [embedding],
+    ...(output ? [[output]] : []),
+    ...layers.flatMap((
+      { qkv, ...single },
+    ) => [...qkv, ...Object.values(single).map((one) => [one])]),
   ];
   const weights = await collectWeights(checkpoint, groups, precision, home);
-  const weight = (group: readonly string[]): Weight => {
-    const found = weights[group.join("+")];
-    if (!found) throw new CheckpointError(`Cannot find the weight ${group.join(", ")}`);
+  const weight = (...group: Group): Weight => {
+    const found = weights[keyOf(group)];
+    if (!found) throw new CheckpointError(`Cannot find the weight ${keyOf(group)}`);
     return found;
   };
-  const vector = (name: string) => readRows(tensorOf(checkpoint, name));
-  const linear = (...names: string[]): Linear => {
-    const biases = names.map((name) => checkpoint.tensors.get(name.replace(/weight$/, "bias")));
+  const linear = (...group: Group): Linear => {
+    const biases = group.map(({ name }) => checkpoint.tensors.get(biasName(name)));
     const present = biases.filter((bias) => bias !== undefined);
     const bias = present.flatMap((tensor) => [...readRows(tensor)]);
-    return { weight: weight(names), ...(bias.length > 0 ? { bias: Float32Array.from(bias) } : {}) };
+    return {
+      weight: weight(...group),
+      ...(bias.length > 0 ? { bias: Float32Array.from(bias) } : {}),
+    };
   };
+  const vector = (tensor: FamilyTensor, layer?: number) =>
+    readRows(tensorOf(checkpoint, tensor, layer));
+  const { attentionNorm, queryNorm, keyNorm, mlpNorm } = family.layer;
   return {
     ...config,
     prefillArithmetic,
-    embedding: weight(["model.embed_tokens.weight"]),
-    ...(config.tied ? {} : { output: weight(["lm_head.weight"]) }),
-    finalNorm: vector("model.norm.weight"),
-    layers: layers.map(({ prefix, qkv }) => ({
-      attentionNorm: vector(`${prefix}.input_layernorm.weight`),
-      qkv: qkv.map((names) => linear(...names)),
-      ...(config.family === "qwen3"
-        ? {
-          queryNorm: vector(`${prefix}.self_attn.q_norm.weight`),
-          keyNorm: vector(`${prefix}.self_attn.k_norm.weight`),
-        }
-        : {}),
-      attentionOutput: linear(`${prefix}.self_attn.o_proj.weight`),
-      mlpNorm: vector(`${prefix}.post_attention_layernorm.weight`),
-      gate: linear(`${prefix}.mlp.gate_proj.weight`),
-      up: linear(`${prefix}.mlp.up_proj.weight`),
-      down: linear(`${prefix}.mlp.down_proj.weight`),
+    embedding: weight(embedding),
+    ...(output ? { output: weight(output) } : {}),
+    finalNorm: vector(family.finalNorm),
+    layers: layers.map(({ qkv, attentionOutput, gate, up, down }, layer) => ({
+      attentionNorm: vector(attentionNorm, layer),
+      qkv: qkv.map((group) => linear(...group)),
+      ...(queryNorm ? { queryNorm: vector(queryNorm, layer) } : {}),
+      ...(keyNorm ? { keyNorm: vector(keyNorm, layer) } : {}),
+      attentionOutput: linear(attentionOutput),
+      mlpNorm: vector(mlpNorm, layer),
+      gate: linear(gate),
+      up: linear(up),
+      down: linear(down),
     })),
   };
 }
 
-interface LayerNames {
-  readonly prefix: string;
-  /** Products that become one because their weights are of one type. */
-  readonly qkv: readonly (readonly string[])[];
-  readonly single: readonly string[];
+/** Matrices that become one product. */
+type Group = readonly TensorLocation[];
+
+interface LayerMatrices {
+  /** One group where their weights are of one type. */
+  readonly qkv: readonly Group[];
+  readonly attentionOutput: TensorLocation;
+  readonly gate: TensorLocation;
+  readonly up: TensorLocation;
+  readonly down: TensorLocation;
 }
 
-function layerNames(checkpoint: Checkpoint, layer: number, precision: Precision): LayerNames {
-  const prefix = `model.layers.${layer}`;
-  const qkv = ["q_proj", "k_proj", "v_proj"].map((name) => `${prefix}.self_attn.${name}.weight`);
-  const types = new Set(qkv.map((name) => tensorOf(checkpoint, name).type));
+function layerMatrices(checkpoint: Checkpoint, layer: number, precision: Precision): LayerMatrices {
+  const { query, key, value, attentionOutput, gate, up, down } = checkpoint.family.layer;
+  const place = (tensor: FamilyTensor) => tensorOf(checkpoint, tensor, layer);
+  const qkv = [query, key, value].map(place);
+  const types = new Set(qkv.map(({ type }) => type));
   // Floats stay in the checkpoint, where the three matrices are apart.
   const stays = precision === "fp32" && [...types].every((type) => FLOAT_TYPES[type]);
-  const single = ["self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]
-    .map((name) => `${prefix}.${name}.weight`);
-  return { prefix, qkv: types.size === 1 && !stays ? [qkv] : qkv.map((name) => [name]), single };
+  return {
+    qkv: types.size === 1 && !stays ? [qkv] : qkv.map((tensor) => [tensor]),
+    attentionOutput: place(attentionOutput),
+    gate: place(gate),
+    up: place(up),
+    down: place(down),
+  };
 }
 
-/**
- * Where a tensor lies.
- *
- * @throws {CheckpointError} If the checkpoint has none of that name.
- */
-export function tensorOf(checkpoint: Checkpoint, name: string): TensorLocation {
-  const tensor = checkpoint.tensors.get(name);
-  if (!tensor) throw new CheckpointError(`Cannot find the tensor ${name} in ${checkpoint.path}`);
-  return tensor;
+/** Name of a group in prepared files. */
+function keyOf(group: Group): string {
+  return group.map(({ name }) => name).join("+");
 }
 
 async function collectWeights(
   checkpoint: Checkpoint,
-  groups: readonly (readonly string[])[],
+  groups: readonly Group[],
   precision: Precision,
   home: string,
 ): Promise<Record<string, Weight>> {
   const direct: Record<string, Weight> = {};
-  const converted: (readonly string[])[] = [];
+  const converted: Group[] = [];
   for (const group of groups) {
-    const place = precision === "fp32" && group.length === 1
-      ? placeInCheckpoint(tensorOf(checkpoint, group[0] ?? ""))
-      : undefined;
-    if (place) direct[group.join("+")] = place;
+    const [first, ...rest] = group;
+    const stays = precision === "fp32" && first && rest.length === 0;
+    const place = stays ? placeInCheckpoint(first) : undefined;
+    if (place) direct[keyOf(group)] = place;
     else converted.push(group);
   }
   if (converted.length === 0) return direct;
+  const lookedUp = weightName(checkpoint.family.embedding);
   const name = `${await checkpoint.fingerprint()}-${precision}-${LAYOUT}.bin`;
   const prepared = preparedWeights(join(home, "weights", name), (writer) => {
     const weights: Record<string, Weight> = {};
-    for (const group of converted) {
-      const tensors = group.map((member) => tensorOf(checkpoint, member));
-      weights[group.join("+")] = precision === "fp32"
-        ? widen(tensors, writer)
-        : writer.blocks(stackBlocks(tensors.map((tensor) => toBlocks(tensor, precision))));
+    for (const tensors of converted) {
+      weights[keyOf(tensors)] = precision === "fp32" ? widen(tensors, writer) : writer.blocks(
+        stackBlocks(tensors.map((tensor) => toBlocks(tensor, precision, tensor.name === lookedUp))),
+      );
     }
     return weights;
   });
@@ -173,9 +185,13 @@ function widen(tensors: readonly TensorLocation[], writer: WeightWriter): Weight
   return writer.floats(data, rows, columns);
 }
 
-function toBlocks(tensor: TensorLocation, precision: "int8" | "int4"): Blocks {
+function toBlocks(
+  tensor: TensorLocation,
+  precision: "int8" | "int4",
+  lookedUp: boolean,
+): Blocks {
   const [rows = 1, columns = 1] = tensor.shape;
-  if (isHeldExactly(tensor, precision)) {
+  if (isHeldExactly(tensor, precision, lookedUp)) {
     return exactBlocks(tensor.type, readRawRows(tensor), rows, columns);
   }
   return quantiseBlocks(readRows(tensor), rows, columns);

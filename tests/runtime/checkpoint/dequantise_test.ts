@@ -3,7 +3,7 @@ import { GROUP_READERS, type QuantisedType } from "../../../runtime/checkpoint/b
 import { dequantise } from "../../../runtime/checkpoint/dequantise.ts";
 import type { TensorType } from "../../../runtime/checkpoint/checkpoint.ts";
 import { readGgufHeader } from "../../../runtime/checkpoint/gguf_header.ts";
-import { ggmlTypeName } from "../../../runtime/checkpoint/gguf_names.ts";
+import { ggmlTypeName } from "../../../runtime/checkpoint/ggml_types.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { bytesOf } from "../../../runtime/checkpoint/tensor_types.ts";
 import { encodeType } from "../../_gguf_writer.ts";

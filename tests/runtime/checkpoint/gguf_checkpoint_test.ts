@@ -62,8 +62,8 @@ Deno.test("openCheckpoint() marks only the query and key rows of llama as interl
         family === "llama" || family === "mistral"
           ? [
             ["self_attn.q_proj.weight", 4],
-            ["self_attn.k_proj.weight", 2],
             ["self_attn.q_proj.bias", 4],
+            ["self_attn.k_proj.weight", 2],
             ["self_attn.k_proj.bias", 2],
           ]
           : [],

@@ -2,9 +2,6 @@ import { assertEquals } from "@std/assert";
 import type { TensorType } from "../../../runtime/checkpoint/checkpoint.ts";
 import { holdingOf } from "../../../runtime/weights/holding.ts";
 
-const MATRIX = "model.layers.0.mlp.up_proj.weight";
-const EMBEDDING = "model.embed_tokens.weight";
-
 Deno.test("holdingOf() rounds only what the kernels cannot multiply", () => {
   const cases: readonly (readonly [TensorType, string, string, string])[] = [
     ["F32", "stored", "rounded8", "rounded8"],
@@ -24,16 +21,16 @@ Deno.test("holdingOf() rounds only what the kernels cannot multiply", () => {
   ];
   for (const [type, fp32, int8, int4] of cases) {
     const held = (["fp32", "int8", "int4"] as const)
-      .map((precision) => holdingOf({ name: MATRIX, type }, precision));
+      .map((precision) => holdingOf({ type }, precision));
     assertEquals(held, [fp32, int8, int4], type);
   }
 });
 
 Deno.test("holdingOf() rounds an embedding matrix of 4 bits or with minimums, whose rows are looked up", () => {
   for (const type of ["Q4_0", "Q4_1", "Q4_K", "Q5_1", "Q5_K"] as const) {
-    assertEquals(holdingOf({ name: EMBEDDING, type }, "int4"), "rounded8", type);
+    assertEquals(holdingOf({ type }, "int4", true), "rounded8", type);
   }
   for (const type of ["Q8_0", "Q5_0", "IQ4_NL"] as const) {
-    assertEquals(holdingOf({ name: EMBEDDING, type }, "int4"), "exact8", type);
+    assertEquals(holdingOf({ type }, "int4", true), "exact8", type);
   }
 });
