@@ -7,7 +7,7 @@ import { openCheckpoint } from "../../../../runtime/checkpoint/open.ts";
 import { readRows } from "../../../../runtime/checkpoint/read_rows.ts";
 import { tensorOf } from "../../../../runtime/checkpoint/tensor_of.ts";
 import { CheckpointError } from "../../../../runtime/errors.ts";
-import { openHostEngine } from "../../../../runtime/open_engine.ts";
+import { openHostEngine } from "../../../../runtime/engine/host/open_host_engine.ts";
 import { stepModel } from "../../../../runtime/weights/step_model.ts";
 import { assertClose } from "../../../_close.ts";
 import { writeFolder, writeGguf } from "../../../_random_checkpoint.ts";
