@@ -13,3 +13,7 @@ export function testProvider(): ProviderName {
 export function testDevice(): Device {
   return openDevice(testProvider());
 }
+
+// The shaders that onnxruntime has compiled go with the last session on a device. One that stays
+// lets all tests of a process share them; Node's binding has no option for it.
+if (testProvider() === "webgpu") (await testDevice().zeros([1]))[Symbol.dispose]();
