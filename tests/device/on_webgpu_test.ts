@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { openDevice } from "../../kernels/device/device.ts";
 import { testProvider } from "../_device.ts";
 import { probed, softwareVulkan } from "../_vulkan.ts";
 
