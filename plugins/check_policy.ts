@@ -1,4 +1,4 @@
-import type { Evidence, Policy } from "../policies/policy.ts";
+import type { EvictionPolicy, Evidence, Policy, ScorerPolicy } from "../policies/policy.ts";
 import { PolicyError } from "../runtime/errors.ts";
 
 /** Every kind of evidence, and which functions, numbers and objects it must have. */
@@ -34,53 +34,71 @@ export function checkPolicy(value: unknown, source: string): asserts value is Po
   throw new PolicyError(`Cannot use ${source} as a policy: ${problem}`);
 }
 
+/** What is wrong with a member that is there, in the order in which members are looked at. */
+const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>> = {
+  name: (name) =>
+    typeof name === "string" && /^[a-z][a-z\d_]{0,63}$/.test(name)
+      ? undefined
+      : `its 'name' must be snake_case of at most 64 characters, got ${show(name)}`,
+  score: (score) => functionProblem("score", score),
+  select: (select) => functionProblem("select", select),
+  allocate: (allocate) => functionProblem("allocate", allocate),
+  allocateHeads: (allocateHeads) => functionProblem("allocateHeads", allocateHeads),
+  protect: (protect) =>
+    typeof protect === "function" || isObject(protect)
+      ? undefined
+      : `its 'protect' must be like { sinks: 4, recent: 32 } or a function, got ${show(protect)}`,
+  evicts: (evicts) =>
+    typeof evicts === "boolean"
+      ? undefined
+      : `its 'evicts' must be true or false, got ${show(evicts)}`,
+  paper: (paper) =>
+    typeof paper === "string" ? undefined : `its 'paper' must be an address, got ${show(paper)}`,
+  options: (options) =>
+    isObject(options) ? undefined : `its 'options' must be an object, got ${show(options)}`,
+  phases: (phases) =>
+    arePhases(phases)
+      ? undefined
+      : "its 'phases' must be like { decoding: { every: 64, target: 256 } }, whole numbers of at " +
+        `least 1, got ${show(phases)}`,
+  positions: (positions) =>
+    positions === "contiguous"
+      ? undefined
+      : `its 'positions' must be "contiguous" or absent, got ${show(positions)}`,
+  secondStage: (stage) =>
+    isSecondStage(stage)
+      ? undefined
+      : "its 'secondStage' must be like { first: 0.5, rescore(layer, scores) { … } }, got " +
+        show(stage),
+  first: firstProblem,
+  evidence: evidenceProblem,
+};
+
+type Member = keyof ScorerPolicy | keyof EvictionPolicy;
+
+/** Members that every policy has. */
+const REQUIRED: ReadonlySet<string> = new Set<Member>(["name", "evidence"]);
+
 function findProblem(value: unknown): string | undefined {
   if (!isObject(value)) {
     return `its factory must return an object with 'name', 'evidence' and 'score', got ${
       show(value)
     }`;
   }
-  const { name, evidence, score, select, protect, allocate, evicts, paper, options } = value;
-  const { allocateHeads, secondStage, phases, positions, first } = value;
-  if (typeof name !== "string" || !/^[a-z][a-z\d_]{0,63}$/.test(name)) {
-    return `its 'name' must be snake_case of at most 64 characters, got ${show(name)}`;
-  }
-  if (score === undefined && select === undefined) {
-    return "it has neither 'score' nor 'select'; write score(layer), which gives one number for " +
-      "each KV head and token";
-  }
-  for (const [member, found] of Object.entries({ score, select, allocate, allocateHeads })) {
-    if (found !== undefined && typeof found !== "function") {
-      return `its '${member}' must be a function, got ${show(found)}`;
+  for (const [member, problemOf] of Object.entries(PROBLEMS)) {
+    const found = value[member];
+    const problem = found === undefined && !REQUIRED.has(member) ? undefined : problemOf(found);
+    if (problem !== undefined) return problem;
+    if (member === "name" && value.score === undefined && value.select === undefined) {
+      return "it has neither 'score' nor 'select'; write score(layer), which gives one number for " +
+        "each KV head and token";
     }
   }
-  if (protect !== undefined && typeof protect !== "function" && !isObject(protect)) {
-    return `its 'protect' must be like { sinks: 4, recent: 32 } or a function, got ${
-      show(protect)
-    }`;
-  }
-  if (evicts !== undefined && typeof evicts !== "boolean") {
-    return `its 'evicts' must be true or false, got ${show(evicts)}`;
-  }
-  if (paper !== undefined && typeof paper !== "string") {
-    return `its 'paper' must be an address, got ${show(paper)}`;
-  }
-  if (options !== undefined && !isObject(options)) {
-    return `its 'options' must be an object, got ${show(options)}`;
-  }
-  if (phases !== undefined && !arePhases(phases)) {
-    return "its 'phases' must be like { decoding: { every: 64, target: 256 } }, whole numbers of at " +
-      `least 1, got ${show(phases)}`;
-  }
-  if (positions !== undefined && positions !== "contiguous") {
-    return `its 'positions' must be "contiguous" or absent, got ${show(positions)}`;
-  }
-  if (secondStage !== undefined && !isSecondStage(secondStage)) {
-    return "its 'secondStage' must be like { first: 0.5, rescore(layer, scores) { … } }, got " +
-      show(secondStage);
-  }
-  const ofFirst = first === undefined ? undefined : firstProblem(first);
-  return ofFirst ?? evidenceProblem(evidence);
+}
+
+function functionProblem(member: string, found: unknown): string | undefined {
+  if (typeof found === "function") return undefined;
+  return `its '${member}' must be a function, got ${show(found)}`;
 }
 
 function firstProblem(first: unknown): string | undefined {

@@ -294,8 +294,12 @@ export const POLICY_MEMBERS: readonly string[] = Object.keys(MEMBERS);
  */
 export function policyMembers<Kind extends Policy>(policy: Kind): Kind {
   const members: Partial<Kind> = {};
-  const has = (name: string): name is keyof Kind & string =>
-    Reflect.get(policy, name) !== undefined;
-  for (const name of POLICY_MEMBERS) if (has(name)) members[name] = policy[name];
+  for (const name of POLICY_MEMBERS) {
+    const member: unknown = Reflect.get(policy, name);
+    if (member === undefined) continue;
+    // What a class declares needs its object.
+    const inherited = typeof member === "function" && !Object.hasOwn(policy, name);
+    Reflect.set(members, name, inherited ? member.bind(policy) : member);
+  }
   return members as Kind;
 }

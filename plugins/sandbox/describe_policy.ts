@@ -1,18 +1,13 @@
-/** A policy's members as data and functions, each function bound to the policy. */
-export type PolicyDescription = Readonly<Record<string, unknown>>;
-
 /**
- * Takes a policy apart, so that it can be sent through the wall of a sandbox. What is no object is
- * returned as it is: the other side says what is wrong with it.
+ * Takes a policy apart, so that it can be sent through the wall of a sandbox: its members as data and
+ * functions, each function bound to the policy. What is no object is returned as it is: the other side
+ * says what is wrong with it.
  *
  * The source of this function runs in the sandbox too, so it uses nothing from outside itself.
+ *
+ * @param members Names of all that a policy may have.
  */
-export function describePolicy(policy: unknown): unknown {
-  const members = [
-    ...["name", "paper", "options", "evicts", "phases", "positions"],
-    ...["protect", "allocate", "allocateHeads", "secondStage"],
-    ...["score", "select"],
-  ];
+export function describePolicy(policy: unknown, members: readonly string[]): unknown {
   const isObject = (value: unknown): value is Record<string, unknown> =>
     typeof value === "object" && value !== null;
   const describe = (value: unknown, depth: number): unknown => {
@@ -23,16 +18,13 @@ export function describePolicy(policy: unknown): unknown {
       if (found === undefined) continue;
       description[member] = typeof found === "function" ? found.bind(value) : found;
     }
+    // Two members hold a policy, and that one another.
     const { evidence, first } = value;
+    if (isObject(evidence) && evidence.draft !== undefined && depth < 4) {
+      description.evidence = { ...evidence, draft: describe(evidence.draft, depth + 1) };
+    }
     if (isObject(first) && depth < 4) {
       description.first = { ...first, policy: describe(first.policy, depth + 1) };
-    }
-    // An evidence may hold a policy, and that one another.
-    const draft = isObject(evidence) && depth < 4 ? evidence.draft : undefined;
-    if (evidence !== undefined) {
-      description.evidence = isObject(evidence) && draft !== undefined
-        ? { ...evidence, draft: describe(draft, depth + 1) }
-        : evidence;
     }
     return description;
   };

@@ -4,10 +4,12 @@ import type { describePolicy } from "./describe_policy.ts";
 /** Number of the function that the sandbox offers: it makes the policy. */
 export const CREATE = 0;
 
-/** What the source of {@linkcode runInside} is called with: functions whose source is sent as well. */
+/** What the source of {@linkcode runInside} is called with; the source of functions is sent as well. */
 export interface InsideTools {
   readonly createPeer: typeof createPeer;
   readonly describePolicy: typeof describePolicy;
+  /** Names of all that a policy may have. */
+  readonly members: readonly string[];
 }
 
 /**
@@ -54,7 +56,7 @@ export async function runInside(tools: InsideTools): Promise<void> {
     const create = module.default;
     // Said by the other side, which knows the address.
     if (typeof create !== "function") return { found: typeof create };
-    return { policy: tools.describePolicy(await create(options)) };
+    return { policy: tools.describePolicy(await create(options), tools.members) };
   });
   // The other side is gone, or speaks another language.
   await peer.serve().catch(() => exit(1));

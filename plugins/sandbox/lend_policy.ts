@@ -1,4 +1,10 @@
-import type { Evidence, LayerView, ModelFacts, Policy } from "../../policies/policy.ts";
+import {
+  type Evidence,
+  type LayerView,
+  type ModelFacts,
+  type Policy,
+  POLICY_MEMBERS,
+} from "../../policies/policy.ts";
 import { PolicyError } from "../../runtime/errors.ts";
 import { describePolicy } from "./describe_policy.ts";
 
@@ -37,7 +43,7 @@ export function lendPolicies(options: object): LentPolicies {
     const { allocate, evidence, first } = policy;
     const { secondStage } = "score" in policy ? policy : {};
     return {
-      ...describePolicy(policy) as object,
+      ...describePolicy(policy, POLICY_MEMBERS) as object,
       evidence: lendEvidence(evidence),
       ...(first === undefined ? {} : { first: { ...first, policy: lend(first.policy) } }),
       ...("score" in policy

@@ -1,10 +1,11 @@
 import {
   type Evidence,
   type LayerView,
+  type MaybePromise,
   type ModelFacts,
   OptionError,
   type Policy,
-  type PolicyBase,
+  policyMembers,
   type SoftTokens,
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../../runtime/errors.ts";
@@ -56,63 +57,50 @@ interface Reach {
   readonly href: string;
 }
 
-/** A policy here that asks the one in the sandbox. */
+/** A policy here that asks the one in the sandbox: data as it is, functions with a time limit. */
 function localPolicy(remote: unknown, reach: Reach): Policy {
   const { sandbox, lent, href } = reach;
   checkPolicy(remote, href);
-  const { name, paper, options, evicts, phases, positions, first, allocate } = remote;
-  const base: PolicyBase = {
-    name,
-    evidence: localEvidence(remote.evidence, reach),
-    ...(paper === undefined ? {} : { paper }),
-    ...(options === undefined ? {} : { options: Object.freeze({ ...options }) }),
-    ...(evicts === undefined ? {} : { evicts }),
-    ...(phases === undefined ? {} : { phases }),
-    ...(positions === undefined ? {} : { positions }),
-    ...(first === undefined
-      ? {}
-      : { first: { ...first, policy: localPolicy(first.policy, reach) } }),
-    ...(allocate === undefined ? {} : {
-      allocate: (request) =>
-        sandbox.limited("divided no budget", async () => await allocate(request)),
-    }),
+  const limited = <Asked extends readonly unknown[], Answer>(
+    doing: string,
+    ask: (...asked: Asked) => MaybePromise<Answer>,
+  ) =>
+  (...asked: Asked): Promise<Answer> => sandbox.limited(doing, async () => await ask(...asked));
+  const shown = <Asked extends readonly unknown[], Answer>(
+    doing: string,
+    ask: (layer: LayerView, ...asked: Asked) => MaybePromise<Answer>,
+  ) => {
+    const answer = limited(doing, ask);
+    return (layer: LayerView, ...asked: Asked): Promise<Answer> => {
+      lent.sawLayer(layer);
+      return answer(boundedView(layer), ...asked);
+    };
   };
-  const asked = <T>(
-    what: string,
-    layer: LayerView,
-    ask: (layer: LayerView) => T | Promise<T>,
-  ): Promise<T> => {
-    lent.sawLayer(layer);
-    return sandbox.limited(what, async () => await ask(boundedView(layer)));
+  const { options, first, allocate } = remote;
+  const base = {
+    evidence: localEvidence(remote.evidence, reach),
+    ...(options && { options: Object.freeze({ ...options }) }),
+    ...(first && { first: { ...first, policy: localPolicy(first.policy, reach) } }),
+    ...(allocate && { allocate: limited("divided no budget", allocate) }),
   };
   if ("select" in remote) {
+    const { select } = remote;
     return Object.freeze<Policy>({
+      ...policyMembers(remote),
       ...base,
-      select: (layer, keep) =>
-        asked("selected no tokens", layer, (view) => remote.select(view, keep)),
+      select: shown("selected no tokens", select),
     });
   }
-  const { protect, allocateHeads, secondStage } = remote;
+  const { protect, allocateHeads, secondStage, score } = remote;
   return Object.freeze<Policy>({
+    ...policyMembers(remote),
     ...base,
-    ...(protect === undefined ? {} : {
-      protect: typeof protect !== "function"
-        ? { ...protect }
-        : (keep, length) =>
-          sandbox.limited("protected nothing", async () => await protect(keep, length)),
+    ...(typeof protect === "function" && { protect: limited("protected nothing", protect) }),
+    ...(allocateHeads && { allocateHeads: limited("divided no budget", allocateHeads) }),
+    ...(secondStage && {
+      secondStage: { ...secondStage, rescore: shown("gave no scores", secondStage.rescore) },
     }),
-    ...(allocateHeads === undefined ? {} : {
-      allocateHeads: (request) =>
-        sandbox.limited("divided no budget", async () => await allocateHeads(request)),
-    }),
-    ...(secondStage === undefined ? {} : {
-      secondStage: {
-        first: secondStage.first,
-        rescore: (layer, scores) =>
-          asked("gave no scores", layer, (view) => secondStage.rescore(view, scores)),
-      },
-    }),
-    score: (layer) => asked("gave no scores", layer, (view) => remote.score(view)),
+    score: shown("gave no scores", score),
   });
 }
 

@@ -1,5 +1,5 @@
 import { BudgetError, EvidenceError, PolicyError } from "../../runtime/errors.ts";
-import { OptionError } from "../../policies/policy.ts";
+import { OptionError, POLICY_MEMBERS } from "../../policies/policy.ts";
 import { oneLine } from "../one_line.ts";
 import { fetchingCommand, lockedCommand, startProblem } from "./deno_program.ts";
 import { describePolicy } from "./describe_policy.ts";
@@ -51,8 +51,9 @@ export async function startSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { url, limits } = request;
   await fetchModules(url);
   const program = `const createPeer = ${createPeer}; const describePolicy = ${describePolicy};` +
+    `const members = ${JSON.stringify(POLICY_MEMBERS)};` +
     // The number makes it a program of its own, for which Deno has stored nothing.
-    `(${runInside})({ createPeer, describePolicy }); // ${crypto.randomUUID()}`;
+    `(${runInside})({ createPeer, describePolicy, members }); // ${crypto.randomUUID()}`;
   const child = start(() => lockedCommand(url, program, limits.memory).spawn(), url);
   child.unref();
   const writer = child.stdin.getWriter();

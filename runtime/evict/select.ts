@@ -1,9 +1,10 @@
-import type {
-  EvictionPolicy,
-  LayerView,
-  Policy,
-  Protection,
-  ScorerPolicy,
+import {
+  type EvictionPolicy,
+  type LayerView,
+  type Policy,
+  policyMembers,
+  type Protection,
+  type ScorerPolicy,
 } from "../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../errors.ts";
 import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
@@ -35,19 +36,14 @@ import { topK } from "./top_k.ts";
  */
 export function lift(policy: Policy): EvictionPolicy {
   if ("select" in policy) return policy;
-  const { name, paper, evidence, options, allocate, phases, positions, first, evicts } = policy;
-  return {
-    name,
-    evidence,
-    ...(paper === undefined ? {} : { paper }),
-    ...(options === undefined ? {} : { options }),
-    ...(allocate === undefined ? {} : { allocate }),
-    ...(phases === undefined ? {} : { phases }),
-    ...(positions === undefined ? {} : { positions }),
-    ...(first === undefined ? {} : { first }),
-    ...(evicts === undefined ? {} : { evicts }),
-    select: (layer, keep) => selectFrom(policy, [layer], keep),
-  };
+  const {
+    score: _score,
+    protect: _protect,
+    allocateHeads: _allocateHeads,
+    secondStage: _secondStage,
+    ...shared
+  } = policyMembers(policy);
+  return { ...shared, select: (layer, keep) => selectFrom(policy, [layer], keep) };
 }
 
 /** One KV head, scored. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { loadPolicy } from "../../../plugins/load_policy.ts";
 import { judgeQ } from "../../../policies/judge_q.ts";
 import type { ModelFacts, ScorerPolicy } from "../../../policies/policy.ts";
-import { OptionError } from "../../../policies/policy.ts";
+import { OptionError, POLICY_MEMBERS } from "../../../policies/policy.ts";
 import { pyramidKv } from "../../../policies/pyramidkv.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
@@ -57,6 +57,51 @@ Deno.test("loadPolicy() gives a stranger's policy all that a policy can have", a
   const shape = { layers: 3, kvHeads: 2, headDim: 8 };
   assertEquals(await keepPerLayer(policy, { length: 24, budget: 8, shape }), [10, 7, 7]);
   assertEquals(printed, Array(2).fill("layer 0 { heads: 4 }"));
+});
+
+/** Every member, whose functions never answer; one that scores, or one that selects. */
+const ALL_MEMBERS = `const never = () => new Promise(() => {});
+export default ({ selects = false }) => ({
+  name: "all_members",
+  paper: "https://example.org",
+  options: { selects },
+  evidence: { kind: "none" },
+  evicts: true,
+  phases: { decoding: { every: 8 } },
+  positions: "contiguous",
+  first: { policy: { name: "inner", evidence: { kind: "none" }, score: never }, factor: 2 },
+  allocate: never,
+  ...(selects ? { select: never } : {
+    score: never,
+    protect: never,
+    allocateHeads: never,
+    secondStage: { first: 0.5, rescore: never },
+  }),
+});`;
+
+Deno.test("every member of a stranger's policy crosses the wall, and every function has a time limit", async () => {
+  await using server = serveModules({ "all.js": ALL_MEMBERS });
+  const load = (selects: boolean) =>
+    loadPolicy(`${server.url("all.js")}(selects=${selects})`, { timeLimit: 1000 });
+  const crossed = new Set<string>();
+  for (const selects of [false, true]) {
+    await using loaded = await load(selects);
+    Object.keys(loaded.policy).forEach((member) => crossed.add(member));
+  }
+  assertEquals([...crossed].sort(), [...POLICY_MEMBERS].sort());
+  const functions = [...POLICY_MEMBERS].filter((member) => member !== "select").map((member) => ({
+    member,
+    selects: false,
+  }));
+  await Promise.all([...functions, { member: "select", selects: true }].map(
+    async ({ member, selects }) => {
+      await using loaded = await load(selects);
+      const found: unknown = Reflect.get(loaded.policy, member);
+      const ask = member === "secondStage" ? Object(found).rescore : found;
+      if (typeof ask !== "function") return;
+      await assertRejects(() => ask(LAYER, 4), PolicyError, "within 1 seconds");
+    },
+  ));
 });
 
 Deno.test("loadPolicy() gives a stranger's policy that selects", async () => {
