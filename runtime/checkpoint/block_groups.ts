@@ -62,6 +62,58 @@ function packedScale3(block: DataView, at: number, group: number): number {
   return (low | (high << 4)) - 32;
 }
 
+interface SimpleLayout {
+  readonly bits: 4 | 5;
+  readonly hasMinimum: boolean;
+  /** Replaces each number of 4 bits by one of these. */
+  readonly choices?: readonly number[];
+}
+
+/** One group a block: scale, minimum if it has one, fifth bits if it has them, halves. */
+function simpleBlock({ bits, hasMinimum, choices }: SimpleLayout): GroupReader {
+  const fifthBits = hasMinimum ? 4 : 2;
+  const halves = fifthBits + (bits === 5 ? 4 : 0);
+  const zero = hasMinimum || choices ? 0 : 1 << (bits - 1);
+  return {
+    size: 32,
+    bits: choices ? 8 : bits,
+    hasMinimum,
+    read(block, at, _group, into) {
+      into.scale = block.getFloat16(at, true);
+      if (hasMinimum) into.minimum = block.getFloat16(at + 2, true);
+      const high = bits === 5 ? block.getUint32(at + fifthBits, true) : 0;
+      readNibbles(block, at + halves, into, zero, high);
+      if (choices) lookUp(into, choices);
+    },
+  };
+}
+
+/** Q4_K and Q5_K: scale, minimum, packed scales and minimums, fifth bits if it has them, halves. */
+function packedBlock(bits: 4 | 5): GroupReader {
+  const halves = bits === 5 ? 48 : 16;
+  return {
+    size: 32,
+    bits,
+    hasMinimum: true,
+    read(block, at, group, into) {
+      readPackedScales(block, at, group, into);
+      const from = at + halves + 32 * Math.floor(group / 2);
+      const shift = 4 * (group % 2);
+      for (let i = 0; i < 32; i++) {
+        const high = bits === 5 ? (block.getUint8(at + 16 + i) >> group) & 1 : 0;
+        into.quants[i] = ((block.getUint8(from + i) >> shift) & 15) | (high << 4);
+      }
+    },
+  };
+}
+
+/** The 16 numbers that IQ4 formats choose from. */
+const CHOICES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
+
+function lookUp({ quants }: BlockGroup, choices: readonly number[]): void {
+  for (let i = 0; i < 32; i++) quants[i] = choices[quants[i] ?? 0] ?? 0;
+}
+
 /** By format. Layouts are ggml's; offsets in the comments are bytes of a block. */
 export const GROUP_READERS: Readonly<Record<QuantisedType, GroupReader>> = {
   // 0 scale, 2 quants
@@ -74,48 +126,13 @@ export const GROUP_READERS: Readonly<Record<QuantisedType, GroupReader>> = {
       for (let i = 0; i < 32; i++) into.quants[i] = block.getInt8(at + 2 + i);
     },
   },
-  // 0 scale, 2 halves
-  Q4_0: {
-    size: 32,
-    bits: 4,
-    hasMinimum: false,
-    read(block, at, _group, into) {
-      into.scale = block.getFloat16(at, true);
-      readNibbles(block, at + 2, into, 8);
-    },
-  },
-  // 0 scale, 2 minimum, 4 halves
-  Q4_1: {
-    size: 32,
-    bits: 4,
-    hasMinimum: true,
-    read(block, at, _group, into) {
-      into.scale = block.getFloat16(at, true);
-      into.minimum = block.getFloat16(at + 2, true);
-      readNibbles(block, at + 4, into, 0);
-    },
-  },
-  // 0 scale, 2 fifth bits, 6 halves
-  Q5_0: {
-    size: 32,
-    bits: 5,
-    hasMinimum: false,
-    read(block, at, _group, into) {
-      into.scale = block.getFloat16(at, true);
-      readNibbles(block, at + 6, into, 16, block.getUint32(at + 2, true));
-    },
-  },
-  // 0 scale, 2 minimum, 4 fifth bits, 8 halves
-  Q5_1: {
-    size: 32,
-    bits: 5,
-    hasMinimum: true,
-    read(block, at, _group, into) {
-      into.scale = block.getFloat16(at, true);
-      into.minimum = block.getFloat16(at + 2, true);
-      readNibbles(block, at + 8, into, 0, block.getUint32(at + 4, true));
-    },
-  },
+  Q4_0: simpleBlock({ bits: 4, hasMinimum: false }),
+  Q4_1: simpleBlock({ bits: 4, hasMinimum: true }),
+  Q5_0: simpleBlock({ bits: 5, hasMinimum: false }),
+  Q5_1: simpleBlock({ bits: 5, hasMinimum: true }),
+  IQ4_NL: simpleBlock({ bits: 4, hasMinimum: false, choices: CHOICES }),
+  Q4_K: packedBlock(4),
+  Q5_K: packedBlock(5),
   // 0 scales and minimums in halves, 16 quants, 80 scale, 82 minimum
   Q2_K: {
     size: 16,
@@ -146,33 +163,6 @@ export const GROUP_READERS: Readonly<Record<QuantisedType, GroupReader>> = {
       }
     },
   },
-  // 0 scale, 2 minimum, 4 scales and minimums, 16 halves
-  Q4_K: {
-    size: 32,
-    bits: 4,
-    hasMinimum: true,
-    read(block, at, group, into) {
-      readPackedScales(block, at, group, into);
-      const from = at + 16 + 32 * Math.floor(group / 2);
-      const shift = 4 * (group % 2);
-      for (let i = 0; i < 32; i++) into.quants[i] = (block.getUint8(from + i) >> shift) & 15;
-    },
-  },
-  // 0 scale, 2 minimum, 4 scales and minimums, 16 fifth bits, 48 halves
-  Q5_K: {
-    size: 32,
-    bits: 5,
-    hasMinimum: true,
-    read(block, at, group, into) {
-      readPackedScales(block, at, group, into);
-      const from = at + 48 + 32 * Math.floor(group / 2);
-      const shift = 4 * (group % 2);
-      for (let i = 0; i < 32; i++) {
-        const high = (block.getUint8(at + 16 + i) >> group) & 1;
-        into.quants[i] = ((block.getUint8(from + i) >> shift) & 15) | (high << 4);
-      }
-    },
-  },
   // 0 halves, 128 fifth and sixth bits, 192 scales, 208 scale
   Q6_K: {
     size: 16,
@@ -190,17 +180,6 @@ export const GROUP_READERS: Readonly<Record<QuantisedType, GroupReader>> = {
       }
     },
   },
-  // 0 scale, 2 halves
-  IQ4_NL: {
-    size: 32,
-    bits: 8,
-    hasMinimum: false,
-    read(block, at, _group, into) {
-      into.scale = block.getFloat16(at, true);
-      readNibbles(block, at + 2, into, 0);
-      lookUp(into);
-    },
-  },
   // 0 scale, 2 high bits of the scales, 4 their low bits, 8 halves
   IQ4_XS: {
     size: 32,
@@ -211,14 +190,7 @@ export const GROUP_READERS: Readonly<Record<QuantisedType, GroupReader>> = {
       const high = (block.getUint16(at + 2, true) >> (2 * group)) & 3;
       into.scale = block.getFloat16(at, true) * ((low | (high << 4)) - 32);
       readNibbles(block, at + 8 + 16 * group, into, 0);
-      lookUp(into);
+      lookUp(into, CHOICES);
     },
   },
 };
-
-/** The 16 numbers that IQ4 formats choose from. */
-const CHOICES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
-
-function lookUp({ quants }: BlockGroup): void {
-  for (let i = 0; i < 32; i++) quants[i] = CHOICES[quants[i] ?? 0] ?? 0;
-}
