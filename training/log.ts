@@ -1,3 +1,4 @@
+import { whyUnreadable } from "../runtime/checkpoint/file_range.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { replaceAtomically, writeError } from "./atomic_file.ts";
 import { TrainingError } from "./errors.ts";
@@ -112,11 +113,7 @@ async function readLines(path: string, mustExist = false): Promise<readonly Line
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && !mustExist) return [];
-    const reason = error instanceof Deno.errors.NotFound
-      ? "it does not exist"
-      : error instanceof Error
-      ? error.message
-      : error;
+    const reason = whyUnreadable(error);
     throw new TrainingError(`Cannot read the log ${path}: ${reason}; give the log of a training`, {
       cause: error,
     });

@@ -24,11 +24,11 @@ export interface TensorLocation {
   readonly name: string;
   /** Number format in the file. */
   readonly type: TensorType;
-  /** Outermost dimension first. */
+  /** Outermost dimension first; empty for a scalar. */
   readonly shape: readonly number[];
   /** Real path of the file: symbolic links are resolved. */
   readonly file: string;
-  /** First byte. */
+  /** First byte, counted from the start of the file. */
   readonly offset: number;
   /** Bytes. */
   readonly bytes: number;

@@ -51,14 +51,16 @@ export function openRange(path: string): RangeFile {
  */
 export function fileError(path: string, error: unknown): CheckpointError {
   if (error instanceof CheckpointError) return error;
-  const reason = error instanceof Deno.errors.NotFound
-    ? "it does not exist"
-    : error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable
-    ? "reading it is not permitted"
-    : error instanceof Error
-    ? error.message
-    : String(error);
-  return new CheckpointError(`Cannot read ${path}: ${reason}.`, { cause: error });
+  return new CheckpointError(`Cannot read ${path}: ${whyUnreadable(error)}.`, { cause: error });
+}
+
+/** What the file system threw, in words that end a sentence about the file. */
+export function whyUnreadable(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "it does not exist";
+  if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) {
+    return "reading it is not permitted";
+  }
+  return error instanceof Error ? error.message : String(error);
 }
 
 function open(path: string): { file: Deno.FsFile; size: number } {

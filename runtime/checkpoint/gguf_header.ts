@@ -1,19 +1,16 @@
 import { CheckpointError } from "../errors.ts";
+import type { TensorLocation } from "./checkpoint.ts";
 import { openRange, type RangeFile } from "./file_range.ts";
 
 /** A metadata value. 64-bit integers that a number cannot hold stay `bigint`. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
 
 /** A tensor as the file lists it. */
-export interface GgufTensor {
+export interface GgufTensor extends Pick<TensorLocation, "shape" | "offset"> {
   /** GGUF name, such as `blk.0.attn_q.weight`. */
   readonly name: string;
-  /** Outermost dimension first (the file has them the other way round). */
-  readonly shape: readonly number[];
   /** ggml's number of the format. */
   readonly type: number;
-  /** First byte, counted from the start of the file. */
-  readonly offset: number;
 }
 
 /** What a GGUF file says before its weights. */
@@ -37,6 +34,14 @@ const WINDOW_BYTES = 1 << 20;
 /** Least bytes of a metadata entry (key length, type, one byte) and of a tensor entry. */
 const LEAST_ENTRY = 13;
 const LEAST_TENSOR = 24;
+
+/** Whether a file starts as GGUF files do. */
+export function startsAsGguf(path: string): boolean {
+  using file = openRange(path);
+  const start = new Uint8Array(Math.min(4, file.size));
+  file.read(start, 0);
+  return new TextDecoder().decode(start) === "GGUF";
+}
 
 /**
  * Reads the header of a GGUF file (version 2 or 3, little-endian). No weights are read.

@@ -2,9 +2,10 @@ import { basename, dirname } from "node:path";
 import { CheckpointError } from "../errors.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { ModelFamily } from "./families/family.ts";
-import { fileError, openRange } from "./file_range.ts";
+import { fileError } from "./file_range.ts";
 import type { FingerprintOptions } from "./fingerprint.ts";
 import { openGguf } from "./gguf_checkpoint.ts";
+import { startsAsGguf } from "./gguf_header.ts";
 import { openSafetensors } from "./safetensors_checkpoint.ts";
 
 /** How to open a checkpoint. */
@@ -57,11 +58,4 @@ function isFolder(path: string): boolean {
   } catch (error) {
     throw fileError(path, error);
   }
-}
-
-function startsAsGguf(path: string): boolean {
-  using file = openRange(path);
-  const start = new Uint8Array(Math.min(4, file.size));
-  file.read(start, 0);
-  return new TextDecoder().decode(start) === "GGUF";
 }

@@ -1,6 +1,8 @@
 import { CheckpointError } from "../errors.ts";
 import { shown } from "./fields.ts";
+import type { TensorLocation } from "./checkpoint.ts";
 import { openRange, type RangeFile } from "./file_range.ts";
+import { isRecord } from "./read_json.ts";
 
 /** Bits per element of the number formats that a safetensors file can hold. */
 export const SAFETENSORS_BITS: Readonly<Record<string, number>> = {
@@ -27,15 +29,9 @@ export const SAFETENSORS_BITS: Readonly<Record<string, number>> = {
 };
 
 /** Where one tensor lies in a safetensors file. */
-export interface SafetensorsEntry {
+export interface SafetensorsEntry extends Pick<TensorLocation, "shape" | "offset" | "bytes"> {
   /** Number format, such as `F32`. */
   readonly dtype: string;
-  /** Outermost dimension first; empty for a scalar. */
-  readonly shape: readonly number[];
-  /** First byte, counted from the start of the file. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly bytes: number;
 }
 
 /** What the header of a safetensors file says. */
@@ -192,8 +188,4 @@ function refuseOverlaps(tensors: ReadonlyMap<string, SafetensorsEntry>, fail: Fa
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((count) => Number.isSafeInteger(count) && count >= 0);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

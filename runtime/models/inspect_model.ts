@@ -1,8 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Checkpoint, ModelConfig } from "../checkpoint/checkpoint.ts";
-import { openRange } from "../checkpoint/file_range.ts";
-import { readGgufHeader } from "../checkpoint/gguf_header.ts";
+import { readGgufHeader, startsAsGguf } from "../checkpoint/gguf_header.ts";
 import { ggmlTypeName } from "../checkpoint/ggml_types.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
 import { fileExists, readJson } from "../checkpoint/read_json.ts";
@@ -146,11 +145,7 @@ function textFacts({ tokenizer }: Checkpoint): ModelInspection["text"] {
 
 function isGguf(path: string): boolean {
   if (path.endsWith(".gguf")) return true;
-  if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return false;
-  using file = openRange(path);
-  const start = new Uint8Array(Math.min(4, file.size));
-  file.read(start, 0);
-  return new TextDecoder().decode(start) === "GGUF";
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true && startsAsGguf(path);
 }
 
 function listGguf(path: string): Listed {

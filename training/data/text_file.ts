@@ -1,3 +1,4 @@
+import { whyUnreadable } from "../../runtime/checkpoint/file_range.ts";
 import { TrainingError } from "../errors.ts";
 
 /** Close below the longest string that the JavaScript engine makes. */
@@ -44,13 +45,7 @@ async function readBytes(path: string): Promise<Uint8Array> {
     return await Deno.readFile(path);
   } catch (error) {
     if (error instanceof TrainingError) throw error;
-    const reason = error instanceof Deno.errors.NotFound
-      ? "it does not exist"
-      : error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable
-      ? "reading it is not permitted"
-      : error instanceof Error
-      ? error.message
-      : String(error);
+    const reason = whyUnreadable(error);
     throw new TrainingError(`Cannot read ${path}: ${reason}; give a file of conversations`, {
       cause: error,
     });
