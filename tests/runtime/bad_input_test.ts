@@ -21,7 +21,7 @@ import { loadModel } from "../../runtime/model.ts";
 import type { Prompt } from "../../runtime/tokenizer/prompt.ts";
 import { writeFolder, writeGguf } from "../_random_checkpoint.ts";
 import { fixture, newSequence, randomIds, tinyModel } from "../_test_model.ts";
-import { withFolder } from "./checkpoint/_temp_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 const IDS = randomIds(96, 320);
 

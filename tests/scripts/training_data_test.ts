@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { HELD_OUT, trainingData } from "../../scripts/training_data.ts";
 import { questionFirst } from "../../scripts/training_data/recipes.ts";
 import { TrainingError } from "../../training/errors.ts";
-import { withFolder } from "../training/_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 /** An exchange that names its task and its number, of about so many characters. */
 function record(source: string, index: number, length: number) {

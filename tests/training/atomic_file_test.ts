@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { replaceAtomically, writeAtomically } from "../../training/atomic_file.ts";
 import { TrainingError } from "../../training/errors.ts";
-import { withFolder } from "./_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { TrainingError } from "../../training/errors.ts";
 import { openLog, readLog } from "../../training/log.ts";
-import { withFolder } from "./_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 async function write(path: string, steps: readonly number[], resumeAt?: number): Promise<void> {
   using log = await openLog(path, resumeAt === undefined ? {} : { resumeAt });

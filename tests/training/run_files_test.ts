@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { existsSync } from "node:fs";
 import { TrainingError } from "../../training/errors.ts";
 import { checkPaths, claimRun, hashOf, runPaths } from "../../training/run_files.ts";
-import { withFolder } from "./_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 Deno.test("runPaths() puts everything beside the result, targets elsewhere if asked to", () => {
   assertEquals(runPaths("a/soft.tokens.safetensors"), {

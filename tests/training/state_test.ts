@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { TrainingError } from "../../training/errors.ts";
 import { loadState, type RunState, saveState } from "../../training/state.ts";
-import { withFolder } from "./_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 const state = (step: number): RunState => ({
   step,

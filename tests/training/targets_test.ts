@@ -11,7 +11,7 @@ import {
 import { type ResponseSource, targetKey } from "../../training/target.ts";
 import { openTargetStore, pastShape } from "../../training/target_store.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
-import { withFolder } from "./_folder.ts";
+import { withFolder } from "../_temp_folder.ts";
 
 const SELF: ResponseSource = { kind: "self", tokens: 3 };
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { fileError, openRange } from "../../../runtime/checkpoint/file_range.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 Deno.test("openRange() reads ranges in any order and closes the file", async () => {
   await withFolder((folder) => {

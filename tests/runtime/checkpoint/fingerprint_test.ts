@@ -4,7 +4,7 @@ import { fingerprintOf } from "../../../runtime/checkpoint/fingerprint.ts";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { writeFolder, writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 async function sha256(...files: readonly string[]): Promise<string> {
   const hash = createHash("sha256");

@@ -10,8 +10,9 @@ import {
   writeFolder,
   writeGguf,
 } from "../../_random_checkpoint.ts";
+import { patchGguf } from "../../_patch_gguf.ts";
 import { inverseFrequencies, referenceModel } from "../../_reference_model.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const FAMILIES = ["llama", "mistral", "qwen2", "qwen3"] as const;
 const SHAPES: RandomModel = { heads: 6, kvHeads: 3, headDim: 12, hidden: 64, intermediate: 96 };
@@ -290,13 +291,8 @@ Deno.test("pitfall 17, capability at construction: openCheckpoint() refuses a ty
   await withFolder(async (folder) => {
     const path = `${folder}/x.gguf`;
     await writeGguf(path);
-    const bytes = await Deno.readFile(path);
-    // The type follows the name, the number of dimensions and two dimensions.
-    const name = new TextEncoder().encode("blk.0.ffn_up.weight");
-    const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
     for (const [type, label] of [[16, "IQ2_XXS"], [1000, "number 1000"]] as const) {
-      new DataView(bytes.buffer).setUint32(at + name.length + 4 + 16, type, true);
-      await Deno.writeFile(path, bytes);
+      await patchGguf(path, "blk.0.ffn_up.weight", { type });
       await assertRejects(
         () => openCheckpoint(path),
         CheckpointError,
@@ -310,11 +306,7 @@ Deno.test("openCheckpoint() refuses quantised rows that are no whole blocks", as
   await withFolder(async (folder) => {
     const path = `${folder}/x.gguf`;
     await writeGguf(path, { hidden: 48, intermediate: 96 });
-    const bytes = await Deno.readFile(path);
-    const name = new TextEncoder().encode("token_embd.weight");
-    const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
-    new DataView(bytes.buffer).setUint32(at + name.length + 4 + 16, 8, true);
-    await Deno.writeFile(path, bytes);
+    await patchGguf(path, "token_embd.weight", { type: 8 });
     await assertRejects(
       () => openCheckpoint(path),
       CheckpointError,
@@ -327,14 +319,7 @@ Deno.test("openCheckpoint() refuses a GGUF file whose tensors overlap, naming bo
   await withFolder(async (folder) => {
     const path = `${folder}/x.gguf`;
     await writeGguf(path);
-    const bytes = await Deno.readFile(path);
-    const name = new TextEncoder().encode("blk.0.ffn_up.weight");
-    const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
-    // The offset follows the name, the number of dimensions, two dimensions and the type.
-    const offset = at + name.length + 4 + 16 + 4;
-    const view = new DataView(bytes.buffer);
-    view.setBigUint64(offset, view.getBigUint64(offset, true) - 32n, true);
-    await Deno.writeFile(path, bytes);
+    await patchGguf(path, "blk.0.ffn_up.weight", { moveBy: -32 });
     await assertRejects(
       () => openCheckpoint(path),
       CheckpointError,

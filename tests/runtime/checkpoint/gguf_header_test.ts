@@ -4,7 +4,7 @@ import { readGgufHeader } from "../../../runtime/checkpoint/gguf_header.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { encodeGguf } from "../../_gguf_writer.ts";
 import { writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const TENSOR = {
   name: "x",

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 Deno.test("openCheckpoint() refuses a path that does not exist", async () => {
   await assertRejects(

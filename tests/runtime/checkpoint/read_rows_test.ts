@@ -4,7 +4,7 @@ import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { bytesOf } from "../../../runtime/checkpoint/tensor_types.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { encodeType, type GgufType } from "../../_gguf_writer.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const SKIPPED = 12;
 

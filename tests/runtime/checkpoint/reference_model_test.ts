@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { readFloats, readTensor } from "../../../runtime/checkpoint/safetensors.ts";
 import { type RandomModel, writeFolder } from "../../_random_checkpoint.ts";
 import { inverseFrequencies, type ReferenceModel, referenceModel } from "../../_reference_model.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url).pathname;
 const MODELS = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];

@@ -4,7 +4,7 @@ import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { writeSafetensors } from "../../../runtime/checkpoint/safetensors.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { type FolderOptions, randomTensors, writeFolder } from "../../_random_checkpoint.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url).pathname;
 const QUERY = "model.layers.1.self_attn.q_proj.weight";

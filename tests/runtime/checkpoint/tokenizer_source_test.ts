@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { readTokenizerSource } from "../../../runtime/checkpoint/tokenizer_source.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
-import { withFolder } from "./_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 /** A folder with files of the given contents. */
 async function withFiles(

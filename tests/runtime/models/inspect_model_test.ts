@@ -3,8 +3,9 @@ import { CheckpointError } from "../../../runtime/errors.ts";
 import { inspectModel } from "../../../runtime/models/inspect_model.ts";
 import { fixture, tinyModel } from "../../_test_model.ts";
 import { newSequence } from "../../_test_model.ts";
+import { patchGguf } from "../../_patch_gguf.ts";
 import { writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "../checkpoint/_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 Deno.test("pitfall 1, expanded heads: inspectModel() counts a token's cache in KV heads, as it is allocated", async () => {
   const { cacheBytesPerToken = 0 } = await inspectModel(fixture("tiny-llama"));
@@ -42,11 +43,7 @@ Deno.test("inspectModel() lists a model that does not run, and types that are no
   await withFolder(async (folder) => {
     const path = `${folder}/x.gguf`;
     await writeGguf(path);
-    const bytes = await Deno.readFile(path);
-    const name = new TextEncoder().encode("blk.0.ffn_up.weight");
-    const at = bytes.findIndex((_, i) => name.every((byte, k) => bytes[i + k] === byte));
-    new DataView(bytes.buffer).setUint32(at + name.length + 4 + 16, 39, true);
-    await Deno.writeFile(path, bytes);
+    await patchGguf(path, "blk.0.ffn_up.weight", { type: 39 });
     const { runs, reason = "", types } = await inspectModel(path);
     assertEquals(runs, false);
     assertEquals(reason.includes('"blk.0.ffn_up.weight" has type MXFP4'), true, reason);

@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { settlePrecision } from "../../../runtime/weights/precision.ts";
 import { writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "../checkpoint/_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 Deno.test("settlePrecision() takes 4-bit files as they are and the others in 8 bits", async () => {
   await withFolder(async (folder) => {

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Place, Weight } from "../../../kernels/weight.ts";
 import { FetchError } from "../../../runtime/errors.ts";
 import { preparedWeights, type WeightWriter } from "../../../runtime/weights/prepared_file.ts";
-import { withFolder } from "../checkpoint/_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 const FLOATS = new Float32Array([1, -2, 3]);
 const BLOCKS = {

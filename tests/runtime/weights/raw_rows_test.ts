@@ -4,7 +4,7 @@ import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { readRawRows } from "../../../runtime/weights/raw_rows.ts";
 import { writeGguf } from "../../_random_checkpoint.ts";
-import { withFolder } from "../checkpoint/_temp_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 Deno.test("readRawRows() gives stored bytes with the rows in Hugging Face order", async () => {
   await withFolder(async (folder) => {

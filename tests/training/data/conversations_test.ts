@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readConversations } from "../../../training/data/conversations.ts";
 import type { ConversationSet } from "../../../training/data/example.ts";
 import { TrainingError } from "../../../training/errors.ts";
-import { withFolder } from "../_folder.ts";
+import { withFolder } from "../../_temp_folder.ts";
 
 async function read(content: string | Uint8Array, name = "data.json"): Promise<ConversationSet> {
   const found: ConversationSet[] = [];

@@ -13,7 +13,7 @@ import { assertClose } from "../../../_close.ts";
 import { writeFolder, writeGguf } from "../../../_random_checkpoint.ts";
 import { source, sourceFiles } from "../../../_source_tree.ts";
 import { newSequence } from "../../../_test_model.ts";
-import { withFolder } from "../_temp_folder.ts";
+import { withFolder } from "../../../_temp_folder.ts";
 
 const FOLDER = "runtime/checkpoint/families/";
 
