@@ -1,17 +1,21 @@
-import type { Evidence, ModelFacts, Policy, SoftTokens } from "../policies/policy.ts";
-import type { Budget } from "../runtime/evict/budget.ts";
-import { answerEvicting } from "../runtime/evict/decoding.ts";
-import type { Engine } from "../runtime/engine/engine.ts";
-import type { Sequence } from "../runtime/engine/sequence.ts";
-import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
-import { greedyAnswer } from "../runtime/evidence/greedy.ts";
+import type { Evidence, ModelFacts, Policy } from "../policies/policy.ts";
+import type { Engine, Gathered } from "../runtime/engine/engine.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
-import { gatherPromptStatistics } from "../runtime/evidence/statistics.ts";
-import { sumsOfKept } from "../runtime/evidence/accumulated.ts";
-import { rerotateKeys } from "../runtime/rotary/rerotate.ts";
-import { evictRounds, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
-import { observationForAll } from "../runtime/evidence/observe.ts";
-import { resolveSoftTokens } from "../runtime/soft_tokens/read.ts";
+import {
+  emptySequence,
+  markSequence,
+  rollbackSequence,
+  type Sequence,
+} from "../runtime/engine/sequence.ts";
+import { sumsToCarry } from "../runtime/evidence/accumulated.ts";
+import { greedyAnswer } from "../runtime/evidence/greedy.ts";
+import { observePrompt } from "../runtime/evidence/observe.ts";
+import { applyKept } from "../runtime/evict/apply.ts";
+import type { Budget } from "../runtime/evict/budget.ts";
+import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
+import { answerEvicting } from "../runtime/evict/decoding.ts";
+import { policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { createEvidencePool } from "./evidence_pool.ts";
 
 /** What {@linkcode readEvidence} reads, and for whom. */
 export interface EvidenceReading {
@@ -67,26 +71,31 @@ export interface PromptEvidence extends Disposable {
   /**
    * The greedy answer when only some tokens are kept. The whole cache stays as it is.
    *
-   * @param by What evicted: if it wants to, it evicts while the answer is written too.
+   * @param by What evicted: if it wants to, it rerotates keys, and evicts while the answer is written.
    */
   answerFrom(
     kept: KeptTokens,
     tokens: number,
-    by?: { readonly policy: Policy; readonly budget: Budget },
+    by?: EvictedBy,
   ): Promise<EvictedWork<readonly number[]>>;
   /**
    * Does something with a copy of the cache that holds only what is kept, or everything.
    *
    * @param kept What is kept; everything if absent.
+   * @param by What evicted, if it rerotates keys.
    */
   workFrom<T>(
     kept: KeptTokens | undefined,
     work: (sequence: Sequence) => Promise<T>,
+    by?: Pick<EvictedBy, "policy">,
   ): Promise<EvictedWork<T>>;
 }
 
-/** What is kept, `[layer][KV head]`. */
-export type KeptTokens = readonly (readonly Int32Array[])[];
+/** What evicted. */
+export interface EvictedBy {
+  readonly policy: Policy;
+  readonly budget: Budget;
+}
 
 /** What was made of what was kept. */
 export interface EvictedWork<T> {
@@ -101,155 +110,119 @@ const CHUNK = 256;
 
 /**
  * Reads a prompt once for several policies: one reading observes every window that they need, one
- * greedy answer is decoded, and what judges alike (soft tokens, answers) is probed once.
+ * greedy answer is decoded, and what judges alike (soft tokens, answers) is probed once. What is kept
+ * is chosen and applied by the runtime, as in a session.
  *
  * @throws {PolicyError} If a policy breaks its contract.
  * @throws {CheckpointError} If soft tokens do not fit the model.
  */
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
-  const { engine, facts, ids, policies, then = [], signal, onProgress } = request;
+  const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
   const { chunk = CHUNK, now = () => performance.now() } = request;
-  const { layers, heads, kvHeads, headDim } = engine.config;
-  const shape = { layers, kvHeads, headDim, numberBytes: engine.numberBytes };
-  const cache = engine.newCache();
-  const scope = new DisposableStack();
-  const sequence: Sequence = { cache, position: 0, planned: 0 };
+  const { config } = engine;
+  const { layers, heads, kvHeads, headDim } = config;
+  using opening = new DisposableStack();
+  const cache = opening.use(engine.newCache());
+  const scope = opening.use(new DisposableStack());
+  const sequence = emptySequence(cache);
   const wanted = policies.filter(({ evicts }) => evicts !== false).flatMap(policiesOf);
-  try {
-    const statistics = gatherPromptStatistics(
-      wanted.map(({ evidence }) => evidence),
-      engine,
-    );
-    const begun = now();
-    const prefilled = await prefill(engine, sequence, ids, {
-      ...statistics,
-      scope,
-      chunk,
-      observe: observationForAll(wanted),
-      ...(signal ? { signal } : {}),
-      ...(onProgress ? { onProgress } : {}),
-    });
-    const read = now();
-    const { bytes } = cache;
-    /** Logits of the last token before the answer; what stands between is read first. */
-    const logitsBefore = async (from: Sequence): Promise<Float32Array> => {
-      if (then.length === 0) return prefilled.logits;
-      const options = { chunk, observe: "none" as const, ...(signal ? { signal } : {}) };
-      return (await prefill(engine, from, then, options)).logits;
-    };
-    const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
-      const mark = from.cache.mark();
-      const { position, planned } = from;
-      const logits = await logitsBefore(from);
-      const found = await greedyAnswer({
-        ...{ engine, sequence: from, logits, steps },
-        ...(signal ? { signal } : {}),
-      });
-      from.cache.rollback(mark);
-      Object.assign(from, { position, planned });
-      return found;
-    };
-    const first = request.answer ?? await decode(sequence, request.answerTokens);
-    const answered = now();
-    const steps = mostSteps(wanted, request.answerTokens);
-    const more = !request.answer && first.length === request.answerTokens && steps > first.length;
-    const answer = more ? await decode(sequence, steps) : first;
-    const gathered = new Map<string, Gathered>();
-    const gatherTimes = new Map<Gathered, number>();
-    const judges: SoftTokens[] = [];
-    const gather = async (evidence: Evidence, keep: readonly number[] = []): Promise<Gathered> => {
-      const { key, settled } = await settle(evidence, { answer, then, facts, judges, keep });
-      const known = gathered.get(key);
-      if (known) return known;
-      signal?.throwIfAborted();
-      const started = now();
-      const found = await gatherEvidence(settled, {
-        ...{ engine, sequence, facts, prefilled, statistics, keep, scope },
-      });
-      gathered.set(key, found);
-      gatherTimes.set(found, now() - started);
-      return found;
-    };
-    const judged = answer.slice(0, request.answerTokens);
-    const answerAttention = await floatsOf(
-      await gather({ kind: "given", queries: { kind: "tokens", ids: [...then, ...judged] } }),
-    );
-    const byPolicy = new Map<Policy, Gathered>();
-    for (const policy of wanted) {
-      if (!ofBudget(policy)) byPolicy.set(policy, await gather(policy.evidence));
-    }
-    const attention = new Map<Policy, readonly Float32Array[]>();
-    for (const [policy, found] of byPolicy) {
-      if (found.attention) attention.set(policy, await floatsOf(found));
-    }
-    const workFrom: PromptEvidence["workFrom"] = async (kept, work) => {
-      using fork = await cache.fork();
-      const started = now();
-      for (const [layer, heads] of kept?.entries() ?? []) await fork.compact(layer, heads);
-      const { bytes } = fork;
-      const compacted = now();
-      const result = await work({ ...sequence, cache: fork });
-      return {
-        result,
-        bytes,
-        times: { compact: compacted - started, work: now() - compacted },
-      };
-    };
-    return {
-      tokens: ids.length,
-      answer: judged,
-      bytes,
-      times: { prefill: read - begun, answer: answered - read },
-      answerAttention,
-      evidenceTime: (policy) => gatherTimes.get(byPolicy.get(policy) ?? NOTHING) ?? 0,
-      attention: (policy) => attention.get(policy),
-      async keep(policy, budget) {
-        const held = new Array<number>(layers).fill(ids.length);
-        const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
-        const found: Gathered[] = [];
-        for (const { policy, keep } of rounds) {
-          found.push(byPolicy.get(policy) ?? await gather(policy.evidence, keep));
-        }
-        const kept: (readonly Int32Array[])[] = [];
-        for (let layer = 0; layer < layers; layer++) {
-          const views = (round: number) => engine.views(cache, layer, found[round] ?? NOTHING);
-          kept.push(await evictRounds(rounds, layer, views));
-        }
-        return kept;
-      },
-      logits: prefilled.logits,
-      workFrom,
-      answerFrom: (kept, tokens, by) =>
-        workFrom(kept, async (from) => {
-          if (by?.policy.positions) await rerotateKeys(from, engine.config);
-          if (!by?.policy.phases?.decoding) return await decode(from, tokens);
-          const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
-          const earlier = by.policy.evidence.kind === "accumulated" && !whole
-            ? attention.get(by.policy)
-            : undefined;
-          const lengths = kept.map((heads) => heads.map(() => ids.length));
-          return await answerEvicting({
-            ...{ engine, sequence: from, facts, chunk, now, steps: tokens, ...by },
-            logits: await logitsBefore(from),
-            ids: [...ids, ...then],
-            tail: then.length + (whole ? ids.length : 0),
-            ...(earlier ? { earlier: sumsOfKept(earlier, lengths, kept, heads / kvHeads) } : {}),
-            ...(signal ? { signal } : {}),
-          });
-        }),
-      [Symbol.dispose]() {
-        scope.dispose();
-        cache[Symbol.dispose]();
-      },
-    };
-  } catch (error) {
-    scope.dispose();
-    cache[Symbol.dispose]();
-    throw error;
-  }
-}
+  const evidence = wanted.map((policy) => policy.evidence);
+  const begun = now();
+  const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress };
+  const observed = await observePrompt(reading);
+  const read = now();
+  const { bytes } = cache;
 
-const NOTHING: Gathered = {};
+  /** Logits of the last token before the answer; what stands between is read first. */
+  const logitsBefore = async (from: Sequence): Promise<Float32Array> => {
+    if (then.length === 0) return observed.logits;
+    return (await prefill(engine, from, then, { chunk, observe: "none", signal })).logits;
+  };
+  const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
+    const mark = markSequence(from);
+    const logits = await logitsBefore(from);
+    const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal });
+    rollbackSequence(from, mark);
+    return found;
+  };
+  const first = request.answer ?? await decode(sequence, answerTokens);
+  const answered = now();
+  const steps = mostSteps(evidence, answerTokens);
+  const more = !request.answer && first.length === answerTokens && steps > first.length;
+  const answer = more ? await decode(sequence, steps) : first;
+  const judged = answer.slice(0, answerTokens);
+
+  const pool = createEvidencePool({ observed, facts, answer, then, now, signal });
+  const known: Evidence = { kind: "given", queries: { kind: "tokens", ids: [...then, ...judged] } };
+  const answerAttention = await floatsOf(await pool.gather(known));
+  const byPolicy = new Map<Policy, Gathered>();
+  const attention = new Map<Policy, readonly Float32Array[]>();
+  for (const policy of wanted) {
+    if (dependsOnBudget(policy)) continue;
+    const gathered = await pool.gather(policy.evidence);
+    byPolicy.set(policy, gathered);
+    if (gathered.attention) attention.set(policy, await floatsOf(gathered));
+  }
+
+  const keep: PromptEvidence["keep"] = async (policy, budget) => {
+    const held = new Array<number>(layers).fill(ids.length);
+    const shape = { layers, kvHeads, headDim, numberBytes: engine.numberBytes };
+    const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
+    const gathered: Gathered[] = [];
+    for (const round of rounds) {
+      const { evidence } = round.policy;
+      gathered.push(byPolicy.get(round.policy) ?? await pool.gather(evidence, round.keep));
+    }
+    return await chooseKept({ engine, sequence, rounds, gathered });
+  };
+  const workFrom: PromptEvidence["workFrom"] = async (kept, work, by) => {
+    using fork = await cache.fork();
+    const copy = { ...sequence, cache: fork };
+    const started = now();
+    if (kept) await applyKept(copy, kept, { config, positions: by?.policy.positions });
+    const { bytes } = fork;
+    const applied = now();
+    const result = await work(copy);
+    return { result, bytes, times: { compact: applied - started, work: now() - applied } };
+  };
+  const answerEvicted = async (
+    from: Sequence,
+    kept: KeptTokens,
+    steps: number,
+    { policy, budget }: EvictedBy,
+  ): Promise<readonly number[]> => {
+    const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
+    const judgedBy = whole ? undefined : byPolicy.get(policy)?.attention;
+    return await answerEvicting({
+      ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
+      logits: await logitsBefore(from),
+      ids: [...ids, ...then],
+      tail: then.length + (whole ? ids.length : 0),
+      earlier: await sumsToCarry(policy, judgedBy, kept, heads / kvHeads),
+    });
+  };
+  const owned = opening.move();
+  return {
+    tokens: ids.length,
+    answer: judged,
+    bytes,
+    times: { prefill: read - begun, answer: answered - read },
+    answerAttention,
+    attention: (policy) => attention.get(policy),
+    evidenceTime: (policy) => pool.time(byPolicy.get(policy) ?? {}),
+    logits: observed.logits,
+    keep,
+    workFrom,
+    answerFrom: (kept, steps, by) =>
+      workFrom(
+        kept,
+        (from) =>
+          by?.policy.phases?.decoding ? answerEvicted(from, kept, steps, by) : decode(from, steps),
+        by,
+      ),
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
 
 async function floatsOf({ attention = [] }: Gathered): Promise<readonly Float32Array[]> {
   const floats: Float32Array[] = [];
@@ -258,82 +231,14 @@ async function floatsOf({ attention = [] }: Gathered): Promise<readonly Float32A
 }
 
 /** Whether what a policy judges by depends on the budget. */
-function ofBudget({ evidence }: Policy): boolean {
+function dependsOnBudget({ evidence }: Policy): boolean {
   return evidence.kind === "lookahead";
 }
 
-function mostSteps(policies: readonly Policy[], answerTokens: number): number {
-  return policies.reduce(
-    (most, { evidence }) =>
-      evidence.kind === "given" && evidence.queries.kind === "greedy"
-        ? Math.max(most, evidence.queries.steps)
-        : most,
-    answerTokens,
+/** Tokens of the longest answer that some evidence is made of. */
+function mostSteps(evidence: readonly Evidence[], answerTokens: number): number {
+  const steps = evidence.map((one) =>
+    one.kind === "given" && one.queries.kind === "greedy" ? one.queries.steps : 0
   );
-}
-
-interface Known {
-  readonly answer: readonly number[];
-  /** What stands between the prompt and the answer. */
-  readonly then: readonly number[];
-  readonly facts: ModelFacts;
-  /** Soft tokens met so far, no two alike. */
-  readonly judges: SoftTokens[];
-  /** Tokens that each layer keeps, where that matters. */
-  readonly keep: readonly number[];
-}
-
-/**
- * Puts what is known already in place of what would be made anew. Evidence with the same key is the
- * same.
- */
-async function settle(
-  evidence: Evidence,
-  { answer, then, facts, judges, keep }: Known,
-): Promise<{ readonly key: string; readonly settled: Evidence }> {
-  switch (evidence.kind) {
-    case "none":
-    case "accumulated":
-      return { key: evidence.kind, settled: evidence };
-    case "lookahead": {
-      const { steps, draft, window } = evidence;
-      const settings = JSON.stringify([steps, window, draft.name, draft.options, keep]);
-      return { key: `lookahead ${settings}`, settled: evidence };
-    }
-    case "statistics":
-      return { key: `statistics ${evidence.skip} ${evidence.future}`, settled: evidence };
-    case "window":
-      return { key: `window ${evidence.size}`, settled: evidence };
-    case "given": {
-      const { queries } = evidence;
-      const ids = queries.kind === "tokens"
-        ? queries.ids
-        : [...then, ...answer.slice(0, queries.steps)];
-      const settled: Evidence = { kind: "given", queries: { kind: "tokens", ids } };
-      return { key: `given ${ids.join()}`, settled };
-    }
-    case "soft": {
-      const tokens = await resolveSoftTokens(evidence.tokens, facts);
-      const known = judges.findIndex((judge) => alike(judge, tokens));
-      const index = known < 0 ? judges.push(tokens) - 1 : known;
-      return { key: `soft ${index}`, settled: { kind: "soft", tokens: () => tokens } };
-    }
-  }
-}
-
-/** Whether two sets of soft tokens judge alike, wherever they were read from. */
-function alike(a: SoftTokens, b: SoftTokens): boolean {
-  const tensors = ({ embeddings, adapters }: SoftTokens) => ({
-    ...adapters?.tensors,
-    embeddings,
-  });
-  const [ofA, ofB]: Record<string, Float32Array>[] = [tensors(a), tensors(b)];
-  const names = Object.keys(ofA ?? {});
-  return names.length === Object.keys(ofB ?? {}).length &&
-    names.every((name) => equal(ofA?.[name], ofB?.[name]));
-}
-
-function equal(a: Float32Array | undefined, b: Float32Array | undefined): boolean {
-  return a === b ||
-    (a?.length === b?.length && (a?.every((value, index) => value === b?.[index]) ?? false));
+  return Math.max(answerTokens, ...steps);
 }

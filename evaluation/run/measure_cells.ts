@@ -1,7 +1,6 @@
-import type { Policy } from "../../policies/policy.ts";
-import type { Budget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
-import type { EvictedWork, KeptTokens, PromptEvidence } from "../prompt_evidence.ts";
+import type { KeptTokens } from "../../runtime/evict/choose.ts";
+import type { EvictedBy, EvictedWork, PromptEvidence } from "../prompt_evidence.ts";
 import type { SampleMeasurement } from "./measurement.ts";
 import type { CellRecord } from "./record.ts";
 
@@ -10,12 +9,6 @@ export const FULL = "full";
 
 /** What was made of a cache, and how good it is. */
 export type Judged = Pick<CellRecord, "output" | "score" | "outputTokens">;
-
-/** What evicted. */
-export interface EvictedBy {
-  readonly policy: Policy;
-  readonly budget: Budget;
-}
 
 /** What {@linkcode measureCells} measures. */
 export interface CellWork {

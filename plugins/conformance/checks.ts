@@ -1,6 +1,6 @@
 import { OptionError } from "../../policies/policy.ts";
 import { BudgetError } from "../../runtime/errors.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 import { BUDGETS, type Check, checkLayers, LAYERS, LENGTH, nameOf, scorerOf } from "./check.ts";
 
@@ -33,7 +33,7 @@ const shortPrompts: Check = {
     for (const length of [1, 2, 3]) {
       for (const layer of checkLayers(length)) {
         await scorerOf(policy)?.score(layer);
-        for (let keep = 1; keep < length; keep++) await kept(() => evictLayer(policy, layer, keep));
+        for (let keep = 1; keep < length; keep++) await kept(() => selectKept(policy, layer, keep));
       }
     }
   },
@@ -46,9 +46,9 @@ const sameAnswer: Check = {
     for (const keep of BUDGETS) {
       const twins = checkLayers();
       for (const [index, layer] of checkLayers().entries()) {
-        const first = await kept(() => evictLayer(once, layer, keep));
+        const first = await kept(() => selectKept(once, layer, keep));
         const again = await create();
-        const second = await kept(() => evictLayer(again, twins[index] ?? layer, keep));
+        const second = await kept(() => selectKept(again, twins[index] ?? layer, keep));
         if (!sameIndices(first, second)) {
           return `it keeps other tokens in ${nameOf(layer)} when it is asked again; draw random ` +
             "numbers from a seed, and do not use the time";
@@ -67,7 +67,7 @@ const noState: Check = {
       const layers = checkLayers();
       for (const index of indices) {
         const layer = layers[index];
-        if (layer) answers.set(index, await kept(() => evictLayer(policy, layer, LENGTH / 2)));
+        if (layer) answers.set(index, await kept(() => selectKept(policy, layer, LENGTH / 2)));
       }
       return answers;
     };
@@ -86,7 +86,7 @@ const exactBudget: Check = {
     const policy = await create();
     for (const keep of BUDGETS) {
       for (const layer of checkLayers()) {
-        const heads = await kept(() => evictLayer(policy, layer, keep));
+        const heads = await kept(() => selectKept(policy, layer, keep));
         const count = policy.evicts === false ? LENGTH : keep;
         const shared = scorerOf(policy)?.allocateHeads !== undefined;
         for (const indices of heads ?? []) {
@@ -117,7 +117,7 @@ const keepsProtected: Check = {
         ? await protect(keep, LENGTH)
         : protect;
       for (const layer of checkLayers()) {
-        for (const indices of await kept(() => evictLayer(policy, layer, keep)) ?? []) {
+        for (const indices of await kept(() => selectKept(policy, layer, keep)) ?? []) {
           const held = (at: number) => indices.includes(at);
           const missing = Array.from({ length: sinks }, (_, at) => at)
             .concat(Array.from({ length: recent }, (_, at) => LENGTH - 1 - at))
@@ -140,7 +140,7 @@ const inputAlone: Check = {
     const policy = await create();
     const fresh = checkLayers();
     for (const [index, layer] of checkLayers().entries()) {
-      await kept(() => evictLayer(policy, layer, LENGTH / 2));
+      await kept(() => selectKept(policy, layer, LENGTH / 2));
       const twin = fresh[index] ?? layer;
       for (const read of ["keys", "values", "attention"] as const) {
         if (sameNumbers(await layer[read](), await twin[read]())) continue;
@@ -159,7 +159,7 @@ const fullBudget: Check = {
     const policy = await create();
     for (const keep of [LENGTH, LENGTH + 1]) {
       for (const layer of checkLayers()) {
-        const heads = await evictLayer(policy, layer, keep);
+        const heads = await selectKept(policy, layer, keep);
         if (heads.every((indices) => indices.length === LENGTH)) continue;
         return `it drops tokens of ${nameOf(layer)} although all fit; keep them all`;
       }
@@ -195,7 +195,7 @@ const declaredEvidence: Check = {
     };
     const none = { attention: refuse, groupAttention: refuse, expectedLogits: refuse };
     for (const layer of checkLayers()) {
-      const problem = await evictLayer(policy, { ...layer, ...none }, LENGTH / 2).then(
+      const problem = await selectKept(policy, { ...layer, ...none }, LENGTH / 2).then(
         () => undefined,
         (error: unknown) => error,
       );

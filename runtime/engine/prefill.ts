@@ -26,11 +26,11 @@ export interface PrefillOptions {
   readonly chunk: number;
   readonly observe: Observation;
   /** Is given the rotated queries of each layer as they are read. */
-  readonly onQueries?: QueryStatistics["add"];
+  readonly onQueries?: QueryStatistics["add"] | undefined;
   /** Owns the rows that are observed. */
-  readonly scope?: DisposableStack;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly scope?: DisposableStack | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What reading a prompt gives. */

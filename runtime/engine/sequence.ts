@@ -13,6 +13,11 @@ export interface Sequence<Cache extends KvCache = KvCache> {
   positionMap?: PositionMap | undefined;
 }
 
+/** A sequence over a cache that holds nothing. */
+export function emptySequence<Cache extends KvCache>(cache: Cache): Sequence<Cache> {
+  return { cache, position: 0, planned: 0 };
+}
+
 /** Where a sequence stood. */
 export interface SequenceMark {
   readonly cache: CacheMark;

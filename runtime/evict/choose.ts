@@ -1,150 +1,75 @@
-import {
-  type LayerView,
-  OptionError,
-  type Policy,
-  type ScorerPolicy,
-} from "../../policies/policy.ts";
-import { KvjudgeError, PolicyError } from "../errors.ts";
-import { checkedScores, lift, selectFrom } from "./select.ts";
-
-/** Most characters of what a policy threw. */
-const LONGEST_REASON = 1000;
+import type { LayerView } from "../../policies/policy.ts";
+import type { Engine, Gathered } from "../engine/engine.ts";
+import type { Sequence } from "../engine/sequence.ts";
+import { selectKeptOfViews } from "./contract.ts";
+import { keepPinned } from "./keep_pinned.ts";
+import { partsOfLayer } from "./part.ts";
+import { pinnedEntries, type TokenSpan } from "./pinned.ts";
+import type { Round } from "./rounds.ts";
 
 /**
- * Asks a policy which tokens of a layer stay, and checks its answer.
- *
- * Where everything fits, or the policy evicts nothing, everything is kept and it is not asked.
- *
- * @param keep Tokens to keep per KV head, at least 1.
- * @returns Ascending indices per KV head, `min(keep, length)` each.
- * @throws {PolicyError} If the policy fails or its answer breaks the contract.
- * @throws {BudgetError} If the policy protects more tokens than may be kept.
- *
- * @example
- * ```ts
- * import type { LayerView } from "../../policies/policy.ts";
- * import { evictLayer } from "./choose.ts";
- * import { assertEquals } from "@std/assert";
- *
- * const policy = {
- *   name: "first",
- *   evidence: { kind: "none" },
- *   score: () => new Float32Array([9, 8, 7, 6]),
- * } as const;
- * const layer = { layer: 0, kvHeads: 1, length: 4 } as LayerView;
- * assertEquals(await evictLayer(policy, layer, 2), [new Int32Array([0, 1])]);
- * ```
+ * What stays of a cache, `[layer][KV head]`: ascending indices of its entries. Of a prompt that was
+ * read into an empty cache they are its positions.
  */
-export async function evictLayer(
-  policy: Policy,
-  layer: LayerView,
-  keep: number,
-): Promise<readonly Int32Array[]> {
-  const { kvHeads, length } = layer;
-  if (keep >= length || policy.evicts === false) {
-    const all = new Int32Array(length);
-    for (let index = 0; index < length; index++) all[index] = index;
-    return Array.from({ length: kvHeads }, () => all.slice());
-  }
-  const kept = await asked(policy, layer, () => lift(policy).select(layer, keep));
-  const ragged = "score" in policy && policy.allocateHeads !== undefined;
-  const problem = findProblem(kept, layer, ragged ? undefined : keep);
-  if (problem !== undefined) {
-    throw new PolicyError(
-      `Policy '${policy.name}' broke its contract in layer ${layer.layer}: ${problem}`,
-    );
+export type KeptTokens = readonly (readonly Int32Array[])[];
+
+/** What {@linkcode chooseKept} chooses from. */
+export interface ChoiceRequest {
+  readonly engine: Pick<Engine, "views">;
+  readonly sequence: Pick<Sequence, "cache" | "positionMap">;
+  readonly rounds: readonly Round[];
+  /** What the policy of each round judges by. */
+  readonly gathered: readonly Gathered[];
+  /** Tokens of the text that stay in any case. */
+  readonly pinned?: readonly TokenSpan[] | undefined;
+  /** Gets the number of bytes that were copied off a device, because a policy asked for them. */
+  readonly onCopy?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * Chooses what stays, in all layers before anything is dropped: a policy that fails leaves a whole
+ * cache. The cache is not touched; `applyKept` drops the rest.
+ *
+ * @throws {PolicyError} If a policy fails or breaks its contract.
+ * @throws {BudgetError} If a policy protects more tokens than may be kept.
+ */
+export async function chooseKept(
+  { engine, sequence, rounds, gathered, pinned = [], onCopy }: ChoiceRequest,
+): Promise<KeptTokens> {
+  const { cache } = sequence;
+  const kept: (readonly Int32Array[])[] = [];
+  for (let layer = 0; layer < cache.layers; layer++) {
+    const views = (round: number) => engine.views(cache, layer, gathered[round] ?? {}, onCopy);
+    const stay = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
+    kept.push(await keptOfLayer(rounds, layer, views, stay));
   }
   return kept;
 }
 
-/**
- * As {@linkcode evictLayer}, of a layer whose KV heads may be shown one by one.
- *
- * @param views One view, or one for each KV head.
- * @param keep Tokens to keep per KV head, on average.
- */
-export async function evictViews(
-  policy: Policy,
-  views: readonly LayerView[],
-  keep: number,
+/** What of a layer stays after all rounds: each is shown what the ones before it left. */
+async function keptOfLayer(
+  rounds: readonly Round[],
+  layer: number,
+  views: (round: number) => readonly LayerView[],
+  pinned: readonly Int32Array[] | undefined,
 ): Promise<readonly Int32Array[]> {
-  const [first, ...others] = views;
-  if (!first) throw new RangeError("Cannot evict from a layer without heads");
-  if (others.length === 0) return await evictLayer(policy, first, keep);
-  const held = views.reduce((sum, { length }) => sum + length, 0);
-  if (policy.evicts === false || held <= keep * views.length) {
-    return views.map(({ length }) => Int32Array.from({ length }, (_, index) => index));
+  let kept: readonly Int32Array[] | undefined;
+  for (const [index, { policy, keep }] of rounds.entries()) {
+    const whole = views(index);
+    const before = kept;
+    const shown = before ? partsOfLayer(whole, before) : whole;
+    const stay = before ? pinned?.map((of, head) => placesOf(of, before[head])) : pinned;
+    const asked = stay ? keepPinned(policy, shown, stay) : policy;
+    const chosen = await selectKeptOfViews(asked, shown, keep[layer] ?? 0);
+    kept = before
+      ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
+      : chosen;
   }
-  if ("score" in policy) return await asked(policy, first, () => selectFrom(policy, views, keep));
-  const kept: Int32Array[] = [];
-  for (const view of views) kept.push(...await evictLayer(policy, view, keep));
-  return kept;
+  return kept ?? [];
 }
 
-/**
- * Asks a policy for its scores of a layer, and checks them.
- *
- * @returns `[kvHeads × length]`.
- * @throws {PolicyError} If the policy fails or its scores break the contract.
- *
- * @example
- * ```ts
- * import type { LayerView } from "../../policies/policy.ts";
- * import { scoreLayer } from "./choose.ts";
- * import { assertRejects } from "@std/assert";
- *
- * const score = () => new Float32Array([NaN]);
- * const policy = { name: "odd", evidence: { kind: "none" }, score } as const;
- * const layer = { layer: 0, kvHeads: 1, length: 1 } as LayerView;
- * await assertRejects(() => scoreLayer(policy, layer), Error, "is NaN");
- * ```
- */
-export function scoreLayer(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
-  return asked(policy, layer, () => checkedScores(policy, layer));
-}
-
-async function asked<T>(policy: Policy, layer: LayerView, ask: () => T | Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (cause) {
-    if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
-    const reason = reasonOf(cause);
-    throw new PolicyError(`Policy '${policy.name}' failed in layer ${layer.layer}: ${reason}`, {
-      cause,
-    });
-  }
-}
-
-/** What a policy threw, in a line. */
-function reasonOf(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  const line = text.split("\n", 1)[0] ?? "";
-  return line.length > LONGEST_REASON ? `${line.slice(0, LONGEST_REASON)}…` : line;
-}
-
-function findProblem(
-  kept: readonly Int32Array[],
-  { kvHeads, length }: LayerView,
-  keep: number | undefined,
-): string | undefined {
-  if (!Array.isArray(kept) || kept.length !== kvHeads) {
-    const got = Array.isArray(kept) ? kept.length : typeof kept;
-    return `'select' must give one array for each of ${kvHeads} KV heads, got ${got}`;
-  }
-  for (const [head, indices] of kept.entries()) {
-    const count = keep ?? indices.length;
-    if (!(indices instanceof Int32Array) || indices.length !== count) {
-      const got = indices instanceof Int32Array ? `${indices.length} indices` : typeof indices;
-      return `KV head ${head} must keep an Int32Array of ${count} indices, got ${got}`;
-    }
-    for (const [entry, index] of indices.entries()) {
-      if (index < 0 || index >= length) {
-        return `KV head ${head} keeps token ${index}, there are 0 to ${length - 1}`;
-      }
-      const last = indices[entry - 1];
-      if (last !== undefined && index <= last) {
-        return `indices of KV head ${head} must ascend and not repeat, got ${index} after ${last}`;
-      }
-    }
-  }
+/** Where some indices stand among those that are left. */
+function placesOf(indices: Int32Array, left: Int32Array = new Int32Array(0)): Int32Array {
+  const wanted = new Set(indices);
+  return Int32Array.from([...left.keys()].filter((place) => wanted.has(left[place] ?? -1)));
 }

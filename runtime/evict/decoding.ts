@@ -1,10 +1,9 @@
 import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { keepPerLayer } from "./allocate.ts";
-import { greedyToken } from "../sampling/greedy.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Sequence } from "../engine/sequence.ts";
-import { pause } from "../engine/pause.ts";
+import { dropLast, type Sequence } from "../engine/sequence.ts";
+import { greedyTokens } from "../evidence/greedy.ts";
 import { readPrompt } from "./read.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
 import { tokensRead } from "../rotary/position_map.ts";
@@ -83,9 +82,9 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   readonly steps: number;
   readonly chunk: number;
   /** What held tokens received before, where the policy accumulates attention. */
-  readonly earlier?: AttentionSums;
+  readonly earlier?: AttentionSums | undefined;
   readonly now: () => number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -93,34 +92,36 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
  * included. The sequence then holds what was left.
  */
 export async function answerEvicting(request: EvictingAnswerRequest): Promise<readonly number[]> {
-  const { engine, sequence, steps, signal } = request;
-  const answer: number[] = [];
-  const held = [...request.ids];
-  let { logits, tail, earlier } = request;
-  while (answer.length < steps) {
-    const id = greedyToken(logits);
-    answer.push(id);
-    if (engine.config.eosIds.includes(id) || answer.length === steps) break;
-    await pause(signal);
-    ({ logits } = await engine.advance(sequence, { ids: [id] }));
-    held.push(id);
-    tail++;
-    const due = await evictionDue({ ...request, tail });
-    if (!due) continue;
-    const { lengths } = sequence.cache.mark();
-    sequence.cache.rollback({ lengths: lengths.map((length) => length - due.reread) });
-    sequence.position -= due.reread;
-    const ids = held.slice(held.length - due.reread);
-    const reading = await readPrompt({
-      ...request,
-      ids,
-      budget: due.budget,
-      scores: false,
-      ...(earlier ? { earlier } : {}),
-    });
-    if (ids.length > 0) ({ logits } = reading);
-    earlier = reading.attentionSums;
-    tail = 0;
-  }
-  return answer;
+  const { engine, sequence, policy, budget, facts, chunk, now, logits, steps, signal } = request;
+  const text = [...request.ids];
+  let { tail, earlier } = request;
+  const tokens = greedyTokens({ engine, sequence, logits, steps, signal }, {
+    async onRead(id) {
+      text.push(id);
+      tail++;
+      const due = await evictionDue({ engine, sequence, policy, budget, tail });
+      if (!due) return;
+      const ids = text.slice(text.length - due.reread);
+      dropLast(sequence, ids.length);
+      const reading = await readPrompt({
+        ...{
+          engine,
+          sequence,
+          ids,
+          policy,
+          budget: due.budget,
+          facts,
+          chunk,
+          now,
+          earlier,
+          signal,
+        },
+        scores: false,
+      });
+      earlier = reading.attentionSums;
+      tail = 0;
+      return ids.length > 0 ? reading.logits : undefined;
+    },
+  });
+  return await Array.fromAsync(tokens);
 }

@@ -32,7 +32,7 @@ export function countPinned(spans: readonly TokenSpan[], tokens: number): number
  * @returns Ascending indices per KV head.
  */
 export function pinnedEntries(
-  { cache, positionMap }: Sequence,
+  { cache, positionMap }: Pick<Sequence, "cache" | "positionMap">,
   spans: readonly TokenSpan[],
   layer: number,
 ): readonly Int32Array[] {

@@ -7,19 +7,20 @@ import type {
   ScorerPolicy,
   SoftTokens,
 } from "../../policies/policy.ts";
-import type { Budget } from "./budget.ts";
-import { scoreLayer } from "./choose.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
-import { type Gathered, gatherEvidence, softTokensFor } from "../evidence/gather.ts";
-import { prefill } from "../engine/prefill.ts";
-import { countPinned, pinnedEntries, type TokenSpan } from "./pinned.ts";
-import { gatherPromptStatistics } from "../evidence/statistics.ts";
-import { type AttentionSums, sumsOfKept } from "../evidence/accumulated.ts";
-import { checkRerotatable, rerotateKeys } from "../rotary/rerotate.ts";
+import { type AttentionSums, sumsToCarry } from "../evidence/accumulated.ts";
+import { softTokensFor } from "../evidence/gather.ts";
+import { observePrompt } from "../evidence/observe.ts";
 import { tokensRead } from "../rotary/position_map.ts";
-import { evictRounds, type Round, roundsOf } from "./rounds.ts";
-import { observationForAll } from "../evidence/observe.ts";
+import { checkRerotatable } from "../rotary/rerotate.ts";
+import { applyKept } from "./apply.ts";
+import type { Budget } from "./budget.ts";
+import { chooseKept, type KeptTokens } from "./choose.ts";
+import { scoreLayer } from "./contract.ts";
+import { countPinned, type TokenSpan } from "./pinned.ts";
+import { type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {
@@ -31,16 +32,16 @@ export interface ReadRequest {
   readonly facts: ModelFacts;
   readonly chunk: number;
   /** Tokens of the text that no eviction may take. */
-  readonly pinned?: readonly TokenSpan[];
+  readonly pinned?: readonly TokenSpan[] | undefined;
   /** Whether the policy's scores are wanted. */
   readonly scores: boolean;
   readonly now: () => number;
   /** What held tokens received before: added where attention is accumulated. */
-  readonly earlier?: AttentionSums;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly earlier?: AttentionSums | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
-  readonly beforeCompaction?: () => MaybePromise<void>;
+  readonly beforeCompaction?: (() => MaybePromise<void>) | undefined;
 }
 
 /** Milliseconds of each phase. */
@@ -65,8 +66,11 @@ export interface Reading {
    * What was kept, `[layer][KV head]`: indices of the entries that were held when all was read. Of a
    * first prompt these are its positions.
    */
-  readonly kept: readonly (readonly Int32Array[])[];
-  /** Scores `[kvHeads × held]` per layer, those of one KV head behind those of the one before; empty unless wanted, or where the policy has none. */
+  readonly kept: KeptTokens;
+  /**
+   * Scores `[kvHeads × held]` per layer, those of one KV head behind those of the one before; empty
+   * unless wanted, or where the policy has none.
+   */
   readonly scores: readonly Float32Array[];
   /** Allocated bytes of the cache. */
   readonly bytes: { readonly before: number; readonly after: number };
@@ -85,113 +89,109 @@ export interface Reading {
  * Where it fails, the sequence may hold a part of the prompt, and nothing was evicted.
  */
 export async function readPrompt(request: ReadRequest): Promise<Reading> {
-  const { engine, sequence, ids, policy, now } = request;
+  const { engine, sequence, ids, policy, facts, chunk, pinned, earlier, now, signal } = request;
   const { cache } = sequence;
-  const { numberBytes, config: { layers, kvHeads, headDim } } = engine;
-  if (policy.positions) checkRerotatable(engine.config, `evict with policy '${policy.name}'`);
-  const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
-  const length = tokensRead(sequence) + ids.length;
-  const rounds = await roundsOf(
-    policy,
-    { length, budget: request.budget, shape: { layers, kvHeads, headDim, numberBytes } },
-    held,
-    countPinned(request.pinned ?? [], length),
-  );
-  const keep = rounds.at(-1)?.keep ?? held;
-  // Where everything is kept, nothing is scored, and nothing need be gathered.
-  const evicts = request.scores || keep.some((count, layer) => count < (held[layer] ?? 0));
-  const softs: SoftTokens[] = [];
-  const wanted: Evidence[] = [];
-  for (const { policy: { evidence } } of evicts ? rounds : []) {
-    const soft = await softTokensFor(evidence, request.facts, engine.config);
-    if (soft) softs.push(soft);
-    wanted.push(soft ? { kind: "soft", tokens: () => soft } : evidence);
-  }
+  const { config } = engine;
+  if (policy.positions) checkRerotatable(config, `evict with policy '${policy.name}'`);
+  const { rounds, evicts } = await planned(request);
+  const { evidence, softTokens } = await settled(evicts ? rounds : [], request);
   const start = now();
   using scope = new DisposableStack();
-  const statistics = gatherPromptStatistics(wanted, engine);
-  const prefilled = await prefill(engine, sequence, ids, {
-    ...request,
-    ...statistics,
-    scope,
-    observe: observationForAll(wanted.map((evidence) => ({ evidence }))),
-  });
+  const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal };
+  const observed = await observePrompt({ ...reading, onProgress: request.onProgress });
   const read = now();
   const before = cache.bytes;
-  const found: Gathered[] = [];
-  for (const [index, evidence] of wanted.entries()) {
-    const { keep = held } = rounds[index] ?? {};
-    found.push(await gatherEvidence(evidence, { ...request, prefilled, statistics, keep, scope }));
+  const gathered: Gathered[] = [];
+  for (const [index, one] of evidence.entries()) {
+    const { keep = [] } = rounds[index] ?? {};
+    gathered.push(await observed.gather(one, { keep, earlier }));
   }
-  const gathered = now();
-  const lengths = held.map((_, layer) => cache.lengths(layer));
-  const { kept, scores, compaction, copied } = await evict(request, rounds, found);
+  const judging = now();
+  let copied = 0;
+  const onCopy = (bytes: number) => void (copied += bytes);
+  const scores = request.scores && "score" in policy
+    ? await scoresOf(policy, engine, cache, gathered.at(-1), onCopy)
+    : [];
+  const kept = await chooseKept({ engine, sequence, rounds, gathered, pinned, onCopy });
+  const chosen = now();
+  const { positions } = policy;
+  const { beforeCompaction } = request;
+  await applyKept(sequence, kept, { config, positions, beforeCompaction });
   const end = now();
-  const softTokens = softs.find(({ trained }) => !trained) ?? softs[0];
-  const goesOn = policy.evidence.kind === "accumulated" && policy.phases?.decoding !== undefined;
-  const attention = goesOn ? await inMainMemory(found.at(-1)?.attention) : undefined;
+  const group = config.heads / config.kvHeads;
+  const attentionSums = await sumsToCarry(policy, gathered.at(-1)?.attention, kept, group);
   return {
-    logits: prefilled.logits,
+    logits: observed.logits,
     tokens: ids.length,
     kept,
     scores,
     bytes: { before, after: cache.bytes },
     times: {
       prefill: read - start,
-      evidence: gathered - read,
-      selection: end - gathered - compaction,
-      compaction,
+      evidence: judging - read,
+      selection: chosen - judging,
+      compaction: end - chosen,
     },
     ...(softTokens ? { softTokens } : {}),
     copied,
-    ...(attention
-      ? { attentionSums: sumsOfKept(attention, lengths, kept, engine.config.heads / kvHeads) }
-      : {}),
+    ...(attentionSums ? { attentionSums } : {}),
   };
 }
 
-async function inMainMemory(rows: Gathered["attention"] = []): Promise<AttentionSums> {
-  const floats: Float32Array[] = [];
-  for (const one of rows) floats.push(await one.floats());
-  return floats;
+interface Plan {
+  readonly rounds: readonly Round[];
+  /** Whether anything is scored: where everything is kept, nothing need be gathered. */
+  readonly evicts: boolean;
 }
 
-interface Evicted {
-  readonly kept: Int32Array[][];
-  readonly scores: Float32Array[];
-  readonly compaction: number;
-  readonly copied: number;
-}
-
-async function evict(
-  { engine, sequence, policy, pinned = [], scores: wanted, now, beforeCompaction }: ReadRequest,
-  rounds: readonly Round[],
-  gathered: readonly Gathered[],
-): Promise<Evicted> {
+async function planned(
+  { engine, sequence, ids, policy, budget, pinned = [], scores }: ReadRequest,
+): Promise<Plan> {
+  const { numberBytes, config: { layers, kvHeads, headDim } } = engine;
   const { cache } = sequence;
-  const kept: Int32Array[][] = [];
-  const scores: Float32Array[] = [];
-  let copied = 0;
-  // All layers are chosen before the first is compacted: a policy that fails leaves a whole cache.
-  for (let layer = 0; layer < cache.layers; layer++) {
-    const views = (round: number) =>
-      engine.views(cache, layer, gathered[round] ?? {}, (bytes) => copied += bytes);
-    if (wanted && "score" in policy) {
-      scores.push(await scoreViews(policy, views(rounds.length - 1)));
-    }
-    const entries = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
-    kept.push([...await evictRounds(rounds, layer, views, entries)]);
+  const shape = { layers, kvHeads, headDim, numberBytes };
+  const length = tokensRead(sequence) + ids.length;
+  const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
+  const request = { length, budget, shape };
+  const rounds = await roundsOf(policy, request, held, countPinned(pinned, length));
+  const keep = rounds.at(-1)?.keep ?? held;
+  return { rounds, evicts: scores || keep.some((count, layer) => count < (held[layer] ?? 0)) };
+}
+
+interface Settled {
+  /** Of each round, with soft tokens that were read already. */
+  readonly evidence: readonly Evidence[];
+  /** The soft tokens that judge, if any do; the untrained ones first. */
+  readonly softTokens: SoftTokens | undefined;
+}
+
+/** Reads soft tokens before the prompt, so that a file that does not fit costs no reading. */
+async function settled(
+  rounds: readonly Round[],
+  { facts, engine: { config } }: ReadRequest,
+): Promise<Settled> {
+  const softs: SoftTokens[] = [];
+  const evidence: Evidence[] = [];
+  for (const { policy } of rounds) {
+    const soft = await softTokensFor(policy.evidence, facts, config);
+    if (soft) softs.push(soft);
+    evidence.push(soft ? { kind: "soft", tokens: () => soft } : policy.evidence);
   }
-  const start = now();
-  const dropping = kept.flatMap((heads, layer) =>
-    cache.lengths(layer).some((length, head) => (heads[head]?.length ?? 0) < length)
-      ? [{ layer, heads }]
-      : []
-  );
-  if (dropping.length > 0) await beforeCompaction?.();
-  for (const { layer, heads } of dropping) await cache.compact(layer, heads);
-  if (policy.positions && dropping.length > 0) await rerotateKeys(sequence, engine.config);
-  return { kept, scores, compaction: now() - start, copied };
+  return { evidence, softTokens: softs.find(({ trained }) => !trained) ?? softs[0] };
+}
+
+async function scoresOf(
+  policy: ScorerPolicy,
+  engine: Engine,
+  cache: KvCache,
+  gathered: Gathered = {},
+  onCopy: (bytes: number) => void,
+): Promise<readonly Float32Array[]> {
+  const scores: Float32Array[] = [];
+  for (let layer = 0; layer < cache.layers; layer++) {
+    scores.push(await scoreViews(policy, engine.views(cache, layer, gathered, onCopy)));
+  }
+  return scores;
 }
 
 async function scoreViews(

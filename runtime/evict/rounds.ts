@@ -1,9 +1,6 @@
-import type { LayerView, Policy } from "../../policies/policy.ts";
+import type { Policy } from "../../policies/policy.ts";
 import { BudgetError } from "../errors.ts";
-import { evictViews } from "./choose.ts";
 import { keepPerLayer, type KeepRequest } from "./allocate.ts";
-import { keepPinned } from "./keep_pinned.ts";
-import { partsOfLayer } from "./part.ts";
 
 /** A policy, and what it leaves of what the rounds before it left. */
 export interface Round {
@@ -77,40 +74,6 @@ function atLeast(least: number, share: readonly number[]): readonly number[] {
     missing--;
   }
   return raised;
-}
-
-/**
- * What of a layer is kept after all rounds.
- *
- * @param views Shows the layer to the policy of a round.
- * @param pinned Indices per KV head that are kept in any case.
- * @returns Ascending indices per KV head.
- */
-export async function evictRounds(
-  rounds: readonly Round[],
-  layer: number,
-  views: (round: number) => readonly LayerView[],
-  pinned?: readonly Int32Array[],
-): Promise<readonly Int32Array[]> {
-  let kept: readonly Int32Array[] | undefined;
-  for (const [index, { policy, keep }] of rounds.entries()) {
-    const whole = views(index);
-    const shown = kept ? partsOfLayer(whole, kept) : whole;
-    const before = kept;
-    const left = before ? pinned?.map((of, head) => placesOf(of, before[head])) : pinned;
-    const asked = left ? keepPinned(policy, shown, left) : policy;
-    const chosen = await evictViews(asked, shown, keep[layer] ?? 0);
-    kept = before
-      ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
-      : chosen;
-  }
-  return kept ?? [];
-}
-
-/** Where some indices stand among those that are left. */
-function placesOf(indices: Int32Array, left: Int32Array = new Int32Array(0)): Int32Array {
-  const wanted = new Set(indices);
-  return Int32Array.from([...left.keys()].filter((place) => wanted.has(left[place] ?? -1)));
 }
 
 /** The policies of all rounds, in their order. */

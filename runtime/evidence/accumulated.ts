@@ -1,3 +1,4 @@
+import type { Policy } from "../../policies/policy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { emptyRows, rowsOfHead } from "../engine/packed_rows.ts";
@@ -61,4 +62,23 @@ export function sumsOfKept(
     }
     return left;
   });
+}
+
+/**
+ * What a policy that accumulates attention while an answer is written takes along from an eviction:
+ * what the tokens that are kept have received, in main memory.
+ *
+ * @param attention What it judged by, of all tokens that were held.
+ * @returns `undefined` for any other policy.
+ */
+export async function sumsToCarry(
+  { evidence, phases }: Pick<Policy, "evidence" | "phases">,
+  attention: readonly Rows[] | undefined,
+  kept: readonly (readonly Int32Array[])[],
+  group: number,
+): Promise<AttentionSums | undefined> {
+  if (!attention || evidence.kind !== "accumulated" || !phases?.decoding) return undefined;
+  const sums: Float32Array[] = [];
+  for (const rows of attention) sums.push(await rows.floats());
+  return sumsOfKept(sums, attention.map(({ lengths }) => lengths), kept, group);
 }

@@ -38,14 +38,14 @@ export interface EvidenceRequest {
   readonly facts: ModelFacts;
   readonly prefilled: Prefilled;
   /** What was gathered on the way, if any evidence wants statistics. */
-  readonly statistics?: Pick<PromptStatistics, "skipping">;
+  readonly statistics?: Pick<PromptStatistics, "skipping"> | undefined;
   /** Tokens that each layer keeps: a draft is evicted to them. */
   readonly keep: readonly number[];
   /** What held tokens received before, where attention is accumulated. */
-  readonly earlier?: AttentionSums;
+  readonly earlier?: AttentionSums | undefined;
   /** Owns what is gathered. */
   readonly scope: DisposableStack;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -171,7 +171,7 @@ async function answerIds(
     sequence,
     logits: prefilled.logits,
     steps: queries.steps,
-    ...(signal ? { signal } : {}),
+    signal,
   });
 }
 

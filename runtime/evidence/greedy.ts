@@ -1,39 +1,57 @@
-import { greedyToken } from "../sampling/greedy.ts";
-import type { Engine } from "../engine/engine.ts";
-import type { Sequence } from "../engine/sequence.ts";
+import type { MaybePromise } from "../../policies/policy.ts";
+import type { Engine, StepResult } from "../engine/engine.ts";
 import { pause } from "../engine/pause.ts";
+import { markSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
+import { greedyToken } from "../sampling/greedy.ts";
 
-/** What {@linkcode greedyAnswer} starts from. */
-export interface GreedyAnswerRequest {
-  readonly engine: Engine;
+/** What greedy tokens start from. */
+export interface GreedyStart {
+  readonly engine: Pick<Engine, "advance" | "config">;
   readonly sequence: Sequence;
   /** Logits of the last token read. */
   readonly logits: Float32Array;
-  /** Most tokens of the answer. */
+  /** Most tokens. */
   readonly steps: number;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What happens to greedy tokens besides. */
+export interface GreedyHooks {
+  /** Whether the last token is read too. @default {false} */
+  readonly readLast?: boolean;
+  /** Whether steps give their queries. @default {false} */
+  readonly queries?: boolean;
+  /** Runs when a token was read, and may give other logits to go on from. */
+  readonly onRead?: (id: number, step: StepResult) => MaybePromise<Float32Array | void>;
 }
 
 /**
- * The model's own greedy answer, the token that ended it included. The sequence is left as it was.
+ * The tokens that a model writes when each is the likeliest one, the token that ends its answer
+ * included. Each is read into the sequence before the next is asked for; the last one is not, unless
+ * that is wanted.
  */
-export async function greedyAnswer(request: GreedyAnswerRequest): Promise<number[]> {
-  const { engine, sequence, steps, signal } = request;
-  const { cache, position, planned } = sequence;
-  const mark = cache.mark();
-  const ids: number[] = [];
-  let { logits } = request;
-  try {
-    while (ids.length < steps) {
-      const id = greedyToken(logits);
-      ids.push(id);
-      if (engine.config.eosIds.includes(id) || ids.length === steps) break;
-      await pause(signal);
-      ({ logits } = await engine.advance(sequence, { ids: [id] }));
-    }
-  } finally {
-    cache.rollback(mark);
-    Object.assign(sequence, { position, planned });
+export async function* greedyTokens(
+  { engine, sequence, logits, steps, signal }: GreedyStart,
+  { readLast = false, queries = false, onRead }: GreedyHooks = {},
+): AsyncGenerator<number, void> {
+  for (let count = 1; count <= steps; count++) {
+    const id = greedyToken(logits);
+    const last = count === steps || engine.config.eosIds.includes(id);
+    yield id;
+    if (last && !readLast) return;
+    await pause(signal);
+    const step = await engine.advance(sequence, { ids: [id], queries });
+    logits = await onRead?.(id, step) ?? step.logits;
+    if (last) return;
   }
-  return ids;
+}
+
+/** The model's own greedy answer. The sequence is left as it was. */
+export async function greedyAnswer(start: GreedyStart): Promise<number[]> {
+  const mark = markSequence(start.sequence);
+  try {
+    return await Array.fromAsync(greedyTokens(start));
+  } finally {
+    rollbackSequence(start.sequence, mark);
+  }
 }

@@ -1,11 +1,11 @@
 import type { Evidence } from "../../policies/policy.ts";
-import { evictViews } from "../evict/choose.ts";
-import { greedyToken } from "../sampling/greedy.ts";
+import { applyKept } from "../evict/apply.ts";
+import { chooseKept } from "../evict/choose.ts";
+import { greedyTokens } from "./greedy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { joined } from "../engine/host/keys_by_head.ts";
-import { pause } from "../engine/pause.ts";
 import type { Rows } from "../engine/rows.ts";
 
 /** Evidence of pseudo queries. */
@@ -63,30 +63,30 @@ interface Drafted extends Disposable {
 async function draftAnswer(
   steps: number,
   draft: LookaheadEvidence["draft"],
-  request: DraftRequest,
+  { engine, sequence, logits, keep, gathered, signal }: DraftRequest,
 ): Promise<Drafted> {
-  const { engine, sequence, keep, gathered, signal } = request;
   const { cache, position, planned } = sequence;
+  const rounds = [{ policy: draft, keep }];
+  const kept = await chooseKept({ engine, sequence, rounds, gathered: [gathered] });
   using held = new DisposableStack();
   const fork = held.use(await cache.fork());
-  for (const [layer, count] of keep.entries()) {
-    const views = engine.views(cache, layer, gathered);
-    await fork.compact(layer, await evictViews(draft, views, count));
-  }
   const drafted: Sequence = { cache: fork, position, planned };
+  // The draft's queries are shown to the whole cache: its keys stay at their own positions.
+  await applyKept(drafted, kept, { config: engine.config, positions: undefined });
   const queries: Float32Array[][] = keep.map(() => []);
-  let { logits } = request;
-  for (let step = 0; step < steps; step++) {
-    const id = greedyToken(logits);
-    await pause(signal);
-    const outputs = await engine.advance(drafted, { ids: [id], queries: true });
-    for (const [layer, ofLayer] of outputs.queries.entries()) {
-      using asked = ofLayer;
-      queries[layer]?.push((await asked.floats()).slice());
-    }
-    if (engine.config.eosIds.includes(id)) break;
-    logits = outputs.logits.slice();
-  }
-  const kept = held.move();
-  return { cache: fork, queries: queries.map(joined), [Symbol.dispose]: () => kept.dispose() };
+  const start = { engine, sequence: drafted, logits, steps, signal };
+  const draftTokens = greedyTokens(start, {
+    queries: true,
+    // A query is made when its token is read: that of the last one judges too.
+    readLast: true,
+    async onRead(_, step) {
+      for (const [layer, ofLayer] of step.queries.entries()) {
+        using asked = ofLayer;
+        queries[layer]?.push((await asked.floats()).slice());
+      }
+    },
+  });
+  for await (const _ of draftTokens);
+  const owned = held.move();
+  return { cache: fork, queries: queries.map(joined), [Symbol.dispose]: () => owned.dispose() };
 }

@@ -1,6 +1,11 @@
-import type { Evidence, Policy } from "../../policies/policy.ts";
-import type { Observation } from "../engine/prefill.ts";
+import type { Evidence, ModelFacts } from "../../policies/policy.ts";
+import type { Engine, Gathered } from "../engine/engine.ts";
+import { type Observation, prefill } from "../engine/prefill.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import { PolicyError } from "../errors.ts";
+import type { AttentionSums } from "./accumulated.ts";
+import { gatherEvidence } from "./gather.ts";
+import { gatherPromptStatistics } from "./statistics.ts";
 
 /**
  * What must be observed while the prompt is read.
@@ -37,11 +42,64 @@ function windowSize(size: number): number {
   );
 }
 
-/** What must be observed for several policies. */
-export function observationForAll(policies: readonly Pick<Policy, "evidence">[]): Observation {
-  const windows = policies.flatMap(({ evidence }) => {
-    const observation = observationFor(evidence);
+/** What must be observed for several kinds of evidence. */
+export function observationForAll(evidence: readonly Evidence[]): Observation {
+  const windows = evidence.flatMap((one) => {
+    const observation = observationFor(one);
     return observation === "none" ? [] : observation;
   });
   return windows.length === 0 ? "none" : [...new Set(windows)];
+}
+
+/** How {@linkcode observePrompt} reads. */
+export interface ObservedReading {
+  readonly engine: Engine;
+  readonly sequence: Sequence;
+  /** Tokens that are read behind what the sequence holds. */
+  readonly ids: readonly number[];
+  /** All that will be asked for. */
+  readonly evidence: readonly Evidence[];
+  readonly facts: ModelFacts;
+  /** Tokens read at a time. */
+  readonly chunk: number;
+  /** Owns what is observed and gathered. */
+  readonly scope: DisposableStack;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** What was gathered evidence from before, or is to be evicted to. */
+export interface GatherOptions {
+  /** Tokens that each layer keeps: a draft is evicted to them. */
+  readonly keep: readonly number[];
+  /** What held tokens received before, where attention is accumulated. */
+  readonly earlier?: AttentionSums | undefined;
+}
+
+/** A prompt that was read, and observed on the way. */
+export interface ObservedPrompt {
+  /** Logits of its last token. */
+  readonly logits: Float32Array;
+  /** Gathers evidence that was announced. The sequence is left as it was. */
+  gather(evidence: Evidence, options: GatherOptions): Promise<Gathered>;
+}
+
+/** Reads tokens behind what a sequence holds, and observes what evidence is made of. */
+export async function observePrompt(
+  { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress }: ObservedReading,
+): Promise<ObservedPrompt> {
+  const statistics = gatherPromptStatistics(evidence, engine);
+  const prefilled = await prefill(engine, sequence, ids, {
+    chunk,
+    observe: observationForAll(evidence),
+    onQueries: statistics.onQueries,
+    scope,
+    signal,
+    onProgress,
+  });
+  const from = { engine, sequence, facts, prefilled, statistics, scope, signal };
+  return {
+    logits: prefilled.logits,
+    gather: (one, { keep, earlier }) => gatherEvidence(one, { ...from, keep, earlier }),
+  };
 }

@@ -33,8 +33,8 @@ interface Moments {
 
 /** Statistics for every number of leading tokens that some evidence leaves out. */
 export interface PromptStatistics {
-  /** To be told of the queries that are read; absent where no evidence wants any. */
-  readonly onQueries?: QueryStatistics["add"];
+  /** Takes the queries that are read; absent where no evidence wants any. */
+  readonly onQueries?: QueryStatistics["add"] | undefined;
   /** The statistics with that many tokens left out. */
   skipping(tokens: number): QueryStatistics | undefined;
 }

@@ -1,6 +1,6 @@
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Sequence } from "../engine/sequence.ts";
+import { dropLast, emptySequence, type Sequence } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./stats.ts";
@@ -32,7 +32,7 @@ export interface State {
 
 /** The state of a session that has read nothing. */
 export function emptyState(engine: Engine): State {
-  return stateOf(emptySequence(engine));
+  return stateOf(emptySequence(engine.newCache()));
 }
 
 /** A state that holds nothing but a sequence. */
@@ -64,12 +64,10 @@ export async function forkState(state: State): Promise<State> {
 /** Takes tokens off the end of the cache; they are then pending. */
 export function dropTail(state: State, tokens: number): void {
   if (tokens === 0) return;
-  const { sequence: { cache }, ids } = state;
-  const { lengths } = cache.mark();
-  cache.rollback({ lengths: lengths.map((length) => length - tokens) });
+  const { sequence, ids } = state;
+  dropLast(sequence, tokens);
   state.pending = [...ids.slice(ids.length - tokens), ...state.pending];
   state.ids = ids.slice(0, ids.length - tokens);
-  state.sequence.position -= tokens;
   state.tail -= tokens;
   state.logits = undefined;
 }
@@ -79,8 +77,4 @@ export function replaceCache(state: State, cache: KvCache): void {
   const { sequence } = state;
   sequence.cache[Symbol.dispose]();
   Object.assign(sequence, { cache });
-}
-
-function emptySequence(engine: Engine): Sequence {
-  return { cache: engine.newCache(), position: 0, planned: 0 };
 }

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { LayerView, Policy } from "../../policies/policy.ts";
 import { readFloats, readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { keepPerLayer } from "../../runtime/evict/allocate.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { referenceAttention } from "../_reference_attention.ts";
@@ -82,7 +82,7 @@ export async function assertGoldenKept(policy: Policy): Promise<void> {
   let total = 0;
   for (const golden of await goldenLayers(policy)) {
     const { model, layer, view, keep } = golden;
-    const kept = await evictLayer(policy, view, keep);
+    const kept = await selectKept(policy, view, keep);
     const scores = golden.scores(policy.name);
     for (const [head, expected] of golden.kept(policy.name).entries()) {
       const got = kept[head] ?? new Int32Array(0);

@@ -4,7 +4,7 @@ import { adaKv } from "../../policies/ada_kv.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { fixture } from "../_test_model.ts";
 import { goldenLayers } from "./_golden.ts";
 
@@ -14,7 +14,7 @@ Deno.test("adaKv() keeps what the goldens keep, other numbers in each head", asy
   for (const { model, layer, view, keep } of await goldenLayers(policy)) {
     const path = fixture(`${model}/golden.safetensors`);
     const mask = Array.from(readTensor(path, `adakv_snapkv.kept_mask.${layer}`).data, Number);
-    const kept = await evictLayer(policy, view, keep);
+    const kept = await selectKept(policy, view, keep);
     const expected = kept.map((_, head) =>
       Int32Array.from(
         mask.slice(head * view.length, (head + 1) * view.length)

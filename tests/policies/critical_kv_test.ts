@@ -6,7 +6,7 @@ import { knorm } from "../../policies/knorm.ts";
 import { type LayerView, OptionError, type ScorerPolicy } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { tova } from "../../policies/tova.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { goldenLayers } from "./_golden.ts";
 
@@ -36,28 +36,28 @@ Deno.test("criticalKv() keeps the best by score, then the best by score times no
   const inner = scoring(1, [5, 4, 3, 2, 1, 0]);
   const layer = normed(1, [1, 1, 1, 2, 9, 1000]);
   // Half of 4 goes to tokens 0 and 1; of the others 3, 4, 9 and 0.1 (epsilon) remain.
-  assertEquals(await evictLayer(criticalKv({ inner }), layer, 4), ascending([0, 1, 3, 4]));
+  assertEquals(await selectKept(criticalKv({ inner }), layer, 4), ascending([0, 1, 3, 4]));
   assertEquals(
-    await evictLayer(criticalKv({ inner, epsilon: 1 }), layer, 4),
+    await selectKept(criticalKv({ inner, epsilon: 1 }), layer, 4),
     ascending([0, 1, 4, 5]),
   );
   assertEquals(
-    await evictLayer(criticalKv({ inner, first: 1 }), layer, 4),
+    await selectKept(criticalKv({ inner, first: 1 }), layer, 4),
     ascending([0, 1, 2, 3]),
   );
-  assertEquals(await evictLayer(criticalKv({ inner, first: 0 }), layer, 2), ascending([0, 4]));
+  assertEquals(await selectKept(criticalKv({ inner, first: 0 }), layer, 2), ascending([0, 4]));
 });
 
 Deno.test("criticalKv() counts protected tokens towards the first part, and keeps them in any case", async () => {
   const inner = scoring(1, [0, 9, 8, 7, 0, 0], { sinks: 1, recent: 2 });
   const layer = normed(1, [0, 1, 1, 9, 0, 0]);
-  assertEquals(await evictLayer(criticalKv({ inner }), layer, 4), ascending([0, 3, 4, 5]));
+  assertEquals(await selectKept(criticalKv({ inner }), layer, 4), ascending([0, 3, 4, 5]));
 });
 
 Deno.test("criticalKv() counts scores below 0 as 0", async () => {
   const layer = normed(1, [3, 2, 1]);
   const inner = scoring(1, [-1, -5, -9]);
-  assertEquals(await evictLayer(criticalKv({ inner, first: 0 }), layer, 1), ascending([0]));
+  assertEquals(await selectKept(criticalKv({ inner, first: 0 }), layer, 1), ascending([0]));
 });
 
 Deno.test("criticalKv() around adaKv() divides by the inner score, then spends in two parts", async () => {
@@ -65,11 +65,11 @@ Deno.test("criticalKv() around adaKv() divides by the inner score, then spends i
   const layer = normed(2, [1, 1, 1, 1, 9, 1, 1, 1, 1, 9]);
   const policy = criticalKv({ inner: adaKv({ inner, alpha: 0.5 }), epsilon: 1 });
   // 3 per head, 1 for certain: the first head gets 5 of 6.
-  assertEquals(await evictLayer(policy, layer, 3), ascending([0, 1, 2, 3, 4], [4]));
+  assertEquals(await selectKept(policy, layer, 3), ascending([0, 1, 2, 3, 4], [4]));
   const around = adaKv({ inner: criticalKv({ inner, epsilon: 1 }), alpha: 0.5 });
-  assertEquals(await evictLayer(around, layer, 3), await evictLayer(policy, layer, 3));
+  assertEquals(await selectKept(around, layer, 3), await selectKept(policy, layer, 3));
   // With 2 per head: 3 for the first, of which the last goes by the norm.
-  assertEquals(await evictLayer(policy, layer, 2), ascending([0, 1, 4], [4]));
+  assertEquals(await selectKept(policy, layer, 2), ascending([0, 1, 4], [4]));
 });
 
 Deno.test("criticalKv() equals the plain computation on the layers of the goldens", async () => {
@@ -78,7 +78,7 @@ Deno.test("criticalKv() equals the plain computation on the layers of the golden
     const { kvHeads, headDim, length } = view;
     const scores = await policy.score(view);
     const values = await view.values();
-    const kept = await evictLayer(policy, view, keep);
+    const kept = await selectKept(policy, view, keep);
     for (let head = 0; head < kvHeads; head++) {
       const score = (token: number) => scores[head * length + token] ?? NaN;
       const norm = (token: number) =>

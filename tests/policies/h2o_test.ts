@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { h2o } from "../../policies/h2o.ts";
 import { OptionError } from "../../policies/policy.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";
 
@@ -34,9 +34,9 @@ Deno.test("h2o() counts visible queries by true positions", async () => {
 });
 
 Deno.test("h2o() gives half of the budget to the last tokens, rounded down", async () => {
-  assertEquals(await evictLayer(h2o(), layer, 1), [new Int32Array([3])]);
-  assertEquals(await evictLayer(h2o(), layer, 3), [new Int32Array([0, 3, 4])]);
-  assertEquals(await evictLayer(h2o({ recent: 0 }), layer, 3), [new Int32Array([0, 1, 3])]);
+  assertEquals(await selectKept(h2o(), layer, 1), [new Int32Array([3])]);
+  assertEquals(await selectKept(h2o(), layer, 3), [new Int32Array([0, 3, 4])]);
+  assertEquals(await selectKept(h2o({ recent: 0 }), layer, 3), [new Int32Array([0, 1, 3])]);
 });
 
 Deno.test("h2o() refuses options out of range", () => {

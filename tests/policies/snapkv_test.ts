@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { OptionError } from "../../policies/policy.ts";
 import { snapKv } from "../../policies/snapkv.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";
@@ -43,7 +43,7 @@ Deno.test("snapKv() scores a prompt shorter than the window", async () => {
 Deno.test("snapKv() refuses a budget below its window", async () => {
   const view = layer([1, 2, 3, 4, 5, 6, 7, 8]);
   await assertRejects(
-    () => evictLayer(snapKv({ window: 3 }), view, 2),
+    () => selectKept(snapKv({ window: 3 }), view, 2),
     BudgetError,
     "Cannot keep 2 of 4 tokens in layer 0 with policy 'snapkv': it always keeps 3 (0 first, 3 last)",
   );

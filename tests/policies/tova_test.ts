@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { tova } from "../../policies/tova.ts";
-import { evictLayer } from "../../runtime/evict/choose.ts";
+import { selectKept } from "../../runtime/evict/contract.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { assertGoldenKept, assertGoldenScores } from "./_golden.ts";
 
@@ -14,5 +14,5 @@ Deno.test("tova() keeps the same tokens for every head, the last one always", as
   const attention = new Float32Array([0.9, 0, 0.1, 0, 0, 0.2, 0.8, 0]);
   const layer = fakeLayer({ heads: 2, kvHeads: 2, headDim: 1, length: 4, attention });
   const expected = new Int32Array([0, 2, 3]);
-  assertEquals(await evictLayer(tova(), layer, 3), [expected, expected]);
+  assertEquals(await selectKept(tova(), layer, 3), [expected, expected]);
 });

@@ -1,6 +1,7 @@
 import { PromptError } from "../../../runtime/errors.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
-import { readEvidence } from "../../prompt_evidence.ts";
+import type { KeptTokens } from "../../../runtime/evict/choose.ts";
+import { type EvictedBy, readEvidence } from "../../prompt_evidence.ts";
 import { measureCells } from "../../run/measure_cells.ts";
 import type { SampleMeasurement } from "../../run/measurement.ts";
 import type { SampleRecord } from "../../run/record.ts";
@@ -88,7 +89,7 @@ export async function measurePerplexity(
   });
   const { logits } = evidence;
   const judged = (score: number) => ({ output: "", score, outputTokens: second.length });
-  const likelihood = async (kept?: Parameters<typeof evidence.answerFrom>[0]) => {
+  const likelihood = async (kept?: KeptTokens, by?: EvictedBy) => {
     const { result, ...rest } = await evidence.workFrom(
       kept,
       (sequence) =>
@@ -96,6 +97,7 @@ export async function measurePerplexity(
           ...{ engine, sequence, logits, ids: second },
           ...(signal ? { signal } : {}),
         }),
+      by,
     );
     return { ...rest, result: judged(result) };
   };

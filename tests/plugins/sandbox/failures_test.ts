@@ -4,7 +4,7 @@ import { snapKv } from "../../../policies/snapkv.ts";
 import type { Policy } from "../../../policies/policy.ts";
 import { readPrompt } from "../../../runtime/evict/read.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
-import { evictLayer } from "../../../runtime/evict/choose.ts";
+import { selectKept } from "../../../runtime/evict/contract.ts";
 import { noiseLayer } from "../../_fake_layer.ts";
 import { newSequence, randomIds, tinyModel } from "../../_test_model.ts";
 import { serveModules } from "../_serve.ts";
@@ -141,11 +141,11 @@ for (const [what, [body, message]] of Object.entries(SCORING)) {
     const limits = { timeLimit, memoryLimit: 256 * 2 ** 20 };
     await using loaded = await loadPolicy(server.url("plugin.js"), limits);
     const view = what.startsWith("asks for evidence") ? noAttention() : LAYER;
-    const error = await assertRejects(() => evictLayer(loaded.policy, view, 4));
+    const error = await assertRejects(() => selectKept(loaded.policy, view, 4));
     assert(error instanceof Error);
     assertSentence(error.message);
     assertMatch(error.message, message);
-    assertEquals((await evictLayer(snapKv({ window: 2 }), LAYER, 4)).length, 2);
+    assertEquals((await selectKept(snapKv({ window: 2 }), LAYER, 4)).length, 2);
   });
 }
 
@@ -166,7 +166,7 @@ Deno.test({
     await using loaded = await loadPolicy(server.url("plugin.js"), {
       memoryLimit: 512 * 2 ** 20,
     });
-    const error = await assertRejects(() => evictLayer(loaded.policy, LAYER, 4), PolicyError);
+    const error = await assertRejects(() => selectKept(loaded.policy, LAYER, 4), PolicyError);
     const [, megabytes] = /(\d+) MB, then: Array buffer allocation failed/.exec(error.message) ??
       [];
     assert(Number(megabytes) > 100 && Number(megabytes) < 1200, error.message);
@@ -233,7 +233,7 @@ Deno.test("a stranger's policy cannot leave a changed cache behind", async () =>
 Deno.test("a stranger's policy that was stopped says so when it is asked again", async () => {
   await using server = serveModules({ "plugin.js": scorer("while (true);") });
   await using loaded = await loadPolicy(server.url("plugin.js"), { timeLimit: 300 });
-  const ask = () => evictLayer(loaded.policy, LAYER, 4);
+  const ask = () => selectKept(loaded.policy, LAYER, 4);
   await assertRejects(ask, PolicyError, "was stopped: it gave no scores");
   await assertRejects(ask, PolicyError, "was stopped: it gave no scores");
 });
@@ -242,5 +242,5 @@ Deno.test("a stranger's policy that is closed says so", async () => {
   await using server = serveModules({ "plugin.js": scorer("return new Float32Array(24);") });
   const loaded = await loadPolicy(server.url("plugin.js"));
   await loaded[Symbol.asyncDispose]();
-  await assertRejects(() => evictLayer(loaded.policy, LAYER, 4), PolicyError, "is closed; load it");
+  await assertRejects(() => selectKept(loaded.policy, LAYER, 4), PolicyError, "is closed; load it");
 });

@@ -6,7 +6,7 @@ import { OptionError, POLICY_MEMBERS } from "../../../policies/policy.ts";
 import { pyramidKv } from "../../../policies/pyramidkv.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
-import { evictLayer } from "../../../runtime/evict/choose.ts";
+import { selectKept } from "../../../runtime/evict/contract.ts";
 import { keepPerLayer } from "../../../runtime/evict/allocate.ts";
 import { fixture } from "../../_test_model.ts";
 import { noiseLayer } from "../../_fake_layer.ts";
@@ -52,7 +52,7 @@ Deno.test("loadPolicy() gives a stranger's policy all that a policy can have", a
     score: (layer) => layer.groupAttention(),
   };
   for (const keep of [4, 8]) {
-    assertEquals(await evictLayer(policy, LAYER, keep), await evictLayer(twin, LAYER, keep));
+    assertEquals(await selectKept(policy, LAYER, keep), await selectKept(twin, LAYER, keep));
   }
   const shape = { layers: 3, kvHeads: 2, headDim: 8 };
   assertEquals(await keepPerLayer(policy, { length: 24, budget: 8, shape }), [10, 7, 7]);
@@ -114,7 +114,7 @@ Deno.test("loadPolicy() gives a stranger's policy that selects", async () => {
   await using server = serveModules({ "tail.js": code });
   await using loaded = await loadPolicy(server.url("tail.js"));
   const tail = Int32Array.from([21, 22, 23]);
-  assertEquals(await evictLayer(loaded.policy, LAYER, 3), [tail, tail]);
+  assertEquals(await selectKept(loaded.policy, LAYER, 3), [tail, tail]);
 });
 
 /** Looks at the newest half of the tokens alone. */
@@ -163,7 +163,7 @@ Deno.test("loadPolicy() wraps a stranger's policy in ours, and in another strang
   const [whole, half] = [server.url("whole.js"), server.url("half.js")];
   await using ours = await loadPolicy(`chunk_kv(${whole}(factor=3))`);
   assertEquals(ours.policy.evidence, { kind: "window", size: 3 });
-  assertEquals((await evictLayer(ours.policy, LAYER, 8)).map(({ length }) => length), [8, 8]);
+  assertEquals((await selectKept(ours.policy, LAYER, 8)).map(({ length }) => length), [8, 8]);
   await using theirs = await loadPolicy(`${half}(${whole}(factor=3))`);
   assert("score" in theirs.policy);
   const expected = (await LAYER.groupAttention()).map((paid) => Math.fround(paid * 3) + 1);
@@ -259,7 +259,7 @@ Deno.test("loadPolicy() does not let a stranger's wrapper ask about endless laye
   for (const [file, message] of Object.entries(messages)) {
     await using loaded = await loadPolicy(`${server.url(file)}(pyramidkv(window=4))`);
     assert(pyramidKv().allocate);
-    await assertRejects(() => evictLayer(loaded.policy, LAYER, 8), PolicyError, message);
+    await assertRejects(() => selectKept(loaded.policy, LAYER, 8), PolicyError, message);
   }
 });
 
@@ -279,7 +279,7 @@ Deno.test("a stranger's policy compares keys, but not endlessly many at a time",
   assertEquals(await one.policy.score(LAYER), Float32Array.from([...row, ...row]));
   await using many = await loadPolicy(`${server.url("similar.js")}(count=1000000)`);
   await assertRejects(
-    () => evictLayer(many.policy, LAYER, 8),
+    () => selectKept(many.policy, LAYER, 8),
     PolicyError,
     "'tokens' of similarity() must be an Int32Array of at most 699050, got 1000000",
   );
@@ -316,6 +316,6 @@ for (const [json, message] of Object.entries(FORGED)) {
   Deno.test(`a stranger's policy gains nothing by forging ${json}`, async () => {
     await using server = serveModules({ "forger.js": forger(json) });
     await using loaded = await loadPolicy(server.url("forger.js"), { timeLimit: 500 });
-    await assertRejects(() => evictLayer(loaded.policy, LAYER, 8), PolicyError, message);
+    await assertRejects(() => selectKept(loaded.policy, LAYER, 8), PolicyError, message);
   });
 }

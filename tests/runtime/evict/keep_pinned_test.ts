@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { LayerView, Policy } from "../../../policies/policy.ts";
-import { evictLayer } from "../../../runtime/evict/choose.ts";
+import { selectKept } from "../../../runtime/evict/contract.ts";
 import { keepPinned } from "../../../runtime/evict/keep_pinned.ts";
 
 const view = { layer: 0, kvHeads: 2, length: 8 } as LayerView;
@@ -25,7 +25,7 @@ const lastOnes: Policy = {
 };
 
 const kept = async (policy: Policy, keep: number) =>
-  (await evictLayer(keepPinned(policy, [view], certain), view, keep)).map((one) => [...one]);
+  (await selectKept(keepPinned(policy, [view], certain), view, keep)).map((one) => [...one]);
 
 Deno.test("keepPinned() keeps them beside what a policy protects and likes best", async () => {
   assertEquals(await kept(rising, 6), [[0, 1, 2, 3, 6, 7], [0, 1, 4, 5, 6, 7]]);

@@ -14,7 +14,7 @@ import { lagKv } from "../../../../policies/lagkv.ts";
 import { snapKv } from "../../../../policies/snapkv.ts";
 import { createScoreKernels } from "../../../../runtime/engine/device/score_kernels.ts";
 import { deviceScorer } from "../../../../runtime/engine/device/device_scorer.ts";
-import { evictLayer } from "../../../../runtime/evict/choose.ts";
+import { selectKept } from "../../../../runtime/evict/contract.ts";
 import {
   type LayerScorer,
   scorable,
@@ -220,7 +220,7 @@ Deno.test("heads that divide their budget are scored by the kernel as well", asy
 
 async function keptBy(policy: Policy, view: LayerView, keep: number) {
   try {
-    return await evictLayer(policy, view, keep);
+    return await selectKept(policy, view, keep);
   } catch (error) {
     // A budget below what a policy protects is refused alike.
     return String(error);

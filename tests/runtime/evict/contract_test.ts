@@ -7,7 +7,7 @@ import {
   type ScorerPolicy,
 } from "../../../policies/policy.ts";
 import { BudgetError, EvidenceError, PolicyError } from "../../../runtime/errors.ts";
-import { evictLayer } from "../../../runtime/evict/choose.ts";
+import { selectKept } from "../../../runtime/evict/contract.ts";
 import { lift } from "../../../runtime/evict/select.ts";
 import { fakeLayer } from "../../_fake_layer.ts";
 
@@ -28,41 +28,41 @@ function answering(answer: unknown): EvictionPolicy {
   return { name: "mine", evidence: { kind: "none" }, select: select as EvictionPolicy["select"] };
 }
 
-Deno.test("evictLayer() keeps the best tokens of each KV head", async () => {
+Deno.test("selectKept() keeps the best tokens of each KV head", async () => {
   const policy = scorer(() => new Float32Array([1, 5, 2, 4, 3, 9, 0, 0, 0, 8]));
-  assertEquals(await evictLayer(policy, layer, 2), [
+  assertEquals(await selectKept(policy, layer, 2), [
     new Int32Array([1, 3]),
     new Int32Array([0, 4]),
   ]);
 });
 
-Deno.test("evictLayer() keeps sinks and recent tokens besides the best", async () => {
+Deno.test("selectKept() keeps sinks and recent tokens besides the best", async () => {
   const policy = scorer(() => new Float32Array([0, 1, 2, 3, 0, 0, 3, 2, 1, 0]), {
     sinks: 1,
     recent: 1,
   });
-  assertEquals(await evictLayer(policy, layer, 3), [
+  assertEquals(await selectKept(policy, layer, 3), [
     new Int32Array([0, 3, 4]),
     new Int32Array([0, 1, 4]),
   ]);
-  assertEquals(await evictLayer(policy, layer, 2), [
+  assertEquals(await selectKept(policy, layer, 2), [
     new Int32Array([0, 4]),
     new Int32Array([0, 4]),
   ]);
 });
 
-Deno.test("evictLayer() tells the protection the tokens to keep and those cached", async () => {
+Deno.test("selectKept() tells the protection the tokens to keep and those cached", async () => {
   const seen: number[] = [];
   const protect = (keep: number, length: number): Protection => {
     seen.push(keep, length);
     return { recent: keep };
   };
-  const kept = await evictLayer(scorer(() => new Float32Array(10), protect), layer, 2);
+  const kept = await selectKept(scorer(() => new Float32Array(10), protect), layer, 2);
   assertEquals(kept[1], new Int32Array([3, 4]));
   assertEquals(seen, [2, 5]);
 });
 
-Deno.test("pitfall 7, empty and full windows: evictLayer() equals a plain selection for any scores and protection", async () => {
+Deno.test("pitfall 7, empty and full windows: selectKept() equals a plain selection for any scores and protection", async () => {
   const cases = fc.record({
     values: fc.array(fc.constantFrom(-1, 0, 0.5, 1, 2), { minLength: 2, maxLength: 40 }),
     keep: fc.nat(),
@@ -76,7 +76,7 @@ Deno.test("pitfall 7, empty and full windows: evictLayer() equals a plain select
     const recent = numbers.recent % (keep - sinks + 1);
     const policy = scorer(() => new Float32Array(values), { sinks, recent });
     const view = fakeLayer({ heads: 1, kvHeads: 1, headDim: 1, length });
-    const [kept] = await evictLayer(policy, view, keep);
+    const [kept] = await selectKept(policy, view, keep);
     const rank = (index: number) =>
       index < sinks || index >= length - recent ? Infinity : values[index] ?? NaN;
     const order = [...values.keys()].sort((a, b) => {
@@ -87,24 +87,24 @@ Deno.test("pitfall 7, empty and full windows: evictLayer() equals a plain select
   }));
 });
 
-Deno.test("evictLayer() keeps all of a short layer without asking the policy", async () => {
+Deno.test("selectKept() keeps all of a short layer without asking the policy", async () => {
   const never = scorer(() => {
     throw new Error("asked");
   }, { recent: 32 });
   const all = new Int32Array([0, 1, 2, 3, 4]);
-  for (const keep of [5, 6, 1e9]) assertEquals(await evictLayer(never, layer, keep), [all, all]);
+  for (const keep of [5, 6, 1e9]) assertEquals(await selectKept(never, layer, keep), [all, all]);
 });
 
-Deno.test("evictLayer() refuses to keep less than is protected, with the numbers", async () => {
+Deno.test("selectKept() refuses to keep less than is protected, with the numbers", async () => {
   await assertRejects(
-    () => evictLayer(scorer(() => new Float32Array(10), { sinks: 1, recent: 2 }), layer, 2),
+    () => selectKept(scorer(() => new Float32Array(10), { sinks: 1, recent: 2 }), layer, 2),
     BudgetError,
     "Cannot keep 2 of 5 tokens in layer 7 with policy 'mine': it always keeps 3 (1 first, 2 last); " +
       "give a budget of at least 3 tokens or let the policy protect fewer",
   );
 });
 
-Deno.test("evictLayer() refuses scores of the wrong kind or length, and NaN", async () => {
+Deno.test("selectKept() refuses scores of the wrong kind or length, and NaN", async () => {
   const nan = new Float32Array(10);
   nan[8] = NaN;
   for (
@@ -118,25 +118,25 @@ Deno.test("evictLayer() refuses scores of the wrong kind or length, and NaN", as
   ) {
     const score = (() => scores) as ScorerPolicy["score"];
     await assertRejects(
-      () => evictLayer(scorer(score), layer, 2),
+      () => selectKept(scorer(score), layer, 2),
       PolicyError,
       "Policy 'mine' broke its contract in layer 7: ",
     );
-    await assertRejects(() => evictLayer(scorer(score), layer, 2), PolicyError, message);
+    await assertRejects(() => selectKept(scorer(score), layer, 2), PolicyError, message);
   }
 });
 
-Deno.test("evictLayer() refuses protection that is no count", async () => {
+Deno.test("selectKept() refuses protection that is no count", async () => {
   for (const recent of [-1, 0.5, NaN]) {
     await assertRejects(
-      () => evictLayer(scorer(() => new Float32Array(10), { recent }), layer, 2),
+      () => selectKept(scorer(() => new Float32Array(10), { recent }), layer, 2),
       PolicyError,
       `'recent' of what it protects must be an integer of at least 0, got ${recent}`,
     );
   }
 });
 
-Deno.test("evictLayer() refuses a selection that breaks the contract", async () => {
+Deno.test("selectKept() refuses a selection that breaks the contract", async () => {
   const two = new Int32Array([0, 1]);
   for (
     const [answer, message] of [
@@ -150,27 +150,27 @@ Deno.test("evictLayer() refuses a selection that breaks the contract", async () 
       [[new Int32Array([-1, 2]), two], "KV head 0 keeps token -1, there are 0 to 4"],
     ] as const
   ) {
-    await assertRejects(() => evictLayer(answering(answer), layer, 2), PolicyError, message);
+    await assertRejects(() => selectKept(answering(answer), layer, 2), PolicyError, message);
   }
 });
 
-Deno.test("evictLayer() names a policy that fails, and keeps the cause", async () => {
+Deno.test("selectKept() names a policy that fails, and keeps the cause", async () => {
   const cause = new TypeError("x is undefined");
   const error = await assertRejects(
-    () => evictLayer(scorer(() => Promise.reject(cause)), layer, 2),
+    () => selectKept(scorer(() => Promise.reject(cause)), layer, 2),
     PolicyError,
     "Policy 'mine' failed in layer 7: x is undefined",
   );
   assert(error.cause === cause);
 });
 
-Deno.test("evictLayer() passes on errors that explain themselves", async () => {
+Deno.test("selectKept() passes on errors that explain themselves", async () => {
   await assertRejects(
-    () => evictLayer(scorer(async ({ attention }) => await attention()), layer, 2),
+    () => selectKept(scorer(async ({ attention }) => await attention()), layer, 2),
     EvidenceError,
   );
   const refusing = scorer(() => Promise.reject(new OptionError("no")));
-  await assertRejects(() => evictLayer(refusing, layer, 2), OptionError);
+  await assertRejects(() => selectKept(refusing, layer, 2), OptionError);
 });
 
 Deno.test("lift() returns a policy that selects as it is, and keeps a scorer's other fields", () => {

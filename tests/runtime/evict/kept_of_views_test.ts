@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { adaKv } from "../../../policies/ada_kv.ts";
 import type { ScorerPolicy } from "../../../policies/policy.ts";
 import { BudgetError, PolicyError } from "../../../runtime/errors.ts";
-import { evictViews } from "../../../runtime/evict/choose.ts";
+import { selectKeptOfViews } from "../../../runtime/evict/contract.ts";
 import { fakeLayer } from "../../_fake_layer.ts";
 
 /** Heads that hold different numbers of tokens, shown one by one. */
@@ -20,47 +20,50 @@ const protecting: ScorerPolicy = { ...late, protect: { sinks: 1, recent: 2 } };
 
 const ascending = (...kept: number[][]) => kept.map((indices) => Int32Array.from(indices));
 
-Deno.test("evictViews() keeps of each head the budget, or all of a shorter one", async () => {
-  assertEquals(await evictViews(late, heads(6, 2, 3), 3), ascending([3, 4, 5], [0, 1], [0, 1, 2]));
+Deno.test("selectKeptOfViews() keeps of each head the budget, or all of a shorter one", async () => {
+  assertEquals(
+    await selectKeptOfViews(late, heads(6, 2, 3), 3),
+    ascending([3, 4, 5], [0, 1], [0, 1, 2]),
+  );
 });
 
-Deno.test("evictViews() keeps everything where the heads together are within the budget", async () => {
+Deno.test("selectKeptOfViews() keeps everything where the heads together are within the budget", async () => {
   const kept = ascending([0, 1, 2, 3, 4], [0]);
-  assertEquals(await evictViews(late, heads(5, 1), 3), kept);
-  assertEquals(await evictViews({ ...late, evicts: false }, heads(5, 1), 1), kept);
+  assertEquals(await selectKeptOfViews(late, heads(5, 1), 3), kept);
+  assertEquals(await selectKeptOfViews({ ...late, evicts: false }, heads(5, 1), 1), kept);
 });
 
-Deno.test("evictViews() keeps all of a head that holds fewer tokens than are protected", async () => {
-  const kept = await evictViews(protecting, heads(9, 2, 1), 3);
+Deno.test("selectKeptOfViews() keeps all of a head that holds fewer tokens than are protected", async () => {
+  const kept = await selectKeptOfViews(protecting, heads(9, 2, 1), 3);
   assertEquals(kept, ascending([0, 7, 8], [0, 1], [0]));
-  const shared = await evictViews(adaKv({ inner: protecting }), heads(9, 2, 1), 3);
+  const shared = await selectKeptOfViews(adaKv({ inner: protecting }), heads(9, 2, 1), 3);
   assertEquals(shared, ascending([0, 4, 5, 6, 7, 8], [0, 1], [0]));
 });
 
-Deno.test("evictViews() refuses a budget below what is protected, as of a whole layer", async () => {
+Deno.test("selectKeptOfViews() refuses a budget below what is protected, as of a whole layer", async () => {
   await assertRejects(
-    () => evictViews(protecting, heads(9, 2), 2),
+    () => selectKeptOfViews(protecting, heads(9, 2), 2),
     BudgetError,
     "Cannot keep 2 of 9 tokens in layer 3 with policy 'late': it always keeps 3",
   );
 });
 
-Deno.test("evictViews() asks a policy that selects head by head", async () => {
+Deno.test("selectKeptOfViews() asks a policy that selects head by head", async () => {
   const asked: number[] = [];
   const select = ({ length }: { readonly length: number }, keep: number) => {
     asked.push(length);
     return [Int32Array.from({ length: keep }, (_, index) => index)];
   };
   const policy = { name: "first", evidence: { kind: "none" }, select } as const;
-  assertEquals(await evictViews(policy, heads(7, 2), 3), ascending([0, 1, 2], [0, 1]));
+  assertEquals(await selectKeptOfViews(policy, heads(7, 2), 3), ascending([0, 1, 2], [0, 1]));
   assertEquals(asked, [7]);
 });
 
-Deno.test("evictViews() refuses budgets of heads that break the contract", async () => {
+Deno.test("selectKeptOfViews() refuses budgets of heads that break the contract", async () => {
   for (const counts of [[3, 2], [6, 0], [4, 3], [2.5, 3.5], [6], "all", [2, 4]]) {
     const allocateHeads = () => counts as readonly number[];
     await assertRejects(
-      () => evictViews({ ...late, allocateHeads }, heads(7, 3), 3),
+      () => selectKeptOfViews({ ...late, allocateHeads }, heads(7, 3), 3),
       PolicyError,
       "'allocateHeads' must give 2 integers from 1, or what it protects, to what a head holds, 6 in all",
       JSON.stringify(counts),
@@ -68,9 +71,9 @@ Deno.test("evictViews() refuses budgets of heads that break the contract", async
   }
 });
 
-Deno.test("evictViews() refuses a second stage that breaks the contract", async () => {
+Deno.test("selectKeptOfViews() refuses a second stage that breaks the contract", async () => {
   const ask = (first: number, rescore: () => unknown) =>
-    evictViews(
+    selectKeptOfViews(
       { ...late, secondStage: { first, rescore: rescore as () => Float32Array } },
       heads(7),
       3,
@@ -88,8 +91,8 @@ Deno.test("evictViews() refuses a second stage that breaks the contract", async 
   await assertRejects(() => ask(0.5, () => new Float32Array(7).fill(NaN)), PolicyError, "is NaN");
 });
 
-Deno.test("evictViews() gives a second stage a copy of the scores, which decide the first part", async () => {
+Deno.test("selectKeptOfViews() gives a second stage a copy of the scores, which decide the first part", async () => {
   const rescore = (_: unknown, scores: Float32Array) => scores.fill(0).map((_, index) => -index);
   const policy = { ...late, secondStage: { first: 0.5, rescore } };
-  assertEquals(await evictViews(policy, heads(7), 4), ascending([0, 1, 5, 6]));
+  assertEquals(await selectKeptOfViews(policy, heads(7), 4), ascending([0, 1, 5, 6]));
 });
