@@ -52,7 +52,7 @@ export function checkJson<T>(schema: SchemaOf<T>, text: string, root = "it"): Ch
   try {
     value = JSON.parse(text);
   } catch {
-    return { problem: `${root} is not JSON` };
+    return { problem: "it is not JSON" };
   }
   return checkRecord(schema, value, root);
 }
@@ -92,6 +92,9 @@ export const FILLED_TEXT = v.pipe(
   v.check((text) => text.trim() !== "", "a text that is not empty"),
 );
 
+/** Texts, one at least. */
+export const TEXTS = v.pipe(v.array(v.string()), v.minLength(1, "an array that is not empty"));
+
 /** A whole number from 0 that typed arrays of 32 bits hold. */
 export const COUNT = v.pipe(
   v.number("a whole number of at least 0"),
@@ -116,7 +119,7 @@ function problemOf(schema: v.GenericSchema, issue: Issue, root: string): string 
   }
   const composite = typeof issue.input === "object" && issue.input !== null;
   const got = composite && issue.kind === "validation" ? "" : `, got ${shown(issue.input)}`;
-  return `${fieldText(path, root)} must be ${wantedBy(schema, issue, path)}${got}`;
+  return `${fieldText(path, root)} must be ${wantedBy(schema, issue)}${got}`;
 }
 
 function fieldText(path: readonly unknown[], root: string): string {
@@ -152,13 +155,13 @@ const WORDS: Readonly<Record<string, string>> = {
   string: "a text",
 };
 
-function wantedBy(schema: v.GenericSchema, issue: Issue, path: readonly unknown[]): string {
+function wantedBy(schema: v.GenericSchema, issue: Issue): string {
   const missing = isMissing(issue);
-  const inner = missing ? schemaAt(schema, path) : undefined;
+  const inner = missing ? schemaAt(schema, issue.path ?? []) : undefined;
   if (inner) {
     // An object reports a key that it lacks without saying what belongs there.
     const { issues: [first] = [] } = v.safeParse(inner, undefined, { abortEarly: true });
-    if (first) return wantedBy(inner, first, []);
+    if (first) return wantedBy(inner, first);
   }
   if (missing) return "there";
   if (!LIBRARY_MESSAGE.test(issue.message)) return issue.message;
@@ -167,18 +170,21 @@ function wantedBy(schema: v.GenericSchema, issue: Issue, path: readonly unknown[
 }
 
 /** The schema of a field, where no alternatives stand on the way. */
-function schemaAt(schema: v.GenericSchema, path: readonly unknown[]): v.GenericSchema | undefined {
+function schemaAt(
+  schema: v.GenericSchema,
+  path: readonly v.IssuePathItem[],
+): v.GenericSchema | undefined {
   let at: unknown = schema;
-  for (const key of path) {
-    at = memberOf(at, key);
-    if (at === undefined) return undefined;
-  }
+  for (const { key, input } of path) at = memberOf(at, key, input);
   return isSchema(at) ? at : undefined;
 }
 
-function memberOf(schema: unknown, key: unknown): unknown {
+function memberOf(schema: unknown, key: unknown, input: unknown): unknown {
   if (typeof schema !== "object" || schema === null) return undefined;
-  if ("wrapped" in schema) return memberOf(schema.wrapped, key);
+  if ("wrapped" in schema) return memberOf(schema.wrapped, key, input);
+  if ("getter" in schema && typeof schema.getter === "function") {
+    return memberOf(schema.getter(input), key, input);
+  }
   if ("entries" in schema) {
     return Object.entries(schema.entries ?? {}).find(([k]) => k === key)?.[1];
   }

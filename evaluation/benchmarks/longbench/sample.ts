@@ -1,3 +1,5 @@
+import * as v from "npm:valibot@1.5.0";
+import { FILLED_TEXT, TEXTS } from "../../../runtime/schema.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import type { BenchmarkSample } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
@@ -32,7 +34,7 @@ export const LONGBENCH_FIELDS: readonly string[] = [
  */
 export function longBenchSample(
   plan: LongBenchPlan,
-  { value, read, place }: JsonLine,
+  { read, place }: JsonLine,
   id: string,
   options: LongBenchOptions,
 ): BenchmarkSample {
@@ -41,18 +43,10 @@ export function longBenchSample(
       `Cannot read ${place} as LongBench: ${problem}; give the file as it was published`,
     );
   };
-  const text = (field: unknown, name: string) =>
-    typeof field === "string" ? field : refuse(`"${name}" must be a text`);
-  const texts = (field: unknown, name: string) => {
-    const list = read.array(field, `"${name}"`).map((one, at) => text(one, `${name}[${at}]`));
-    return list.length > 0 ? list : refuse(`"${name}" must not be empty`);
-  };
-  const { dataset } = value;
+  const { dataset, input, answers, context, length, all_classes } = read(lineSchema(plan));
   if (typeof dataset === "string" && dataset.replace(/_e$/, "") !== plan.name) {
     refuse(`"dataset" is "${dataset}", not "${plan.name}"`);
   }
-  const input = plan.after.includes("{input}") ? text(value.input, "input") : "";
-  const answers = texts(value.answers, "answers");
   const paragraph = plan.metric === "retrieval" || plan.metric === "retrieval_zh"
     ? PARAGRAPHS[plan.metric]
     : undefined;
@@ -60,11 +54,11 @@ export function longBenchSample(
     refuse(`"answers" must name a paragraph, as in "${PARAGRAPH_NAMES[plan.language]}"`);
   }
   const { cut, ...parts } = withoutMiddle({
-    context: plan.before + read.text(value.context, '"context"'),
+    context: plan.before + context,
     question: plan.after.replace("{input}", () => input),
     prefix: plan.cue,
   }, options);
-  const words = Number(value.length);
+  const words = Number(length);
   return {
     id,
     task: plan.name,
@@ -77,10 +71,20 @@ export function longBenchSample(
       cut,
     },
     ...(plan.plain ? { plain: true } : {}),
-    ...(plan.metric === "classification"
-      ? { classes: texts(value.all_classes, "all_classes") }
-      : {}),
+    ...(all_classes ? { classes: all_classes } : {}),
   };
+}
+
+/** What a line must have; fields that the task does not use may hold anything. */
+function lineSchema({ after, metric }: LongBenchPlan) {
+  return v.object({
+    input: after.includes("{input}") ? v.string() : v.fallback(v.optional(v.string(), ""), ""),
+    answers: TEXTS,
+    context: FILLED_TEXT,
+    dataset: v.optional(v.unknown()),
+    length: v.optional(v.unknown()),
+    all_classes: metric === "classification" ? TEXTS : v.fallback(v.optional(v.undefined()), undefined),
+  });
 }
 
 const PARAGRAPH_NAMES = { en: "Paragraph 1", zh: "段落1", code: "" } as const;

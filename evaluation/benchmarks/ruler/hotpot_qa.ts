@@ -1,13 +1,17 @@
-import {
-  createDocumentStore,
-  createShapeReader,
-  parseJson,
-  type QuestionSet,
-  requireQuestions,
-  type ShapeReader,
-} from "./question_set.ts";
+import * as v from "npm:valibot@1.5.0";
+import { FILLED_TEXT } from "../../../runtime/schema.ts";
+import { readBenchmarkJson, readBenchmarkRecord } from "../json_lines.ts";
+import { createDocumentStore, type QuestionSet, requireQuestions } from "./question_set.ts";
 
 const FORMAT = "HotpotQA";
+
+const HOTPOT_QA = v.array(v.object({
+  question: FILLED_TEXT,
+  answer: FILLED_TEXT,
+  /** Titles and sentences; the published files have empty sentences. */
+  context: v.array(v.tuple([FILLED_TEXT, v.array(v.string())])),
+  supporting_facts: v.nullish(v.array(v.tuple([FILLED_TEXT]))),
+}));
 
 /**
  * Reads questions from a file of HotpotQA (`hotpot_dev_distractor_v1.json` and the like). The
@@ -29,31 +33,27 @@ const FORMAT = "HotpotQA";
  * ```
  */
 export function readHotpotQa(text: string, place: string): QuestionSet {
-  return parseHotpotQa(parseJson(text, place, FORMAT), place);
+  return questionsOf(readBenchmarkJson(HOTPOT_QA, text, place, FORMAT), place);
 }
 
 /** As {@linkcode readHotpotQa}, from what the JSON stands for. */
 export function parseHotpotQa(value: unknown, place: string): QuestionSet {
-  const read = createShapeReader(place, FORMAT);
+  return questionsOf(readBenchmarkRecord(HOTPOT_QA, value, place, FORMAT), place);
+}
+
+function questionsOf(entries: v.InferOutput<typeof HOTPOT_QA>, place: string): QuestionSet {
   const store = createDocumentStore();
-  const questions = read.array(value, "the file").map((entry, index) => {
-    const { question, answer, context, supporting_facts: facts } = read.object(entry, `[${index}]`);
-    const titles = facts === undefined || facts === null
-      ? undefined
-      : supportingTitles(read, facts, `[${index}].supporting_facts`);
-    const documents = read.array(context, `[${index}].context`).map((pair, number) => {
-      const at = `[${index}].context[${number}]`;
-      const [title, sentences] = read.array(pair, at);
-      const lines = read.array(sentences, `${at}[1]`)
-        .map((sentence, line) => readSentence(read, sentence, `${at}[1][${line}]`));
-      const name = read.text(title, `${at}[0]`);
-      return { name, number: store.add(`${name}\n${lines.join("")}`) };
-    });
-    const needed = documents.filter(({ name }) => titles?.has(name) ?? true);
+  const questions = entries.map(({ question, answer, context, supporting_facts: facts }) => {
+    const titles = facts && new Set(facts.map(([title]) => title));
+    const documents = context.map(([title, sentences]) => ({
+      title,
+      number: store.add(`${title}\n${sentences.join("")}`),
+    }));
+    const needed = documents.filter(({ title }) => titles?.has(title) ?? true);
     const required = [...new Set((needed.length > 0 ? needed : documents).map(numberOf))];
     return {
-      text: read.text(question, `[${index}].question`),
-      answers: [read.text(answer, `[${index}].answer`)],
+      text: question,
+      answers: [answer],
       required,
       related: [...new Set(documents.map(numberOf))].filter((one) => !required.includes(one)),
     };
@@ -63,17 +63,4 @@ export function parseHotpotQa(value: unknown, place: string): QuestionSet {
 
 function numberOf({ number }: { readonly number: number }): number {
   return number;
-}
-
-/** The published files have empty sentences. */
-function readSentence(read: ShapeReader, sentence: unknown, at: string): string {
-  return sentence === "" ? "" : read.text(sentence, at);
-}
-
-function supportingTitles(read: ShapeReader, facts: unknown, at: string): ReadonlySet<string> {
-  return new Set(
-    read.array(facts, at).map((fact, index) =>
-      read.text(read.array(fact, `${at}[${index}]`)[0], `${at}[${index}][0]`)
-    ),
-  );
 }

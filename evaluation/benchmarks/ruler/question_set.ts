@@ -39,49 +39,6 @@ export function createDocumentStore(): DocumentStore {
   };
 }
 
-/** Reads what an untrusted JSON value holds, and says where it is not what it must be. */
-export interface ShapeReader {
-  object(value: unknown, at: string): Readonly<Record<string, unknown>>;
-  array(value: unknown, at: string): readonly unknown[];
-  text(value: unknown, at: string): string;
-}
-
-/**
- * Opens a reader.
- *
- * @param place Where the value comes from.
- * @param format What it should be.
- */
-export function createShapeReader(place: string, format: string): ShapeReader {
-  const refuse = (at: string, what: string): never => {
-    throw new BenchmarkError(
-      `Cannot read ${place} as ${format}: ${at} must be ${what}; give a file in that format`,
-    );
-  };
-  return {
-    object: (value, at) =>
-      typeof value === "object" && value !== null && !Array.isArray(value)
-        ? Object.fromEntries(Object.entries(value))
-        : refuse(at, "an object"),
-    array: (value, at) => Array.isArray(value) ? value : refuse(at, "an array"),
-    text: (value, at) =>
-      typeof value === "string" && value.trim() !== ""
-        ? value
-        : refuse(at, "a text that is not empty"),
-  };
-}
-
-/** @throws {BenchmarkError} If the text is not JSON. */
-export function parseJson(text: string, place: string, format: string): unknown {
-  try {
-    return JSON.parse(text.replace(/^\uFEFF/, ""));
-  } catch {
-    throw new BenchmarkError(
-      `Cannot read ${place} as ${format}: it is not JSON; give the file as it was published`,
-    );
-  }
-}
-
 /** @throws {BenchmarkError} If there is no question. */
 export function requireQuestions(set: QuestionSet, place: string, format: string): QuestionSet {
   if (set.questions.length > 0) return set;

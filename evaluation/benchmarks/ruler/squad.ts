@@ -1,13 +1,35 @@
+import * as v from "npm:valibot@1.5.0";
+import { FILLED_TEXT, type SchemaOf } from "../../../runtime/schema.ts";
+import { readBenchmarkJson, readBenchmarkRecord } from "../json_lines.ts";
 import {
   createDocumentStore,
-  createShapeReader,
-  parseJson,
   type Question,
   type QuestionSet,
   requireQuestions,
 } from "./question_set.ts";
 
 const FORMAT = "SQuAD";
+
+const ANSWERED = v.object({
+  question: FILLED_TEXT,
+  answers: v.array(v.object({ text: FILLED_TEXT })),
+});
+
+/** What is marked as impossible has no answer, whatever else it has. */
+const IMPOSSIBLE = v.pipe(
+  v.object({ is_impossible: v.literal(true) }),
+  v.transform((): v.InferOutput<typeof ANSWERED> => ({ question: "", answers: [] })),
+);
+
+const QUESTION = v.lazy((input): SchemaOf<v.InferOutput<typeof ANSWERED>> =>
+  v.is(IMPOSSIBLE, input) ? IMPOSSIBLE : ANSWERED
+);
+
+const SQUAD = v.object({
+  data: v.array(v.object({
+    paragraphs: v.array(v.object({ context: FILLED_TEXT, qas: v.array(QUESTION) })),
+  })),
+});
 
 /**
  * Reads questions from a file of SQuAD 1.1 or 2.0. Each paragraph is a document; the others of its
@@ -27,40 +49,27 @@ const FORMAT = "SQuAD";
  * ```
  */
 export function readSquad(text: string, place: string): QuestionSet {
-  return parseSquad(parseJson(text, place, FORMAT), place);
+  return questionsOf(readBenchmarkJson(SQUAD, text, place, FORMAT), place);
 }
 
 /** As {@linkcode readSquad}, from what the JSON stands for. */
 export function parseSquad(value: unknown, place: string): QuestionSet {
-  const read = createShapeReader(place, FORMAT);
+  return questionsOf(readBenchmarkRecord(SQUAD, value, place, FORMAT), place);
+}
+
+function questionsOf({ data }: v.InferOutput<typeof SQUAD>, place: string): QuestionSet {
   const store = createDocumentStore();
   const questions: Question[] = [];
-  const articles = read.array(read.object(value, "the file").data, "data");
-  for (const [articleAt, article] of articles.entries()) {
-    const at = `data[${articleAt}].paragraphs`;
-    const paragraphs = read.array(read.object(article, `data[${articleAt}]`).paragraphs, at)
-      .map((paragraph, index) => {
-        const { context, qas } = read.object(paragraph, `${at}[${index}]`);
-        const document = store.add(read.text(context, `${at}[${index}].context`));
-        return { document, qas: read.array(qas, `${at}[${index}].qas`), at: `${at}[${index}].qas` };
-      });
-    for (const { document, qas, at } of paragraphs) {
+  for (const article of data) {
+    const paragraphs = article.paragraphs
+      .map(({ context, qas }) => ({ document: store.add(context), qas }));
+    for (const { document, qas } of paragraphs) {
       const related = [...new Set(paragraphs.map((other) => other.document))]
         .filter((other) => other !== document);
-      for (const [index, qa] of qas.entries()) {
-        const { question, answers, is_impossible } = read.object(qa, `${at}[${index}]`);
-        if (is_impossible === true) continue;
-        const texts = read.array(answers, `${at}[${index}].answers`).map((answer, number) => {
-          const place = `${at}[${index}].answers[${number}]`;
-          return read.text(read.object(answer, place).text, `${place}.text`);
-        });
-        if (texts.length === 0) continue;
-        questions.push({
-          text: read.text(question, `${at}[${index}].question`),
-          answers: [...new Set(texts)],
-          required: [document],
-          related,
-        });
+      for (const { question, answers } of qas) {
+        if (answers.length === 0) continue;
+        const texts = [...new Set(answers.map(({ text }) => text))];
+        questions.push({ text: question, answers: texts, required: [document], related });
       }
     }
   }

@@ -1,8 +1,12 @@
+import * as v from "npm:valibot@1.5.0";
+import { FILLED_TEXT } from "../../../runtime/schema.ts";
 import type { BenchmarkMetric, BenchmarkSample, BenchmarkTask } from "../benchmark.ts";
 import { readJsonLines } from "../json_lines.ts";
 import { BenchmarkError } from "../errors.ts";
 
 const FORMAT = "GSM8K";
+
+const PROBLEM = v.object({ answer: FILLED_TEXT, question: FILLED_TEXT });
 
 /**
  * The last number of an output, written without thousands separators and trailing zeros.
@@ -69,8 +73,9 @@ export function readWordProblems(
   place: string,
   { maxTokens, samples = Infinity }: WordProblemOptions,
 ): readonly BenchmarkSample[] {
-  return readJsonLines(text, place, FORMAT).slice(0, samples).map(({ value, read }, at) => {
-    const answer = read.text(value.answer, '"answer"').split("####").at(-1) ?? "";
+  return readJsonLines(text, place, FORMAT).slice(0, samples).map((line, at) => {
+    const { question, answer: reasoning } = line.read(PROBLEM);
+    const answer = reasoning.split("####").at(-1) ?? "";
     const number = lastNumber(answer);
     if (number === undefined) {
       throw new BenchmarkError(
@@ -81,7 +86,7 @@ export function readWordProblems(
       id: `${wordProblems.name}-${at}`,
       task: wordProblems.name,
       context: "",
-      question: `${read.text(value.question, '"question"')}\n\n${REQUEST}`,
+      question: `${question}\n\n${REQUEST}`,
       prefix: "",
       answers: [number],
       maxTokens,

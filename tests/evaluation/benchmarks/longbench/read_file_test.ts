@@ -166,7 +166,11 @@ Deno.test("readLongBenchFile() names the place in a file that is broken", async 
     ["qmsum.jsonl", "[]", "must be an object"],
     ["passage_retrieval_en.jsonl", JSON.stringify(good), 'as in "Paragraph 1"'],
     ["trec.jsonl", JSON.stringify(good), '"all_classes" must be an array'],
-    ["trec.jsonl", JSON.stringify({ ...good, all_classes: [] }), '"all_classes" must not be empty'],
+    [
+      "trec.jsonl",
+      JSON.stringify({ ...good, all_classes: [] }),
+      '"all_classes" must be an array that is not empty',
+    ],
     ["trec.jsonl", JSON.stringify({ ...good, all_classes: "A" }), '"all_classes" must be an array'],
     ["qmsum.jsonl", new Uint8Array([0xff, 0xfe, 0x41]), "it is not UTF-8 text"],
     ["qmsum.parquet", "PAR1 and no more", "as a table of Parquet"],

@@ -69,33 +69,33 @@ Deno.test("readHotpotQa() requires all documents where no fact says which", () =
 Deno.test("readSquad() says in one sentence what is wrong with a file", () => {
   refuses(readSquad, "{", "it is not JSON");
   refuses(readSquad, "[]", "the file must be an object");
-  refuses(readSquad, "{}", "data must be an array");
+  refuses(readSquad, "{}", '"data" must be an array');
   refuses(readSquad, '{"data": []}', "it has no question with an answer");
-  refuses(readSquad, '{"data": [{}]}', "data[0].paragraphs must be an array");
+  refuses(readSquad, '{"data": [{}]}', '"data[0].paragraphs" must be an array');
   const paragraph = (value: unknown) => JSON.stringify({ data: [{ paragraphs: [value] }] });
-  refuses(readSquad, paragraph(3), "data[0].paragraphs[0] must be an object");
-  refuses(readSquad, paragraph({ context: " ", qas: [] }), "paragraphs[0].context must be a text");
-  refuses(readSquad, paragraph({ context: "x" }), "data[0].paragraphs[0].qas must be an array");
+  refuses(readSquad, paragraph(3), '"data[0].paragraphs[0]" must be an object');
+  refuses(readSquad, paragraph({ context: " ", qas: [] }), 'paragraphs[0].context" must be a text');
+  refuses(readSquad, paragraph({ context: "x" }), '"data[0].paragraphs[0].qas" must be an array');
   const qa = (value: unknown) => paragraph({ context: "x", qas: [value] });
-  refuses(readSquad, qa({ question: "?" }), "qas[0].answers must be an array");
-  refuses(readSquad, qa({ question: "?", answers: ["x"] }), "answers[0] must be an object");
-  refuses(readSquad, qa({ question: "?", answers: [{ text: 1 }] }), "answers[0].text must be");
-  refuses(readSquad, qa({ answers: [{ text: "x" }] }), "qas[0].question must be a text");
+  refuses(readSquad, qa({ question: "?" }), 'qas[0].answers" must be an array');
+  refuses(readSquad, qa({ question: "?", answers: ["x"] }), 'answers[0]" must be an object');
+  refuses(readSquad, qa({ question: "?", answers: [{ text: 1 }] }), 'answers[0].text" must be');
+  refuses(readSquad, qa({ answers: [{ text: "x" }] }), 'qas[0].question" must be a text');
 });
 
 Deno.test("readHotpotQa() says in one sentence what is wrong with a file", () => {
   refuses(readHotpotQa, "no", "it is not JSON");
   refuses(readHotpotQa, "{}", "the file must be an array");
   refuses(readHotpotQa, "[]", "it has no question");
-  refuses(readHotpotQa, "[1]", "[0] must be an object");
+  refuses(readHotpotQa, "[1]", '"[0]" must be an object');
   const broken = (change: Record<string, unknown>) => JSON.stringify([{ ...HOTPOT[0], ...change }]);
-  refuses(readHotpotQa, broken({ question: "" }), "[0].question must be a text");
-  refuses(readHotpotQa, broken({ answer: null }), "[0].answer must be a text");
-  refuses(readHotpotQa, broken({ context: "x" }), "[0].context must be an array");
-  refuses(readHotpotQa, broken({ context: ["x"] }), "[0].context[0] must be an array");
-  refuses(readHotpotQa, broken({ context: [["T"]] }), "[0].context[0][1] must be an array");
-  refuses(readHotpotQa, broken({ context: [["T", [1]]] }), "[0].context[0][1][0] must be a text");
-  refuses(readHotpotQa, broken({ supporting_facts: [3] }), "[0].supporting_facts[0] must be an");
+  refuses(readHotpotQa, broken({ question: "" }), '"[0].question" must be a text');
+  refuses(readHotpotQa, broken({ answer: null }), '"[0].answer" must be a text');
+  refuses(readHotpotQa, broken({ context: "x" }), '"[0].context" must be an array');
+  refuses(readHotpotQa, broken({ context: ["x"] }), '"[0].context[0]" must be an array');
+  refuses(readHotpotQa, broken({ context: [["T"]] }), '"[0].context[0][1]" must be an array');
+  refuses(readHotpotQa, broken({ context: [["T", [1]]] }), '"[0].context[0][1][0]" must be a text');
+  refuses(readHotpotQa, broken({ supporting_facts: [3] }), '"[0].supporting_facts[0]" must be an');
   // A question without any document cannot be asked.
   refuses(readHotpotQa, broken({ context: [] }), "it has no question");
 });
