@@ -1,6 +1,7 @@
+import * as v from "npm:valibot@1.5.0";
 import { PromptError } from "../runtime/errors.ts";
+import { ANY_OBJECT, checkJson } from "../runtime/schema.ts";
 import type { Prompt } from "../runtime/tokenizer/prompt.ts";
-import type { ChatMessage } from "../runtime/tokenizer/tokenizer.ts";
 
 /** An answer that stands in the data: its text or its token ids. */
 export type KnownAnswer = { readonly text: string } | { readonly ids: readonly number[] };
@@ -42,7 +43,7 @@ export interface PromptSet {
  *
  * const { prompts, broken } = readPromptSet('{"prompt": "Once"}\n{"prompt": 1}\n', "a text");
  * assertEquals(prompts, [{ line: 1, prompt: { text: "Once" } }]);
- * assertEquals(broken, [{ line: 2, reason: '"prompt" must be a text that is not empty' }]);
+ * assertEquals(broken, [{ line: 2, reason: '"prompt" must be a text that is not empty, got 1' }]);
  * ```
  */
 export function readPromptSet(text: string, place: string): PromptSet {
@@ -51,9 +52,9 @@ export function readPromptSet(text: string, place: string): PromptSet {
   for (const [index, content] of text.replace(/^\uFEFF/, "").split("\n").entries()) {
     if (content.trim() === "") continue;
     const line = index + 1;
-    const read = readLine(content);
-    if (typeof read === "string") broken.push({ line, reason: read });
-    else prompts.push({ line, ...read });
+    const read = checkJson(LINE, content);
+    if ("problem" in read) broken.push({ line, reason: read.problem });
+    else prompts.push({ line, ...read.value });
   }
   if (prompts.length > 0) return { prompts, broken };
   const [first] = broken;
@@ -64,55 +65,47 @@ export function readPromptSet(text: string, place: string): PromptSet {
   );
 }
 
+const IDS = v.pipe(
+  v.array(v.pipe(v.number(), v.safeInteger("a token id"), v.minValue(0, "a token id"))),
+  v.minLength(1, "token ids, not empty"),
+);
+const TEXT = v.pipe(v.string("a text that is not empty"), v.nonEmpty("a text that is not empty"));
+
+const MESSAGES = v.pipe(
+  v.array(v.object({ role: v.string(), content: v.string() })),
+  v.minLength(1, "an array that is not empty"),
+  v.check(
+    (messages) => messages.at(-1)?.role !== "assistant",
+    "a conversation whose last turn is not the assistant's",
+  ),
+);
+
+const ANSWER = v.nullish(v.union(
+  [
+    v.pipe(TEXT, v.transform((text): KnownAnswer => ({ text }))),
+    v.pipe(IDS, v.transform((ids): KnownAnswer => ({ ids }))),
+  ],
+  "a text or token ids, not empty",
+));
+
+const FORMS = ["messages", "prompt", "ids"];
+
+const LINE = v.pipe(
+  ANY_OBJECT,
+  v.check(
+    (line) => FORMS.filter((form) => line[form] !== undefined).length === 1,
+    'an object with one of "messages", "prompt" or "ids"',
+  ),
+  v.object({
+    messages: v.exactOptional(MESSAGES),
+    prompt: v.exactOptional(TEXT),
+    ids: v.exactOptional(IDS),
+    response: ANSWER,
+  }),
+  v.transform(({ response, messages = [], prompt: text, ids }): LineContent => ({
+    prompt: text !== undefined ? { text } : ids ? { ids } : { messages },
+    ...(response ? { response } : {}),
+  })),
+);
+
 type LineContent = Omit<EvaluationPrompt, "line">;
-
-/** The content of a line, or what is wrong with it. */
-function readLine(content: string): LineContent | string {
-  let record: unknown;
-  try {
-    record = JSON.parse(content);
-  } catch {
-    return "it is not JSON";
-  }
-  if (!isRecord(record)) return "it must be a JSON object";
-  const prompt = readPrompt(record);
-  if (typeof prompt === "string") return prompt;
-  const { response } = record;
-  if (response === undefined || response === null) return { prompt };
-  if (typeof response === "string" && response !== "") {
-    return { prompt, response: { text: response } };
-  }
-  if (isIds(response)) return { prompt, response: { ids: response } };
-  return '"response" must be a text or token ids, not empty';
-}
-
-function readPrompt({ messages, prompt, ids }: Record<string, unknown>): Prompt | string {
-  const given = [messages, prompt, ids].filter((value) => value !== undefined);
-  if (given.length !== 1) return 'it must have one of "messages", "prompt" or "ids"';
-  if (prompt !== undefined) {
-    return typeof prompt === "string" && prompt !== ""
-      ? { text: prompt }
-      : '"prompt" must be a text that is not empty';
-  }
-  if (ids !== undefined) return isIds(ids) ? { ids } : '"ids" must be token ids, not empty';
-  if (!Array.isArray(messages) || !messages.every(isMessage)) {
-    return '"messages" must be objects with the texts "role" and "content"';
-  }
-  const last = messages.at(-1);
-  if (last === undefined) return '"messages" is empty';
-  if (last.role === "assistant") return 'the last of "messages" must not be the assistant\'s';
-  return { messages };
-}
-
-function isMessage(value: unknown): value is ChatMessage {
-  return isRecord(value) && typeof value.role === "string" && typeof value.content === "string";
-}
-
-function isIds(value: unknown): value is readonly number[] {
-  return Array.isArray(value) && value.length > 0 &&
-    value.every((id) => Number.isSafeInteger(id) && id >= 0);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}

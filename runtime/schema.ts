@@ -123,11 +123,13 @@ function problemOf(schema: v.GenericSchema, issue: Issue, root: string): string 
 }
 
 function fieldText(path: readonly unknown[], root: string): string {
-  if (path.length === 0) return root;
-  const steps = path.map((key, at) =>
-    typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`
-  );
-  return `"${steps.join("")}"`;
+  return path.length === 0 ? root : `"${fieldPath(path)}"`;
+}
+
+/** Where a field stands, as a reader of JSON would write it: `rows[0].task`. */
+export function fieldPath(path: readonly unknown[]): string {
+  return path.map((key, at) => typeof key === "number" ? `[${key}]` : at === 0 ? key : `.${key}`)
+    .join("");
 }
 
 function shown(value: unknown): string {
@@ -181,6 +183,14 @@ function schemaAt(
 
 function memberOf(schema: unknown, key: unknown, input: unknown): unknown {
   if (typeof schema !== "object" || schema === null) return undefined;
+  if ("pipe" in schema && Array.isArray(schema.pipe)) {
+    // A pipe looks like its first part, which may say less than a later one.
+    for (const part of schema.pipe) {
+      const member = memberOf(part, key, input);
+      if (member !== undefined) return member;
+    }
+    return undefined;
+  }
   if ("wrapped" in schema) return memberOf(schema.wrapped, key, input);
   if ("getter" in schema && typeof schema.getter === "function") {
     return memberOf(schema.getter(input), key, input);

@@ -1,5 +1,12 @@
 import { BenchmarkError } from "../benchmarks/errors.ts";
-import { RUN_FORMAT, type RunSummary, type SampleRecord } from "../run/record.ts";
+import { checkJson, demand } from "../../runtime/schema.ts";
+import {
+  RUN_FORMAT,
+  RUN_SUMMARY,
+  type RunSummary,
+  SAMPLE_RECORD,
+  type SampleRecord,
+} from "../run/record.ts";
 import { RUN_FILES } from "../run/run_folder.ts";
 
 /**
@@ -12,12 +19,12 @@ export async function readSummary(path: string): Promise<RunSummary> {
   const folder = await isFolder(path);
   const file = folder ? inFolder(path, RUN_FILES.summary) : path;
   if (folder) await requireEnd(path, file);
-  const value = parse(await readText(file), file, "give the summary of a run");
-  if (isSummary(value)) return value;
-  throw new BenchmarkError(
-    `Cannot read ${file}: it is not the summary of a run of format ${RUN_FORMAT}; give one that ` +
-      "kvjudge eval --out has written",
-  );
+  const checked = checkJson(RUN_SUMMARY, await readText(file));
+  return demand(checked, (problem) =>
+    new BenchmarkError(
+      `Cannot read ${file} as the summary of a run of format ${RUN_FORMAT}: ${problem}; ` +
+        "give one that kvjudge eval has written",
+    ));
 }
 
 /**
@@ -30,11 +37,10 @@ export async function readRecords(folder: string): Promise<readonly SampleRecord
   const file = inFolder(folder, RUN_FILES.samples);
   const lines = (await readText(file)).split("\n").filter((line) => line !== "");
   return lines.map((line, at) => {
-    const place = `${file}, line ${at + 1}`;
-    const value = parse(line, place, "mend or remove the line");
-    if (isRecord(value)) return value;
-    throw new BenchmarkError(
-      `Cannot read ${place}: it is not a record of a sample; mend or remove the line`,
+    const place = `${file}, line ${at + 1}, as a record of a sample`;
+    return demand(
+      checkJson(SAMPLE_RECORD, line),
+      (problem) => new BenchmarkError(`Cannot read ${place}: ${problem}; mend or remove the line`),
     );
   });
 }
@@ -78,35 +84,6 @@ async function requireEnd(folder: string, file: string): Promise<void> {
     `Cannot read ${file}: the run has not come to its end, ${measured} samples are measured; give ` +
       "the command that began it once more",
   );
-}
-
-function parse(text: string, place: string, way: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new BenchmarkError(`Cannot read ${place}: it is not JSON; ${way}`);
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isSummary(value: unknown): value is RunSummary {
-  return isObject(value) && isObject(value.settings) && value.settings.format === RUN_FORMAT &&
-    isObject(value.settings.model) && isObject(value.settings.options) &&
-    Array.isArray(value.settings.policies) && isObject(value.metrics) &&
-    Array.isArray(value.timings) && Array.isArray(value.rows) && value.rows.every(isRow);
-}
-
-function isRow(value: unknown): boolean {
-  return isObject(value) && isObject(value.score) && isObject(value.scores) &&
-    [value.task, value.variant, value.policy].every((name) => typeof name === "string");
-}
-
-function isRecord(value: unknown): value is SampleRecord {
-  return isObject(value) && typeof value.id === "string" && typeof value.promptHash === "string" &&
-    isObject(value.facts) && Array.isArray(value.cells) && value.cells.every(isObject);
 }
 
 async function readText(path: string): Promise<string> {

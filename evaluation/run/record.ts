@@ -1,3 +1,5 @@
+import * as v from "npm:valibot@1.5.0";
+import { ANY_OBJECT, type SchemaOf } from "../../runtime/schema.ts";
 import type { Estimate } from "../statistics.ts";
 
 /** Version of the files of a run. */
@@ -105,3 +107,77 @@ export interface RunSummary {
   readonly rows: readonly SummaryRow[];
   readonly timings: readonly TimingRow[];
 }
+
+const PAIR = v.tuple([v.number(), v.number()]);
+const BUDGET_LABEL = v.nullable(v.string());
+
+/** Settings of a later kvjudge are kept, so that a run that has them is not taken for another. */
+export const RUN_SETTINGS: SchemaOf<RunSettings> = v.looseObject({
+  format: v.literal(RUN_FORMAT),
+  benchmark: v.string(),
+  model: v.looseObject({
+    name: v.string(),
+    fingerprint: v.string(),
+    precision: v.string(),
+    device: v.exactOptional(v.string()),
+  }),
+  versions: v.record(v.string(), v.string()),
+  policies: v.array(v.looseObject({ label: v.string(), name: v.string(), options: ANY_OBJECT })),
+  budgets: v.array(v.string()),
+  tasks: v.array(v.string()),
+  seed: v.number(),
+  options: ANY_OBJECT,
+});
+
+const CELL_RECORD: SchemaOf<CellRecord> = v.object({
+  policy: v.string(),
+  budget: BUDGET_LABEL,
+  output: v.string(),
+  score: v.number(),
+  kept: PAIR,
+  bytes: PAIR,
+  outputTokens: v.number(),
+  times: v.object({ evict: v.number(), decode: v.number() }),
+  refused: v.exactOptional(v.string()),
+});
+
+/** A line of `samples.jsonl`. */
+export const SAMPLE_RECORD: SchemaOf<SampleRecord> = v.object({
+  id: v.string(),
+  task: v.string(),
+  variant: v.string(),
+  promptHash: v.string(),
+  promptTokens: v.number(),
+  facts: v.record(v.string(), v.union([v.number(), v.string()])),
+  prefill: v.number(),
+  cells: v.array(CELL_RECORD),
+});
+
+const ROW = { task: v.string(), variant: v.string(), policy: v.string(), budget: BUDGET_LABEL };
+
+const ESTIMATE: SchemaOf<Estimate> = v.object({
+  mean: v.nullable(v.number()),
+  interval: v.nullable(PAIR),
+  n: v.number(),
+});
+
+/** `summary.json`. */
+export const RUN_SUMMARY: SchemaOf<RunSummary> = v.object({
+  settings: RUN_SETTINGS,
+  metrics: v.record(v.string(), v.string()),
+  rows: v.array(v.object({
+    ...ROW,
+    score: ESTIMATE,
+    scores: v.record(v.string(), v.number()),
+    kept: v.number(),
+    bytesBefore: v.number(),
+    bytesAfter: v.number(),
+    refused: v.number(),
+  })),
+  timings: v.array(v.object({
+    ...ROW,
+    prefill: v.number(),
+    evict: v.number(),
+    decodeToken: v.number(),
+  })),
+});

@@ -1,6 +1,15 @@
 import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
 import { BenchmarkError } from "../benchmarks/errors.ts";
-import { RUN_FORMAT, type RunSettings, type RunSummary, type SampleRecord } from "./record.ts";
+import diff from "npm:microdiff@1.6.0";
+import { checkJson, demand, fieldPath } from "../../runtime/schema.ts";
+import {
+  RUN_FORMAT,
+  RUN_SETTINGS,
+  type RunSettings,
+  type RunSummary,
+  SAMPLE_RECORD,
+  type SampleRecord,
+} from "./record.ts";
 
 /** The folder of a run: everything that is measured is in it at once. */
 export interface RunFolder extends Disposable {
@@ -38,7 +47,14 @@ export async function openRunFolder(path: string, settings: RunSettings): Promis
   }
   const known = await readText(file(RUN_FILES.settings));
   if (known === undefined) await write(RUN_FILES.settings, settings);
-  else checkSame(path, parse(known, file(RUN_FILES.settings)), settings);
+  else {
+    const place = file(RUN_FILES.settings);
+    checkSame(
+      path,
+      demand(checkJson(RUN_SETTINGS, known), (problem) => damaged(place, problem)),
+      settings,
+    );
+  }
   const samples = await openSamples(file(RUN_FILES.samples));
   try {
     const records = new Map<string, SampleRecord>();
@@ -86,17 +102,12 @@ async function takeUp(file: Deno.FsFile, path: string): Promise<readonly SampleR
   if (whole < bytes.length) await file.truncate(whole);
   await file.seek(whole, Deno.SeekMode.Start);
   const lines = new TextDecoder().decode(bytes.subarray(0, whole)).split("\n").slice(0, -1);
-  return lines.map((line, at) => {
-    const record = parse(line, `${path}, line ${at + 1}`);
-    if (isRecord(record)) return record;
-    throw damaged(`${path}, line ${at + 1}`, "it is not a record of a sample");
-  });
-}
-
-function isRecord(value: unknown): value is SampleRecord {
-  return typeof value === "object" && value !== null &&
-    "id" in value && typeof value.id === "string" &&
-    "cells" in value && Array.isArray(value.cells);
+  return lines.map((line, at) =>
+    demand(
+      checkJson(SAMPLE_RECORD, line),
+      (problem) => damaged(`${path}, line ${at + 1}, as a record of a sample`, problem),
+    )
+  );
 }
 
 async function writeAll(file: Deno.FsFile, bytes: Uint8Array, path: string): Promise<void> {
@@ -117,45 +128,30 @@ async function readText(path: string): Promise<string | undefined> {
   }
 }
 
-function parse(text: string, place: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw damaged(place, "it is not JSON");
-  }
-}
-
 function damaged(place: string, reason: string): BenchmarkError {
   return new BenchmarkError(
     `Cannot go on with the run of ${place}: ${reason}; give another --out, or mend or remove the file`,
   );
 }
 
-function checkSame(path: string, known: unknown, settings: RunSettings): void {
-  const wanted: unknown = JSON.parse(JSON.stringify(settings));
-  const difference = firstDifference(known, wanted, "");
-  if (difference === undefined) return;
+/** Settings that differ are named, but no more than a reader takes in. */
+const SHOWN_DIFFERENCES = 3;
+
+function checkSame(path: string, known: RunSettings, settings: RunSettings): void {
+  // As it would be written: without what is undefined.
+  const wanted: RunSettings = JSON.parse(JSON.stringify(settings));
+  const differences = diff(known, wanted).map(({ path, ...change }) => {
+    const [was, is] = [
+      "oldValue" in change ? change.oldValue : undefined,
+      "value" in change ? change.value : undefined,
+    ].map((value) => JSON.stringify(value));
+    return `${fieldPath(path)} ${was}, this is ${is}`;
+  });
+  if (differences.length === 0) return;
+  const more = differences.length - SHOWN_DIFFERENCES;
   throw new BenchmarkError(
-    `Cannot go on with the run in ${path}: it was begun with ${difference}; give the same settings, ` +
-      `or another --out (the files of a run have format ${RUN_FORMAT})`,
+    `Cannot go on with the run in ${path}: it was begun with ` +
+      `${differences.slice(0, SHOWN_DIFFERENCES).join("; ")}${more > 0 ? `; ${more} more` : ""}; ` +
+      `give the same settings, or another folder (the files of a run have format ${RUN_FORMAT})`,
   );
-}
-
-/** The first place where two JSON values differ, and how. */
-function firstDifference(known: unknown, wanted: unknown, place: string): string | undefined {
-  if (isObject(known) && isObject(wanted)) {
-    const keys = [...new Set([...Object.keys(known), ...Object.keys(wanted)])];
-    for (const key of keys) {
-      const inner = Array.isArray(known) ? `${place}[${key}]` : place ? `${place}.${key}` : key;
-      const found = firstDifference(known[key], wanted[key], inner);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-  if (known === wanted) return undefined;
-  return `${place} ${JSON.stringify(known)}, this is ${JSON.stringify(wanted)}`;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
 }

@@ -24,17 +24,18 @@ Deno.test("readPromptSet() reads conversations, raw text and ids with known answ
 
 const BROKEN: Readonly<Record<string, string>> = {
   "{": "it is not JSON",
-  "[1]": "it must be a JSON object",
-  "{}": 'it must have one of "messages", "prompt" or "ids"',
-  '{"prompt": "a", "ids": [1]}': 'it must have one of "messages", "prompt" or "ids"',
-  '{"prompt": ""}': '"prompt" must be a text that is not empty',
-  '{"ids": [1, -1]}': '"ids" must be token ids, not empty',
-  '{"messages": []}': '"messages" is empty',
-  '{"messages": [{"role": "user"}]}':
-    '"messages" must be objects with the texts "role" and "content"',
+  "[1]": "it must be an object, got an array",
+  "{}": 'it must be an object with one of "messages", "prompt" or "ids"',
+  '{"prompt": "a", "ids": [1]}': 'it must be an object with one of "messages", "prompt" or "ids"',
+  '{"prompt": ""}': '"prompt" must be a text that is not empty, got ""',
+  '{"ids": [1, -1]}': '"ids[1]" must be a token id, got -1',
+  '{"ids": []}': '"ids" must be token ids, not empty',
+  '{"messages": []}': '"messages" must be an array that is not empty',
+  '{"messages": [{"role": "user"}]}': '"messages[0].content" must be a text, got nothing',
   '{"messages": [{"role": "assistant", "content": "a"}]}':
-    'the last of "messages" must not be the assistant\'s',
-  '{"prompt": "a", "response": []}': '"response" must be a text or token ids, not empty',
+    '"messages" must be a conversation whose last turn is not the assistant\'s',
+  '{"prompt": "a", "response": []}':
+    '"response" must be a text or token ids, not empty, got an array',
 };
 
 Deno.test("readPromptSet() lists broken lines by number and goes on", () => {

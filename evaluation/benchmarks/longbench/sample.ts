@@ -83,7 +83,9 @@ function lineSchema({ after, metric }: LongBenchPlan) {
     context: FILLED_TEXT,
     dataset: v.optional(v.unknown()),
     length: v.optional(v.unknown()),
-    all_classes: metric === "classification" ? TEXTS : v.fallback(v.optional(v.undefined()), undefined),
+    all_classes: metric === "classification"
+      ? TEXTS
+      : v.fallback(v.optional(v.undefined()), undefined),
   });
 }
 

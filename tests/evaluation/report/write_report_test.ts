@@ -110,7 +110,7 @@ Deno.test("readSummary() takes a folder or a file, and names what is neither", a
   await assertRejects(
     () => readSummary(`${folder.path}/settings.json`),
     BenchmarkError,
-    "it is not the summary of a run of format 1",
+    'as the summary of a run of format 1: "settings" must be an object, got nothing',
   );
   await assertRejects(
     () => readSummary(`${folder.path}/samples.jsonl`),
@@ -136,12 +136,24 @@ Deno.test("writeReport() names a damaged line of samples, and rows that are none
   writeRun(folder.path, records);
   const samples = `${folder.path}/samples.jsonl`;
   Deno.writeTextFileSync(samples, `{"id"\n`, { append: true });
-  await assertRejects(() => writeReport(folder.path), BenchmarkError, "line 4: it is not JSON");
+  await assertRejects(
+    () => writeReport(folder.path),
+    BenchmarkError,
+    "line 4, as a record of a sample: it is not JSON",
+  );
   Deno.writeTextFileSync(samples, `{"id":"a"}\n`);
-  await assertRejects(() => writeReport(folder.path), BenchmarkError, "line 1: it is not a record");
+  await assertRejects(
+    () => writeReport(folder.path),
+    BenchmarkError,
+    'line 1, as a record of a sample: "task" must be a text, got nothing',
+  );
   const summary = { ...summaryOf(records), rows: [{ task: 1 }] };
   Deno.writeTextFileSync(`${folder.path}/summary.json`, JSON.stringify(summary));
-  await assertRejects(() => writeReport(folder.path), BenchmarkError, "it is not the summary");
+  await assertRejects(
+    () => writeReport(folder.path),
+    BenchmarkError,
+    '"rows[0].task" must be a text, got 1',
+  );
 });
 
 Deno.test("readPromptHashes() finds the samples beside a summary, or nothing", async () => {
@@ -182,5 +194,14 @@ Deno.test("writeReport() draws a large run in files that are small, and finds it
     assert(svg.length < 100_000, `${file} has ${svg.length} characters`);
     assertEquals(svg.match(/NaN|Infinity|undefined/g), null);
     assertEquals(svg.match(/<svg[^>]*role="img" aria-label="[^"]{20,}"/g)?.length, 1);
+  }
+});
+
+Deno.test("readSummary() reads the runs in docs/results, which an older kvjudge made", async () => {
+  const results = new URL("../../../docs/results/", import.meta.url);
+  for (const run of ["niah", "question", "ruler_1k"]) {
+    const path = new URL(`${run}/summary.json`, results);
+    const written: unknown = JSON.parse(await Deno.readTextFile(path));
+    assertEquals(await readSummary(path.pathname), written);
   }
 });
