@@ -56,7 +56,10 @@ Deno.test("kvjudge eval report and compare say in a sentence what they cannot re
   await fails(["compare", "a", "b", "--policy", "x"], /"--policy" depends on option "--against"/);
   await fails(["compare", home.path], /give a second one, or "--policy" and "--against"/);
   Deno.writeTextFileSync(`${home.path}/text.json`, "no");
-  await fails(["compare", `${home.path}/text.json`, "b"], /text\.json as the summary of a run of format 1: it is not JSON; give/);
+  await fails(
+    ["compare", `${home.path}/text.json`, "b"],
+    /text\.json as the summary of a run of format 1: it is not JSON; give/,
+  );
 });
 
 Deno.test("commandOf() leaves defaults out and quotes what a shell would read", () => {
