@@ -1,4 +1,4 @@
-import type { Precision } from "../mod.ts";
+import type { Precision } from "../runtime/models/mod.ts";
 import { type Engine, spawnEngine } from "./engine/spawn.ts";
 import type { EncodeCommand, OpenCommand } from "./kvjudge_worker.ts";
 

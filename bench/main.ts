@@ -7,7 +7,8 @@
 import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import process from "node:process";
-import { KvjudgeError, resolveModel } from "../mod.ts";
+import { KvjudgeError } from "../mod.ts";
+import { resolveModel } from "../runtime/models/mod.ts";
 import type { MeasureCommand, Measurement } from "./engine/protocol.ts";
 import { type KvjudgeEngine, startKvjudge } from "./kvjudge.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";

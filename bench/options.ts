@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { KvjudgeError, type PrecisionChoice, PRECISIONS } from "../mod.ts";
+import { KvjudgeError } from "../mod.ts";
+import { type PrecisionChoice, PRECISIONS } from "../runtime/models/mod.ts";
 
 /** What the bench is to do. */
 export interface BenchOptions {

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { rotaryRows } from "../kernels/rope.ts";
 import { createSoftKernel } from "../kernels/soft_kernel.ts";
 import { createStepKernel } from "../kernels/step.ts";
-import { resolveModel } from "../mod.ts";
+import { resolveModel } from "../runtime/models/mod.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { homeFolder } from "../runtime/models/home.ts";
 import { rotaryFrequencies } from "../runtime/rotary/frequencies.ts";

@@ -134,6 +134,15 @@ Deno.test("runtime/ and kernels/ name no policy", () => {
   assertEquals(offences, []);
 });
 
+Deno.test("mod.ts is a front door: at most 70 names, each written there", () => {
+  const code = source("mod.ts");
+  assert(!/export \*/.test(code), "mod.ts must name what it exports");
+  const names = [...code.matchAll(/^export (?:type )?\{([^}]*)\}/gm)]
+    .flatMap(([, list = ""]) => list.split(",").map((name) => name.trim()))
+    .filter((name) => name !== "");
+  assert(names.length > 50 && names.length <= 70, `mod.ts exports ${names.length} names`);
+});
+
 Deno.test("no source file has more than 400 lines", () => {
   const long = sourceFiles()
     .filter((file) => source(file).trimEnd().split("\n").length > 400);

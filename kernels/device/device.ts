@@ -6,11 +6,17 @@ import type { ProviderName } from "./provider_probe.ts";
 
 /** A tensor that stays where a device computes, owned by whoever asked for it. */
 export interface DeviceTensor extends Disposable {
+  /** Type of its numbers. */
   readonly type: ElementType;
+  /** Its sizes. */
   readonly dims: readonly number[];
   /** Bytes that it takes. */
   readonly bytes: number;
-  /** What onnxruntime sees. */
+  /**
+   * What onnxruntime sees.
+   *
+   * @internal
+   */
   readonly tensor: ort.Tensor;
 }
 

@@ -1,4 +1,15 @@
-/** Element types that our graphs use, with their numbers in the ONNX format. */
+/** Element types that our graphs use. */
+export type ElementType =
+  | "float32"
+  | "uint8"
+  | "int8"
+  | "int32"
+  | "int64"
+  | "bool"
+  | "float16"
+  | "bfloat16";
+
+/** Their numbers in the ONNX format. */
 export const ELEMENT_TYPE = {
   float32: 1,
   uint8: 2,
@@ -8,10 +19,7 @@ export const ELEMENT_TYPE = {
   bool: 9,
   float16: 10,
   bfloat16: 16,
-} as const;
-
-/** Name of an element type. */
-export type ElementType = keyof typeof ELEMENT_TYPE;
+} as const satisfies Readonly<Record<ElementType, number>>;
 
 /** A dimension: a size, or the name of one that is known when the graph runs. */
 export type Dimension = number | string;
