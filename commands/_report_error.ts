@@ -11,6 +11,27 @@ export interface ErrorReport {
   readonly exitCode: number;
 }
 
+/** Options of the library whose flags have another name, or none. */
+const FLAGS: Readonly<Record<string, string>> = {
+  "adapters.projections": "--projections",
+  "adapters.rank": "--rank",
+  "adapters.rate": "--adapter-lr",
+  initial: "--init",
+  inPieces: "kvjudge chat",
+  rate: "--lr",
+};
+
+/**
+ * A message of the library in the words of the command line: its options, in quotes, become flags.
+ *
+ * @param options Those that the message quotes.
+ */
+export function inFlags({ message, options }: Pick<KvjudgeError, "message" | "options">): string {
+  const flag = (option: string) =>
+    FLAGS[option] ?? `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return options.reduce((text, option) => text.replaceAll(`'${option}'`, flag(option)), message);
+}
+
 /**
  * Turns what was thrown into words: a sentence for what the user can mend, a stack and a request to
  * report it for anything else.
@@ -27,10 +48,10 @@ export function reportError(error: unknown, command: string, debug: boolean): Er
     const hint = `hint: ${command} --help shows what can be given`;
     return { text: `error: ${error.message}\n${hint}${stack}`, exitCode: error.exitCode };
   }
-  if (
-    error instanceof KvjudgeError || error instanceof OptionError ||
-    error instanceof Deno.errors.NotCapable
-  ) {
+  if (error instanceof KvjudgeError) {
+    return { text: `error: ${inFlags(error)}${stack}`, exitCode: 2 };
+  }
+  if (error instanceof OptionError || error instanceof Deno.errors.NotCapable) {
     return { text: `error: ${error.message}${stack}`, exitCode: 2 };
   }
   return {

@@ -98,7 +98,7 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--projections <list:string>", "Products with adapters; q,k,v,o if absent.", own)
     .option("--adapter-lr <rate:number>", "Their highest learning rate; 0.001 if absent.", own)
     .option("--targets <folder:string>", "Folder of targets, to share between runs.")
-    .option("--recompute", "Make keys and values anew at each visit: slower, no disk.")
+    .option("--recompute", "Make keys and values again at each visit: slower, no disk.")
     .option("--resume", "Go on with an interrupted run.")
     .option("--threads <count:integer>", "Threads; one per processor if absent.")
     .option("--json", "Print one JSON object at the end.")
@@ -136,8 +136,8 @@ function judgeCommand(version: string, adapted: boolean) {
           data: flags.data,
           out: flags.out,
           settings,
-          ...(flags.targets === undefined ? {} : { cache: flags.targets }),
-          keepPast: !flags.recompute,
+          ...(flags.targets === undefined ? {} : { targets: flags.targets }),
+          recompute: flags.recompute ?? false,
           resume: flags.resume ?? false,
           saveEvery: flags.saveEvery,
           validateEvery: flags.validateEvery,

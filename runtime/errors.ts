@@ -3,9 +3,16 @@ export class KvjudgeError extends Error {
   /** Name of the class. */
   override readonly name: string = "KvjudgeError";
 
+  /**
+   * Options of the library that the message quotes, as in `'budget'`: whoever calls them by other
+   * names, as the command line does, puts those in their place.
+   */
+  readonly options: readonly string[];
+
   /** Messages quote files of strangers: control characters are escaped, long quotes cut. */
-  constructor(message: string, options?: ErrorOptions) {
+  constructor(message: string, options?: ErrorOptions & { readonly options?: readonly string[] }) {
     super(readable(message), options);
+    this.options = options?.options ?? [];
   }
 }
 

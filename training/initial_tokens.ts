@@ -57,7 +57,8 @@ export async function initialEmbeddings(request: InitialRequest): Promise<Initia
   if (count !== tokens) {
     throw new TrainingError(
       `Cannot start from ${initial}: it holds ${count} soft tokens and the run trains ${tokens}; ` +
-        `give --tokens ${count} or another file`,
+        `set 'tokens' to ${count} or give another file`,
+      { options: ["tokens"] },
     );
   }
   const note = `the adapters of ${initial} are not used, only its soft tokens`;
@@ -84,6 +85,7 @@ function wordEmbeddings(
   if (chosen.size === tokens) return embeddings;
   throw new TrainingError(
     `Cannot start from words: the vocabulary has only ${chosen.size} of the ${tokens} wanted; ` +
-      "give --init random",
+      "set 'initial' to random",
+    { options: ["initial"] },
   );
 }

@@ -54,7 +54,7 @@ export interface OptimiseRequest {
   readonly validateEvery: number;
   readonly save: (progress: Progress) => Promise<void>;
   /** What a user can do about a training that diverges; ends the sentence of the error. */
-  readonly wayOut: string;
+  readonly wayOut: { readonly text: string; readonly options: readonly string[] };
   readonly onStep?: (report: StepReport) => void | Promise<void>;
   readonly now: () => number;
   readonly signal?: AbortSignal;
@@ -104,7 +104,8 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
       await save(good);
       throw new TrainingError(
         `Cannot go on training: the loss was ${loss} at step ${step + 1}, its gradient's norm ` +
-          `${gradientNorm}; the state of step ${good.step} is saved; ${request.wayOut}`,
+          `${gradientNorm}; the state of step ${good.step} is saved; ${request.wayOut.text}`,
+        { options: request.wayOut.options },
       );
     }
     const last = step + 1 === steps;

@@ -44,9 +44,11 @@ export function trainingPrompts(
   const room = context - Math.max(responseTokens, tokens);
   const limit = Math.min(settings.maxPromptTokens, room);
   if (room < 1) {
+    const tooMany = tokens > responseTokens ? "tokens" : "responseTokens";
     throw new TrainingError(
       `Cannot train: the model reads ${context} tokens, which leaves none for a prompt; lower ` +
-        (tokens > responseTokens ? "--tokens" : "--response-tokens"),
+        `'${tooMany}'`,
+      { options: [tooMany] },
     );
   }
   const chosen: (TrainingPrompt & { readonly kind: string })[] = [];
@@ -64,8 +66,9 @@ export function trainingPrompts(
     throw new TrainingError(
       `Cannot train: all ${long} prompts are longer than ${limit} tokens; ` +
         (room > settings.maxPromptTokens
-          ? "raise --max-prompt-tokens"
-          : `the model reads ${context}, so give shorter ones or lower --response-tokens`),
+          ? "raise 'maxPromptTokens'"
+          : `the model reads ${context}, so give shorter ones or lower 'responseTokens'`),
+      { options: ["maxPromptTokens", "responseTokens"] },
     );
   }
   const code = chosen.filter(({ kind }) => kind === "code").length;

@@ -43,7 +43,9 @@ export function checkPaths(
 ): void {
   const { out, log, figure, state } = paths;
   const refuse = (problem: string): never => {
-    throw new TrainingError(`Cannot train into ${out || '""'}: ${problem}`);
+    throw new TrainingError(`Cannot train into ${out || '""'}: ${problem}`, {
+      options: ["out", "resume"],
+    });
   };
   if (basename(out).trim() === "") refuse("the name is empty; give the name of a file");
   if (!find(dirname(out))?.isDirectory) refuse(`there is no folder ${dirname(out)}; make it first`);
@@ -54,21 +56,21 @@ export function checkPaths(
   }
   const clash = written.find((path) => inputs.some((input) => resolve(input) === resolve(path)));
   if (clash !== undefined) {
-    refuse(`the run would overwrite ${clash}, which it reads; choose another --out`);
+    refuse(`the run would overwrite ${clash}, which it reads; choose another 'out'`);
   }
   if (resume) return;
-  if (find(out)) refuse("there is a file of that name; remove it or choose another --out");
+  if (find(out)) refuse("there is a file of that name; remove it or choose another 'out'");
   if (statesOf(state).some(find)) {
     refuse(
-      `an interrupted run lies there; go on with --resume, or remove the state in ` +
-        `${dirname(state)} to start anew`,
+      `an interrupted run lies there; go on with 'resume', or remove the state in ` +
+        `${dirname(state)} to start again`,
     );
   }
   const logFound = find(log);
   const foreign = logFound ? logFound.size > 0 && !readHead(log) && log : find(figure) && figure;
   if (foreign) {
     refuse(
-      `the run would overwrite ${foreign}, which no training made; move it or choose another --out`,
+      `the run would overwrite ${foreign}, which no training made; move it or choose another 'out'`,
     );
   }
 }
@@ -103,7 +105,8 @@ export async function claimRun({ state }: RunPaths): Promise<Disposable> {
   if (!(await file.tryLock(true))) {
     file.close();
     throw new TrainingError(
-      `Cannot train into ${work}: another run is at work there; wait for it or choose another --out`,
+      `Cannot train into ${work}: another run is at work there; wait for it or choose another 'out'`,
+      { options: ["out"] },
     );
   }
   return {

@@ -19,8 +19,9 @@ export async function loadProgress(
   if (!found) {
     throw new TrainingError(
       statesOf(state).some((path) => existsSync(path))
-        ? `Cannot resume ${out}: its state ${state} is damaged; remove it and start without --resume`
-        : `Cannot resume ${out}: there is no interrupted run of it; start it without --resume`,
+        ? `Cannot resume ${out}: its state ${state} is damaged; remove it and start without 'resume'`
+        : `Cannot resume ${out}: there is no interrupted run of it; start it without 'resume'`,
+      { options: ["resume"] },
     );
   }
   const part = (prefix: string): Tensors =>

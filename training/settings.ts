@@ -73,42 +73,42 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
 };
 
 /**
- * Checks settings before any work is done for them. Messages name the flags of the command line.
+ * Checks settings before any work is done for them.
  *
  * @throws {TrainingError} If one is out of range.
  */
 export function checkSettings(settings: TrainingSettings): void {
   const { tokens, seed, validate, rate, clip, warmup, codeShare, initial, adapters } = settings;
-  demandWhole("--tokens", tokens);
-  demand("--tokens", tokens, "at most 1024", tokens <= 1024);
-  demandWhole("--samples", settings.samples);
-  demandWhole("--epochs", settings.epochs);
-  demandWhole("--batch", settings.batch);
-  demandWhole("--response-tokens", settings.responseTokens);
-  demandWhole("--max-prompt-tokens", settings.maxPromptTokens);
-  demandWhole("--seed", seed, 0);
-  demandWhole("--validate", validate, 0);
-  demandAbove0("--lr", rate);
-  demand("--clip", clip, "above 0", clip > 0);
-  demand("--warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
-  demand("--code-share", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
-  demand("--init", initial, "random, words or the path of a file", initial.trim() !== "");
+  demandWhole("tokens", tokens);
+  demand("tokens", tokens, "at most 1024", tokens <= 1024);
+  demandWhole("samples", settings.samples);
+  demandWhole("epochs", settings.epochs);
+  demandWhole("batch", settings.batch);
+  demandWhole("responseTokens", settings.responseTokens);
+  demandWhole("maxPromptTokens", settings.maxPromptTokens);
+  demandWhole("seed", seed, 0);
+  demandWhole("validate", validate, 0);
+  demandAbove0("rate", rate);
+  demand("clip", clip, "above 0", clip > 0);
+  demand("warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
+  demand("codeShare", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
+  demand("initial", initial, "random, words or the path of a file", initial.trim() !== "");
   if (!adapters) return;
   const { rank, projections } = adapters;
-  demandWhole("--rank", rank);
-  demandAbove0("--adapter-lr", adapters.rate);
+  demandWhole("adapters.rank", rank);
+  demandAbove0("adapters.rate", adapters.rate);
   const distinct = new Set(projections).size === projections.length && projections.length > 0;
-  demand("--projections", projections.join() || "none", "different products", distinct);
+  demand("adapters.projections", projections.join() || "none", "different products", distinct);
 }
 
 /**
  * Checks a number that counts something.
  *
- * @throws {TrainingError} If it is no integer or below `least`.
+ * @throws {TrainingError} If it is no integer or below `min`.
  */
-export function demandWhole(flag: string, value: number, least = 1): void {
-  const holds = Number.isSafeInteger(value) && value >= least;
-  demand(flag, value, `an integer of at least ${least}`, holds);
+export function demandWhole(option: string, value: number, min = 1): void {
+  const holds = Number.isSafeInteger(value) && value >= min;
+  demand(option, value, `an integer of at least ${min}`, holds);
 }
 
 /** Optimiser steps of a run. */
@@ -116,10 +116,13 @@ export function stepsOf({ epochs, batch }: TrainingSettings, examples: number): 
   return Math.ceil((examples * epochs) / batch);
 }
 
-function demandAbove0(flag: string, value: number): void {
-  demand(flag, value, "a finite number above 0", value > 0 && Number.isFinite(value));
+function demandAbove0(option: string, value: number): void {
+  demand(option, value, "a finite number above 0", value > 0 && Number.isFinite(value));
 }
 
-function demand(flag: string, value: unknown, bound: string, holds: boolean): void {
-  if (!holds) throw new TrainingError(`Cannot train: ${flag} must be ${bound}, got ${value}`);
+function demand(option: string, value: unknown, bound: string, holds: boolean): void {
+  if (holds) return;
+  throw new TrainingError(`Cannot train: '${option}' must be ${bound}, got ${value}`, {
+    options: [option],
+  });
 }

@@ -86,7 +86,7 @@ export async function loadState(path: string, settings: string): Promise<RunStat
   if (!state || state.settings === settings) return state;
   throw new TrainingError(
     `Cannot resume from ${path}: it was made with other settings, data or another model; resume ` +
-      "with the same ones, or start anew into another file",
+      "with the same ones, or start again into another file",
   );
 }
 

@@ -97,9 +97,9 @@ export function openTargetStore(folder: string): TargetStore {
       if (!(error instanceof CheckpointError)) throw error;
       for (const path of [targetPath(key), pastPath(key)]) rmSync(path, { force: true });
       throw new TrainingError(
-        `Cannot go on training: target ${key} in ${folder} is missing or damaged; --resume makes ` +
+        `Cannot go on training: target ${key} in ${folder} is missing or damaged; 'resume' makes ` +
           "it again and goes on",
-        { cause: error },
+        { cause: error, options: ["resume"] },
       );
     }
   };
@@ -114,7 +114,8 @@ export function openTargetStore(folder: string): TargetStore {
       const [wanted, free] = [needed, bavail * bsize].map((size) => (size / 1e9).toFixed(1));
       throw new TrainingError(
         `Cannot make ${bytes.length} targets in ${folder}: they take ${wanted} GB, ${free} GB are ` +
-          "free; free some, give another folder as --targets, lower --samples, or --recompute",
+          "free; free some, give another folder as 'targets', lower 'samples', or set 'recompute'",
+        { options: ["targets", "samples", "recompute"] },
       );
     },
     async save(key, { prompt, response, attention }, past) {

@@ -38,9 +38,9 @@ export interface TrainingRequest {
   readonly out: string;
   readonly settings: TrainingSettings;
   /** Folder of targets, shared by runs. @default {a folder beside `out`} */
-  readonly cache?: string;
-  /** Keep keys and values on disk rather than make them anew at every visit. */
-  readonly keepPast: boolean;
+  readonly targets?: string;
+  /** Make keys and values again at every visit: slower, but nothing of them is kept on disk. */
+  readonly recompute: boolean;
   /** Go on with an interrupted run. */
   readonly resume: boolean;
   readonly saveEvery: number;
@@ -77,11 +77,12 @@ export interface TrainingWatch {
  * @throws {CheckpointError} If the model is unusable, or the tokens to start from are.
  */
 export async function trainSoftTokens(request: TrainingRequest): Promise<TrainingResult> {
-  const { settings, home, threads, signal, resume, keepPast, watch = {} } = request;
+  const { settings, home, threads, signal, resume, watch = {} } = request;
+  const keepPast = !request.recompute;
   checkSettings(settings);
-  demandWhole("--save-every", request.saveEvery);
-  demandWhole("--validate-every", request.validateEvery);
-  const paths = runPaths(request.out, request.cache);
+  demandWhole("saveEvery", request.saveEvery);
+  demandWhole("validateEvery", request.validateEvery);
+  const paths = runPaths(request.out, request.targets);
   const inputs = [request.data, request.model, settings.initial];
   checkPaths(paths, { inputs, resume });
   let set: ConversationSet | undefined = await readConversations(request.data);
@@ -158,7 +159,10 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     saveEvery: request.saveEvery,
     validateEvery: request.validateEvery,
     save,
-    wayOut: `start anew with a lower --lr, another --out and --targets ${paths.targets}`,
+    wayOut: {
+      text: `start again with a lower 'rate', another 'out' and 'targets' ${paths.targets}`,
+      options: ["rate", "out", "targets"],
+    },
     onStep(report) {
       log.write(report);
       watch.onStep?.(report);

@@ -91,7 +91,7 @@ async function openSamples(path: string): Promise<Deno.FsFile> {
   if (await file.tryLock(true)) return file;
   file.close();
   throw new BenchmarkError(
-    `Cannot write ${path}: another process is working on this run; wait for it or give another --out`,
+    `Cannot write ${path}: another process is working on this run; wait for it or give another folder`,
   );
 }
 
@@ -130,7 +130,7 @@ async function readText(path: string): Promise<string | undefined> {
 
 function damaged(place: string, reason: string): BenchmarkError {
   return new BenchmarkError(
-    `Cannot go on with the run of ${place}: ${reason}; give another --out, or mend or remove the file`,
+    `Cannot go on with the run of ${place}: ${reason}; give another folder, or mend or remove the file`,
   );
 }
 

@@ -88,7 +88,8 @@ function deviceCache(
     throw new DeviceError(
       `Cannot hold ${slots} tokens on ${device.provider}: the keys of a layer would take ` +
         `${slots * keyBytes} bytes and its largest buffer is ${maxBufferBytes}, enough for ` +
-        `${mostSlots} tokens; give a shorter text, or --device cpu`,
+        `${mostSlots} tokens; give a shorter text, or set 'device' to cpu`,
+      { options: ["device"] },
     );
   }
 

@@ -104,8 +104,8 @@ function named(provider: ProviderName, reports: readonly ProviderReport[]): Chos
   if (report?.works) return chosen(report, "it was asked for");
   const missing = report?.missing ?? `Cannot use ${provider}: it gave no answer`;
   throw new DeviceError(
-    `${missing}; kvjudge devices lists what works, and --device cpu always does`,
-    { cause: report?.detail },
+    `${missing}; kvjudge devices lists what works, and 'device' cpu always does`,
+    { cause: report?.detail, options: ["device"] },
   );
 }
 

@@ -53,7 +53,7 @@ export function deviceError(
     break;
   }
   return new DeviceError(
-    `Cannot ${ACTIONS[action]} on ${provider}: ${reason}; --device cpu always works`,
-    { cause: error },
+    `Cannot ${ACTIONS[action]} on ${provider}: ${reason}; 'device' cpu always works`,
+    { cause: error, options: ["device"] },
   );
 }

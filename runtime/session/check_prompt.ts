@@ -16,8 +16,9 @@ export function checkPrompt(
   if (ids.length >= context && !inPieces) {
     throw new PromptError(
       `Cannot read a prompt of ${ids.length} tokens: the model's context is ${context} tokens and ` +
-        "the answer needs at least one; shorten the prompt, use a model with a longer context, or let " +
-        "it be read in pieces with an eviction behind each (inPieces)",
+        "the answer needs at least one; shorten the prompt, use a model with a longer context, or read " +
+        "it with 'inPieces', with an eviction behind each piece",
+      { options: ["inPieces"] },
     );
   }
   checkIds(ids, vocabulary);

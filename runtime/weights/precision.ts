@@ -22,7 +22,8 @@ export function settlePrecision(checkpoint: Checkpoint, choice: PrecisionChoice)
   if (choice === "int4" && !fourBit) {
     throw new CheckpointError(
       `Cannot run ${checkpoint.path} in int4: int4 takes over Q4_0, Q4_1 and Q4_K weights ` +
-        "unchanged, and this checkpoint has none. Use --precision int8.",
+        "unchanged, and this checkpoint has none. Set 'precision' to int8.",
+      { options: ["precision"] },
     );
   }
   return choice;

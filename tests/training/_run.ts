@@ -53,7 +53,7 @@ export async function trainingBench(): Promise<TrainingBench> {
         data,
         out: `${folder}/${out}`,
         settings: SMALL,
-        keepPast: true,
+        recompute: false,
         resume: false,
         saveEvery: 2,
         validateEvery: 5,

@@ -60,7 +60,7 @@ Deno.test("initialEmbeddings() says when a vocabulary has too few words", async 
   const error = await assertRejects(() => initialEmbeddings(request), TrainingError);
   assertEquals(
     error.message,
-    "Cannot start from words: the vocabulary has only 0 of the 8 wanted; give --init random",
+    "Cannot start from words: the vocabulary has only 0 of the 8 wanted; set 'initial' to random",
   );
 });
 

@@ -43,7 +43,7 @@ function request(changes: Partial<OptimiseRequest> = {}): OptimiseRequest & { sa
       saves.push(structuredClone(progress));
       return Promise.resolve();
     },
-    wayOut: "do better",
+    wayOut: { text: "do better", options: [] },
     now: steadyClock(),
     saves,
     ...changes,

@@ -89,7 +89,7 @@ Deno.test("trainingPrompts() leaves out what is too long and counts it", () => {
   assertEquals(
     full.message,
     "Cannot train: the model reads 45 tokens, which leaves none for a prompt; lower " +
-      "--response-tokens",
+      "'responseTokens'",
   );
   assertMatch(error.message, /all 6 prompts are longer than 5 tokens; the model reads 50, so/);
 });

@@ -47,12 +47,12 @@ Deno.test("checkPaths() refuses what would overwrite a file, and makes none", as
     assertEquals(
       refused("data.safetensors", [`${folder}/./data.jsonl`]),
       "Cannot train into data.safetensors: the run would overwrite data.jsonl, which it reads; " +
-        "choose another --out",
+        "choose another 'out'",
     );
     assertEquals(
       refused("data.safetensors"),
       "Cannot train into data.safetensors: the run would overwrite data.jsonl, which no training " +
-        "made; move it or choose another --out",
+        "made; move it or choose another 'out'",
     );
     assert(refused("notes.safetensors").includes("would overwrite notes.svg"));
     assert(refused("taken.safetensors").includes("there is a file of that name; remove it or"));
@@ -77,7 +77,7 @@ Deno.test("claimRun() keeps a second run out and leaves nothing where nothing wa
     {
       using _claim = await claimRun(paths);
       const error = await assertRejects(() => claimRun(paths), TrainingError);
-      assert(error.message.endsWith("at work there; wait for it or choose another --out"));
+      assert(error.message.endsWith("at work there; wait for it or choose another 'out'"));
       Deno.mkdirSync(paths.targets);
     }
     assertEquals([...Deno.readDirSync(folder)], []);

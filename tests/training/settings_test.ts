@@ -21,49 +21,52 @@ Deno.test("checkSettings() takes the defaults and the ends of every range", () =
   checkSettings({ ...DEFAULT_SETTINGS, tokens: 1024, warmup: 1, codeShare: 1, clip: Infinity });
 });
 
-Deno.test("checkSettings() names flag, bound and value of what is out of range", () => {
-  const whole: Record<string, keyof TrainingSettings> = {
-    "--tokens": "tokens",
-    "--samples": "samples",
-    "--epochs": "epochs",
-    "--batch": "batch",
-    "--response-tokens": "responseTokens",
-    "--max-prompt-tokens": "maxPromptTokens",
-  };
-  for (const [flag, name] of Object.entries(whole)) {
+Deno.test("checkSettings() names option, bound and value of what is out of range", () => {
+  const whole: (keyof TrainingSettings)[] = [
+    "tokens",
+    "samples",
+    "epochs",
+    "batch",
+    "responseTokens",
+    "maxPromptTokens",
+  ];
+  for (const name of whole) {
     for (const value of [0, -1, 1.5, NaN, Infinity]) {
       assertEquals(
         messageOf({ [name]: value }),
-        `Cannot train: ${flag} must be an integer of at least 1, got ${value}`,
+        `Cannot train: '${name}' must be an integer of at least 1, got ${value}`,
       );
     }
   }
   const bounds: [Partial<TrainingSettings>, string][] = [
-    [{ tokens: 1025 }, "--tokens must be at most 1024, got 1025"],
-    [{ seed: -1 }, "--seed must be an integer of at least 0, got -1"],
-    [{ validate: -1 }, "--validate must be an integer of at least 0, got -1"],
-    [{ rate: 0 }, "--lr must be a finite number above 0, got 0"],
-    [{ rate: Infinity }, "--lr must be a finite number above 0, got Infinity"],
-    [{ rate: NaN }, "--lr must be a finite number above 0, got NaN"],
-    [{ clip: 0 }, "--clip must be above 0, got 0"],
-    [{ clip: NaN }, "--clip must be above 0, got NaN"],
-    [{ warmup: -0.1 }, "--warmup must be a share of the steps from 0 to 1, got -0.1"],
-    [{ warmup: 1.1 }, "--warmup must be a share of the steps from 0 to 1, got 1.1"],
-    [{ codeShare: -0.1 }, "--code-share must be from 0 to 1, got -0.1"],
-    [{ codeShare: 1.1 }, "--code-share must be from 0 to 1, got 1.1"],
-    [{ initial: " " }, "--init must be random, words or the path of a file, got  "],
-    [{ adapters: { ...ADAPTERS, rank: 0 } }, "--rank must be an integer of at least 1, got 0"],
+    [{ tokens: 1025 }, "'tokens' must be at most 1024, got 1025"],
+    [{ seed: -1 }, "'seed' must be an integer of at least 0, got -1"],
+    [{ validate: -1 }, "'validate' must be an integer of at least 0, got -1"],
+    [{ rate: 0 }, "'rate' must be a finite number above 0, got 0"],
+    [{ rate: Infinity }, "'rate' must be a finite number above 0, got Infinity"],
+    [{ rate: NaN }, "'rate' must be a finite number above 0, got NaN"],
+    [{ clip: 0 }, "'clip' must be above 0, got 0"],
+    [{ clip: NaN }, "'clip' must be above 0, got NaN"],
+    [{ warmup: -0.1 }, "'warmup' must be a share of the steps from 0 to 1, got -0.1"],
+    [{ warmup: 1.1 }, "'warmup' must be a share of the steps from 0 to 1, got 1.1"],
+    [{ codeShare: -0.1 }, "'codeShare' must be from 0 to 1, got -0.1"],
+    [{ codeShare: 1.1 }, "'codeShare' must be from 0 to 1, got 1.1"],
+    [{ initial: " " }, "'initial' must be random, words or the path of a file, got  "],
+    [
+      { adapters: { ...ADAPTERS, rank: 0 } },
+      "'adapters.rank' must be an integer of at least 1, got 0",
+    ],
     [
       { adapters: { ...ADAPTERS, rate: Infinity } },
-      "--adapter-lr must be a finite number above 0, got Infinity",
+      "'adapters.rate' must be a finite number above 0, got Infinity",
     ],
     [
       { adapters: { ...ADAPTERS, projections: [] } },
-      "--projections must be different products, got none",
+      "'adapters.projections' must be different products, got none",
     ],
     [
       { adapters: { ...ADAPTERS, projections: ["q", "q"] } },
-      "--projections must be different products, got q,q",
+      "'adapters.projections' must be different products, got q,q",
     ],
   ];
   for (const [changes, message] of bounds) {

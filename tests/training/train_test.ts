@@ -36,9 +36,9 @@ Deno.test("trainSoftTokens() lowers the loss on examples that it never trains on
 
 Deno.test("trainSoftTokens() gives other tokens for another seed, loss, average or weighting", async () => {
   await using bench = await trainingBench();
-  const cache = `${bench.folder}/targets`;
+  const targets = `${bench.folder}/targets`;
   const tokensOf = async (name: string, changes: Partial<typeof SMALL>) => {
-    await bench.train(name, { cache, settings: { ...SMALL, epochs: 1, ...changes } });
+    await bench.train(name, { targets, settings: { ...SMALL, epochs: 1, ...changes } });
     return (await readSoftTokens(`${bench.folder}/${name}`)).embeddings;
   };
   const usual = await tokensOf("usual", {});
@@ -60,7 +60,7 @@ Deno.test("trainSoftTokens() gives other tokens for another seed, loss, average 
 Deno.test("trainSoftTokens() without kept keys and values gives the same bytes", async () => {
   await using bench = await trainingBench();
   await bench.train("kept.safetensors");
-  await bench.train("recomputed.safetensors", { keepPast: false });
+  await bench.train("recomputed.safetensors", { recompute: true });
   const names = [...Deno.readDirSync(`${bench.folder}/recomputed.work/targets`)];
   assertEquals(names.filter(({ name }) => name.includes(".past.")), []);
   assertEquals(await bench.bytes("recomputed.safetensors"), await bench.bytes("kept.safetensors"));
@@ -68,11 +68,11 @@ Deno.test("trainSoftTokens() without kept keys and values gives the same bytes",
 
 Deno.test("trainSoftTokens() finds the targets of other runs, and makes others where it must", async () => {
   await using bench = await trainingBench();
-  const cache = `${bench.folder}/shared`;
+  const targets = `${bench.folder}/shared`;
   const made = async (out: string, request: Partial<TrainingRequest>) => {
     let counted = 0;
     const onTarget = (done: number, _total: number, found: number) => counted = done - found;
-    await bench.train(out, { cache, watch: { onTarget }, ...request });
+    await bench.train(out, { targets, watch: { onTarget }, ...request });
     return counted;
   };
   assertEquals(await made("a", {}), 8);
@@ -108,10 +108,10 @@ Deno.test("trainSoftTokens() stops when it diverges and says how to go on", asyn
   );
   assertEquals(message.includes(`state of step ${saved.at(-1)} is saved`), true, `${saved}`);
   assert(!existsSync(`${bench.folder}/soft.safetensors`));
-  const cache = `${bench.folder}/soft.work/targets`;
+  const targets = `${bench.folder}/soft.work/targets`;
   let fresh = -1;
   const onTarget = (done: number, _total: number, found: number) => fresh = done - found;
-  await bench.train("lower.safetensors", { cache, watch: { onTarget } });
+  await bench.train("lower.safetensors", { targets, watch: { onTarget } });
   assertEquals(fresh, 0);
   const again = await assertRejects(
     () => bench.train("soft.safetensors", { settings, resume: true }),
@@ -255,7 +255,7 @@ Deno.test("trainSoftTokens() refuses intervals, threads and files out of range b
     "Cannot train: --validate-every must be an integer of at least 1, got 1.5",
   );
   assertMatch(await refused({ threads: 0 }), /^Cannot run on 0 threads/);
-  assertMatch(await refused({ cache: bench.data }), /^Cannot write data\.jsonl: /);
+  assertMatch(await refused({ targets: bench.data }), /^Cannot write data\.jsonl: /);
   assertMatch(await refused({ model: `${bench.folder}/none` }), /^Cannot (find|open) /);
   assertMatch(await refused({ model: bench.data }), /^Cannot open data\.jsonl/);
 });

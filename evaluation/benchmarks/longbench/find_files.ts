@@ -94,5 +94,5 @@ export function unreadable(path: string, error: unknown): BenchmarkError {
     : error instanceof Error
     ? error.message
     : String(error);
-  return new BenchmarkError(`Cannot read ${path}: ${reason}; give --data with LongBench's files`);
+  return new BenchmarkError(`Cannot read ${path}: ${reason}; give LongBench's files`);
 }

@@ -115,7 +115,7 @@ function open(path: string): Opened {
   if (format !== SAVED_CACHE_FORMAT) {
     throw new SavedCacheError(
       `Cannot load ${path}: it is no saved cache but another safetensors file; give one that ` +
-        "--save-cache, /save or session.save() wrote",
+        "session.save() wrote",
     );
   }
   if (version !== SAVED_CACHE_VERSION) {

@@ -108,7 +108,7 @@ Deno.test("chooseDevice() says what a named device lacks and what works in its p
   const error = await assertRejects(
     () => chooseDevice("webgpu", knowing(NO_WEBGPU)),
     DeviceError,
-    `${NO_LOADER}; kvjudge devices lists what works, and --device cpu always does`,
+    `${NO_LOADER}; kvjudge devices lists what works, and 'device' cpu always does`,
   );
   assertEquals(error.name, "DeviceError");
   await assertRejects(() => chooseDevice("cuda", knowing()), DeviceError, "gave no answer");

@@ -30,7 +30,7 @@ for (const [said, sentence] of SENTENCES) {
     assertMatch(error.message, sentence);
     assertMatch(
       error.message,
-      /^Cannot run the model on webgpu: [^\n]+; --device cpu always works$/,
+      /^Cannot run the model on webgpu: [^\n]+; 'device' cpu always works$/,
     );
     assertEquals(error.cause, cause);
   });

@@ -116,6 +116,6 @@ Deno.test("on a device, a prompt with more than a buffer holds is refused before
   await assertRejects(
     () => session.read({ ids: randomIds(51, small.there.engine.config.vocabulary, 5) }),
     DeviceError,
-    "largest buffer is 6400, enough for 50 tokens; give a shorter text, or --device cpu",
+    "largest buffer is 6400, enough for 50 tokens; give a shorter text, or set 'device' to cpu",
   );
 });
