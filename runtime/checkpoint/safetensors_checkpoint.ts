@@ -1,12 +1,13 @@
+import * as v from "npm:valibot@1.5.0";
 import { CheckpointError } from "../errors.ts";
+import { checkRecord, demand } from "../schema.ts";
 import type { Checkpoint, TensorType } from "./checkpoint.ts";
 import { parseConfig } from "./config.ts";
 import type { ModelFamily } from "./families/family.ts";
-import { shown } from "./fields.ts";
 import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
 import { huggingFaceFamily } from "./find_family.ts";
 import { selectTensors } from "./model_tensors.ts";
-import { fileExists, isRecord, readJson } from "./read_json.ts";
+import { fileExists, readJson } from "./read_json.ts";
 import { readSafetensors, type SafetensorsEntry } from "./safetensors_header.ts";
 import { weightName } from "./tensor_names.ts";
 import { readTokenizerSource } from "./tokenizer_source.ts";
@@ -81,14 +82,18 @@ function collectTensors(folder: string, into: Map<string, FoundTensor>): readonl
         "are read, not pickled ones (.bin).",
     );
   }
-  const shards = shardNames(indexPath);
-  const files = [...new Set(shards.values())].sort().map((shard) => {
+  const { weight_map: shards } = demand(
+    checkRecord(SHARDS, readJson(indexPath)),
+    (problem) =>
+      new CheckpointError(`Cannot read ${indexPath}: ${problem}; fetch the checkpoint again.`),
+  );
+  const files = [...new Set(Object.values(shards))].sort().map((shard) => {
     if (fileExists(`${folder}/${shard}`)) return addTensors(`${folder}/${shard}`, into);
     throw new CheckpointError(
       `Cannot open ${folder}: shard ${shard} of ${INDEX} is missing; fetch the checkpoint again.`,
     );
   });
-  for (const [name, shard] of shards) {
+  for (const [name, shard] of Object.entries(shards)) {
     if (into.has(name)) continue;
     throw new CheckpointError(
       `Cannot open ${folder}: ${INDEX} says that ${shard} holds tensor "${name}", but it does not.`,
@@ -97,24 +102,16 @@ function collectTensors(folder: string, into: Map<string, FoundTensor>): readonl
   return files;
 }
 
-/** Shard of each tensor. */
-function shardNames(indexPath: string): ReadonlyMap<string, string> {
-  const { weight_map: weightMap } = readJson(indexPath);
-  if (!isRecord(weightMap)) {
-    throw new CheckpointError(`Cannot read ${indexPath}: it has no "weight_map" object.`);
-  }
-  const shards = new Map<string, string>();
-  for (const [name, shard] of Object.entries(weightMap)) {
-    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
-      throw new CheckpointError(
-        `Cannot read ${indexPath}: the shard of "${name}" is ${shown(shard)}, ` +
-          "not the name of a .safetensors file in the same folder.",
-      );
-    }
-    shards.set(name, shard);
-  }
-  return shards;
-}
+const SHARD = "the name of a .safetensors file in the same folder";
+
+const SHARDS = v.object({
+  /** Shard of each tensor. */
+  weight_map: v.record(
+    v.string(),
+    v.pipe(v.string(SHARD), v.regex(/^[^/\\]+\.safetensors$/, SHARD)),
+    "an object",
+  ),
+});
 
 function addTensors(path: string, into: Map<string, FoundTensor>): string {
   const { tensors } = readSafetensors(path);

@@ -159,12 +159,13 @@ const DAMAGES: Record<string, Damage> = {
         `${folder}/${INDEX}`,
         JSON.stringify({ weight_map: { x: "../secret.safetensors" } }),
       ),
-    message: 'the shard of "x" is "../secret.safetensors", not the name of a .safetensors file',
+    message: '"weight_map.x" must be the name of a .safetensors file in the same folder, ' +
+      'got "../secret.safetensors"',
   },
   "whose index maps nothing": {
     write: { shards: 3 },
     damage: (folder) => Deno.writeTextFile(`${folder}/${INDEX}`, "{}"),
-    message: 'it has no "weight_map" object',
+    message: '"weight_map" must be an object, got nothing',
   },
   "whose index names a tensor that no shard has": {
     write: { shards: 3 },
