@@ -1,7 +1,9 @@
+import * as v from "npm:valibot@1.5.0";
 import { basename, dirname, join } from "node:path";
 import * as fs from "node:fs";
 import type { BlockWeight, FloatWeight, Place, Weight } from "../../kernels/weight.ts";
 import { storageError } from "../models/storage_error.ts";
+import { checkRecord, type SchemaOf } from "../schema.ts";
 import type { Blocks } from "./blocks.ts";
 
 /** Writes weights in the layout that the kernels want, one after the other. */
@@ -10,12 +12,39 @@ export interface WeightWriter {
   floats(data: Float32Array, rows: number, columns: number): FloatWeight;
 }
 
+const SIZE = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+
+const PLACE: SchemaOf<Place> = v.object({ file: v.string(), offset: SIZE, length: SIZE });
+
+const WEIGHT: SchemaOf<Weight> = v.variant("kind", [
+  v.object({
+    kind: v.literal("float"),
+    type: v.picklist(["float32", "float16", "bfloat16"]),
+    rows: SIZE,
+    columns: SIZE,
+    place: PLACE,
+    interleavedHeads: v.exactOptional(SIZE),
+  }),
+  v.object({
+    kind: v.literal("blocks"),
+    bits: v.picklist([4, 8]),
+    rows: SIZE,
+    columns: SIZE,
+    values: PLACE,
+    scales: PLACE,
+    zeroPoints: v.exactOptional(PLACE),
+    offsets: v.exactOptional(PLACE),
+  }),
+]);
+
 /** Table of contents, as JSON beside the file of weights. */
-interface Table {
+const TABLE = v.object({
   /** Bytes of the file of weights. */
-  readonly bytes: number;
-  readonly weights: Record<string, Weight>;
-}
+  bytes: SIZE,
+  weights: v.record(v.string(), WEIGHT),
+});
+
+type Table = Readonly<v.InferOutput<typeof TABLE>>;
 
 /** Leftovers of a process that was killed are this old, in milliseconds, before they are removed. */
 const ABANDONED = 10 * 60_000;
@@ -65,8 +94,10 @@ function readTable(path: string): Record<string, Weight> | undefined {
     const real = fs.realpathSync(path);
     // The folder may have moved since the table was written.
     const moved = (key: string, value: unknown) => key === "file" ? real : value;
-    const { bytes, weights }: Table = JSON.parse(fs.readFileSync(tableOf(path), "utf8"), moved);
-    return fs.statSync(real).size === bytes ? weights : undefined;
+    const read: unknown = JSON.parse(fs.readFileSync(tableOf(path), "utf8"), moved);
+    const table = checkRecord(TABLE, read);
+    const whole = "value" in table && fs.statSync(real).size === table.value.bytes;
+    return whole ? table.value.weights : undefined;
   } catch {
     // No table, or not a table: the weights are laid down again.
     return undefined;

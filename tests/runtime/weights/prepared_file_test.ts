@@ -152,3 +152,19 @@ Deno.test("preparedWeights() lets two processes lay down the same weights at onc
     assertEquals(bytesAt(one.a.place), new Uint8Array(new Float32Array([1, 2, 3]).buffer));
   });
 });
+
+Deno.test("preparedWeights() lays weights down again where a table does not say where they are", async () => {
+  await withFolder(async (folder) => {
+    const path = `${folder}/w.bin`;
+    preparedWeights(path, write);
+    const table = await Deno.readTextFile(`${path}.json`);
+    const damages = [['"blocks"', '"bits"'], ['"rows":1', '"rows":"1"'], ['"offset":', '"of":']];
+    for (const [from = "", to = ""] of damages) {
+      const damaged = table.replace(from, to);
+      assert(damaged !== table);
+      await Deno.writeTextFile(`${path}.json`, damaged);
+      assertWeights(preparedWeights(path, write));
+      assertEquals(await Deno.readTextFile(`${path}.json`), table);
+    }
+  });
+});
