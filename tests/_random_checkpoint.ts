@@ -3,7 +3,10 @@
  *
  * @module
  */
-import type { ModelConfig, RopeScaling } from "../runtime/checkpoint/checkpoint.ts";
+import type { RopeScaling } from "../runtime/checkpoint/checkpoint.ts";
+import type { ModelFamily } from "../runtime/checkpoint/families/family.ts";
+import { llama } from "../runtime/checkpoint/families/llama.ts";
+import { FAMILIES } from "../runtime/checkpoint/families/mod.ts";
 import { writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
 import type { QuantisedType } from "../runtime/checkpoint/block_groups.ts";
 import { randomBlocks } from "./_random_blocks.ts";
@@ -12,7 +15,8 @@ import { inverseFrequencies } from "./_reference_model.ts";
 
 /** What model to make; every field has a default. */
 export interface RandomModel {
-  readonly family?: ModelConfig["family"];
+  /** Name of one of the families. @default {"llama"} */
+  readonly family?: string;
   readonly layers?: number;
   readonly hidden?: number;
   readonly heads?: number;
@@ -25,7 +29,7 @@ export interface RandomModel {
   readonly ropeTheta?: number;
   readonly ropeScaling?: RopeScaling;
   readonly tied?: boolean;
-  /** Biases on q, k and v (Qwen2 always has them) and, except for Qwen2, on o. */
+  /** Biases on q, k and v and, except where those are always there (Qwen2), on o. */
   readonly attentionBias?: boolean;
   readonly mlpBias?: boolean;
   readonly eosIds?: readonly number[];
@@ -36,6 +40,12 @@ export interface RandomModel {
 export interface RandomTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
+}
+
+function familyOf({ family }: FullModel): ModelFamily {
+  const found = FAMILIES.find(({ name }) => name === family);
+  if (!found) throw new RangeError(`No family ${family}`);
+  return found;
 }
 
 const DEFAULTS = {
@@ -66,6 +76,7 @@ function complete(model: RandomModel): FullModel {
 /** The weights of a random model by Hugging Face name. The same model gives the same weights. */
 export function randomTensors(model: RandomModel = {}): Map<string, RandomTensor> {
   const m = complete(model);
+  const { query, queryNorm, keyNorm } = familyOf(m).layer;
   const random = normal(m.seed);
   const tensors = new Map<string, RandomTensor>();
   const add = (name: string, shape: readonly number[], mean: number, deviation: number) => {
@@ -87,16 +98,14 @@ export function randomTensors(model: RandomModel = {}): Map<string, RandomTensor
     matrix(`${prefix}.self_attn.k_proj`, keys, m.hidden);
     matrix(`${prefix}.self_attn.v_proj`, keys, m.hidden);
     matrix(`${prefix}.self_attn.o_proj`, m.hidden, queries);
-    if (m.attentionBias || m.family === "qwen2") {
+    if (m.attentionBias || query.bias === "required") {
       bias(`${prefix}.self_attn.q_proj`, queries);
       bias(`${prefix}.self_attn.k_proj`, keys);
       bias(`${prefix}.self_attn.v_proj`, keys);
-      if (m.family !== "qwen2") bias(`${prefix}.self_attn.o_proj`, m.hidden);
+      if (query.bias !== "required") bias(`${prefix}.self_attn.o_proj`, m.hidden);
     }
-    if (m.family === "qwen3") {
-      norm(`${prefix}.self_attn.q_norm`, m.headDim);
-      norm(`${prefix}.self_attn.k_norm`, m.headDim);
-    }
+    if (queryNorm) norm(`${prefix}.self_attn.q_norm`, m.headDim);
+    if (keyNorm) norm(`${prefix}.self_attn.k_norm`, m.headDim);
     norm(`${prefix}.post_attention_layernorm`, m.hidden);
     matrix(`${prefix}.mlp.gate_proj`, m.intermediate, m.hidden);
     matrix(`${prefix}.mlp.up_proj`, m.intermediate, m.hidden);
@@ -153,11 +162,12 @@ export async function writeFolder(
 
 function huggingFaceConfig(model: RandomModel, form: "new" | "old"): Record<string, unknown> {
   const m = complete(model);
+  const { modelType, architecture, window } = familyOf(m).huggingFace;
   const rope = { rope_type: "default", ...huggingFaceScaling(m.ropeScaling) };
   const { rope_type: type, ...scaling } = rope;
   return {
-    architectures: [`${m.family[0]?.toUpperCase()}${m.family.slice(1)}ForCausalLM`],
-    model_type: m.family,
+    architectures: [architecture],
+    model_type: modelType,
     hidden_size: m.hidden,
     num_attention_heads: m.heads,
     num_key_value_heads: m.kvHeads,
@@ -171,7 +181,7 @@ function huggingFaceConfig(model: RandomModel, form: "new" | "old"): Record<stri
     tie_word_embeddings: m.tied,
     bos_token_id: 0,
     eos_token_id: m.eosIds.length === 1 ? m.eosIds[0] : m.eosIds,
-    ...(m.family === "mistral" ? { sliding_window: null } : {}),
+    ...(window ? { [window.size]: null } : {}),
     ...(form === "new" ? { rope_parameters: { rope_theta: m.ropeTheta, ...rope } } : {
       rope_theta: m.ropeTheta,
       rope_scaling: type === "default" ? null : { type, ...scaling },
@@ -236,7 +246,7 @@ function withBlocks({ name, shape, data }: GgufInput, type: QuantisedType, seed:
 }
 
 function ggufTensors(m: FullModel, type: GgufType): GgufInput[] {
-  const interleaved = architecture(m) === "llama";
+  const { interleaved } = ggufOf(m);
   const tensors = [...randomTensors(m)].map(([name, { shape, data }]): GgufInput => {
     const ofHeads = interleaved && /\.(q|k)_proj\./.test(name);
     return {
@@ -280,12 +290,15 @@ function interleave(data: Float32Array, shape: readonly number[], headDim: numbe
   return stored;
 }
 
-function architecture({ family }: FullModel): string {
-  return family === "mistral" ? "llama" : family;
+/** Converters write a family without a GGUF name of its own as Llama. */
+function ggufOf(m: FullModel): NonNullable<ModelFamily["gguf"]> {
+  const gguf = familyOf(m).gguf ?? llama.gguf;
+  if (!gguf) throw new RangeError("Llama has no name in GGUF");
+  return gguf;
 }
 
 function ggufMetadata(m: FullModel): GgufMetadata {
-  const prefix = architecture(m);
+  const prefix = ggufOf(m).architecture;
   return {
     "general.architecture": prefix,
     [`${prefix}.block_count`]: m.layers,

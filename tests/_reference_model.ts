@@ -66,7 +66,7 @@ export interface ReferenceModel {
 
 /** Reads all weights of a checkpoint into memory. */
 export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
-  const { config } = checkpoint;
+  const { config, family } = checkpoint;
   const { hidden, layers, vocabulary, heads, kvHeads, headDim } = config;
   const weights = new Map(
     [...checkpoint.tensors].map(([name, tensor]) => [name, readRows(tensor)] as const),
@@ -112,10 +112,8 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
       let q = linear(before, `${attended}.q_proj`, heads * headDim);
       let k = linear(before, `${attended}.k_proj`, kvHeads * headDim);
       const v = linear(before, `${attended}.v_proj`, kvHeads * headDim);
-      if (config.family === "qwen3") {
-        q = normed(q, `${attended}.q_norm`, headDim);
-        k = normed(k, `${attended}.k_norm`, headDim);
-      }
+      if (family.layer.queryNorm) q = normed(q, `${attended}.q_norm`, headDim);
+      if (family.layer.keyNorm) k = normed(k, `${attended}.k_norm`, headDim);
       rotate(q, heads, past.length, frequencies);
       rotate(k, kvHeads, past.length, frequencies);
       const allKeys = joined(past.keys[layer], k);

@@ -2,6 +2,7 @@ import { GROUP_READERS, type QuantisedType } from "../../runtime/checkpoint/bloc
 import { assert, assertEquals } from "@std/assert";
 import { knorm } from "../../policies/knorm.ts";
 import type { RopeScaling } from "../../runtime/checkpoint/checkpoint.ts";
+import { FAMILIES } from "../../runtime/checkpoint/families/mod.ts";
 import { assertClose, largestDifference } from "../_close.ts";
 import type { RandomModel } from "../_random_checkpoint.ts";
 import {
@@ -82,7 +83,7 @@ function testCheckpoint(what: string, spec: RandomModel, options?: RandomOptions
   });
 }
 
-for (const family of ["llama", "mistral", "qwen2", "qwen3"] as const) {
+for (const { name: family } of FAMILIES) {
   testCheckpoint(`${family} with odd sizes`, { ...ODD, family });
   testCheckpoint(`${family} with one KV head and tied embeddings`, {
     ...ODD,

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { RopeScaling } from "../../../runtime/checkpoint/checkpoint.ts";
+import { FAMILIES } from "../../../runtime/checkpoint/families/mod.ts";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { readRows } from "../../../runtime/checkpoint/read_rows.ts";
 import { CheckpointError } from "../../../runtime/errors.ts";
@@ -14,7 +15,8 @@ import { patchGguf } from "../../_patch_gguf.ts";
 import { inverseFrequencies, referenceModel } from "../../_reference_model.ts";
 import { withFolder } from "../../_temp_folder.ts";
 
-const FAMILIES = ["llama", "mistral", "qwen2", "qwen3"] as const;
+/** Families whose rows converters interleave, stated here a second time. */
+const INTERLEAVED = ["llama", "mistral"];
 const SHAPES: RandomModel = { heads: 6, kvHeads: 3, headDim: 12, hidden: 64, intermediate: 96 };
 
 function worstDifference(actual: Float32Array, expected: Float32Array): number {
@@ -22,17 +24,17 @@ function worstDifference(actual: Float32Array, expected: Float32Array): number {
   return actual.reduce((most, x, i) => Math.max(most, Math.abs(x - (expected[i] ?? NaN))), 0);
 }
 
-for (const family of FAMILIES) {
+for (const { name: family, gguf: stored } of FAMILIES) {
   Deno.test(`openCheckpoint() reads a GGUF file of ${family} as it reads its folder`, async () => {
     await withFolder(async (folder) => {
-      const model = { ...SHAPES, family, tied: family === "qwen3" } as const;
+      const model = { ...SHAPES, family, tied: family === "qwen3" };
       await writeFolder(folder, model);
       await writeGguf(`${folder}/x.gguf`, model);
       const hf = await openCheckpoint(folder);
       const gguf = await openCheckpoint(`${folder}/x.gguf`);
       assertEquals(gguf.config, {
         ...hf.config,
-        family: family === "mistral" ? "llama" : family,
+        family: stored ? family : "llama",
         rmsEpsilon: Math.fround(1e-5),
       });
       assertEquals([...gguf.tensors.keys()], [...hf.tensors.keys()]);
@@ -49,9 +51,9 @@ for (const family of FAMILIES) {
   });
 }
 
-Deno.test("openCheckpoint() marks only the query and key rows of llama as interleaved", async () => {
+Deno.test("openCheckpoint() marks only the query and key rows of some families as interleaved", async () => {
   await withFolder(async (folder) => {
-    for (const family of FAMILIES) {
+    for (const { name: family } of FAMILIES) {
       const path = `${folder}/${family}.gguf`;
       await writeGguf(path, { family, attentionBias: true });
       const { tensors } = await openCheckpoint(path);
@@ -60,7 +62,7 @@ Deno.test("openCheckpoint() marks only the query and key rows of llama as interl
         .filter(([name]) => !String(name).startsWith("model."));
       assertEquals(
         marked,
-        family === "llama" || family === "mistral"
+        INTERLEAVED.includes(family)
           ? [
             ["self_attn.q_proj.weight", 4],
             ["self_attn.q_proj.bias", 4],
