@@ -137,7 +137,7 @@ export function compactStore(
   const old = { ...store };
   const next = alike ? createStore(first, shape) : segmented(counts, shape);
   copyEntries(old, next, kept, shape);
-  Object.assign(store, next, { lengths: counts });
+  takeOver(store, next, counts);
   releaseStore(old);
 }
 
@@ -187,13 +187,23 @@ function hasRoom({ lengths, starts = [], entries }: LayerStore, tokens: number):
   );
 }
 
+/** Puts the arrays of another layer in the place of a layer's own, which the caller releases. */
+function takeOver(store: LayerStore, next: LayerStore, lengths: number[]): void {
+  store.lengths = lengths;
+  store.starts = next.starts;
+  store.entries = next.entries;
+  store.keys = next.keys;
+  store.values = next.values;
+  store.positions = next.positions;
+}
+
 /** Gives the segments other capacities. */
 function layOut(store: LayerStore, capacities: readonly number[], shape: HeadShape): void {
   const old = { ...store };
   const { lengths } = store;
   const next = segmented(capacities, shape);
   copyEntries(old, next, lengths, shape);
-  Object.assign(store, next, { lengths });
+  takeOver(store, next, lengths);
   release(old.keys.buffer);
   release(old.values.buffer);
   release(old.positions.buffer);

@@ -1,4 +1,9 @@
-import type { LayerView, Policy, Protection } from "../../policies/policy.ts";
+import {
+  type LayerView,
+  type Policy,
+  policyMembers,
+  type Protection,
+} from "../../policies/policy.ts";
 import { type PinnedScore, raised } from "./score_view.ts";
 
 /**
@@ -18,13 +23,9 @@ export function keepPinned(
   const shown = new Map(
     views.map((view, head) => [view, views.length > 1 ? pinned.slice(head, head + 1) : pinned]),
   );
-  const changed = (members: Partial<Policy>): Policy =>
-    Object.create(
-      policy,
-      Object.fromEntries(Object.entries(members).map(([name, value]) => [name, { value }])),
-    );
   if ("select" in policy) {
-    return changed({
+    return {
+      ...policyMembers(policy),
       async select(view, keep) {
         const kept = await policy.select(view, keep);
         const wanted = shown.get(view) ?? [];
@@ -35,13 +36,14 @@ export function keepPinned(
         const dearest = keep > most ? await policy.select(view, keep - most) : [];
         return wanted.map((of, head) => filledUp([of, dearest[head], kept[head]], keep));
       },
-    });
+    };
   }
   const pinnedIn = (view: LayerView) => shown.get(view) ?? [];
   const lifted = (view: LayerView, scores: Float32Array): Float32Array =>
     scores instanceof Float32Array ? raised(scores, pinnedIn(view), view.length) : scores;
   const { protect = {}, secondStage } = policy;
-  return changed({
+  return {
+    ...policyMembers(policy),
     async protect(keep: number, length: number) {
       const given = typeof protect === "function" ? await protect(keep, length) : protect;
       return typeof given === "object" && given !== null ? yielding(given, keep - most) : given;
@@ -60,7 +62,7 @@ export function keepPinned(
         ),
       },
     }),
-  });
+  };
 }
 
 /** As much of a protection as there is room for: its first tokens before its last ones. */

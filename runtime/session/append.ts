@@ -38,7 +38,9 @@ export function takeUp(
   const pending = state.pending.slice(0, state.pending.length - unread);
   dropTail(state, drop - unread);
   // What was dropped from the cache comes again, written otherwise.
-  Object.assign(state, { pending, transcript, answer: undefined });
+  state.pending = pending;
+  state.transcript = transcript;
+  state.answer = undefined;
   if (note !== undefined) tally.notes.add(note);
 }
 

@@ -2,7 +2,7 @@ import type { KvCache } from "../cache/kv_cache.ts";
 import type { PositionMap } from "../rotary/position_map.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../tokenizer/prompt.ts";
-import { dropTail, replaceCache, type State } from "./state.ts";
+import { dropTail, replaceSequence, type State } from "./state.ts";
 
 /** A moment that a session can be rolled back to. */
 export interface SessionMark extends Disposable {
@@ -100,20 +100,25 @@ export function createMarks(): Marks {
         const copy = copies.get(moment.epoch);
         if (!copy) throw new Error("an eviction did not copy the cache for its marks");
         copies.delete(moment.epoch);
-        replaceCache(state, copy.cache);
-        Object.assign(state, { ids: copy.ids, tail: copy.tail });
-        const { positionMap } = copy;
-        const position = copy.ids.length - (positionMap?.shift ?? 0);
-        Object.assign(state.sequence, { position, positionMap });
+        const { cache, ids, tail, positionMap } = copy;
+        const position = ids.length - (positionMap?.shift ?? 0);
+        replaceSequence(state, { cache, position, planned: moment.planned, positionMap });
+        state.ids = ids;
+        state.tail = tail;
         epoch = moment.epoch;
       }
       releaseUnneeded();
       const same = commonPrefix(state.ids, moment.state.ids);
       dropTail(state, state.ids.length - same);
-      const { ids: _, tail: __, ...rest } = moment.state;
-      const pending = [...moment.state.ids.slice(same), ...moment.state.pending];
-      const whole = same === moment.state.ids.length;
-      Object.assign(state, { ...rest, pending, logits: whole ? moment.state.logits : undefined });
+      const { ids, pending, logits, attentionSums, pinned, transcript, answer, outcome } =
+        moment.state;
+      state.pending = [...ids.slice(same), ...pending];
+      state.logits = same === ids.length ? logits : undefined;
+      state.attentionSums = attentionSums;
+      state.pinned = pinned;
+      state.transcript = transcript;
+      state.answer = answer;
+      state.outcome = outcome;
       state.sequence.planned = moment.planned;
     },
     async beforeEviction(state, lengths) {

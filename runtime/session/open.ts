@@ -19,7 +19,7 @@ import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
-import { emptyState, forkState, type State } from "./state.ts";
+import { emptyState, forkState, freeCache, type State } from "./state.ts";
 import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
 import { transcriptOf } from "./transcript.ts";
 import { createExclusive, type ExclusiveTask } from "./exclusive.ts";
@@ -84,7 +84,7 @@ function openSession(
   const startAfresh = (next: State) => {
     asked = undefined;
     marks.clear();
-    state.sequence.cache[Symbol.dispose]();
+    freeCache(state);
     state = next;
     tally = newTally();
   };
@@ -145,7 +145,8 @@ function openSession(
           const { logits } = await engine.advance(sequence, { ids: pending });
           for (const id of pending) state.ids.push(id);
           state.tail += pending.length;
-          Object.assign(state, { pending: [], logits });
+          state.pending = [];
+          state.logits = logits;
           tally.times.decode += now() - begun;
           tally.steps++;
           await evictWhileWriting(context());
@@ -258,6 +259,7 @@ function openSession(
       times: { ...tally.times },
       steps: tally.steps,
       decodeEvictions: tally.decodeEvictions,
+      rerotations: tally.rerotated?.times ?? 0,
       turns: tally.rerotated?.times ?? 0,
       notes: notesOf(state.outcome, tally),
     }),
@@ -266,7 +268,7 @@ function openSession(
       await exclusive.close();
       closed = true;
       marks[Symbol.dispose]();
-      state.sequence.cache[Symbol.dispose]();
+      freeCache(state);
     },
   };
   return session;

@@ -1,6 +1,7 @@
 import { type DueEviction, evictionDue } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
 import { prefill } from "../engine/prefill.ts";
+import { markSequence, rollbackSequence } from "../engine/sequence.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions } from "./session.ts";
 import type { SessionContext } from "./context.ts";
@@ -41,7 +42,8 @@ export async function readAndEvict(
  */
 export async function evictWhileWriting(context: SessionContext): Promise<void> {
   const { model: { engine }, options, state: { sequence, tail } } = context;
-  const due = await evictionDue({ engine, sequence, ...options, tail });
+  const { policy, budget } = options;
+  const due = await evictionDue({ engine, sequence, policy, budget, tail });
   if (due) await evictHeld(context, due);
 }
 
@@ -55,10 +57,9 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
   state.pending = [];
   dropTail(state, due.reread);
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
-  const { attentionSums } = state;
-  const earlier = attentionSums ? { earlier: attentionSums } : {};
+  const { attentionSums: earlier } = state;
   try {
-    const reading = await evicting(whileWriting, [], earlier, () => {});
+    const reading = await evicting(whileWriting, [], { earlier }, () => {});
     state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
     countDecodeEviction(tally, reading, policy);
   } finally {
@@ -70,11 +71,12 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
 async function evicting(
   { model, options, state }: SessionContext,
   ids: readonly number[],
-  readOptions: ReadOptions & Pick<ReadRequest, "earlier">,
+  { earlier, scores = false, signal, onProgress }: ReadOptions & Pick<ReadRequest, "earlier">,
   beforeEviction: () => MaybePromise<void>,
 ): Promise<Reading> {
   const { engine, now } = model;
-  const { sequence } = state;
+  const { sequence, pinned } = state;
+  const { policy, budget, chunk } = options;
   const all = [...state.pending, ...ids];
   let evicted = false;
   const reading = await undoing(state, async () =>
@@ -82,19 +84,26 @@ async function evicting(
       engine,
       sequence,
       ids: all,
-      pinned: state.pinned,
-      ...options,
+      policy,
+      budget,
       facts: await model.facts(),
+      chunk,
+      pinned,
+      earlier,
+      scores,
       now,
-      ...readOptions,
-      scores: readOptions.scores ?? false,
+      signal,
+      onProgress,
       beforeCompaction: async () => {
         await beforeEviction();
         evicted = true;
       },
     }));
   if (all.length > 0) hold(state, all, reading.logits);
-  if (evicted) Object.assign(state, { tail: 0, attentionSums: reading.attentionSums });
+  if (evicted) {
+    state.tail = 0;
+    state.attentionSums = reading.attentionSums;
+  }
   return reading;
 }
 
@@ -102,14 +111,14 @@ async function evicting(
 export async function readWhole(
   { model: { engine, now }, options: { chunk }, state, tally }: SessionContext,
   ids: readonly number[],
-  readOptions: ReadOptions,
+  { signal, onProgress }: ReadOptions,
 ): Promise<void> {
   const { sequence } = state;
   const all = [...state.pending, ...ids];
   const start = now();
   const { logits } = await undoing(
     state,
-    () => prefill(engine, sequence, all, { chunk, observe: "none", ...readOptions }),
+    () => prefill(engine, sequence, all, { chunk, observe: "none", signal, onProgress }),
   );
   hold(state, all, logits);
   tally.prefilled += all.length;
@@ -123,15 +132,13 @@ function hold(state: State, ids: readonly number[], logits: Float32Array): void 
   state.logits = logits;
 }
 
-/** Takes what was read by halves out of the cache again. */
+/** Where work fails, takes what it has read so far out of the cache again. */
 async function undoing<T>({ sequence }: State, work: () => Promise<T>): Promise<T> {
-  const { cache, position, planned } = sequence;
-  const mark = cache.mark();
+  const mark = markSequence(sequence);
   try {
     return await work();
   } catch (error) {
-    cache.rollback(mark);
-    Object.assign(sequence, { position, planned });
+    rollbackSequence(sequence, mark);
     throw error;
   }
 }

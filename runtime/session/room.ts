@@ -38,12 +38,12 @@ export async function makeRoom(
 function refusal({ model: { engine: { config } }, options }: SessionContext): string | undefined {
   const { policy, beyondContext } = options;
   if (beyondContext === "refuse") {
-    return "beyondContext is 'refuse'; roll back, or begin anew with a shorter text";
+    return "beyondContext is 'refuse'; roll back, or start again with a shorter text";
   }
   if (policy.evicts === false) return `policy '${policy.name}' evicts nothing; use another one`;
   if (config.ropeScaling.kind !== "dynamic") return undefined;
   return "its RoPE scaling is dynamic, so that cached keys cannot be rerotated to other positions; roll " +
-    "back, or begin anew with a shorter text";
+    "back, or start again with a shorter text";
 }
 
 /**
@@ -71,7 +71,7 @@ export async function readInPieces(
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
   const { model: { engine: { config } }, state, tally } = context;
-  const { onProgress, ...options } = readOptions;
+  const { onProgress } = readOptions;
   const before = state.ids.length;
   const total = state.pending.length + ids.length;
   let [read, pieces] = [0, 0];
@@ -85,13 +85,13 @@ export async function readInPieces(
     }
     const piece = last ? rest : rest.slice(0, room);
     const done = read;
-    const progress = onProgress && ((now: number) => onProgress(done + now, total));
+    const progress = (now: number) => onProgress?.(done + now, total);
     read += state.pending.length + piece.length;
     pieces++;
     const reading = await readAndEvict(
       context,
       piece,
-      { ...options, ...(progress ? { onProgress: progress } : {}) },
+      { ...readOptions, onProgress: progress },
       last ? beforeEviction : () => {},
     );
     if (last) {

@@ -33,7 +33,7 @@ export interface SessionOptions {
 export interface ReadOptions {
   /** Ends reading early, with an `AbortError`. */
   readonly signal?: AbortSignal;
-  /** Is told how many prompt tokens are read. */
+  /** Gets the number of prompt tokens that are read, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
   /**
    * Tokens that no eviction takes from now on: all that is read, or spans counted in tokens of the

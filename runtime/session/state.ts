@@ -1,4 +1,3 @@
-import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { dropLast, emptySequence, type Sequence } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
@@ -9,7 +8,7 @@ import type { Transcript } from "./transcript.ts";
 /** What a session holds. All of it together says how its text goes on. */
 export interface State {
   /** The cache, and the position of what follows. */
-  readonly sequence: Sequence;
+  sequence: Sequence;
   /** Tokens that went into the cache, in order, evicted ones too. */
   ids: number[];
   /** Tokens that follow them and are not in the cache yet, such as the last one of an answer. */
@@ -72,9 +71,13 @@ export function dropTail(state: State, tokens: number): void {
   state.logits = undefined;
 }
 
-/** Puts another cache in the place of a state's own, which is released. */
-export function replaceCache(state: State, cache: KvCache): void {
-  const { sequence } = state;
-  sequence.cache[Symbol.dispose]();
-  Object.assign(sequence, { cache });
+/** Puts another sequence in the place of a state's own, and frees the old one's cache. */
+export function replaceSequence(state: State, sequence: Sequence): void {
+  freeCache(state);
+  state.sequence = sequence;
+}
+
+/** Frees the cache of a state that is not used any more. */
+export function freeCache({ sequence: { cache } }: State): void {
+  cache[Symbol.dispose]();
 }

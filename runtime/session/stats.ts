@@ -33,6 +33,12 @@ export interface SessionStats {
   /** Evictions while answers were written; their time is part of the phases', not of decoding. */
   readonly decodeEvictions: number;
   /** Times that keys were rerotated to positions without gaps, as the model's context was full. */
+  readonly rerotations: number;
+  /**
+   * The same as {@linkcode SessionStats.rerotations}.
+   *
+   * @deprecated Use `rerotations`; goes in 0.3.
+   */
   readonly turns: number;
   /** What a user may have expected otherwise, such as a budget above the prompt. */
   readonly notes: readonly string[];
@@ -63,7 +69,7 @@ export interface Tally {
   times: { -readonly [Phase in keyof SessionStats["times"]]: number };
   steps: number;
   decodeEvictions: number;
-  /** how often keys were rerotated, and how many tokens the text had when they were last. */
+  /** How often keys were rerotated, and how many tokens the text had when they were last. */
   rerotated?: { readonly times: number; readonly at: number };
   /** What policies without a kernel were shown off a device. */
   readonly copied: Map<string, number>;

@@ -255,14 +255,19 @@ function readState(
   if ((logits === undefined) !== (pending.length > 0) || (logits && logits.length !== vocabulary)) {
     fail(path, "its logits are not those of its last token");
   }
-  const cache = readCache(path, file, header, { position, tail, config, lengths, hash });
+  using reading = new DisposableStack();
+  const cache = reading.use(
+    readCache(path, file, header, { position, tail, config, lengths, hash }),
+  );
   const positionMap = readPositionMap(path, file, header, { cache, shift, hash });
   const attentionSums = readAttentionSums(path, file, header, { config, cache, tail, hash });
   if (hash.digest("hex") !== sha256) {
-    cache[Symbol.dispose]();
     fail(path, "it is damaged: its numbers are not those that were saved");
   }
-  return Object.assign(stateOf({ cache, position, planned, positionMap }), {
+  // All is sound: the cache is the state's from now on.
+  reading.move();
+  return {
+    ...stateOf({ cache, position, planned, positionMap }),
     pinned: spans,
     ids: Array.from(ids),
     pending,
@@ -271,7 +276,7 @@ function readState(
     attentionSums,
     transcript: told,
     answer,
-  });
+  };
 }
 
 function readCache(

@@ -60,7 +60,6 @@ export function readPositionMap(
 ): PositionMap | undefined {
   if (!header.tensors.has("tokens.0")) {
     if (shift === 0) return undefined;
-    cache[Symbol.dispose]();
     return fail(path, "it does not say which tokens its entries are");
   }
   let base = 0;
@@ -75,7 +74,6 @@ export function readPositionMap(
     const sound = heads === cache.kvHeads && columns === base &&
       ofHeads.every((ofHead) => areTokens(ofHead, base + shift));
     if (sound) return ofHeads;
-    cache[Symbol.dispose]();
     return fail(path, `the tokens of its layer ${layer} are out of order`);
   });
   const positionMap = { base, shift, tokens };
@@ -85,7 +83,6 @@ export function readPositionMap(
     )
   );
   if (known) return positionMap;
-  cache[Symbol.dispose]();
   return fail(path, "its positions do not fit its tokens");
 }
 
@@ -120,7 +117,6 @@ export function readAttentionSums(
     const held = cache.lengths(layer).reduce((sum, length) => sum + length - tail, 0);
     const fits = sums.length === held * heads / kvHeads;
     if (fits && sums.every((sum) => Number.isFinite(sum) && sum >= 0)) return sums;
-    cache[Symbol.dispose]();
     return fail(path, `the attention of its layer ${layer} does not fit`);
   });
 }

@@ -12,7 +12,7 @@ import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
 import { judgeOf } from "../stats.ts";
 
-/** What is told about the session that is saved. */
+/** What a saved cache says of its making. */
 export interface SavedCacheOrigin {
   /** Name of the model. */
   readonly name?: string;
@@ -87,7 +87,7 @@ function tensorsOf(
   for (let layer = 0; layer < layers; layer++) {
     const length = cache.length(layer);
     if (cache.segments(layer)) {
-      Object.assign(tensors, raggedTensors(cache, layer));
+      for (const [name, tensor] of raggedTensors(cache, layer)) tensors[name] = tensor;
       continue;
     }
     const shape = [length, kvHeads, headDim];
@@ -107,7 +107,10 @@ function tensorsOf(
 }
 
 /** Entries of one KV head behind those of the one before. */
-function raggedTensors(cache: HostKvCache, layer: number): Record<string, SafetensorsInput> {
+function raggedTensors(
+  cache: HostKvCache,
+  layer: number,
+): readonly (readonly [name: string, tensor: SafetensorsInput])[] {
   const { kvHeads, headDim } = cache;
   const lengths = Int32Array.from(cache.lengths(layer));
   const entries = lengths.reduce((sum, length) => sum + length, 0);
@@ -119,12 +122,12 @@ function raggedTensors(cache: HostKvCache, layer: number): Record<string, Safete
     values.set(ofHead.values, from * headDim);
     from += ofHead.positions.length;
   }
-  return {
-    [`keys.${layer}`]: { shape: [entries, headDim], data: keys },
-    [`values.${layer}`]: { shape: [entries, headDim], data: values },
-    [`positions.${layer}`]: { shape: [entries], data: cache.positions(layer) },
-    [`lengths.${layer}`]: { shape: [kvHeads], data: lengths },
-  };
+  return [
+    [`keys.${layer}`, { shape: [entries, headDim], data: keys }],
+    [`values.${layer}`, { shape: [entries, headDim], data: values }],
+    [`positions.${layer}`, { shape: [entries], data: cache.positions(layer) }],
+    [`lengths.${layer}`, { shape: [kvHeads], data: lengths }],
+  ];
 }
 
 function digestOf(record: string, tensors: Readonly<Record<string, SafetensorsInput>>): string {

@@ -119,7 +119,7 @@ Deno.test("an answer longer than the context goes on, and no token is lost on th
   assertEquals([answer.ids.length, answer.finishReason], [300, "length"]);
   assertEquals(session.ids, [...randomIds(60, 320), ...answer.ids]);
   assert(session.stats().held.every((held) => held <= CONTEXT));
-  assert(session.stats().turns > 2);
+  assert(session.stats().rerotations > 2);
 });
 
 Deno.test("positions stay true as long as the context holds them", async () => {
@@ -127,11 +127,11 @@ Deno.test("positions stay true as long as the context holds them", async () => {
   await using session = small(test.model, { policy: knorm() });
   await session.read({ ids: randomIds(70, 320) });
   await whole(session.generate({ maxTokens: CONTEXT - 70 + 1 }));
-  assertEquals([session.ids.length, session.stats().turns], [CONTEXT + 1, 0]);
+  assertEquals([session.ids.length, session.stats().rerotations], [CONTEXT + 1, 0]);
   await whole(session.generate({ maxTokens: 1 }));
-  assertEquals(session.stats().turns, 0);
+  assertEquals(session.stats().rerotations, 0);
   await whole(session.generate({ maxTokens: 2 }));
-  assertEquals(session.stats().turns, 1);
+  assertEquals(session.stats().rerotations, 1);
 });
 
 Deno.test("spans that are protected stay, wherever they are read", async () => {
@@ -163,7 +163,7 @@ Deno.test("a conversation is rolled back, forked and saved across rerotated keys
   };
   await session.append({ messages: [{ role: "system", content: SYSTEM.join(" ") }] });
   for (let turn = 0; turn < 4; turn++) await say(session, turn);
-  assert(session.stats().turns > 0);
+  assert(session.stats().rerotations > 0);
   const mark = await session.mark();
   const ids = session.ids;
   await session.save(`${folder.path}/talk.cache`);

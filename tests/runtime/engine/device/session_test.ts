@@ -65,7 +65,7 @@ Deno.test("on a device, evicting while writing and beyond the context goes as in
   if (context > 600) return;
   const { here, there } = await both(twin, { policy, budget: 12 }, async (session) => {
     await session.read({ ids: long }, { inPieces: true });
-    return { answer: await generated(session, 4), turns: session.stats().turns };
+    return { answer: await generated(session, 4), rerotations: session.stats().rerotations };
   });
   assertEquals(there, here);
 });

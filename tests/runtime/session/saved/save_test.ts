@@ -188,6 +188,24 @@ Deno.test("session.load() refuses every truncated file and every flipped bit", a
   assertEquals(session.ids, IDS.slice(0, 12));
 });
 
+/** Counts buffers that are given back, until it is disposed of. */
+function countReleases(): Disposable & { readonly count: number } {
+  const { transferToFixedLength } = ArrayBuffer.prototype;
+  let count = 0;
+  ArrayBuffer.prototype.transferToFixedLength = function (size) {
+    count++;
+    return transferToFixedLength.call(this, size);
+  };
+  return {
+    get count() {
+      return count;
+    },
+    [Symbol.dispose]() {
+      ArrayBuffer.prototype.transferToFixedLength = transferToFixedLength;
+    },
+  };
+}
+
 Deno.test("session.load() refuses whole files that say what cannot be", async () => {
   using folder = testFolder();
   const path = `${folder.path}/a.cache`;
@@ -261,6 +279,21 @@ Deno.test("session.load() refuses whole files that say what cannot be", async ()
       },
     ]),
     [
+      "wrong type",
+      (edit) => {
+        edit.tensors["tokens.0"] = { shape: [2, 12], data: new Int32Array(24).fill(-1) };
+        edit.tensors["tokens.1"] = { shape: [2, 12], data: new Float32Array(24) };
+      },
+    ],
+    [
+      "wrong type",
+      (edit) =>
+        edit.tensors["received.1"] = edit.tensors["received.0"] = {
+          shape: [1, 1],
+          data: new Float32Array(1),
+        },
+    ],
+    [
       "damaged",
       (edit) => edit.tensors["values.1"] = { shape: [4, 2, 16], data: new Float32Array(128) },
     ],
@@ -270,7 +303,11 @@ Deno.test("session.load() refuses whole files that say what cannot be", async ()
     change(edit);
     const bad = `${folder.path}/bad.cache`;
     await writeSafetensors(bad, edit.tensors, edit.metadata);
+    using released = countReleases();
     await assertRejects(() => session.load(bad), SavedCacheError, message);
+    // What fails behind the entries frees them: keys, values and positions of each layer.
+    const behind = ["wrong type", "the attention of its layer", "damaged"].includes(message);
+    assert(!behind || released.count >= 3 * 3, `${message}: ${released.count} buffers were freed`);
   }
   assertThrows(() => readSavedCacheInfo(`${path}.none`), SavedCacheError, "does not exist");
   await session.load(path);
