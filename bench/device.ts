@@ -7,7 +7,7 @@
  * Without a GPU that works, the device's graphs run on the processor, and the output says so.
  */
 import { parseArgs } from "node:util";
-import { parsePolicies } from "../evaluation/policy_list.ts";
+import { parsePolicies } from "../evaluation/mod.ts";
 import { full } from "../policies/full.ts";
 import type { Policy } from "../policies/policy.ts";
 import { loadModel, type Model } from "../runtime/model.ts";

@@ -6,7 +6,7 @@
  *     deno task bench-eviction --tokens 4096 --policies snapkv,judge_q
  */
 import { parseArgs } from "node:util";
-import { parsePolicies } from "../evaluation/policy_list.ts";
+import { parsePolicies } from "../evaluation/mod.ts";
 import { readEvidence } from "../evaluation/prompt_evidence.ts";
 import { registry } from "../policies/registry.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";

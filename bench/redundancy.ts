@@ -5,7 +5,7 @@
  *     deno task bench-redundancy --policies "snapkv,graphkv(snapkv)" --budget 128
  */
 import { parseArgs } from "node:util";
-import { parsePolicies } from "../evaluation/policy_list.ts";
+import { parsePolicies } from "../evaluation/mod.ts";
 import { readEvidence } from "../evaluation/prompt_evidence.ts";
 import { estimate } from "../evaluation/statistics.ts";
 import { loadModel } from "../runtime/model.ts";

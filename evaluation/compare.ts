@@ -6,11 +6,15 @@ import type { Estimate } from "./statistics.ts";
 
 /** One row that both sides have. */
 export interface Comparison {
+  /** Name of the task. */
   readonly task: string;
+  /** What its samples share: length, where the question stands. */
   readonly variant: string;
+  /** The policy, as it was written. */
   readonly policy: string;
   /** The second side's policy, where it is another one. */
   readonly against: string;
+  /** The budget, as it was written; `null` for the whole cache. */
   readonly budget: string | null;
   /** Means of both sides over the samples that both have. */
   readonly scores: readonly [first: number, second: number];
@@ -22,6 +26,7 @@ export interface Comparison {
 
 /** Two sides compared. */
 export interface ComparisonReport {
+  /** One for each row that both sides have. */
   readonly comparisons: readonly Comparison[];
   /** What makes the comparison less than fair. */
   readonly warnings: readonly string[];

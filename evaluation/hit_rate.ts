@@ -11,15 +11,21 @@ import { type Estimate, estimate, mean } from "./statistics.ts";
 
 /** A budget, and what it is called in results. */
 export interface NamedBudget {
+  /** What it is called in results. */
   readonly label: string;
+  /** The budget. */
   readonly budget: UniformBudget;
 }
 
 /** What {@linkcode measureHitRates} is to do. */
 export interface HitRateRequest {
+  /** The model. */
   readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+  /** The prompts. */
   readonly prompts: readonly EvaluationPrompt[];
+  /** Those that are measured. */
   readonly policies: readonly NamedPolicy[];
+  /** How much policies keep. */
   readonly budgets: readonly NamedBudget[];
   /** Most tokens of the answer whose queries are the reference. @default {64} */
   readonly responseTokens?: number;
@@ -27,6 +33,7 @@ export interface HitRateRequest {
   readonly seed?: number;
   /** Prompt tokens read at a time. @default {256} */
   readonly chunk?: number;
+  /** Ends it early. */
   readonly signal?: AbortSignal;
   /** Is told how many prompts are done. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -34,10 +41,13 @@ export interface HitRateRequest {
 
 /** One policy at one budget on one prompt. */
 export interface PromptHit {
+  /** The policy, as it was written. */
   readonly policy: string;
+  /** The budget, as it was written. */
   readonly budget: string;
   /** `null` where the budget covers the prompt. */
   readonly hitRate: number | null;
+  /** Share of the answer's attention that is kept. */
   readonly attentionMass: number | null;
   /** Hit rate of each `[layer][KV head]`; `null` as above. */
   readonly byHead: HeadRates | null;
@@ -48,9 +58,13 @@ export type HeadRates = readonly (readonly number[])[];
 
 /** One prompt. */
 export interface PromptRow {
+  /** Line of the file, from 1. */
   readonly line: number;
+  /** Tokens of the prompt. */
   readonly tokens: number;
+  /** Tokens of the answer. */
   readonly answerTokens: number;
+  /** One for each policy and budget. */
   readonly hits: readonly PromptHit[];
   /** Share of the attention that the last prompt tokens hold, by policy; `response`: the answer's. */
   readonly localShares: Readonly<Record<string, number>>;
@@ -58,9 +72,13 @@ export interface PromptRow {
 
 /** One policy at one budget on all prompts. */
 export interface HitRate {
+  /** The policy, as it was written. */
   readonly policy: string;
+  /** The budget, as it was written. */
   readonly budget: string;
+  /** Share of the tokens the answer attends to most that is kept. */
   readonly hitRate: Estimate;
+  /** Share of the answer's attention that is kept. */
   readonly attentionMass: Estimate;
   /** Mean hit rate of each `[layer][KV head]`; empty without prompts. */
   readonly byHead: HeadRates;
@@ -70,7 +88,9 @@ export interface HitRate {
 
 /** What was measured. */
 export interface HitRateReport {
+  /** One for each prompt. */
   readonly rows: readonly PromptRow[];
+  /** One for each policy and budget. */
   readonly results: readonly HitRate[];
   /** By policy; `response` is the answer itself. */
   readonly localShares: readonly { readonly policy: string; readonly share: Estimate }[];
@@ -87,6 +107,26 @@ const RESPONSE_TOKENS = 64;
  *
  * @throws {PromptError} If the model can read none of the prompts.
  * @throws {BudgetError} If a policy protects more tokens than a budget keeps.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "../runtime/model.ts";
+ * import { measureHitRates } from "./hit_rate.ts";
+ * import { parsePolicies } from "./policy_list.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { precision: "fp32" });
+ * const { results } = await measureHitRates({
+ *   model,
+ *   prompts: [{ line: 1, prompt: { ids: Array.from({ length: 40 }, (_, at) => 2 + at) } }],
+ *   policies: await parsePolicies("random,oracle(tokens=4)"),
+ *   budgets: [{ label: "10", budget: 10 }],
+ *   responseTokens: 4,
+ * });
+ * const [random = NaN, oracle] = results.map(({ hitRate }) => hitRate.mean ?? NaN);
+ * assertEquals([random < 1, oracle], [true, 1]);
+ * ```
  */
 export async function measureHitRates(request: HitRateRequest): Promise<HitRateReport> {
   const { prompts, policies, budgets, signal, onProgress } = request;

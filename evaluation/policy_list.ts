@@ -13,6 +13,7 @@ export type { PolicyDefaults } from "../plugins/load_policy.ts";
 export interface NamedPolicy {
   /** As it was written, without spaces. */
   readonly label: string;
+  /** The policy. */
   readonly policy: Policy;
 }
 

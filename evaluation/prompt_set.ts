@@ -10,6 +10,7 @@ export type KnownAnswer = { readonly text: string } | { readonly ids: readonly n
 export interface EvaluationPrompt {
   /** Line of the file, from 1. */
   readonly line: number;
+  /** The prompt. */
   readonly prompt: Prompt;
   /** Stands for the model's own answer. */
   readonly response?: KnownAnswer;
@@ -19,12 +20,15 @@ export interface EvaluationPrompt {
 export interface BrokenLine {
   /** Line of the file, from 1. */
   readonly line: number;
+  /** Why it cannot be used. */
   readonly reason: string;
 }
 
 /** What a file of prompts holds. */
 export interface PromptSet {
+  /** The prompts. */
   readonly prompts: readonly EvaluationPrompt[];
+  /** Lines that cannot be used. */
   readonly broken: readonly BrokenLine[];
 }
 

@@ -2,10 +2,10 @@ import type { HeadShape } from "./attention_nodes.ts";
 import { floats, type Tensor } from "./session.ts";
 
 /** Products of a layer that an adapter can be added to, in the order in which they are applied. */
-export const PROJECTIONS = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+export const PROJECTIONS: readonly Projection[] = ["q", "k", "v", "o", "gate", "up", "down"];
 
 /** A product of a layer. */
-export type Projection = typeof PROJECTIONS[number];
+export type Projection = "q" | "k" | "v" | "o" | "gate" | "up" | "down";
 
 /**
  * Which products have low-rank adapters, and of which rank.

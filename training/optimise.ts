@@ -28,12 +28,17 @@ export interface Progress {
 export interface StepReport {
   /** Steps done, this one included. */
   readonly step: number;
+  /** Steps of the whole run. */
   readonly steps: number;
+  /** Mean loss of the step. */
   readonly loss: number;
+  /** Learning rate of the step. */
   readonly rate: number;
   /** Norm of the gradient before clipping. */
   readonly gradientNorm: number;
+  /** Examples per second so far. */
   readonly examplesPerSecond: number;
+  /** Measured after this step, where it was due. */
   readonly validation?: Validation;
 }
 

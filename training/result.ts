@@ -13,9 +13,13 @@ import type { Validation } from "./validation.ts";
 
 /** What a finished run leaves. */
 export interface TrainingResult {
+  /** Where its files lie. */
   readonly paths: RunPaths;
+  /** Steps that were done. */
   readonly steps: number;
+  /** Loss of the first step. */
   readonly lossStart: number;
+  /** Smoothed loss at the end. */
   readonly lossEnd: number;
   /** On the held-out examples, after the last step. */
   readonly validation?: Validation;

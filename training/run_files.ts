@@ -9,7 +9,9 @@ import { statesOf } from "./state.ts";
 export interface RunPaths {
   /** The result. */
   readonly out: string;
+  /** One JSON line for each step. */
   readonly log: string;
+  /** The curves, as SVG. */
   readonly figure: string;
   /** State to go on from. */
   readonly state: string;

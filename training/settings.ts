@@ -51,7 +51,17 @@ export interface AdapterSettings {
   readonly rate: number;
 }
 
-/** Settings in force where none are given. */
+/**
+ * Settings in force where none are given.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_SETTINGS } from "./settings.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals([DEFAULT_SETTINGS.tokens, DEFAULT_SETTINGS.epochs], [32, 2]);
+ * ```
+ */
 export const DEFAULT_SETTINGS: TrainingSettings = {
   tokens: 32,
   samples: 1000,

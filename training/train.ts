@@ -36,6 +36,7 @@ export interface TrainingRequest {
   readonly data: string;
   /** File of soft tokens that is made; its log and figure lie beside it. */
   readonly out: string;
+  /** What the soft tokens are trained to. */
   readonly settings: TrainingSettings;
   /** Folder of targets, shared by runs. @default {a folder beside `out`} */
   readonly targets?: string;
@@ -43,8 +44,11 @@ export interface TrainingRequest {
   readonly recompute: boolean;
   /** Go on with an interrupted run. */
   readonly resume: boolean;
+  /** Steps between two savings. */
   readonly saveEvery: number;
+  /** Steps between two validations. */
   readonly validateEvery: number;
+  /** Threads. */
   readonly threads: number;
   /** Folder for models and converted weights. */
   readonly home: string;
@@ -52,17 +56,23 @@ export interface TrainingRequest {
   readonly origin: { readonly command: string; readonly version: string; readonly date: string };
   /** Milliseconds since some moment. */
   readonly now: () => number;
+  /** Ends it early. */
   readonly signal?: AbortSignal;
+  /** Follows the run. */
   readonly watch?: TrainingWatch;
 }
 
 /** Is told how a run gets on. */
 export interface TrainingWatch {
+  /** A model is being fetched. */
   readonly onFetch?: (progress: FetchProgress) => void;
+  /** Something worth knowing happened. */
   readonly onNote?: (text: string) => void;
+  /** Targets that are done, of how many, and how many of them were found on disk. */
   readonly onTarget?: (done: number, total: number, found: number) => void;
   /** The held-out examples were measured before the first step. */
   readonly onStart?: (validation: Validation) => void;
+  /** A step is done. */
   readonly onStep?: (report: StepReport) => void;
   /** From here on the run can be resumed. */
   readonly onSaved?: (step: number) => void;
@@ -75,6 +85,29 @@ export interface TrainingWatch {
  * @throws {TrainingError} If the data, the settings or the place of the result are unusable, or the
  * training diverges.
  * @throws {CheckpointError} If the model is unusable, or the tokens to start from are.
+ *
+ * @example
+ * ```ts
+ * import { DEFAULT_SETTINGS } from "./settings.ts";
+ * import { trainSoftTokens } from "./train.ts";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const training = trainSoftTokens({
+ *   model: "smollm2-135m-instruct",
+ *   data: "no_such_conversations.json",
+ *   out: "soft.safetensors",
+ *   settings: { ...DEFAULT_SETTINGS, samples: 200 },
+ *   keepPast: true,
+ *   resume: false,
+ *   saveEvery: 25,
+ *   validateEvery: 100,
+ *   threads: 2,
+ *   home: "models",
+ *   origin: { command: "train", version: "1.0.0", date: "2026-01-01" },
+ *   now: () => performance.now(),
+ * });
+ * await assertRejects(() => training, Error, "no_such_conversations.json");
+ * ```
  */
 export async function trainSoftTokens(request: TrainingRequest): Promise<TrainingResult> {
   const { settings, home, threads, signal, resume, watch = {} } = request;

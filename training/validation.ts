@@ -8,8 +8,11 @@ export const VALIDATION_BUDGETS = [64, 128, 256] as const;
 
 /** How well soft tokens choose, by budget: means over examples, layers and KV heads. */
 export interface Validation {
+  /** Mean loss. */
   readonly loss: number;
+  /** Critical hit rate by budget. */
   readonly hitRate: Readonly<Record<string, number>>;
+  /** Attention mass by budget. */
   readonly attentionMass: Readonly<Record<string, number>>;
 }
 

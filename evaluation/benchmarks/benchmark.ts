@@ -89,6 +89,7 @@ export interface BenchmarkTask {
   readonly summary: string;
   /** Name of the metric, for reports. */
   readonly metricName: string;
+  /** Judges its output. */
   readonly metric: BenchmarkMetric;
 }
 
@@ -109,6 +110,10 @@ export interface GenerationRequest {
 
 /** A task whose samples are made up at any length. */
 export interface GeneratedTask extends BenchmarkTask {
-  /** @throws {BenchmarkError} If the length is too short for the task. */
+  /**
+   * Makes samples.
+   *
+   * @throws {BenchmarkError} If the length is too short for the task.
+   */
   generate(request: GenerationRequest): Iterable<BenchmarkSample>;
 }

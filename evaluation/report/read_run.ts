@@ -14,6 +14,15 @@ import { RUN_FILES } from "../run/run_folder.ts";
  *
  * @param path `summary.json`, or the folder of a run.
  * @throws {BenchmarkError} If it is not there, not a summary, or the run has not come to its end.
+ *
+ * @example
+ * ```ts
+ * import { BenchmarkError } from "../benchmarks/errors.ts";
+ * import { readSummary } from "./read_run.ts";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await assertRejects(() => readSummary("no_such_run"), BenchmarkError, "no_such_run");
+ * ```
  */
 export async function readSummary(path: string): Promise<RunSummary> {
   const folder = await isFolder(path);

@@ -10,6 +10,15 @@ import { folderOf, inFolder, readRecords, readSummary } from "./read_run.ts";
  * @returns Paths of what was written.
  * @throws {BenchmarkError} If the folder holds no run, or one that has not come to its end.
  * @throws {StorageError} If it cannot be written.
+ *
+ * @example
+ * ```ts
+ * import { BenchmarkError } from "../benchmarks/errors.ts";
+ * import { writeReport } from "./write_report.ts";
+ * import { assertRejects } from "@std/assert";
+ *
+ * await assertRejects(() => writeReport("no_such_run"), BenchmarkError, "no_such_run");
+ * ```
  */
 export async function writeReport(run: string): Promise<readonly string[]> {
   const summary = await readSummary(run);

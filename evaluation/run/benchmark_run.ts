@@ -13,7 +13,9 @@ export interface RunSample {
 
 /** What {@linkcode runBenchmark} is to do. */
 export interface BenchmarkRun {
+  /** What is measured. */
   readonly settings: RunSettings;
+  /** What there is to measure. */
   readonly samples: readonly RunSample[];
   /** What samples are measured with: as many as there are entries at a time, each with its own model. */
   readonly workers: readonly SampleMeasurement[];
@@ -21,6 +23,7 @@ export interface BenchmarkRun {
   readonly metrics: RunSummary["metrics"];
   /** Folder to write to, and to go on from; without one nothing is written. */
   readonly folder?: string;
+  /** Ends it early. */
   readonly signal?: AbortSignal;
   /** Is told how many samples are done. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -31,6 +34,46 @@ export interface BenchmarkRun {
  * goes on where it stopped and ends with the same summary, timings aside, however many workers it has.
  *
  * @throws {BenchmarkError} If the folder holds another run.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "../../runtime/model.ts";
+ * import { parsePolicies } from "../policy_list.ts";
+ * import { runBenchmark } from "./benchmark_run.ts";
+ * import { runSamples } from "./measure_sample.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { precision: "fp32" });
+ * // A model without a tokenizer: each letter is a token.
+ * const tokenizer = { ...model.tokenizer, encode: (text: string) => Array.from(text, () => 5) };
+ * const measured = { ...model, tokenizer };
+ * const sample = {
+ *   ...{ id: "1", task: "houses", context: "Mill Lane has 12 houses. ", question: "How many?" },
+ *   ...{ prefix: "", answers: ["12"], maxTokens: 2, facts: {} },
+ * };
+ * const planned = {
+ *   ...{ sample, group: "short", setting: { order: "last", visible: true } as const },
+ *   metric: (output: string) => output.includes("12") ? 1 : 0,
+ * };
+ * const { rows } = await runBenchmark({
+ *   settings: {
+ *     ...{ format: 1, benchmark: "mine", versions: {}, tasks: ["houses"], seed: 0, options: {} },
+ *     model: { name: "tiny", fingerprint: await model.fingerprint(), precision: "fp32" },
+ *     policies: [{ label: "snapkv", name: "snapkv", options: {} }],
+ *     budgets: ["40"],
+ *   },
+ *   samples: runSamples([planned], measured),
+ *   workers: [{
+ *     model: measured,
+ *     policies: await parsePolicies("snapkv"),
+ *     budgets: [{ label: "40", budget: 40 }],
+ *     now: () => performance.now(),
+ *   }],
+ *   metrics: { houses: "accuracy" },
+ * });
+ * assertEquals(rows.map(({ policy, budget }) => [policy, budget]), [["full", null], ["snapkv", "40"]]);
+ * ```
  */
 export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
   const { settings, samples, workers, metrics, folder: path, signal, onProgress } = run;

@@ -11,8 +11,11 @@ import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./
 
 /** A sample in one of the ways in which it is asked. */
 export interface PlannedSample {
+  /** The sample. */
   readonly sample: BenchmarkSample;
+  /** Judges its output. */
   readonly metric: BenchmarkMetric;
+  /** How it is asked. */
   readonly setting: QuestionSetting;
   /** What its rows share besides the task and the setting, such as a length. */
   readonly group: string;
@@ -33,6 +36,28 @@ function variantOf({ group, setting }: PlannedSample): string {
  *
  * @throws {PromptError} If the longest prompt of a task is longer than the model's context: better
  * known before the first hour than after it.
+ *
+ * @example
+ * ```ts
+ * import { loadModel } from "../../runtime/model.ts";
+ * import { runSamples } from "./measure_sample.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = new URL("../../tests/fixtures/tiny-llama", import.meta.url).pathname;
+ * await using model = await loadModel(folder, { precision: "fp32" });
+ * // A model without a tokenizer: each letter is a token.
+ * const tokenizer = { ...model.tokenizer, encode: (text: string) => Array.from(text, () => 5) };
+ * const sample = {
+ *   ...{ id: "1", task: "houses", context: "Mill Lane has 12 houses. ", question: "How many?" },
+ *   ...{ prefix: "", answers: ["12"], maxTokens: 2, facts: {} },
+ * };
+ * const planned = {
+ *   ...{ sample, group: "short", setting: { order: "last", visible: true } as const },
+ *   metric: (output: string) => output.includes("12") ? 1 : 0,
+ * };
+ * const [ready] = runSamples([planned], { tokenizer, config: model.config });
+ * assertEquals(ready?.id, "1 question last");
+ * ```
  */
 export function runSamples(
   samples: readonly PlannedSample[],

@@ -4,12 +4,15 @@ import type { NamedPolicy } from "../policy_list.ts";
 
 /** What samples are measured with. */
 export interface SampleMeasurement {
+  /** The model. */
   readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
   /** Policies besides the whole cache, which is always measured. */
   readonly policies: readonly NamedPolicy[];
+  /** How much policies keep. */
   readonly budgets: readonly NamedBudget[];
   /** Prompt tokens read at a time. @default {256} */
   readonly chunk?: number;
+  /** Ends it early. */
   readonly signal?: AbortSignal;
   /** Milliseconds, to measure phases with. */
   readonly now: () => number;

@@ -11,6 +11,7 @@ export interface RunSettings {
   readonly format: number;
   /** Name of the benchmark, as in `kvjudge eval NAME`. */
   readonly benchmark: string;
+  /** The model. */
   readonly model: {
     readonly name: string;
     readonly fingerprint: string;
@@ -18,6 +19,7 @@ export interface RunSettings {
     /** Absent: the processor. */
     readonly device?: string;
   };
+  /** Of kvjudge and what it runs on. */
   readonly versions: Readonly<Record<string, string>>;
   /** Every policy with the options in force, the whole cache left out. */
   readonly policies: readonly {
@@ -28,7 +30,9 @@ export interface RunSettings {
   }[];
   /** As they were written. */
   readonly budgets: readonly string[];
+  /** Names of the tasks. */
   readonly tasks: readonly string[];
+  /** Seed of samples and intervals. */
   readonly seed: number;
   /** All else that decides the samples or the outputs: question order, lengths, files by hash. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -36,9 +40,11 @@ export interface RunSettings {
 
 /** What one policy made of one sample at one budget. */
 export interface CellRecord {
+  /** The policy, as it was written. */
   readonly policy: string;
   /** `null` for the whole cache. */
   readonly budget: string | null;
+  /** The answer. */
   readonly output: string;
   /** Of the task's metric, from 0 to 1; for perplexity the mean negative log-likelihood. */
   readonly score: number;
@@ -46,6 +52,7 @@ export interface CellRecord {
   readonly kept: readonly [kept: number, total: number];
   /** Bytes of the cache that were allocated before and after the eviction. */
   readonly bytes: readonly [before: number, after: number];
+  /** Tokens of the answer. */
   readonly outputTokens: number;
   /** Milliseconds. */
   readonly times: { readonly evict: number; readonly decode: number };
@@ -57,6 +64,7 @@ export interface CellRecord {
 export interface SampleRecord {
   /** Unique in the run. */
   readonly id: string;
+  /** Name of the task. */
   readonly task: string;
   /** Rows of a table: "1024, question first, visible". Samples of one variant are averaged. */
   readonly variant: string;
@@ -64,24 +72,33 @@ export interface SampleRecord {
   readonly promptHash: string;
   /** Tokens of the whole prompt, chat template included. */
   readonly promptTokens: number;
+  /** What tables and figures want to know: depth, length, needles. */
   readonly facts: Readonly<Record<string, number | string>>;
   /** Milliseconds of the one prefill that all cells share. */
   readonly prefill: number;
+  /** One for each policy and budget. */
   readonly cells: readonly CellRecord[];
 }
 
 /** One row of a table: a policy at a budget over the samples of a task and variant. */
 export interface SummaryRow {
+  /** Name of the task. */
   readonly task: string;
+  /** What its samples share: length, where the question stands. */
   readonly variant: string;
+  /** The policy, as it was written. */
   readonly policy: string;
+  /** The budget, as it was written; `null` for the whole cache. */
   readonly budget: string | null;
+  /** Mean over the samples. */
   readonly score: Estimate;
   /** Score of each sample by its id, to compare runs pair by pair. */
   readonly scores: Readonly<Record<string, number>>;
   /** Means over the samples. */
   readonly kept: number;
+  /** Bytes of the cache before the eviction. */
   readonly bytesBefore: number;
+  /** Bytes of the cache after it. */
   readonly bytesAfter: number;
   /** Samples that the policy refused; they count nowhere else. */
   readonly refused: number;
@@ -89,11 +106,17 @@ export interface SummaryRow {
 
 /** Mean milliseconds of a row: what a repetition does not reproduce. */
 export interface TimingRow {
+  /** Name of the task. */
   readonly task: string;
+  /** What its samples share: length, where the question stands. */
   readonly variant: string;
+  /** The policy, as it was written. */
   readonly policy: string;
+  /** The budget, as it was written; `null` for the whole cache. */
   readonly budget: string | null;
+  /** Reading the prompt. */
   readonly prefill: number;
+  /** Evicting. */
   readonly evict: number;
   /** Per output token. */
   readonly decodeToken: number;
@@ -101,10 +124,13 @@ export interface TimingRow {
 
 /** `summary.json`. */
 export interface RunSummary {
+  /** What is measured. */
   readonly settings: RunSettings;
   /** How scores read: "accuracy", "perplexity". */
   readonly metrics: Readonly<Record<string, string>>;
+  /** One row for each policy and budget of a task and variant. */
   readonly rows: readonly SummaryRow[];
+  /** The same rows, in milliseconds. */
   readonly timings: readonly TimingRow[];
 }
 

@@ -9,6 +9,7 @@ import {
 
 /** Where the question stands, and whether policies see it. */
 export interface QuestionSetting {
+  /** Where the question stands. */
   readonly order: QuestionOrder;
   /**
    * Whether the question is evicted with the rest, so that policies may judge by it. Otherwise it

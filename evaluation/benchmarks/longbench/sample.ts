@@ -11,6 +11,7 @@ import type { LongBenchPlan } from "./plans.ts";
 export interface LongBenchOptions {
   /** Tokens of a whole prompt, chat template left out: longer ones lose their middle. */
   readonly tokens: number;
+  /** The model's tokenizer. */
   readonly tokenizer: Pick<Tokenizer, "encode" | "decode">;
   /** At most so many, from the beginning. */
   readonly samples?: number;

@@ -9,6 +9,7 @@ import { stringMatchAll } from "../ruler/metrics.ts";
 export interface NiahNeedle {
   /** One sentence, or a few. */
   readonly text: string;
+  /** What is asked about it. */
   readonly question: string;
   /** What a right output holds; the score is the share of them. */
   readonly answers: readonly string[];
@@ -31,7 +32,11 @@ export interface NiahOptions {
   readonly haystack: string;
   /** Per cent of the haystack's tokens before the needle. @default {NIAH_DEPTHS} */
   readonly depths?: readonly number[];
-  /** @default {ORIGINAL_NEEDLE} */
+  /**
+   * What is hidden.
+   *
+   * @default {ORIGINAL_NEEDLE}
+   */
   readonly needle?: NiahNeedle;
 }
 

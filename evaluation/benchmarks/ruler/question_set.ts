@@ -2,6 +2,7 @@ import { BenchmarkError } from "../errors.ts";
 
 /** A question about documents. */
 export interface Question {
+  /** The question. */
   readonly text: string;
   /** Any of them is right. */
   readonly answers: readonly string[];
@@ -13,7 +14,9 @@ export interface Question {
 
 /** What a file of questions holds. */
 export interface QuestionSet {
+  /** The documents, by number. */
   readonly documents: readonly string[];
+  /** The questions. */
   readonly questions: readonly Question[];
 }
 
