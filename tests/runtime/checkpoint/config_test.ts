@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CheckpointError } from "../../../runtime/errors.ts";
 import { parseConfig } from "../../../runtime/checkpoint/config.ts";
+import { FAMILIES } from "../../../runtime/checkpoint/families/mod.ts";
 
 const LLAMA = {
   architectures: ["LlamaForCausalLM"],
@@ -157,9 +158,13 @@ Deno.test("parseConfig() accepts windows that no token feels", () => {
 
 const REFUSED: Record<string, { settings: Record<string, unknown>; message: string }> = {
   "another architecture": {
-    settings: { ...LLAMA, model_type: "gemma2", architectures: ["Gemma2ForCausalLM"] },
-    message: "its architecture (Gemma2ForCausalLM, model type gemma2) is not supported; " +
-      "supported are LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM and Qwen3ForCausalLM",
+    settings: { ...LLAMA, model_type: "mamba", architectures: ["MambaForCausalLM"] },
+    message: "its architecture (MambaForCausalLM, model type mamba) is not supported; " +
+      `supported are ${
+        new Intl.ListFormat("en-GB").format(
+          FAMILIES.map(({ huggingFace }) => huggingFace.architecture),
+        )
+      }`,
   },
   "a classifier of a supported family": {
     settings: { ...LLAMA, architectures: ["LlamaForSequenceClassification"] },

@@ -175,5 +175,5 @@ Deno.test("FAMILIES holds every file of the folder, each under names of its own"
 Deno.test("README.md names the families that can be run", () => {
   const titles = new Intl.ListFormat("en-GB").format(FAMILIES.map(({ title }) => title));
   const readme = source("README.md").replaceAll(/\s+/g, " ");
-  assert(readme.includes(`Families ${titles},`), `README.md does not say "Families ${titles},"`);
+  assert(readme.includes(`Families ${titles},`), `README.md must say "Families ${titles},"`);
 });
