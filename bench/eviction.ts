@@ -5,6 +5,7 @@
  *
  *     deno task bench-eviction --tokens 4096 --policies snapkv,judge_q
  */
+import { table } from "../commands/_table.ts";
 import { parseArgs } from "node:util";
 import { parsePolicies } from "../evaluation/mod.ts";
 import { readEvidence } from "../evaluation/prompt_evidence.ts";
@@ -63,6 +64,4 @@ for (const { label, policy } of policies) {
 console.log(
   `${ids.length} tokens, budget ${budget}; milliseconds; reading takes ${reading.toFixed(0)}`,
 );
-for (const row of rows) {
-  console.log(row.map((cell, at) => at === 0 ? cell.padEnd(20) : cell.padStart(10)).join(""));
-}
+console.log(table(rows));

@@ -4,6 +4,7 @@
  *
  *     deno task bench-redundancy --policies "snapkv,graphkv(snapkv)" --budget 128
  */
+import { table } from "../commands/_table.ts";
 import { parseArgs } from "node:util";
 import { parsePolicies } from "../evaluation/mod.ts";
 import { readEvidence } from "../evaluation/prompt_evidence.ts";
@@ -48,11 +49,13 @@ for (let stretch = 0; stretch < Number(values.stretches); stretch++) {
   }
 }
 console.log(`mean cosine of kept keys: ${values.stretches} × ${tokens} tokens, budget ${budget}`);
-for (const [label, cosines] of found) {
-  const { mean, interval } = estimate(cosines, 0);
-  const shown = interval?.map((bound) => bound.toFixed(4)).join(" to ") ?? "-";
-  console.log(`${label.padEnd(24)} ${mean?.toFixed(4)}  (${shown})`);
-}
+console.log(table(
+  [...found].map(([label, cosines]) => {
+    const { mean, interval } = estimate(cosines, 0);
+    const shown = interval?.map((bound) => bound.toFixed(4)).join(" to ") ?? "-";
+    return [label, mean?.toFixed(4) ?? "-", `(${shown})`];
+  }),
+));
 
 /** From the length of the sum of all unit vectors: no pair needs a look. */
 function meanCosine(keys: Float32Array): number {

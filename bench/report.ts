@@ -1,3 +1,4 @@
+import { table } from "../commands/_table.ts";
 import type { Results, SpeedRow } from "./results.ts";
 import type { Summary } from "./statistics.ts";
 
@@ -11,14 +12,14 @@ export function formatReport(results: Results, budget: number): string {
       `Decoding, tokens per second: kvjudge at budget ${budget}, llama.cpp with its full cache`,
       results.decodeEvicted,
     ),
-    table(
+    titledTable(
       "Eviction as a share of prefill",
       ["tokens", "policy", "share"],
       evictionShare.map((
         { length, policy, share },
       ) => [String(length), policy, spread(share, (value) => `${(value * 100).toFixed(1)} %`)]),
     ),
-    table(
+    titledTable(
       "Cache, allocated bytes",
       ["tokens", "before", "after", "kept entries need"],
       cacheBytes.map(({ length, before, after, kept }) =>
@@ -27,7 +28,7 @@ export function formatReport(results: Results, budget: number): string {
     ),
     `Peak memory of kvjudge alone: ${(results.peakRss / 1e6).toFixed(0)} MB`,
     "",
-    table(
+    titledTable(
       "Predictions against kvjudge in fp32",
       ["engine", "mean KL divergence", "same first choice"],
       quality.map(({ name, divergence, agreement }) => [
@@ -42,7 +43,7 @@ export function formatReport(results: Results, budget: number): string {
 function speedTable(title: string, rows: readonly SpeedRow[]): string {
   const names = [...new Set(rows.flatMap(({ speeds }) => [...speeds.keys()]))];
   const rated = rows.some(({ ratio }) => ratio !== undefined);
-  return table(
+  return titledTable(
     `${title}: median (range)`,
     ["tokens", ...names, ...(rated ? ["ratio to q8_0"] : [])],
     rows.map(({ length, speeds, ratio }) => [
@@ -59,15 +60,11 @@ function spread(summary: Summary | undefined, show: (value: number) => string): 
   return `${show(median)} (${show(min)} to ${show(max)})`;
 }
 
-function table(
+function titledTable(
   title: string,
   header: readonly string[],
   rows: readonly (readonly string[])[],
 ): string {
-  const widths = header.map((cell, column) =>
-    Math.max(cell.length, ...rows.map((row) => row[column]?.length ?? 0))
-  );
-  const line = (cells: readonly string[]) =>
-    cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd();
-  return [title, line(header), ...rows.map(line), ""].join("\n");
+  const left = header.map((_, column) => column);
+  return `${title}\n${table([header, ...rows], { left })}`;
 }

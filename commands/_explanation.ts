@@ -1,3 +1,4 @@
+import { table } from "./_table.ts";
 import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
 import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
 import type { Reading } from "../runtime/evict/read.ts";
@@ -102,13 +103,20 @@ const LISTED = 20;
 export function showExplanation(explanation: Explanation, textOf: (at: number) => string): string {
   const heads = explanation.layers.reduce((sum, layer) => sum + layer.heads.length, 0);
   const { disputed } = agreement(explanation);
+  const rows = disputed.slice(0, LISTED).map(({ at, count }) => [
+    `${Math.round(100 * count / heads)}%`,
+    String(at),
+    textOf(at),
+  ]);
   return [
     ...summary(explanation),
-    ...disputed.length > 0 ? ["", "share  position  kept by some, most first"] : [],
-    ...disputed.slice(0, LISTED).map(({ at, count }) => {
-      const share = `${Math.round(100 * count / heads)}%`.padStart(5);
-      return `${share}  ${String(at).padStart(8)}  ${textOf(at)}`;
-    }),
+    ...disputed.length > 0
+      ? [
+        "",
+        table([["share", "position", "kept by some, most first"], ...rows], { left: [2] })
+          .trimEnd(),
+      ]
+      : [],
     ...disputed.length > LISTED ? ["--json lists them all, head by head."] : [],
     "",
   ].join("\n");

@@ -1,3 +1,4 @@
+import { fields, printable } from "./_table.ts";
 import type { ModelInspection } from "../runtime/models/inspect_model.ts";
 import type { Holding } from "../runtime/weights/holding.ts";
 import { formatBytes } from "./_output.ts";
@@ -50,17 +51,8 @@ export function showModel(inspection: ModelInspection): string {
     );
   }
   const known = rows.flatMap(([name, value]) => value === undefined ? [] : [[name, value]]);
-  const width = Math.max(...known.map(([name = ""]) => name.length));
-  const lines = known.map(([name = "", value = ""]) =>
-    `  ${printable(name.padEnd(width))}  ${printable(value)}\n`
-  );
   return `${printable(source)}: a model in ${format === "gguf" ? "GGUF" : "safetensors"}\n` +
-    lines.join("");
-}
-
-/** A file's texts are a stranger's: they must not move the terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
+    fields(known);
 }
 
 function plural(number: number, what: string): string {

@@ -1,3 +1,4 @@
+import { fields, printable } from "./_table.ts";
 import type { SavedCacheInfo } from "../runtime/session/saved/info.ts";
 import { formatBytes } from "./_output.ts";
 import { meanKept } from "./_session_summary.ts";
@@ -52,8 +53,7 @@ export async function inspectSavedCache(
   if (fits !== undefined) {
     rows.push(["fits", fits ? `${model}` : `not ${model}: another fingerprint`]);
   }
-  const lines = rows.map(([name, value]) => `  ${name.padEnd(11)}  ${printable(value)}\n`);
-  return `${printable(path)}: a saved cache\n${lines.join("")}`;
+  return `${printable(path)}: a saved cache\n${fields(rows)}`;
 }
 
 function holds({ record: { told, answer } }: SavedCacheInfo): string {
@@ -70,9 +70,4 @@ async function fingerprintOf(name: string, signal: AbortSignal): Promise<string>
   const home = homeFolder();
   const checkpoint = await openCheckpoint(await resolveModel(name, { home, signal }), { home });
   return await checkpoint.fingerprint();
-}
-
-/** A file's texts are a stranger's: they must not move the terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }

@@ -1,3 +1,4 @@
+import { table } from "./_table.ts";
 import { Command, EnumType } from "@cliffy/command";
 import {
   type ProviderName,
@@ -46,8 +47,8 @@ function show(reports: readonly ProviderReport[]): string {
         ...maxBufferBytes === undefined ? [] : [`buffers up to ${formatBytes(maxBufferBytes)}`],
       ].join(", ")
       : missing ?? "does not work";
-    return `${provider.padEnd(6)}  ${facts}\n`;
+    return [provider, facts];
   });
   const { provider, why } = bestDevice(reports);
-  return `${lines.join("")}\n--device auto takes ${provider}: ${why}\n`;
+  return `${table(lines, { left: [0, 1] })}\n--device auto takes ${provider}: ${why}\n`;
 }

@@ -1,3 +1,4 @@
+import { fields } from "./_table.ts";
 import { Command } from "@cliffy/command";
 import type { SoftTokens } from "../policies/policy.ts";
 import type { SoftTokenCard } from "../runtime/soft_tokens/card.ts";
@@ -203,16 +204,7 @@ function show(inspection: Inspection): string {
     ["fits", fit && showFit(fit)],
   ];
   const known = rows.flatMap(([name, value]) => value === undefined ? [] : [[name, value]]);
-  const width = Math.max(...known.map(([name = ""]) => name.length));
-  const lines = known.map(([name = "", value = ""]) =>
-    `  ${printable(name.padEnd(width))}  ${printable(value)}\n`
-  );
-  return `${source}: ${tokens} soft tokens of size ${hidden}\n${lines.join("")}`;
-}
-
-/** A file's texts are a stranger's: they must not move the terminal's cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
+  return `${source}: ${tokens} soft tokens of size ${hidden}\n${fields(known)}`;
 }
 
 function showAdapters({ rank, layers, projections, bytes }: AdapterSummary): string {

@@ -1,3 +1,4 @@
+import { table } from "./_table.ts";
 import { Command } from "@cliffy/command";
 import { homeFolder } from "../runtime/models/home.ts";
 import type { ListedModel } from "../runtime/models/list_models.ts";
@@ -138,13 +139,16 @@ async function remove(name: string, yes: boolean): Promise<void> {
 }
 
 function show(models: readonly ListedModel[]): string {
-  const width = Math.max(...models.map(({ name }) => name.length));
-  const lines = models.map(({ name, about, fetched, bytes, path, inUse }) => {
-    const size = bytes === undefined ? "" : formatBytes(bytes);
-    const state = fetched ? `${path ?? "fetched"}${inUse ? " (in use)" : ""}` : "not fetched";
-    return `${name.padEnd(width)}  ${size.padStart(9)}  ${state}${
-      about === "" ? "" : `\n  ${about}`
-    }`;
-  });
-  return `${lines.join("\n")}\n`;
+  const lines = models.map(({ name, fetched, bytes, path, inUse }) => [
+    name,
+    bytes === undefined ? "" : formatBytes(bytes),
+    fetched ? `${path ?? "fetched"}${inUse ? " (in use)" : ""}` : "not fetched",
+  ]);
+  const shown = table(lines, { left: [0, 2] }).trimEnd().split("\n");
+  return shown.map((line, at) => `${line}\n${about(models[at])}`).join("");
+}
+
+/** What is known of a model, below its line. */
+function about(model: ListedModel | undefined): string {
+  return model === undefined || model.about === "" ? "" : `  ${model.about}\n`;
 }

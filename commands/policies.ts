@@ -1,3 +1,4 @@
+import { table } from "./_table.ts";
 import { Command } from "@cliffy/command";
 import type { PluginReport } from "../plugins/conformance/check_plugin.ts";
 import type { PolicyEntry } from "../policies/_entry.ts";
@@ -66,18 +67,16 @@ function record({ load: _load, ...entry }: PolicyEntry): object {
 }
 
 function show({ name, summary, paper, evidence, options }: PolicyEntry): string {
-  const width = Math.max(...options.map((option) => option.name.length));
   return [
     `${name}: ${summary}`,
     `  paper     ${paper ?? "none"}`,
     `  evidence  ${evidence}`,
     options.length === 0 ? "  options   none" : "  options",
-    ...options.map((option) => {
-      const fallback = option.default === undefined
-        ? ""
-        : ` (default: ${JSON.stringify(option.default)})`;
-      return `    ${option.name.padEnd(width)}  ${option.type}${fallback}: ${option.about}`;
-    }),
-    "",
+    table(options.map(optionRow), { left: [0, 1], indent: "    " }),
   ].join("\n");
+}
+
+function optionRow({ name, type, about, default: fallback }: PolicyEntry["options"][number]) {
+  const shown = fallback === undefined ? "" : ` (default: ${JSON.stringify(fallback)})`;
+  return [name, `${type}${shown}: ${about}`];
 }

@@ -1,3 +1,4 @@
+import { table } from "../_table.ts";
 import { closest } from "npm:fastest-levenshtein@1.0.16";
 import type { Policy } from "../../policies/policy.ts";
 import { type Budget, parseBudget } from "../../runtime/evict/budget.ts";
@@ -129,6 +130,5 @@ function help(): string {
     ]),
     ["/quit", "Leave; Ctrl-D does, too. Ctrl-C stops an answer."],
   ];
-  const width = Math.max(...rows.map(([name = ""]) => name.length));
-  return rows.map(([name = "", about = ""]) => `${name.padEnd(width)}  ${about}`).join("\n");
+  return table(rows, { left: [0, 1] }).trimEnd();
 }

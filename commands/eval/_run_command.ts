@@ -17,7 +17,8 @@ import {
   measurementCommand,
   readEvalSettings,
 } from "./_eval_command.ts";
-import { percent, percents, table } from "./_table.ts";
+import { table } from "../_table.ts";
+import { percent, percents } from "./_percent.ts";
 
 /** What the user said about a run. */
 export interface RunFlags extends ModelFlags, EvalFlags {

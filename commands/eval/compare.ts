@@ -3,7 +3,8 @@ import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
 import type { RunSummary } from "../../evaluation/run/record.ts";
 import { defined } from "../_defined.ts";
 import { note, write } from "../_output.ts";
-import { percent, table } from "./_table.ts";
+import { table } from "../_table.ts";
+import { percent } from "./_percent.ts";
 
 interface CompareFlags {
   readonly policy?: string | undefined;

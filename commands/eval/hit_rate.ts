@@ -15,7 +15,8 @@ import {
   readEvalSettings,
   recordHead,
 } from "./_eval_command.ts";
-import { percent, percents, table } from "./_table.ts";
+import { table } from "../_table.ts";
+import { percent, percents } from "./_percent.ts";
 
 interface HitRateFlags extends ModelFlags, EvalFlags {
   readonly prompts: string;

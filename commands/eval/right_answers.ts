@@ -16,7 +16,8 @@ import {
   recordHead,
 } from "./_eval_command.ts";
 import { readHaystack } from "./_haystack.ts";
-import { percent, percents, table } from "./_table.ts";
+import { table } from "../_table.ts";
+import { percent, percents } from "./_percent.ts";
 
 interface RightAnswersFlags extends ModelFlags, EvalFlags {
   readonly kind: "facts" | "codes";

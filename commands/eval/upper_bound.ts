@@ -1,7 +1,8 @@
 import type { RunSummary } from "../../evaluation/run/record.ts";
 import { planRuler, type RulerFlags } from "./_plan_ruler.ts";
 import { questionCommand, runEval } from "./_run_command.ts";
-import { percent, table } from "./_table.ts";
+import { table } from "../_table.ts";
+import { percent } from "./_percent.ts";
 
 const ORACLE = "oracle";
 const BASELINE = "snapkv";

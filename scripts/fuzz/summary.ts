@@ -1,3 +1,4 @@
+import { table } from "../../commands/_table.ts";
 import type { CaseResult } from "./target.ts";
 
 /** A table: one line for each target. */
@@ -8,18 +9,7 @@ export function summarise(results: readonly CaseResult[]): string {
     ...targets.map((name) => row(name, results.filter(({ target }) => target === name))),
     ...(targets.length > 1 ? [row("all", results)] : []),
   ];
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((cells) => cells[column]?.length ?? 0))
-  );
-  return rows
-    .map((cells) =>
-      cells
-        .map((cell, column) =>
-          column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)
-        )
-        .join("  ")
-    )
-    .join("\n");
+  return table(rows).trimEnd();
 }
 
 function row(name: string, results: readonly CaseResult[]): string[] {

@@ -74,7 +74,7 @@ Deno.test("loadState() refuses a state of other settings", async () => {
     const error = await assertRejects(() => loadState(path, "others"), TrainingError);
     assertMatch(
       error.message,
-      /^Cannot resume from .*: .*other settings.* start anew into another file$/,
+      /^Cannot resume from .*: .*other settings.* start again into another file$/,
     );
     assertEquals((await loadState(path, "settings"))?.step, 1);
   });

@@ -104,7 +104,7 @@ Deno.test("trainSoftTokens() stops when it diverges and says how to go on", asyn
   const message = error.message.replaceAll(`${bench.folder}/`, "");
   assertMatch(
     message,
-    /^Cannot go on training: the loss was .* at step \d+, .* the state of step \d+ is saved; start anew with a lower --lr, another --out and --targets soft\.work\/targets$/,
+    /^Cannot go on training: the loss was .* at step \d+, .* the state of step \d+ is saved; start again with a lower 'rate', another 'out' and 'targets' soft\.work\/targets$/,
   );
   assertEquals(message.includes(`state of step ${saved.at(-1)} is saved`), true, `${saved}`);
   assert(!existsSync(`${bench.folder}/soft.safetensors`));
@@ -126,7 +126,7 @@ Deno.test("trainSoftTokens() refuses to resume what is not its own run", async (
   const watch = { onStep: () => controller.abort() };
   await assertRejects(() => bench.train("soft", { signal: controller.signal, watch }));
   const other =
-    /^Cannot resume from soft\.work\/.*: it was made with other settings, data or another model; resume with the same ones, or start anew into another file$/;
+    /^Cannot resume from soft\.work\/.*: it was made with other settings, data or another model; resume with the same ones, or start again into another file$/;
   const resumed = (request: Partial<TrainingRequest>) =>
     refusal(bench, "soft", { resume: true, ...request });
   assertMatch(await resumed({ settings: { ...SMALL, rate: 0.02 } }), other);
