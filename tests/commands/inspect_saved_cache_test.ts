@@ -31,5 +31,8 @@ Deno.test("kvjudge inspect refuses a damaged saved cache in one sentence", async
   await writeSafetensors(path, tensors, { format: "kvjudge.saved_cache", version: "1" });
   const { code, err } = await runCli(["inspect", path]);
   assertEquals(code, 2);
-  assertMatch(err, /^error: Cannot load .*a\.cache: its record is broken: it is not JSON; [^\n]+\n$/);
+  assertMatch(
+    err,
+    /^error: Cannot load .*a\.cache: its record is broken: it is not JSON; [^\n]+\n$/,
+  );
 });
