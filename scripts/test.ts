@@ -1,0 +1,107 @@
+/**
+ * Runs tests in several processes at a time: `deno task test [--fast] [--jobs N] [PATH…]`. Without
+ * paths it also runs every example in the docs and checks all types; `--fast` leaves out what is slow.
+ * Prints failures whole, and at the end one line as `deno test` writes it.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { divide, fastFiles, type Shard } from "./test/shards.ts";
+import { add, type Counts, NONE, readCounts, summaryLine, worthShowing } from "./test/summary.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** One process, and what it is called in the log. */
+interface Work {
+  readonly name: string;
+  readonly args: readonly string[];
+  /** Whether it runs tests, which it must then sum up. */
+  readonly tests: boolean;
+}
+
+const TYPES: Work = { name: "types", args: ["check", "--doc", "--quiet"], tests: false };
+const EXAMPLES: Work = {
+  ...testing(["--doc", "--ignore=tests", "."]),
+  name: "examples in the docs",
+};
+
+function testing(args: readonly string[]): Work {
+  const permissions = ["read", "write", "env", "ffi", "sys", "run", "net"];
+  const flags = ["--no-check", "--no-prompt", ...permissions.map((name) => `--allow-${name}`)];
+  return { name: args.join(" "), args: ["test", ...flags, ...args], tests: true };
+}
+
+const ofShard = ({ name, files }: Shard): Work => ({ ...testing(files), name });
+
+/** Runs work to its end and reports it. */
+async function perform({ name, args, tests }: Work): Promise<Counts> {
+  const start = performance.now();
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const output = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes)).join("\n");
+  const found = tests ? readCounts(output) : NONE;
+  // A crash or a wrong type leaves no failed test behind: it counts as one.
+  const uncounted = (code !== 0 || !found) && !found?.failed ? 1 : 0;
+  const counts = add(found ?? NONE, { ...NONE, failed: uncounted });
+  const said = worthShowing(output, counts.failed > 0).trim();
+  console.log(`${name}: ${summaryLine(counts, performance.now() - start)}`);
+  if (said !== "") console.log(said);
+  return counts;
+}
+
+/** Performs all of it, so many at a time. */
+async function performAll(work: readonly Work[], jobs: number): Promise<Counts> {
+  const waiting = [...work];
+  let total = NONE;
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const counts = await perform(next);
+      total = add(total, counts);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return total;
+}
+
+async function testFiles(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(resolve(ROOT, folder))) {
+    const path = `${folder}/${name}`;
+    if (isDirectory) files.push(...await testFiles(path));
+    else if (name.endsWith("_test.ts")) files.push(path);
+  }
+  return files;
+}
+
+if (import.meta.main) {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      fast: { type: "boolean", default: false },
+      jobs: { type: "string" },
+      // Where the tests of this script itself find theirs.
+      folder: { type: "string", default: "tests" },
+    },
+  });
+  const jobs = Number(values.jobs ?? Math.min(navigator.hardwareConcurrency, 4));
+  const paths = positionals.map((path) => path.replace(/^\.\//, ""));
+  const named = (file: string) => paths.length === 0 || paths.some((path) => file.startsWith(path));
+  const files = (await testFiles(values.folder)).filter(named);
+  const { together, alone } = divide(values.fast ? fastFiles(files) : files);
+  const work = together.map(ofShard);
+  // Both are long, so they start behind the longest.
+  if (paths.length === 0 && !values.fast) work.splice(1, 0, EXAMPLES, TYPES);
+  const start = performance.now();
+  const counts = add(await performAll(work, jobs), await performAll(alone.map(ofShard), 1));
+  if (counts.passed + counts.failed + counts.ignored === 0) console.log(`No tests: ${paths}`);
+  console.log(`\n${summaryLine(counts, performance.now() - start)}`);
+  Deno.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
+}

@@ -1,0 +1,89 @@
+/** Test files that run in one process. */
+export interface Shard {
+  /** What the log calls it. */
+  readonly name: string;
+  readonly files: readonly string[];
+}
+
+/** All test files, divided. */
+export interface Shards {
+  /** Several at a time, in this order. */
+  readonly together: readonly Shard[];
+  /** One after the other at the end: what measures time is not to be disturbed. */
+  readonly alone: readonly Shard[];
+}
+
+/** The longest, each in a process of its own, so that none is left over at the end. */
+const LONGEST: readonly string[] = [
+  "tests/device/",
+  "tests/examples_test.ts",
+  "tests/runtime/smollm2_test.ts",
+  "tests/commands/train",
+  "tests/commands/eval",
+  "tests/commands/",
+  "tests/runtime/checkpoints_test.ts",
+  "tests/runtime/engine/",
+  "tests/evaluation/",
+  "tests/runtime/session/",
+];
+
+/** They measure time, or end what takes too long. */
+const ALONE: readonly string[] = [
+  "tests/plugins/sandbox/failures_test.ts",
+  "tests/runtime/models/deadline_test.ts",
+  "tests/runtime/models/file_lock_test.ts",
+  "tests/runtime/models/run_command_test.ts",
+  "tests/runtime/tokenizer/smollm2_test.ts",
+];
+
+/** Need a GPU, a browser, the real model, other processes or minutes. */
+const SLOW: readonly string[] = [
+  ...ALONE,
+  "tests/cli_test.ts",
+  "tests/commands/",
+  "tests/device/",
+  "tests/docs/",
+  "tests/evaluation/benchmarks/ruler/tasks_test.ts",
+  "tests/evaluation/report/",
+  "tests/examples_test.ts",
+  "tests/import_by_url_test.ts",
+  "tests/kernels/device/placement_test.ts",
+  "tests/plugins/",
+  "tests/policies/pairs_test.ts",
+  "tests/public_docs_test.ts",
+  "tests/runtime/checkpoints_test.ts",
+  "tests/runtime/device/",
+  "tests/runtime/engine/device/score_kernels_test.ts",
+  "tests/runtime/models/",
+  "tests/runtime/smollm2_test.ts",
+  "tests/scripts/",
+];
+
+/** The files of the inner loop, out of all. */
+export function fastFiles(files: readonly string[]): readonly string[] {
+  return files.filter((file) => !startsWithAny(file, SLOW));
+}
+
+/** Divides test files: each goes into exactly one shard. */
+export function divide(files: readonly string[]): Shards {
+  const shards = new Map<string, string[]>([...LONGEST, ...ALONE].map((name) => [name, []]));
+  for (const file of files.toSorted()) {
+    const name = [...ALONE, ...LONGEST].find((start) => file.startsWith(start)) ?? folderOf(file);
+    shards.set(name, [...shards.get(name) ?? [], file]);
+  }
+  const all = [...shards].flatMap(([name, files]) => files.length > 0 ? [{ name, files }] : []);
+  return {
+    together: all.filter(({ name }) => !ALONE.includes(name)),
+    alone: all.filter(({ name }) => ALONE.includes(name)),
+  };
+}
+
+function startsWithAny(file: string, starts: readonly string[]): boolean {
+  return starts.some((start) => file.startsWith(start));
+}
+
+/** `tests/runtime/` of `tests/runtime/cache/host_cache_test.ts`. */
+function folderOf(file: string): string {
+  const parts = file.split("/");
+  return parts.slice(0, Math.min(2, parts.length - 1)).join("/") + "/";
+}
