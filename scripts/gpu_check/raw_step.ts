@@ -1,0 +1,106 @@
+import * as ort from "npm:onnxruntime-node@1.30.0";
+import { type Device, type DeviceTensor, openDevice } from "../../kernels/device/device.ts";
+import { buildDeviceStepGraph, layerPorts } from "../../kernels/device/device_step_graph.ts";
+import { encodeModel } from "../../kernels/onnx/encode.ts";
+import type { Graph } from "../../kernels/onnx/graph.ts";
+import { floats, integers, locatedFiles } from "../../kernels/session.ts";
+import type { StepModel } from "../../kernels/step_model.ts";
+
+/** Options of onnxruntime, as its binding takes them. */
+export type SessionChoice = Omit<ort.InferenceSession.SessionOptions, "executionProviders"> & {
+  /** Options of the provider, such as `validationMode`. */
+  readonly provider?: Readonly<Record<string, unknown>>;
+  /** Entries of onnxruntime's own configuration, such as those of `ep.webgpuexecutionprovider`. */
+  readonly entries?: Readonly<Record<string, string>>;
+};
+
+/** A step graph with a session of its own, for one token behind those that are held. */
+export interface RawStep extends AsyncDisposable {
+  readonly graph: Graph;
+  /** Runs a step; logits come to main memory. */
+  run(): Promise<void>;
+  /** Runs a step; logits stay, so that nobody waits for the device. Not on the processor. */
+  runAhead(): Promise<void>;
+  endProfiling(): void;
+}
+
+/** Loads the step graph with chosen options, over a cache that is filled with zeros. */
+export async function openRawStep(
+  model: StepModel,
+  { device, half, held, choice }: {
+    readonly device: "webgpu" | "cpu";
+    readonly half: boolean;
+    /** Tokens that are held. */
+    readonly held: number;
+    readonly choice: SessionChoice;
+  },
+): Promise<RawStep> {
+  const graph = buildDeviceStepGraph(model, { half });
+  const { folder, graph: located } = locatedFiles(graph);
+  const { provider = {}, entries = {}, ...session } = choice;
+  // The first session of a process settles what all of them share, so it is made before any other.
+  const made = await ort.InferenceSession.create(encodeModel(located), {
+    executionProviders: [{ ...provider, name: device }],
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    logSeverityLevel: 4,
+    ...session,
+    extra: {
+      "session.model_external_initializers_file_folder_path": folder,
+      "session.intra_op.allow_spinning": "0",
+      ...entries,
+    },
+  });
+  const home = openDevice(device);
+  const { kvHeads, headDim, vocabulary } = model;
+  const element = half ? "float16" : "float32";
+  const capacity = held + 1;
+  const feeds: Record<string, ort.Tensor> = {
+    ids: integers([5]),
+    embeddings: floats(new Float32Array(0), [0, model.hidden]),
+    cos: floats(new Float32Array(headDim / 2).fill(1), [1, headDim / 2]),
+    sin: floats(new Float32Array(headDim / 2), [1, headDim / 2]),
+    rows: integers([0]),
+    held: floats(new Float32Array(model.layers.length * kvHeads).fill(held), [
+      model.layers.length,
+      kvHeads,
+    ]),
+    counting: floats(Float32Array.from({ length: capacity }, (_, index) => index), [capacity]),
+  };
+  const into: Record<string, ort.Tensor> = {};
+  const slots = Array.from({ length: kvHeads }, (_, head) => [head, held]).flat();
+  for (const layer of model.layers.keys()) {
+    const port = layerPorts(layer);
+    const [keys, values] = [await zeros(home, element), await zeros(home, element)];
+    Object.assign(feeds, { [port.keys]: keys.tensor, [port.values]: values.tensor });
+    Object.assign(into, { [port.presentKeys]: keys.tensor, [port.presentValues]: values.tensor });
+    feeds[port.slots] = integers(slots, [kvHeads, 1, 2]);
+  }
+  const there = (await home.zeros([1, vocabulary])).tensor;
+  return {
+    graph,
+    async run() {
+      await made.run(feeds, { ...into, logits: null });
+    },
+    async runAhead() {
+      await made.run(feeds, { ...into, logits: there });
+    },
+    endProfiling: () => made.endProfiling(),
+    async [Symbol.asyncDispose]() {
+      await made.release();
+      await home[Symbol.asyncDispose]();
+    },
+  };
+
+  function zeros(on: Device, type: "float16" | "float32"): Promise<DeviceTensor> {
+    return on.zeros([kvHeads, capacity, headDim], type);
+  }
+}
+
+/** Nodes of a graph, those of one branch of each `If` included. */
+export function nodeCount({ nodes }: Graph): number {
+  return nodes.reduce((sum, { attributes }) => {
+    const [branch] = Object.values(attributes).filter((one) => "graph" in one);
+    return sum + 1 + (branch ? nodeCount(branch.graph) : 0);
+  }, 0);
+}

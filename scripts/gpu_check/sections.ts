@@ -1,0 +1,31 @@
+import type { Section } from "./section.ts";
+import { adapter } from "./sections/adapter.ts";
+import { card } from "./sections/card.ts";
+import { deviceTests, engineTests } from "./sections/device_tests.ts";
+import { flat } from "./sections/flat.ts";
+import { goldens, moreGoldens } from "./sections/goldens.ts";
+import { models } from "./sections/models.ts";
+import { options } from "./sections/options.ts";
+import { overflow } from "./sections/overflow.ts";
+import { peer } from "./sections/peer.ts";
+import { chunks, long, speed, speedF16, staircase } from "./sections/speed.ts";
+
+/** All sections, those that tell most first. */
+export const SECTIONS: readonly Section[] = [
+  adapter,
+  goldens,
+  models,
+  speed,
+  options,
+  flat,
+  overflow,
+  card,
+  staircase,
+  speedF16,
+  chunks,
+  peer,
+  long,
+  deviceTests,
+  moreGoldens,
+  engineTests,
+];

@@ -1,0 +1,32 @@
+import { fileURLToPath } from "node:url";
+import { checkpointPath, describeModel } from "../open_model.ts";
+import type { Section } from "../section.ts";
+import { TRIALS } from "../trials.ts";
+
+/** Seconds for one trial. */
+const TRIAL = 25;
+
+/** Times decoding steps under options of onnxruntime, each in a fresh process. */
+export const options: Section = {
+  name: "options",
+  seconds: 130,
+  least: 15,
+  async run(check, report) {
+    // Conversion is not to be counted in the first trial.
+    await describeModel(check, await checkpointPath(check));
+    for (const { name } of TRIALS) {
+      const module = fileURLToPath(new URL("../option_trial.ts", import.meta.url));
+      const { code, signal } = await new Deno.Command("timeout", {
+        args: [
+          ...["-s", "KILL", String(TRIAL), Deno.execPath()],
+          ...["run", "-A", "--no-check", "--quiet", module, JSON.stringify(check), name],
+        ],
+        stdin: "null",
+      }).output().then(({ stdout, ...end }) => {
+        Deno.stdout.writeSync(stdout);
+        return end;
+      });
+      if (code !== 0) report(name, { "ended by": signal ?? code });
+    }
+  },
+};

@@ -1,0 +1,46 @@
+import type { BigFormat } from "../big_checkpoint/write.ts";
+import type { SessionChoice } from "./raw_step.ts";
+
+/** A way to load and run the step graph. */
+export interface Trial {
+  readonly name: string;
+  /** Layers that are left of the model. @default {all} */
+  readonly layers?: number;
+  /** Tokens that are held. @default {512} */
+  readonly held?: number;
+  /** @default {"q4_0"} */
+  readonly format?: BigFormat;
+  /** Steps are profiled instead of timed. @default {false} */
+  readonly profile?: boolean;
+  readonly choice: SessionChoice;
+}
+
+const entry = (name: string, value: string): SessionChoice => ({
+  entries: { [`ep.webgpuexecutionprovider.${name}`]: value },
+});
+
+/** Trials, those that tell most first. */
+export const TRIALS: readonly Trial[] = [
+  { name: "as it is", choice: {} },
+  { name: "one layer", layers: 1, choice: {} },
+  { name: "profile", profile: true, choice: {} },
+  { name: "4096 held", held: 4096, choice: {} },
+  { name: "no validation", choice: { provider: { validationMode: "disabled" } } },
+  { name: "16-bit weights", format: "f16", choice: {} },
+  { name: "64 pending dispatches", choice: entry("maxNumPendingDispatches", "64") },
+  { name: "256 pending dispatches", choice: entry("maxNumPendingDispatches", "256") },
+  { name: "int64 on the device", choice: entry("enableInt64", "1") },
+  { name: "graph capture", choice: entry("enableGraphCapture", "1") },
+  { name: "no robustness", choice: entry("enableRobustness", "0") },
+  { name: "simple buffer cache", choice: { provider: { storageBufferCacheMode: "simple" } } },
+  { name: "no buffer cache", choice: { provider: { storageBufferCacheMode: "disabled" } } },
+  { name: "NHWC", choice: { provider: { preferredLayout: "NHWC" } } },
+  { name: "no optimisation", choice: { graphOptimizationLevel: "disabled" } },
+  { name: "high performance", choice: entry("powerPreference", "high-performance") },
+  {
+    name: "spinning threads",
+    choice: { intraOpNumThreads: 4, entries: { "session.intra_op.allow_spinning": "1" } },
+  },
+  { name: "half of the layers", layers: 12, choice: {} },
+  { name: "profile, 4096 held", profile: true, held: 4096, choice: {} },
+];
