@@ -10,20 +10,23 @@ export interface RunTimes {
 export function timeRuns(): RunTimes {
   const times: RunTimes = { runs: 0, milliseconds: 0 };
   const sessions = ort.InferenceSession;
-  const create = sessions.create.bind(sessions);
-  sessions.create = async (...given: Parameters<typeof create>) => {
-    const session = await create(...given);
-    const run = session.run.bind(session);
-    session.run = async (...feeds: Parameters<typeof run>) => {
+  const { create } = sessions;
+  const timed = async (...given: unknown[]) => {
+    const session: ort.InferenceSession = await Reflect.apply(create, sessions, given);
+    const { run } = session;
+    const timedRun = async (...feeds: unknown[]) => {
       const start = performance.now();
       try {
-        return await run(...feeds);
+        return await Reflect.apply(run, session, feeds);
       } finally {
         times.runs++;
         times.milliseconds += performance.now() - start;
       }
     };
+    // Both are overloaded, which a function of any arguments cannot say.
+    session.run = timedRun as typeof run;
     return session;
   };
+  sessions.create = timed as typeof create;
   return times;
 }
