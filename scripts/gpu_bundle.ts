@@ -56,21 +56,13 @@ async function bundle(options: BundleOptions): Promise<void> {
     files.set("runtime.tar", await cutFile(tar, { folder: first, name: "runtime.tar", bytes }));
     for (const model of models) {
       const name = model.split("/").at(-1) ?? model;
-      const parted = await cutFile(model, { folder: staged, name, bytes });
-      for (const part of parted.parts) {
-        // Each in a folder of its own, to be carried by itself.
-        await Deno.mkdir(join(out, part.name), { recursive: true });
-        await Deno.copyFile(join(staged, part.name), join(out, part.name, part.name));
-      }
-      files.set(name, parted);
+      files.set(name, await cutApart(model, { out, staged, name, bytes }));
     }
   }
   await stageSource(root, join(staged, "source"));
   const source = await pack(join(staged, "source"), join(staged, "packed"), "-3");
-  files.set(
-    "source.tar.xz",
-    await cutFile(source, { folder: first, name: "source.tar.xz", bytes }),
-  );
+  const name = "source.tar.xz";
+  files.set(name, await cutApart(source, { out, staged, name, bytes }));
   const manifest: Manifest = { files: [...files.values()] };
   await Deno.writeTextFile(manifestPath, JSON.stringify(manifest, null, 2));
   await Deno.writeTextFile(join(first, "parts.txt"), manifestLines(manifest));
@@ -81,6 +73,24 @@ async function bundle(options: BundleOptions): Promise<void> {
     const sizes = parts.map((part) => `${(part.bytes / 1e6).toFixed(1)} MB`).join(" + ");
     console.log(`${name}: ${sizes}`);
   }
+}
+
+/** Cuts a file into parts, each in a folder of its own, to be carried by itself. */
+async function cutApart(
+  path: string,
+  { out, staged, name, bytes }: {
+    readonly out: string;
+    readonly staged: string;
+    readonly name: string;
+    readonly bytes: number;
+  },
+): Promise<PartedFile> {
+  const parted = await cutFile(path, { folder: staged, name, bytes });
+  for (const part of parted.parts) {
+    await Deno.mkdir(join(out, part.name), { recursive: true });
+    await Deno.copyFile(join(staged, part.name), join(out, part.name, part.name));
+  }
+  return parted;
 }
 
 if (import.meta.main) {

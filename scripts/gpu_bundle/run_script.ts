@@ -17,6 +17,10 @@ done
 bash "$here/unpack.sh" "$home"
 
 work=$home/source
+if [ -z "$source" ] && [ ! -d "$work" ]; then
+  echo "run.sh: our own files are not here: carry source.tar.xz.00, or give --source" >&2
+  exit 1
+fi
 if [ -n "$source" ]; then
   work=$home/work
   rm -rf "$work"

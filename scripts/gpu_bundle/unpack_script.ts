@@ -1,6 +1,7 @@
 /** `unpack.sh`: checks the parts that are there and unpacks what is complete, once. */
 export const UNPACK = `#!/usr/bin/env bash
-# Usage: unpack.sh [FOLDER]. Unpacks the parts beside this script, and beside its folder, into FOLDER.
+# Usage: unpack.sh [FOLDER]. Unpacks the parts beside this script, and those in folders beside its
+# own, into FOLDER.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 home=\${1:-\${KVJUDGE_GPU:-\${TMPDIR:-/tmp}/kvjudge-gpu}}
@@ -19,7 +20,7 @@ complete() { # FILE: whether all its parts are there and good; takes them in
     [ "$file" = "$1" ] || continue
     if [ ! -f "$home/parts/$part" ]; then
       found=
-      for place in "$here" "$here/.."; do [ -f "$place/$part" ] && found="$place/$part" && break; done
+      for place in "$here" "$here/.." "$here/../$part"; do [ -f "$place/$part" ] && found="$place/$part" && break; done
       [ -n "$found" ] || return 1
       if [ "$(sha256sum <"$found" | cut -d' ' -f1)" != "$sum" ]; then
         echo "unpack.sh: $part is damaged" >&2
