@@ -4,6 +4,7 @@ import type { StepModel } from "../../kernels/step_model.ts";
 import { type ModelConfig } from "../../runtime/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { readRows } from "../../runtime/checkpoint/read_rows.ts";
+import type { Engine } from "../../runtime/engine/engine.ts";
 import { openDeviceEngine } from "../../runtime/engine/device/open_device_engine.ts";
 import { CheckpointError } from "../../runtime/errors.ts";
 import { idsOnlyTokenizer } from "../../runtime/ids_only_tokenizer.ts";
@@ -23,6 +24,8 @@ export interface OpenModel extends AsyncDisposable {
   readonly config: ModelConfig;
   readonly weights: WeightBytes;
   usage(): DeviceUsage;
+  /** Milliseconds of each step of one token so far. */
+  readonly stepTimes: readonly number[];
   session(options: SessionOptions): Session;
 }
 
@@ -91,8 +94,18 @@ export async function openModel(
   const checkpoint = await openCheckpoint(path, { home: join(options.folder, "home") });
   const facts = await modelFacts({ ...checkpoint, fingerprint: () => Promise.resolve("random") });
   const reason = new CheckpointError("Cannot encode text: the check gives token ids");
+  const stepTimes: number[] = [];
+  const engine: Engine = {
+    ...opened.engine,
+    async advance(sequence, input) {
+      const start = performance.now();
+      const result = await opened.engine.advance(sequence, input);
+      if (input.ids?.length === 1) stepTimes.push(performance.now() - start);
+      return result;
+    },
+  };
   const parts = {
-    engine: opened.engine,
+    engine,
     tokenizer: idsOnlyTokenizer(config.vocabulary, reason),
     facts: () => Promise.resolve(facts),
     now: () => performance.now(),
@@ -103,6 +116,7 @@ export async function openModel(
     weights,
     half: halved,
     name,
+    stepTimes,
     usage: () => opened.device.usage,
     session: (session) => createSession(parts, session),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),

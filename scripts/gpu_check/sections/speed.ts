@@ -35,15 +35,14 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
   const reading = performance.now() - whole;
   const read = opened.usage();
   const begun = { ...runs };
-  const moments: number[] = [];
-  for await (const _ of session.generate({ maxTokens: steps + 1 })) moments.push(performance.now());
+  const done = opened.stepTimes.length;
+  for await (const _ of session.generate({ maxTokens: steps + 1 }));
   const end = opened.usage();
   const { times, bytes, steps: made } = session.stats();
   const count = Math.max(1, made);
-  const between = moments.slice(1).map((moment, index) => moment - (moments[index] ?? moment));
   // The first step makes room in the cache, and may make shaders.
-  const [first = 0, ...others] = between;
-  const step = median(others.length > 0 ? others : between);
+  const [first = 0, ...others] = opened.stepTimes.slice(done);
+  const step = median(others.length > 0 ? others : [first]);
   const inRuns = (runs.milliseconds - begun.milliseconds) / count;
   const held = policy === "full" ? length : Math.min(BUDGET, length);
   const cacheBytes = held * layers * kvHeads * headDim * 2 * (opened.half ? 2 : 4);
