@@ -29,6 +29,7 @@ async function main(): Promise<number> {
       folder: { type: "string", default: join(tmpdir(), "kvjudge-gpu-check") },
       lengths: { type: "string", default: "512,2048" },
       long: { type: "string", default: "8192,32768" },
+      staircase: { type: "string", default: "2048,4096,6144" },
       steps: { type: "string", default: "32" },
       print: { type: "string", default: "both" },
     },
@@ -52,6 +53,7 @@ async function main(): Promise<number> {
     ...{ device, model: values.model, folder: values.folder, steps },
     lengths: integers(values.lengths),
     long: integers(values.long),
+    staircase: integers(values.staircase),
   };
   await Deno.mkdir(options.folder, { recursive: true });
   const module = fileURLToPath(new URL("gpu_check/one_section.ts", import.meta.url));

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { DeviceUsage } from "../../kernels/device/device.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
-import { type ModelConfig } from "../../runtime/checkpoint/checkpoint.ts";
+import type { ModelConfig } from "../../runtime/checkpoint/checkpoint.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { readRows } from "../../runtime/checkpoint/read_rows.ts";
 import type { Engine } from "../../runtime/engine/engine.ts";

@@ -11,7 +11,7 @@ import { type Trial, TRIALS } from "./trials.ts";
 const MOST_ROWS = 24;
 
 async function main(options: CheckOptions, trial: Trial): Promise<void> {
-  const { layers, held = 512, format = "q4_0", profile = false } = trial;
+  const { layers, held = 512, tokens = 1, format = "q4_0", profile = false } = trial;
   const path = await checkpointPath(options, format);
   const { described } = await describeModel(options, path);
   const model = { ...described, layers: described.layers.slice(0, layers) };
@@ -22,13 +22,20 @@ async function main(options: CheckOptions, trial: Trial): Promise<void> {
     ? { ...trial.choice, enableProfiling: true, profileFilePrefix: join(folder, "step") }
     : trial.choice;
   const start = performance.now();
-  await using step = await openRawStep(model, { device: options.device, half, held, choice });
+  await using step = await openRawStep(model, {
+    device: options.device,
+    half,
+    held,
+    tokens,
+    choice,
+  });
   const load = performance.now() - start;
   const warm = performance.now();
   await step.run();
   const first = performance.now() - warm;
   for (let index = 0; index < 3; index++) await step.run();
-  const { steps } = options;
+  // Profiles of many steps are large.
+  const steps = tokens > 1 || profile ? Math.min(options.steps, 8) : options.steps;
   if (profile) await profiled(step, trial, steps, folder);
   else {
     const waited = await timed(() => step.run(), steps);
@@ -43,6 +50,7 @@ async function main(options: CheckOptions, trial: Trial): Promise<void> {
         nodes: nodeCount(step.graph),
         layers: model.layers.length,
         held,
+        tokens,
         "load ms": load,
         "first step ms": first,
       },

@@ -14,7 +14,7 @@ export type SessionChoice = Omit<ort.InferenceSession.SessionOptions, "execution
   readonly entries?: Readonly<Record<string, string>>;
 };
 
-/** A step graph with a session of its own, for one token behind those that are held. */
+/** A step graph with a session of its own, for tokens behind those that are held. */
 export interface RawStep extends AsyncDisposable {
   readonly graph: Graph;
   /** Runs a step; logits come to main memory. */
@@ -27,11 +27,13 @@ export interface RawStep extends AsyncDisposable {
 /** Loads the step graph with chosen options, over a cache that is filled with zeros. */
 export async function openRawStep(
   model: StepModel,
-  { device, half, held, choice }: {
+  { device, half, held, tokens, choice }: {
     readonly device: "webgpu" | "cpu";
     readonly half: boolean;
     /** Tokens that are held. */
     readonly held: number;
+    /** Tokens of a step. */
+    readonly tokens: number;
     readonly choice: SessionChoice;
   },
 ): Promise<RawStep> {
@@ -54,13 +56,13 @@ export async function openRawStep(
   const home = openDevice(device);
   const { kvHeads, headDim, vocabulary } = model;
   const element = half ? "float16" : "float32";
-  const capacity = held + 1;
+  const capacity = held + tokens;
   const feeds: Record<string, ort.Tensor> = {
-    ids: integers([5]),
+    ids: integers(new Array<number>(tokens).fill(5)),
     embeddings: floats(new Float32Array(0), [0, model.hidden]),
-    cos: floats(new Float32Array(headDim / 2).fill(1), [1, headDim / 2]),
-    sin: floats(new Float32Array(headDim / 2), [1, headDim / 2]),
-    rows: integers([0]),
+    cos: floats(new Float32Array(tokens * headDim / 2).fill(1), [tokens, headDim / 2]),
+    sin: floats(new Float32Array(tokens * headDim / 2), [tokens, headDim / 2]),
+    rows: integers([tokens - 1]),
     held: floats(new Float32Array(model.layers.length * kvHeads).fill(held), [
       model.layers.length,
       kvHeads,
@@ -68,13 +70,16 @@ export async function openRawStep(
     counting: floats(Float32Array.from({ length: capacity }, (_, index) => index), [capacity]),
   };
   const into: Record<string, ort.Tensor> = {};
-  const slots = Array.from({ length: kvHeads }, (_, head) => [head, held]).flat();
+  const slots = Array.from(
+    { length: kvHeads * tokens },
+    (_, index) => [Math.floor(index / tokens), held + index % tokens],
+  ).flat();
   for (const layer of model.layers.keys()) {
     const port = layerPorts(layer);
     const [keys, values] = [await zeros(home, element), await zeros(home, element)];
     Object.assign(feeds, { [port.keys]: keys.tensor, [port.values]: values.tensor });
     Object.assign(into, { [port.presentKeys]: keys.tensor, [port.presentValues]: values.tensor });
-    feeds[port.slots] = integers(slots, [kvHeads, 1, 2]);
+    feeds[port.slots] = integers(slots, [kvHeads, tokens, 2]);
   }
   const there = (await home.zeros([1, vocabulary])).tensor;
   return {

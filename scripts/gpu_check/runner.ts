@@ -76,14 +76,16 @@ async function runOne(
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
+    detached: true,
   }).spawn();
   let late = false;
   let said = "";
   const kill = (signal: "SIGTERM" | "SIGKILL") => {
     try {
-      child.kill(signal);
+      // The process and all that it started.
+      Deno.kill(-child.pid, signal);
     } catch {
-      // It ended by itself.
+      // They ended by themselves.
     }
   };
   const timers = [

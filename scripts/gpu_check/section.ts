@@ -12,6 +12,8 @@ export interface CheckOptions {
   readonly lengths: readonly number[];
   /** Prompt lengths of the section `long`. */
   readonly long: readonly number[];
+  /** Prompt lengths of the section `staircase`. */
+  readonly staircase: readonly number[];
   /** Decoding steps that are timed. */
   readonly steps: number;
 }

@@ -10,6 +10,8 @@ const SECTIONS: Readonly<Record<string, string>> = {
   broken: "say('before', {}); console.error('out of luck'); Deno.exit(3);",
   crashed: "say('before', {}); Deno.kill(Deno.pid, 'SIGKILL');",
   hanging: "say('before', {}); setInterval(() => {}, 1000);",
+  parent: "say('pid', { pid: new Deno.Command('sleep', { args: ['60'] }).spawn().pid });" +
+    "setInterval(() => {}, 1000);",
   wrong: "say('sum', {}, false);",
 };
 
@@ -92,6 +94,14 @@ Deno.test("a section that hangs is ended in time, and sections are skipped when 
   assert(performance.now() - start < 20_000);
   const short = await check(["good"], { seconds: 1, least: 5 });
   assertEquals(short.findings.map(({ what }) => what), ["skipped: too little time is left"]);
+});
+
+Deno.test("what a section started is ended with it", async () => {
+  const { findings } = await check(["parent"], { each: 2 });
+  const { pid } = findings[0].values;
+  const state = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  // It is gone, or dead and not buried yet.
+  assert(state === "" || state.includes(") Z "), state);
 });
 
 Deno.test("findingIn() and readable() take findings as sections print them", () => {

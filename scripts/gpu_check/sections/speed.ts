@@ -145,7 +145,7 @@ export const long = speedSection("long", {
 /** Other runtimes decode in steps of a staircase as the cache grows. */
 export const staircase = speedSection("staircase", {
   ...{ seconds: 80, least: 20, policies: ["full"], rounds: 1 },
-  lengths: ({ device }) => device === "cpu" ? [64, 128] : [2048, 4096, 6144],
+  lengths: ({ staircase: lengths }) => lengths,
 });
 
 /** How many tokens at a time are read fastest. */
