@@ -2,7 +2,7 @@
 export async function python(source: string, seconds: number): Promise<string[] | undefined> {
   try {
     const { success, stdout, stderr } = await new Deno.Command("timeout", {
-      args: [String(seconds), "python3", "-c", source],
+      args: ["--foreground", String(seconds), "python3", "-c", source],
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -18,9 +18,10 @@ export const options: Section = {
       // Nor is writing the checkpoint.
       if (format !== undefined) await checkpointPath(check, format);
       const module = fileURLToPath(new URL("../option_trial.ts", import.meta.url));
+      // In the foreground, or it would leave the group of processes that is ended with the section.
       const { code, signal } = await new Deno.Command("timeout", {
         args: [
-          ...["-s", "KILL", String(TRIAL), Deno.execPath()],
+          ...["--foreground", "-s", "KILL", String(TRIAL), Deno.execPath()],
           ...["run", "-A", "--no-check", "--quiet", module, JSON.stringify(check), name],
         ],
         stdin: "null",
