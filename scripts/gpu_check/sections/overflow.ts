@@ -2,7 +2,7 @@ import { largestDifference } from "../../../tests/_close.ts";
 import { writeFolder } from "../../../tests/_random_checkpoint.ts";
 import { randomIds } from "../../../tests/_test_model.ts";
 import { full } from "../../../policies/mod.ts";
-import { loadModel } from "../../../runtime/mod.ts";
+import { loadModel } from "../../../mod.ts";
 import { greedyToken } from "../../../runtime/sampling/greedy.ts";
 import { knownAdapter } from "../adapter_file.ts";
 import { openModel } from "../open_model.ts";
