@@ -71,7 +71,7 @@ export async function describeModel(
     name: `${path.split("/").at(-1)} ${precision}`,
     weights: { perToken: bytesOf(described, fp16 && options.device === "webgpu") },
     readOutput: (layer) =>
-      readRows(tensorOf(checkpoint, `model.layers.${layer}.self_attn.o_proj.weight`)),
+      readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
   };
 }
 
