@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { full } from "../../policies/mod.ts";
-import { loadModel } from "../../runtime/mod.ts";
+import { loadModel } from "../../mod.ts";
 import { parametersOf, SHAPES } from "../../scripts/big_checkpoint/shapes.ts";
 import { writeBigCheckpoint } from "../../scripts/big_checkpoint/write.ts";
 
