@@ -51,9 +51,7 @@ export async function stepModel(
   const groups = [
     [embedding],
     ...(output ? [[output]] : []),
-    ...layers.flatMap((
-      { qkv, ...single },
-    ) => [...qkv, ...Object.values(single).map((one) => [one])]),
+    ...layers.flatMap(groupsOf),
   ];
   const weights = await collectWeights(checkpoint, groups, precision, home);
   const weight = (...group: Group): Weight => {
@@ -119,6 +117,10 @@ function layerMatrices(checkpoint: Checkpoint, layer: number, precision: Precisi
     up: place(up),
     down: place(down),
   };
+}
+
+function groupsOf({ qkv, ...others }: LayerMatrices): readonly Group[] {
+  return [...qkv, ...Object.values(others).map((matrix) => [matrix])];
 }
 
 /** Name of a group in prepared files. */

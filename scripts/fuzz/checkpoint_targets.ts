@@ -98,31 +98,33 @@ export const gguf: FuzzTarget = {
   },
 };
 
+/** Damages these files of a Hugging Face folder; one that is named twice is drawn twice as often. */
+function folderTarget(
+  name: string,
+  mutations: FuzzTarget["mutations"],
+  files: readonly [string, ...string[]],
+): FuzzTarget {
+  return {
+    name,
+    mutations,
+    async prepare(folder) {
+      await writeFolder(folder);
+      return samplesIn(folder, files);
+    },
+  };
+}
+
 /** Weights of a Hugging Face folder. */
-export const safetensors: FuzzTarget = {
-  name: "safetensors",
-  mutations: SAFETENSORS_MUTATIONS,
-  async prepare(folder) {
-    await writeFolder(folder);
-    return samplesIn(folder, [
-      "model-00001-of-00002.safetensors",
-      "model-00002-of-00002.safetensors",
-    ]);
-  },
-};
+export const safetensors = folderTarget("safetensors", SAFETENSORS_MUTATIONS, [
+  "model-00001-of-00002.safetensors",
+  "model-00002-of-00002.safetensors",
+]);
 
 /** The settings of a Hugging Face folder. */
-export const config: FuzzTarget = {
-  name: "config.json",
-  mutations: JSON_MUTATIONS,
-  async prepare(folder) {
-    await writeFolder(folder);
-    return samplesIn(folder, [
-      "config.json",
-      "config.json",
-      "config.json",
-      "generation_config.json",
-      "model.safetensors.index.json",
-    ]);
-  },
-};
+export const config = folderTarget("config.json", JSON_MUTATIONS, [
+  "config.json",
+  "config.json",
+  "config.json",
+  "generation_config.json",
+  "model.safetensors.index.json",
+]);

@@ -1,10 +1,17 @@
-import type { FamilyTensor, ModelFamily } from "./family.ts";
+import type { FamilyTensor, ModelFamily, SizeName } from "./family.ts";
 
-const norm = (huggingFace: string, gguf: string): FamilyTensor => ({
-  huggingFace,
-  gguf,
-  shape: ["hidden"],
-});
+function norm(huggingFace: string, gguf: string): FamilyTensor {
+  return { huggingFace, gguf, shape: ["hidden"] };
+}
+
+function matrix(huggingFace: string, gguf: string, ...shape: SizeName[]): FamilyTensor {
+  return { huggingFace, gguf, shape };
+}
+
+/** A matrix that may have a bias. */
+function linear(...matrixOf: Parameters<typeof matrix>): FamilyTensor {
+  return { ...matrix(...matrixOf), bias: "optional" };
+}
 
 /** Llama 1 to 3, SmolLM2 and others of the same layout; most families differ from it in a few fields. */
 export const llama: ModelFamily = {
@@ -16,57 +23,18 @@ export const llama: ModelFamily = {
     defaults: { hidden_act: "silu", rms_norm_eps: 1e-6, rope_theta: 10_000 },
   },
   gguf: { architecture: "llama", interleaved: true },
-  embedding: {
-    huggingFace: "model.embed_tokens",
-    gguf: "token_embd",
-    shape: ["vocabulary", "hidden"],
-  },
+  embedding: matrix("model.embed_tokens", "token_embd", "vocabulary", "hidden"),
   finalNorm: norm("model.norm", "output_norm"),
-  output: { huggingFace: "lm_head", gguf: "output", shape: ["vocabulary", "hidden"] },
+  output: matrix("lm_head", "output", "vocabulary", "hidden"),
   layer: {
     attentionNorm: norm("input_layernorm", "attn_norm"),
-    query: {
-      huggingFace: "self_attn.q_proj",
-      gguf: "attn_q",
-      shape: ["queries", "hidden"],
-      bias: "optional",
-    },
-    key: {
-      huggingFace: "self_attn.k_proj",
-      gguf: "attn_k",
-      shape: ["keys", "hidden"],
-      bias: "optional",
-    },
-    value: {
-      huggingFace: "self_attn.v_proj",
-      gguf: "attn_v",
-      shape: ["keys", "hidden"],
-      bias: "optional",
-    },
-    attentionOutput: {
-      huggingFace: "self_attn.o_proj",
-      gguf: "attn_output",
-      shape: ["hidden", "queries"],
-      bias: "optional",
-    },
+    query: linear("self_attn.q_proj", "attn_q", "queries", "hidden"),
+    key: linear("self_attn.k_proj", "attn_k", "keys", "hidden"),
+    value: linear("self_attn.v_proj", "attn_v", "keys", "hidden"),
+    attentionOutput: linear("self_attn.o_proj", "attn_output", "hidden", "queries"),
     mlpNorm: norm("post_attention_layernorm", "ffn_norm"),
-    gate: {
-      huggingFace: "mlp.gate_proj",
-      gguf: "ffn_gate",
-      shape: ["intermediate", "hidden"],
-      bias: "optional",
-    },
-    up: {
-      huggingFace: "mlp.up_proj",
-      gguf: "ffn_up",
-      shape: ["intermediate", "hidden"],
-      bias: "optional",
-    },
-    down: {
-      huggingFace: "mlp.down_proj",
-      gguf: "ffn_down",
-      shape: ["hidden", "intermediate"],
-      bias: "optional",
-    },
+    gate: linear("mlp.gate_proj", "ffn_gate", "intermediate", "hidden"),
+    up: linear("mlp.up_proj", "ffn_up", "intermediate", "hidden"),
+    down: linear("mlp.down_proj", "ffn_down", "hidden", "intermediate"),
   },
 };
