@@ -50,6 +50,19 @@ Deno.test("compare_policies gives a line for every policy", async () => {
   assertMatch(output, /^snapkv +64 of/m);
 });
 
+Deno.test("hit_rates measures each policy at each budget", async () => {
+  const output = await exampleOnModel("hit_rates", "1200", "random,snapkv(window=8)");
+  const rates = [...output.matchAll(/^(\S+) +(\d+) tokens +hit rate (0\.\d+)/gm)];
+  assertEquals(rates.map(([, policy, budget]) => [policy, budget]), [
+    ["random", "128"],
+    ["random", "256"],
+    ["snapkv(window=8)", "128"],
+    ["snapkv(window=8)", "256"],
+  ]);
+  const [random = NaN, , snapkv = NaN] = rates.map(([, , , rate]) => Number(rate));
+  assert(random < snapkv, output);
+});
+
 Deno.test("ask_often reads its document once and asks what it saved", async () => {
   using folder = testFolder();
   const { code, output, error } = await example(
