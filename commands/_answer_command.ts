@@ -1,6 +1,6 @@
 import type { GenerateOptions } from "../runtime/session/generate.ts";
 import { type Defined, defined } from "./_defined.ts";
-import type { ModelFlags } from "./_open_model.ts";
+import type { ModelFlags } from "./_model_command.ts";
 import type { PromptFlags } from "./_prompt.ts";
 import { promptCommand } from "./_prompt_command.ts";
 import type { EvictionFlags } from "./_settings.ts";

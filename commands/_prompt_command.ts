@@ -1,28 +1,16 @@
-import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { ValidationError } from "@cliffy/command";
 import { closest } from "npm:fastest-levenshtein@1.0.16";
-import { DEVICE_CHOICES } from "../runtime/device/choose_device.ts";
-import { PRECISIONS } from "../runtime/weights/precisions.ts";
-
-/** The model that is used where none is named. */
-export const DEFAULT_MODEL = "smollm2-135m-instruct";
+import { evictingCommand } from "./_model_command.ts";
 
 /**
  * A command with the flags that every command has that reads a prompt. The types of the flags are
  * inferred, so the return type is too.
  */
 export function promptCommand(name: string) {
-  const command = new Command();
+  const command = evictingCommand().name(name);
   return command
-    .name(name)
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
-    .type("precision", new EnumType(PRECISIONS))
-    .type("device", new EnumType(DEVICE_CHOICES))
     .type("question", ({ value }) => refuseFlag(value, command.getOptions()))
     .arguments("[question:question]")
-    .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
-      default: DEFAULT_MODEL,
-    })
     .option("-f, --prompt-file <file:string>", "Document to read, - for standard input.")
     .option("--system <text:string>", "System message.", { conflicts: ["raw"] })
     .option("--raw", "Read the text as it is, without the chat template.")
@@ -35,20 +23,11 @@ export function promptCommand(name: string) {
       { default: "full" },
     )
     .option("--options <json:string>", "Options of a policy without parentheses, a JSON object.")
-    .option("--trust", "Run a policy from a URL without a sandbox, with every permission.")
     .option(
       "-b, --budget <amount:string>",
       "What is kept: tokens (256), a ratio (0.1) or bytes (8MiB).",
       { default: "512" },
-    )
-    .option("--chunk <tokens:integer>", "Prompt tokens read at a time.")
-    .option("--threads <count:integer>", "Threads; one per processor if absent.")
-    .option("--precision <precision:precision>", "How weights are held.", {
-      default: "auto" as const,
-    })
-    .option("--device <device:device>", "Where the model runs and its KV cache lives.", {
-      default: "cpu" as const,
-    });
+    );
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Model } from "../runtime/model.ts";
 import { PromptError } from "../runtime/errors.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
 import { readDocument } from "./_document.ts";
-import { openModel } from "./_open_model.ts";
+import { openModel } from "./_model_command.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { givenQuestion } from "./_prompt_command.ts";

@@ -1,5 +1,5 @@
 import { table } from "./_table.ts";
-import { Command, EnumType } from "@cliffy/command";
+import { EnumType } from "@cliffy/command";
 import {
   type ProviderName,
   type ProviderReport,
@@ -8,17 +8,13 @@ import {
 import { bestDevice } from "../runtime/device/choose_device.ts";
 import { probeDevices } from "../runtime/device/probe_devices.ts";
 import { formatBytes, write } from "./_output.ts";
-import type { Subcommand } from "./_subcommand.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 
 /** `kvjudge devices`: what this machine can compute with. */
 export function devicesCommand(): Subcommand {
-  return new Command()
-    .name("kvjudge devices")
-    .description(
-      "Lists what onnxruntime can compute with on this machine, and what is missing for the rest.",
-    )
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return bareCommand().name("kvjudge devices").description(
+    "Lists what onnxruntime can compute with on this machine, and what is missing for the rest.",
+  )
     .type("provider", new EnumType(PROVIDERS))
     .option("--json", "Print a JSON array.")
     .option(

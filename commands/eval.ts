@@ -1,5 +1,4 @@
-import { Command } from "@cliffy/command";
-import type { Subcommand } from "./_subcommand.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 import { compareCommand } from "./eval/compare.ts";
 import { generationCommand } from "./eval/generation.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
@@ -17,12 +16,10 @@ import { upperBoundCommand } from "./eval/upper_bound.ts";
  * @param version Version of kvjudge, for the records.
  */
 export function evalCommand(version: string): Subcommand {
-  const command = new Command();
+  const command = bareCommand();
   command
     .name("kvjudge eval")
     .description("Measures what policies keep, and the answers they leave.")
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
     .action(() => command.showHelp());
   command.command("hit_rate", hitRateCommand(version));
   command.command("ruler", rulerCommand(version));

@@ -1,7 +1,7 @@
 import { forcesColors } from "./_colors.ts";
 import { explain, showExplanation, summary } from "./_explanation.ts";
 import { interruptible } from "./_interrupt.ts";
-import { type ModelFlags, openModel } from "./_open_model.ts";
+import { type ModelFlags, openModel } from "./_model_command.ts";
 import { formatBytes, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";

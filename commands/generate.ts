@@ -7,7 +7,7 @@ import type { SessionStats } from "../runtime/session/stats.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
 import { checkSaving, questionBelow, readDocument } from "./_document.ts";
 import { interruptible } from "./_interrupt.ts";
-import { openModel } from "./_open_model.ts";
+import { openModel } from "./_model_command.ts";
 import { formatBytes, note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { readPrompt } from "./_prompt.ts";

@@ -1,11 +1,10 @@
 import { fields } from "./_table.ts";
-import { Command } from "@cliffy/command";
 import type { SoftTokens } from "../policies/policy.ts";
 import type { SoftTokenCard } from "../runtime/soft_tokens/card.ts";
 import { interruptible } from "./_interrupt.ts";
 import { formatBytes, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
-import type { Subcommand } from "./_subcommand.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 
 /** What is known of a file of soft tokens. */
 interface Inspection {
@@ -42,13 +41,9 @@ interface Fit {
 
 /** `kvjudge inspect`: what a file holds, and what of it would run. */
 export function inspectCommand(): Subcommand {
-  return new Command()
-    .name("kvjudge inspect")
-    .description(
-      "Shows what a model, a file of soft tokens or a saved cache holds, and what of it would run.",
-    )
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return bareCommand().name("kvjudge inspect").description(
+    "Shows what a model, a file of soft tokens or a saved cache holds, and what of it would run.",
+  )
     .arguments("<file:string>")
     .option("-m, --model <model:string>", "Also say whether tokens or a cache fit this model.")
     .option("--json", "Print one JSON object.")

@@ -6,16 +6,13 @@ import type { VerifiedModelFile } from "../runtime/models/verify_model.ts";
 import { interruptible } from "./_interrupt.ts";
 import { formatBytes, note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
-import type { Subcommand } from "./_subcommand.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 
 /** `kvjudge models`: lists, fetches, verifies and removes models. */
 export function modelsCommand(): Subcommand {
-  const colors = Deno.stdout.isTerminal();
-  return new Command()
+  return bareCommand()
     .name("kvjudge models")
     .description("Lists the models that have a name or were fetched.")
-    .noExit()
-    .help({ colors })
     .option("--json", "Print a JSON array.")
     .example("Any model of the hub", "kvjudge models fetch owner/name@revision:file.gguf")
     .action(({ json = false }) => listModels(json))

@@ -5,15 +5,13 @@ import type { PolicyEntry } from "../policies/_entry.ts";
 import { registry } from "../policies/registry.ts";
 import { PolicyError } from "../runtime/errors.ts";
 import { note, write } from "./_output.ts";
-import type { Subcommand } from "./_subcommand.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 
 /** `kvjudge policies`: lists the policies, checks one. */
 export function policiesCommand(): Subcommand {
-  return new Command()
-    .name("kvjudge policies")
-    .description("Lists the policies with their paper, evidence and options.")
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return bareCommand().name("kvjudge policies").description(
+    "Lists the policies with their paper, evidence and options.",
+  )
     .option("--json", "Print a JSON array.")
     .action(({ json }) => {
       const entries = Object.values(registry);

@@ -1,4 +1,4 @@
-import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { EnumType, ValidationError } from "@cliffy/command";
 import type { TrainingResult } from "../training/result.ts";
 import {
   type AdapterSettings,
@@ -8,19 +8,17 @@ import {
 import { interruptible } from "./_interrupt.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
-import { DEFAULT_MODEL } from "./_prompt_command.ts";
-import type { Subcommand } from "./_subcommand.ts";
+import { modelCommand } from "./_model_command.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
 import { trainCommandLine } from "./_train_command_line.ts";
 import { trainView } from "./_train_view.ts";
 
 /** `kvjudge train`: trains what judges. */
 export function trainCommand(version: string): Subcommand {
-  const command = new Command();
+  const command = bareCommand();
   command
     .name("kvjudge train")
     .description("Trains soft tokens whose attention predicts that of the answer.")
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
     .action(() => command.showHelp());
   command.command("judge-q", judgeCommand(version, false));
   command.command("lookahead-kv", judgeCommand(version, true));
@@ -32,9 +30,7 @@ function judgeCommand(version: string, adapted: boolean) {
   const name = adapted ? "lookahead-kv" : "judge-q";
   // The other subcommand knows them only to say that they are not for it.
   const own = { hidden: !adapted };
-  return new Command()
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return modelCommand()
     .description(
       adapted
         ? "Trains soft tokens and low-rank weights that act on them alone."
@@ -44,9 +40,6 @@ function judgeCommand(version: string, adapted: boolean) {
     .type("responses", new EnumType(["self", "original"] as const))
     .type("average", new EnumType(["heads", "groups"] as const))
     .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
-    .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
-      default: DEFAULT_MODEL,
-    })
     .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
       required: true,
     })
@@ -100,7 +93,6 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--targets <folder:string>", "Folder of targets, to share between runs.")
     .option("--recompute", "Make keys and values again at each visit: slower, no disk.")
     .option("--resume", "Go on with an interrupted run.")
-    .option("--threads <count:integer>", "Threads; one per processor if absent.")
     .option("--json", "Print one JSON object at the end.")
     .action(async (flags) => {
       const { trainSoftTokens } = await import("../training/train.ts");

@@ -1,13 +1,11 @@
-import { Command, EnumType, ValidationError } from "@cliffy/command";
+import { ValidationError } from "@cliffy/command";
 import type { NamedBudget } from "../../evaluation/hit_rate.ts";
 import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
-import { DEVICE_CHOICES } from "../../runtime/device/choose_device.ts";
-import { PRECISIONS } from "../../runtime/weights/precisions.ts";
 import { note } from "../_output.ts";
-import { DEFAULT_MODEL } from "../_prompt_command.ts";
+import { evictingCommand } from "../_model_command.ts";
 
 /** What the user said about the measurement. */
 export interface EvalFlags {
@@ -27,14 +25,7 @@ export interface EvalFlags {
  * @param budgets Budgets where none are given.
  */
 export function measurementCommand(policies: string, budgets = "64,128,256") {
-  return new Command()
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
-    .type("precision", new EnumType(PRECISIONS))
-    .type("device", new EnumType(DEVICE_CHOICES))
-    .option("-m, --model <model:string>", "Name, folder, .gguf file, or owner/name on the hub.", {
-      default: DEFAULT_MODEL,
-    })
+  return evictingCommand()
     .option(
       "-p, --policies <list:string>",
       "Names, files and URLs, as in 'random,snapkv(window=32),./mine.ts'.",
@@ -49,16 +40,7 @@ export function measurementCommand(policies: string, budgets = "64,128,256") {
         default: budgets,
       },
     )
-    .option("--trust", "Run policies from URLs without a sandbox, with every permission.")
     .option("--seed <seed:integer>", "Seed of everything that is drawn.", { default: 0 })
-    .option("--chunk <tokens:integer>", "Prompt tokens read at a time.")
-    .option("--threads <count:integer>", "Threads; one per processor if absent.")
-    .option("--precision <precision:precision>", "How weights are held.", {
-      default: "auto" as const,
-    })
-    .option("--device <device:device>", "Where the model runs and its KV cache lives.", {
-      default: "cpu" as const,
-    })
     .option("--json", "Print one JSON object.");
 }
 

@@ -6,7 +6,7 @@ import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
 import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_open_model.ts";
+import { type ModelFlags, openModel } from "../_model_command.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import { openProgress, type Progress } from "../_progress.ts";

@@ -1,7 +1,7 @@
 import { ValidationError } from "@cliffy/command";
 import { bytesPerToken } from "../../runtime/cache/bytes_per_token.ts";
 import type { Model } from "../../runtime/model.ts";
-import { type ModelFlags, openModel } from "../_open_model.ts";
+import { type ModelFlags, openModel } from "../_model_command.ts";
 import { note } from "../_output.ts";
 import type { Progress } from "../_progress.ts";
 

@@ -1,4 +1,5 @@
-import { Command, ValidationError } from "@cliffy/command";
+import { bareCommand } from "../_subcommand.ts";
+import { ValidationError } from "@cliffy/command";
 import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
 import type { RunSummary } from "../../evaluation/run/record.ts";
 import { defined } from "../_defined.ts";
@@ -14,9 +15,7 @@ interface CompareFlags {
 
 /** `kvjudge eval compare`: two runs side by side. */
 export function compareCommand() {
-  return new Command()
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return bareCommand()
     .description(
       "Compares two runs, or two policies of one, sample by sample, with bootstrap intervals.",
     )

@@ -4,7 +4,7 @@ import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation
 import type { Estimate } from "../../evaluation/statistics.ts";
 import { defined } from "../_defined.ts";
 import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_open_model.ts";
+import { type ModelFlags, openModel } from "../_model_command.ts";
 import { note, write } from "../_output.ts";
 import { openProgress } from "../_progress.ts";
 import { readInput } from "../_read_input.ts";

@@ -1,11 +1,9 @@
-import { Command } from "@cliffy/command";
+import { bareCommand } from "../_subcommand.ts";
 import { report } from "./_run_command.ts";
 
 /** `kvjudge eval report`: makes the report of a run anew. */
 export function reportCommand() {
-  return new Command()
-    .noExit()
-    .help({ colors: Deno.stdout.isTerminal() })
+  return bareCommand()
     .description(
       "Writes report.md, report.html and their figures for a run that has come to its end.",
     )

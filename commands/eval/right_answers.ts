@@ -5,7 +5,7 @@ import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answe
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
 import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_open_model.ts";
+import { type ModelFlags, openModel } from "../_model_command.ts";
 import { write } from "../_output.ts";
 import { openProgress } from "../_progress.ts";
 import {

@@ -180,7 +180,7 @@ Deno.test("exampleLoader() names a target that was lost and has it made again", 
     const error = await assertRejects(() => load(key), TrainingError);
     assertEquals(
       error.message,
-      `Cannot go on training: target ${key} in ${folder} is missing or damaged; --resume makes it ` +
+      `Cannot go on training: target ${key} in ${folder} is missing or damaged; 'resume' makes it ` +
         "again and goes on",
     );
     Deno.removeSync(`${folder}/${other}.past.safetensors`);
@@ -213,7 +213,7 @@ Deno.test("openTargetStore() refuses places that it cannot write to, and disks t
     store.demandRoom([1000, 1000]);
     const error = assertThrows(() => store.demandRoom([4e17, 4e17]), TrainingError);
     assert(
-      /^Cannot make 2 targets in .*: they take 800000000.0 GB, .* GB are free; .*--recompute$/
+      /^Cannot make 2 targets in .*: they take 800000000.0 GB, .* GB are free; .*'recompute'$/
         .test(error.message),
       error.message,
     );

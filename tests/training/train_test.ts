@@ -142,11 +142,11 @@ Deno.test("trainSoftTokens() refuses to resume what is not its own run", async (
   assertMatch(await resumed({ model }), other);
   assertMatch(
     await refusal(bench, "soft", {}),
-    /^Cannot train into soft: an interrupted run lies there; go on with --resume, or remove/,
+    /^Cannot train into soft: an interrupted run lies there; go on with 'resume', or remove/,
   );
   assertEquals(
     await refusal(bench, "nothing", { resume: true }),
-    "Cannot resume nothing: there is no interrupted run of it; start it without --resume",
+    "Cannot resume nothing: there is no interrupted run of it; start it without 'resume'",
   );
   for (const name of Deno.readDirSync(`${bench.folder}/soft.work`)) {
     if (name.isFile) Deno.writeTextFileSync(`${bench.folder}/soft.work/${name.name}`, "damaged");
@@ -168,7 +168,7 @@ Deno.test("trainSoftTokens() refuses data that it cannot train on", async () => 
   const long = conversations(3);
   assertEquals(
     await withData(long, { ...SMALL, maxPromptTokens: 20 }),
-    "Cannot train: all 3 prompts are longer than 20 tokens; raise --max-prompt-tokens",
+    "Cannot train: all 3 prompts are longer than 20 tokens; raise 'maxPromptTokens'",
   );
   assertMatch(
     await withData(long, { ...SMALL, responseTokens: 500 }),
@@ -213,8 +213,8 @@ Deno.test("trainSoftTokens() starts from a file of soft tokens of the model, and
     refusal(bench, "third.safetensors", { settings: { ...settings, ...changes } });
   assertEquals(
     await refused({ tokens: 5 }),
-    "Cannot start from first.safetensors: it holds 4 soft tokens and the run trains 5; give " +
-      "--tokens 4 or another file",
+    "Cannot start from first.safetensors: it holds 4 soft tokens and the run trains 5; set " +
+      "'tokens' to 4 or give another file",
   );
   assertMatch(await refused({ initial: "nofile" }), /^Cannot start from nofile: there is no file/);
   assertMatch(await refused({ initial: bench.data }), /^Cannot read data.jsonl as safetensors/);
@@ -248,11 +248,11 @@ Deno.test("trainSoftTokens() refuses intervals, threads and files out of range b
   const refused = (request: Partial<TrainingRequest>) => refusal(bench, "soft", request);
   assertEquals(
     await refused({ saveEvery: 0 }),
-    "Cannot train: --save-every must be an integer of at least 1, got 0",
+    "Cannot train: 'saveEvery' must be an integer of at least 1, got 0",
   );
   assertEquals(
     await refused({ validateEvery: 1.5 }),
-    "Cannot train: --validate-every must be an integer of at least 1, got 1.5",
+    "Cannot train: 'validateEvery' must be an integer of at least 1, got 1.5",
   );
   assertMatch(await refused({ threads: 0 }), /^Cannot run on 0 threads/);
   assertMatch(await refused({ targets: bench.data }), /^Cannot write data\.jsonl: /);
