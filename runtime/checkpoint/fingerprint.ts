@@ -7,7 +7,7 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 export interface FingerprintOptions {
   /**
    * Folder for remembered fingerprints, made if it does not exist. Without it every process hashes
-   * the files anew.
+   * the files again.
    */
   readonly home?: string;
 }

@@ -31,9 +31,9 @@ const DEFAULT_ALIGNMENT = 32;
 const MAX_ALIGNMENT = 1 << 20;
 const WINDOW_BYTES = 1 << 20;
 
-/** Least bytes of a metadata entry (key length, type, one byte) and of a tensor entry. */
-const LEAST_ENTRY = 13;
-const LEAST_TENSOR = 24;
+/** Fewest bytes of a metadata entry (key length, type, one byte) and of a tensor entry. */
+const MIN_ENTRY_BYTES = 13;
+const MIN_TENSOR_BYTES = 24;
 
 /** Whether a file starts as GGUF files do. */
 export function startsAsGguf(path: string): boolean {
@@ -66,8 +66,8 @@ export function readGgufHeader(path: string): GgufHeader {
         : `it has version ${version}, and only 2 and 3 are supported`,
     );
   }
-  const tensorCount = cursor.count(LEAST_TENSOR, "tensors");
-  const entryCount = cursor.count(LEAST_ENTRY, "metadata entries");
+  const tensorCount = cursor.count(MIN_TENSOR_BYTES, "tensors");
+  const entryCount = cursor.count(MIN_ENTRY_BYTES, "metadata entries");
   const metadata = readMetadata(cursor, entryCount);
   const infos = readTensorInfos(cursor, tensorCount);
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
@@ -88,8 +88,8 @@ interface Cursor {
   /** The next bytes, valid until the next call. */
   view(bytes: number): DataView;
   text(bytes: number): string;
-  /** A length field of things that take at least `least` bytes each. */
-  count(least: number, what: string): number;
+  /** A length field of things that take at least `minBytes` bytes each. */
+  count(minBytes: number, what: string): number;
   fail(problem: string): never;
 }
 
@@ -128,9 +128,9 @@ function cursorOver(file: RangeFile): Cursor {
     position: () => position,
     view,
     text: (bytes) => decoder.decode(next(bytes)),
-    count(least, what) {
+    count(minBytes, what) {
       const count = view(8).getBigUint64(0, true);
-      if (count > BigInt(Math.floor((end - position) / least))) {
+      if (count > BigInt(Math.floor((end - position) / minBytes))) {
         fail(`it claims ${count} ${what} at byte ${position - 8}, but has ${file.size} bytes`);
       }
       return Number(count);
@@ -188,11 +188,11 @@ function readScalar(cursor: Cursor, type: number, key: string): GgufValue {
 
 function readArray(cursor: Cursor, key: string, budget: { elements: number }): GgufValue {
   const type = cursor.view(4).getUint32(0, true);
-  const least = type === TEXT ? 8 : SCALARS.get(type)?.bytes;
-  if (least === undefined) {
+  const minBytes = type === TEXT ? 8 : SCALARS.get(type)?.bytes;
+  if (minBytes === undefined) {
     return cursor.fail(`the metadata "${key}" is a list of the unsupported type ${type}`);
   }
-  const count = cursor.count(least, `values of "${key}"`);
+  const count = cursor.count(minBytes, `values of "${key}"`);
   budget.elements -= count;
   if (budget.elements < 0) {
     cursor.fail(`its metadata lists hold more than ${MAX_ARRAY_ELEMENTS} values`);

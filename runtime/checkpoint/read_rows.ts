@@ -86,8 +86,8 @@ function readElements(
 ): void {
   const block = BLOCK_LAYOUTS[type];
   const end = start + into.length;
-  const mostBlocks = Math.ceil(Math.min(BATCH, into.length) / block.elements) + 1;
-  const raw = new Uint8Array(mostBlocks * block.bytes);
+  const maxBlocks = Math.ceil(Math.min(BATCH, into.length) / block.elements) + 1;
+  const raw = new Uint8Array(maxBlocks * block.bytes);
   for (let at = start; at < end;) {
     const firstBlock = Math.floor(at / block.elements);
     const skipped = at - firstBlock * block.elements;

@@ -31,7 +31,7 @@ export interface SafetensorsInput extends SafetensorsTensor {
  * Reads one tensor of a safetensors file into memory: meant for small files such as soft tokens, not
  * for weights.
  *
- * @param header What {@linkcode readSafetensors} gave; read anew if it is left out.
+ * @param header What {@linkcode readSafetensors} gave; read again if it is left out.
  * @throws {CheckpointError} If the file is damaged, lacks the tensor, or stores it in a format other
  * than F32, F16, BF16, I32, I64, U8 and BOOL.
  */

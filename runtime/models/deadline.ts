@@ -2,7 +2,7 @@
 export interface Deadline extends Disposable {
   /** Aborts with a `TimeoutError` when time is up, or with the outer signal's reason. */
   readonly signal: AbortSignal;
-  /** Starts the time anew. */
+  /** Starts the time again. */
   extend(milliseconds: number): void;
 }
 

@@ -9,7 +9,7 @@ import { readSoftTokens } from "../soft_tokens/read.ts";
 const SAMPLED_ROWS = 1024;
 
 /**
- * What a policy is told about a checkpoint.
+ * What a policy may know of a checkpoint.
  *
  * @throws {CheckpointError} If its files cannot be read.
  *

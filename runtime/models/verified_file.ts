@@ -47,7 +47,7 @@ export async function openVerifiedFile(
   };
   const handle = await guard(async () => {
     await mkdir(dirname(path), { recursive: true });
-    // Keeps what is there, unlike "w+"; unlike "a" it writes where it is told on every system.
+    // Keeps what is there, unlike "w+"; unlike "a" it writes at the given place on every system.
     return await open(partial, "r+").catch(() => open(partial, "w+"));
   });
   let hash = startHash(checksum, bytes);

@@ -7,7 +7,7 @@ import type { Precision } from "./precisions.ts";
  *
  * - `stored`: read from the checkpoint as it lies there.
  * - `widened`: turned into 32-bit floats, which lose nothing.
- * - `exact4`, `exact8`: taken over into blocks of 4 or 8 bits, number for number.
+ * - `exact4`, `exact8`: kept in blocks of 4 or 8 bits, number for number.
  * - `rounded8`: rounded to 8 bits with a scale for each 32 columns.
  */
 export type Holding = "stored" | "widened" | "exact4" | "exact8" | "rounded8";
@@ -33,7 +33,7 @@ export function holdingOf(
   return bits === 4 ? "exact4" : "exact8";
 }
 
-/** Whether a matrix is taken over number for number, so that its type is one the kernels know. */
+/** Whether a matrix is kept number for number, so that its type is one the kernels know. */
 export function isHeldExactly(
   tensor: TensorLocation,
   precision: Precision,

@@ -3,8 +3,8 @@
  *
  * - `fp32`: as stored, widened to 32 bits.
  * - `int8`: every matrix in 8 bits, a scale for each 32 columns. Q8_0, Q5_0, Q5_1, Q5_K and IQ4 are
- *   taken over unchanged.
- * - `int4`: the 4-bit blocks of Q4_0, Q4_1 and Q4_K, taken over unchanged; the rest as `int8`.
+ *   kept unchanged.
+ * - `int4`: the 4-bit blocks of Q4_0, Q4_1 and Q4_K, kept unchanged; the rest as `int8`.
  */
 export type Precision = "fp32" | "int8" | "int4";
 

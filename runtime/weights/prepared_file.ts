@@ -50,13 +50,13 @@ type Table = Readonly<v.InferOutput<typeof TABLE>>;
 const ABANDONED = 10 * 60_000;
 
 /**
- * Gives the weights that `write` lays down, from disk if an earlier run laid them down already.
+ * The weights that `write` gives, from disk if an earlier run wrote them already.
  *
  * The file and its table of contents are written under temporary names and renamed, the table last:
  * where a table exists and knows the file's size, the file is whole.
  *
  * @param path Path of the file of weights.
- * @param write Lays down the weights and returns them by name.
+ * @param write Writes the weights and returns them by name.
  * @throws {FetchError} If the folder cannot be written, or the disk is full.
  */
 export function preparedWeights(
@@ -99,7 +99,7 @@ function readTable(path: string): Record<string, Weight> | undefined {
     const whole = "value" in table && fs.statSync(real).size === table.value.bytes;
     return whole ? table.value.weights : undefined;
   } catch {
-    // No table, or not a table: the weights are laid down again.
+    // No table, or not a table: the weights are written again.
     return undefined;
   }
 }

@@ -24,7 +24,7 @@ export interface FuzzOptions {
 const HEAP_MEGABYTES = 256;
 
 /** Failures of one target after which it is left alone. */
-const MOST_FAILURES = 25;
+const MAX_FAILURES = 25;
 
 /**
  * Runs cases in processes of their own: one that crashes or hangs is recorded, and the next process
@@ -36,7 +36,7 @@ export async function fuzz(options: FuzzOptions): Promise<CaseResult[]> {
   for (const [place, target] of targets.entries()) {
     const share = Math.floor(count / targets.length) + (place < count % targets.length ? 1 : 0);
     let failures = 0;
-    for (let next = from; next < from + share && failures < MOST_FAILURES;) {
+    for (let next = from; next < from + share && failures < MAX_FAILURES;) {
       for await (const result of runChild(target, next, from + share - next, options)) {
         if (result.outcome === "failed") failures++;
         results.push(result);

@@ -46,13 +46,16 @@ export interface WindowRule {
 }
 
 /**
- * A family of models, all of it: names in files, tensors that must be there, what settings default
- * to, which layers have windows. Reading, checking and messages follow from it.
+ * A family of models as data: names in files, tensors that must be there, what settings default to,
+ * which layers have windows. What reads, checks and refuses checkpoints follows from it.
  *
- * What a new family does otherwise becomes data here, read in one place. A new tensor is a role
- * (norms after a block, a fused `qkv`); the graph acts on the roles that are there. A new habit of a
- * format is a field of `huggingFace` or `gguf` (norm weights stored less 1, layers without RoPE).
- * Defaults need no field: they are settings of `config.json`.
+ * How it grows, each time by a field here and one place that reads it:
+ * - Another tensor (a norm after a block, fused `qkv` or gate and up) is a role of `layer`; the graph
+ *   acts on the roles that are there.
+ * - How a format stores something (norm weights less 1) is a field of `huggingFace` or `gguf`.
+ * - How layers compute (activation, scale of the embeddings, RoPE by kind of layer) is a field beside
+ *   `layer`.
+ * - What a setting is where it is not stated needs no field: `defaults` are settings of `config.json`.
  */
 export interface ModelFamily {
   /** As `config.family` has it, for example `qwen3`. */

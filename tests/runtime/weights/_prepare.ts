@@ -1,6 +1,6 @@
 import { preparedWeights } from "../../../runtime/weights/prepared_file.ts";
 
-/** A program for two processes at once: lays down weights slowly and prints them. */
+/** A program for two processes at once: writes weights slowly and prints them. */
 const [path = ""] = Deno.args;
 const weights = preparedWeights(path, (writer) => {
   const until = Date.now() + 300;

@@ -21,7 +21,7 @@ const write = (writer: WeightWriter): Record<string, Weight> => ({
   b: writer.blocks(BLOCKS),
 });
 const refuse = (): never => {
-  throw new Error("the weights are laid down again");
+  throw new Error("the weights are written again");
 };
 
 function bytesAt({ file, offset, length }: Place): Uint8Array {
@@ -44,7 +44,7 @@ function assertWeights({ a, b }: Record<string, Weight>): void {
   for (const place of [a.place, b.values, b.scales]) assertEquals(place.offset % 4096, 0);
 }
 
-Deno.test("preparedWeights() lays weights down once and finds them again", async () => {
+Deno.test("preparedWeights() writes weights once and finds them again", async () => {
   await withFolder((folder) => {
     const path = `${folder}/deep/w.bin`;
     const first = preparedWeights(path, write);
@@ -80,7 +80,7 @@ Deno.test("preparedWeights() removes what a killed process left long ago, and on
   });
 });
 
-Deno.test("preparedWeights() lays weights down again where the table or the file is damaged", async () => {
+Deno.test("preparedWeights() writes weights again where the table or the file is damaged", async () => {
   const damages: ((path: string) => Promise<void>)[] = [
     (path) => Deno.writeTextFile(`${path}.json`, '{"bytes": 12, "wei'),
     (path) => Deno.writeTextFile(`${path}.json`, "null"),
@@ -96,7 +96,7 @@ Deno.test("preparedWeights() lays weights down again where the table or the file
       const path = `${folder}/w.bin`;
       preparedWeights(path, write);
       await damage(path);
-      assertThrows(() => preparedWeights(path, refuse), Error, "laid down again", String(damage));
+      assertThrows(() => preparedWeights(path, refuse), Error, "written again", String(damage));
       assertWeights(preparedWeights(path, write));
     });
   }
@@ -134,7 +134,7 @@ Deno.test("preparedWeights() says what to do where it cannot write", async () =>
   });
 });
 
-Deno.test("preparedWeights() lets two processes lay down the same weights at once", async () => {
+Deno.test("preparedWeights() lets two processes write the same weights at once", async () => {
   await withFolder(async (folder) => {
     const script = fileURLToPath(new URL("_prepare.ts", import.meta.url));
     const run = () =>
@@ -153,7 +153,7 @@ Deno.test("preparedWeights() lets two processes lay down the same weights at onc
   });
 });
 
-Deno.test("preparedWeights() lays weights down again where a table does not say where they are", async () => {
+Deno.test("preparedWeights() writes weights again where a table does not say where they are", async () => {
   await withFolder(async (folder) => {
     const path = `${folder}/w.bin`;
     preparedWeights(path, write);
