@@ -8,7 +8,7 @@
 import { table } from "../commands/_table.ts";
 import { parseArgs } from "node:util";
 import { parsePolicies } from "../evaluation/mod.ts";
-import { readEvidence } from "../evaluation/prompt_evidence.ts";
+import { readEvidence } from "../evaluation/read_evidence.ts";
 import { registry } from "../policies/registry.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
 import { prefill } from "../runtime/engine/prefill.ts";

@@ -7,7 +7,7 @@
 import { table } from "../commands/_table.ts";
 import { parseArgs } from "node:util";
 import { parsePolicies } from "../evaluation/mod.ts";
-import { readEvidence } from "../evaluation/prompt_evidence.ts";
+import { readEvidence } from "../evaluation/read_evidence.ts";
 import { estimate } from "../evaluation/statistics.ts";
 import { loadModel } from "../runtime/model.ts";
 

@@ -5,7 +5,8 @@ import type { Model } from "../runtime/model.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";
 import { compareWithReference, localShare } from "./critical_hits.ts";
 import type { NamedPolicy } from "./policy_list.ts";
-import { type PromptEvidence, readEvidence } from "./prompt_evidence.ts";
+import type { PromptEvidence } from "./prompt_evidence.ts";
+import { readEvidence } from "./read_evidence.ts";
 import type { BrokenLine, EvaluationPrompt, KnownAnswer } from "./prompt_set.ts";
 import { type Estimate, estimate, mean } from "./statistics.ts";
 

@@ -4,7 +4,7 @@ import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { oracle } from "../../policies/oracle.ts";
 import type { NamedPolicy } from "../policy_list.ts";
-import { readEvidence } from "../prompt_evidence.ts";
+import { readEvidence } from "../read_evidence.ts";
 import { type Interval, wilson } from "../statistics.ts";
 import { type AnswerItem, isRight, messagesOf, type QuestionPlace } from "./item.ts";
 

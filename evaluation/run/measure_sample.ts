@@ -1,7 +1,7 @@
 import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { BenchmarkMetric, BenchmarkSample } from "../benchmarks/benchmark.ts";
-import { readEvidence } from "../prompt_evidence.ts";
+import { readEvidence } from "../read_evidence.ts";
 import type { RunSample } from "./benchmark_run.ts";
 import { measureCells } from "./measure_cells.ts";
 import type { SampleMeasurement } from "./measurement.ts";

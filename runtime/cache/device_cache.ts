@@ -3,7 +3,19 @@ import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { DeviceError, KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
-import type { DeviceKvCache, HeadEntries, LayerBuffers } from "./kv_cache.ts";
+import {
+  compactLayer,
+  copyBuffers,
+  createLayer,
+  type DeviceLayer,
+  freeLayer,
+  growLayer,
+  lengthsAt,
+  longest,
+  padded,
+  replaceBuffers,
+} from "./device_layer.ts";
+import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
 
 /** What a device cache works with. */
@@ -14,15 +26,6 @@ export interface DeviceCacheContext {
   readonly element: CacheElement;
   /** Largest buffer of the device, in bytes; absent where there is no limit. */
   readonly maxBufferBytes?: number;
-}
-
-interface Layer {
-  lengths: number[];
-  capacity: number;
-  /** Absent while there is no slot. */
-  buffers: LayerBuffers | undefined;
-  /** Of each KV head, as many as it has slots. */
-  positions: Int32Array[];
 }
 
 /** Least slots that growth by itself makes. */
@@ -45,19 +48,14 @@ export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape
   return deviceCache(
     context,
     shape,
-    Array.from({ length: shape.layers }, () => ({
-      lengths: new Array<number>(shape.kvHeads).fill(0),
-      capacity: 0,
-      buffers: undefined,
-      positions: Array.from({ length: shape.kvHeads }, () => new Int32Array(0)),
-    })),
+    Array.from({ length: shape.layers }, () => createLayer(shape.kvHeads)),
   );
 }
 
 function deviceCache(
   context: DeviceCacheContext,
   shape: CacheShape,
-  store: readonly Layer[],
+  store: readonly DeviceLayer[],
 ): DeviceKvCache {
   const { device, kernels, element, maxBufferBytes = Infinity } = context;
   const { layers, kvHeads, headDim } = shape;
@@ -69,13 +67,13 @@ function deviceCache(
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
 
-  const live = (): readonly Layer[] => {
+  const live = (): readonly DeviceLayer[] => {
     if (disposed) {
       throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
     }
     return store;
   };
-  const at = (layer: number): Layer => {
+  const at = (layer: number): DeviceLayer => {
     const found = live()[layer];
     if (found) return found;
     throw new RangeError(
@@ -91,29 +89,6 @@ function deviceCache(
         `${mostSlots} tokens; give a shorter text, or set 'device' to cpu`,
       { options: ["device"] },
     );
-  }
-
-  async function grow(layer: Layer, capacity: number): Promise<void> {
-    await replace(
-      layer,
-      (old) =>
-        old ? kernels.grown(old, capacity) : device.zeros([kvHeads, capacity, headDim], element),
-    );
-    layer.positions = layer.positions.map((old) => padded(old, capacity));
-    layer.capacity = capacity;
-  }
-
-  /** Gives a layer buffers of its own in place of those that it shares. */
-  async function copyBuffers(layer: Layer): Promise<void> {
-    if (!layer.buffers) return;
-    const { keys, values } = layer.buffers;
-    const made = await kernels.copied(keys);
-    try {
-      layer.buffers = { keys: made, values: await kernels.copied(values) };
-    } catch (error) {
-      made[Symbol.dispose]();
-      throw error;
-    }
   }
 
   return {
@@ -155,7 +130,13 @@ function deviceCache(
         checkFits(needed);
         const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
         const grown = Math.min(generous, mostSlots);
-        await grow(layer, needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown);
+        const slots = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
+        await growLayer(
+          layer,
+          slots,
+          kernels,
+          () => device.zeros([kvHeads, slots, headDim], element),
+        );
       }
     },
 
@@ -171,7 +152,7 @@ function deviceCache(
       };
       const names = ["keys", "values"] as const;
       let made = 0;
-      await replace(layer, () => spread(names[made++] ?? "values"));
+      await replaceBuffers(layer, () => spread(names[made++] ?? "values"));
       const positions = heads.map((ofHead) => padded(ofHead.positions, capacity));
       layer.lengths = lengths;
       layer.capacity = capacity;
@@ -213,19 +194,7 @@ function deviceCache(
       const capacity = Math.max(0, ...lengths);
       const whole = capacity === layer.capacity &&
         lengths.every((length, head) => length === layer.lengths[head]);
-      if (whole) return;
-      if (layer.buffers && capacity > 0) {
-        const pairs = slotPairs(kept, capacity);
-        const { keys } = layer.buffers;
-        await replace(layer, (old) => kernels.gather(old ?? keys, pairs));
-      } else {
-        freeLayer(layer);
-      }
-      layer.positions = kept.map((indices, head) =>
-        padded(Int32Array.from(indices, (slot) => layer.positions[head]?.[slot] ?? 0), capacity)
-      );
-      layer.lengths = lengths;
-      layer.capacity = capacity;
+      if (!whole) await compactLayer(layer, kept, kernels);
     },
 
     async rerotate(index, rerotation) {
@@ -249,7 +218,7 @@ function deviceCache(
     async fork(mark) {
       const held = live();
       if (mark) checkMark(mark, held, "fork");
-      const copies = held.map((layer, index): Layer => ({
+      const copies = held.map((layer, index): DeviceLayer => ({
         lengths: lengthsAt(layer, mark?.lengths[index]),
         capacity: layer.capacity,
         positions: layer.positions.map((ofHead) => ofHead.slice()),
@@ -258,7 +227,7 @@ function deviceCache(
       let copied = 0;
       try {
         for (const copy of copies) {
-          await copyBuffers(copy);
+          await copyBuffers(copy, kernels);
           copied++;
         }
       } catch (error) {
@@ -274,61 +243,6 @@ function deviceCache(
       disposed = true;
     },
   };
-}
-
-/** Puts other buffers in the place of a layer's. Where one cannot be made, all stays as it was. */
-async function replace(
-  layer: Layer,
-  make: (old: DeviceTensor | undefined) => Promise<DeviceTensor>,
-): Promise<void> {
-  const { buffers } = layer;
-  const keys = await make(buffers?.keys);
-  try {
-    layer.buffers = { keys, values: await make(buffers?.values) };
-  } catch (error) {
-    keys[Symbol.dispose]();
-    throw error;
-  }
-  buffers?.keys[Symbol.dispose]();
-  buffers?.values[Symbol.dispose]();
-}
-
-/** Gives the device memory of a layer back. */
-function freeLayer(layer: Layer): void {
-  layer.buffers?.keys[Symbol.dispose]();
-  layer.buffers?.values[Symbol.dispose]();
-  layer.buffers = undefined;
-  layer.capacity = 0;
-  layer.lengths = layer.lengths.map(() => 0);
-}
-
-function longest({ lengths }: { readonly lengths: readonly number[] }): number {
-  return Math.max(0, ...lengths);
-}
-
-/** What each head held when the longest held so many tokens: appending adds to all alike. */
-function lengthsAt(layer: Layer, most = longest(layer)): number[] {
-  const dropped = longest(layer) - most;
-  return layer.lengths.map((length) => length - dropped);
-}
-
-/** Pairs of KV head and slot, `[kvHeads, capacity]`; heads that keep less repeat their first slot. */
-function slotPairs(kept: readonly Int32Array[], capacity: number): Int32Array {
-  const pairs = new Int32Array(kept.length * capacity * 2);
-  kept.forEach((indices, head) => {
-    for (let slot = 0; slot < capacity; slot++) {
-      const at = (head * capacity + slot) * 2;
-      pairs[at] = head;
-      pairs[at + 1] = indices[slot] ?? 0;
-    }
-  });
-  return pairs;
-}
-
-function padded(values: Int32Array, length: number): Int32Array {
-  const longer = new Int32Array(length);
-  longer.set(values.subarray(0, length));
-  return longer;
 }
 
 function joined(parts: readonly Int32Array[]): Int32Array {

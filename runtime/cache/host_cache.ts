@@ -8,12 +8,11 @@ import {
   copyStore,
   createStore,
   entryAt,
-  type LayerStore,
+  type HostLayer,
   longest,
   releaseStore,
   reserveStore,
-  segmented,
-} from "./layer_store.ts";
+} from "./host_layer.ts";
 import { rerotateKey } from "../rotary/rerotate_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
@@ -55,23 +54,24 @@ export function createHostCache(options: HostCacheOptions): HostKvCache {
   requireInteger("headDim", headDim, 1);
   requireInteger("capacity", capacity, 0);
   const shape = { layers, kvHeads, headDim };
-  return hostCache(shape, Array.from({ length: layers }, () => createStore(capacity, shape)));
+  return hostCacheOver(shape, Array.from({ length: layers }, () => createStore(capacity, shape)));
 }
 
-function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache {
+/** A cache over layers that are filled already, or will be. It owns them. */
+export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): HostKvCache {
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
   let disposed = false;
 
-  function live(): readonly LayerStore[] {
+  function live(): readonly HostLayer[] {
     if (disposed) {
       throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
     }
     return store;
   }
 
-  function at(layer: number): LayerStore {
+  function at(layer: number): HostLayer {
     const found = live()[layer];
     if (found === undefined) {
       throw new RangeError(
@@ -81,7 +81,7 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache
     return found;
   }
 
-  function view(layer: LayerStore, name: "keys" | "values"): Float32Array {
+  function view(layer: HostLayer, name: "keys" | "values"): Float32Array {
     const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
     return layer[name].subarray(0, entries * headDim);
   }
@@ -193,7 +193,7 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache
       const copies = held.map((layer, index) =>
         copyStore(layer, lengthsAt(layer, mark?.lengths[index]), shape)
       );
-      return hostCache(shape, copies);
+      return hostCacheOver(shape, copies);
     },
 
     [Symbol.dispose]() {
@@ -205,59 +205,9 @@ function hostCache(shape: CacheShape, store: readonly LayerStore[]): HostKvCache
 }
 
 /** What each head held when the longest held so many tokens: appending adds to all alike. */
-function lengthsAt(layer: LayerStore, most = longest(layer)): number[] {
+function lengthsAt(layer: HostLayer, most = longest(layer)): number[] {
   const dropped = longest(layer) - most;
   return layer.lengths.map((length) => length - dropped);
-}
-
-/** Where {@linkcode fillHostCache} wants the entries of a layer. */
-export interface LayerSpace {
-  /** `[length, kvHeads, headDim]`, or `[entries, headDim]` of one head after the other. */
-  readonly keys: Float32Array;
-  /** Like the keys. */
-  readonly values: Float32Array;
-}
-
-/**
- * Makes a cache of entries that come from elsewhere, such as a file, without a second copy of them.
- *
- * @param lengths Tokens of each KV head, `[layer][KV head]`.
- * @param fill Writes the keys and values of a layer and returns its positions, `[kvHeads, length]`, or
- * those of one head after the other.
- */
-export function fillHostCache(
-  shape: CacheShape,
-  lengths: readonly (readonly number[])[],
-  fill: (layer: number, space: LayerSpace) => Int32Array,
-): HostKvCache {
-  const { kvHeads, headDim } = shape;
-  const store = lengths.map((heads) => {
-    const [first = 0] = heads;
-    return heads.every((length) => length === first)
-      ? createStore(first, shape)
-      : segmented(heads, shape);
-  });
-  const cache = hostCache(shape, store);
-  try {
-    for (const [index, layer] of store.entries()) {
-      layer.lengths = [...lengths[index] ?? []];
-      const numbers = headDim * layer.lengths.reduce((sum, length) => sum + length, 0);
-      const positions = fill(index, {
-        keys: layer.keys.subarray(0, numbers),
-        values: layer.values.subarray(0, numbers),
-      });
-      let from = 0;
-      for (const [head, length] of layer.lengths.entries()) {
-        for (let token = 0; token < length; token++) {
-          layer.positions[entryAt(layer, kvHeads, head, token)] = positions[from++] ?? 0;
-        }
-      }
-    }
-    return cache;
-  } catch (error) {
-    cache[Symbol.dispose]();
-    throw error;
-  }
 }
 
 /**
@@ -270,28 +220,4 @@ export function hostCacheOf(cache: KvCache): HostKvCache {
   throw new TypeError(
     "Cannot work with a cache on a device in main memory: bring its entries there",
   );
-}
-
-/** A copy in main memory, of a cache that may be on a device. */
-export async function hostCopy(cache: KvCache): Promise<HostKvCache> {
-  const { layers, kvHeads, headDim } = cache;
-  const held: (readonly HeadEntries[])[] = [];
-  for (let layer = 0; layer < layers; layer++) held.push(await cache.entries(layer));
-  const lengths = held.map((heads) => heads.map(({ positions }) => positions.length));
-  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
-    const heads = held[layer] ?? [];
-    const alike = heads.every(({ keys }) => keys.length === heads[0]?.keys.length);
-    let from = 0;
-    for (const [head, entries] of heads.entries()) {
-      const length = entries.positions.length;
-      for (let token = 0; token < length; token++) {
-        const to = (alike ? token * kvHeads + head : from + token) * headDim;
-        const [start, end] = [token * headDim, (token + 1) * headDim];
-        keys.set(entries.keys.subarray(start, end), to);
-        values.set(entries.values.subarray(start, end), to);
-      }
-      from += length;
-    }
-    return Int32Array.from(heads.flatMap(({ positions }) => Array.from(positions)));
-  });
 }

@@ -5,7 +5,8 @@ import {
   type ScorerPolicy,
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../errors.ts";
-import { checkedScores, lift, selectFrom } from "./select.ts";
+import { checkedScores } from "./scores.ts";
+import { lift, selectFrom } from "./select.ts";
 
 /** Most characters of what a policy threw. */
 const LONGEST_REASON = 1000;

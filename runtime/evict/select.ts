@@ -6,9 +6,11 @@ import {
   type Protection,
   type ScorerPolicy,
 } from "../../policies/policy.ts";
-import { BudgetError, PolicyError } from "../errors.ts";
+import { PolicyError } from "../errors.ts";
 import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
-import { type PinnedScore, scoreView } from "./score_view.ts";
+import { protectedTokens } from "./protection.ts";
+import type { PinnedScore } from "./score_view.ts";
+import { checkedRescores, checkedScores, firstShare } from "./scores.ts";
 import { topK } from "./top_k.ts";
 
 /**
@@ -191,101 +193,4 @@ function joinBest(chosen: Int32Array, scores: Float32Array, count: number): Int3
     count - chosen.length,
   );
   return Int32Array.from([...chosen, ...best.map((place) => others[place] ?? 0)]).sort();
-}
-
-async function protectedTokens(
-  policy: ScorerPolicy,
-  { layer, length }: LayerView,
-  keep: number,
-): Promise<Required<Protection>> {
-  const { protect = {} } = policy;
-  const given = typeof protect === "function"
-    ? await protect(Math.min(keep, length), length)
-    : protect;
-  if (typeof given !== "object" || given === null) {
-    throw new PolicyError(
-      `Policy '${policy.name}' broke its contract in layer ${layer}: 'protect' must give an object ` +
-        `like { sinks: 4, recent: 32 }, got ${kindOf(given)}`,
-    );
-  }
-  const { sinks = 0, recent = 0 } = given;
-  for (const [kind, count] of Object.entries({ sinks, recent })) {
-    if (!Number.isInteger(count) || count < 0) {
-      throw new PolicyError(
-        `Policy '${policy.name}' broke its contract in layer ${layer}: '${kind}' of what it protects ` +
-          `must be an integer of at least 0, got ${count}`,
-      );
-    }
-  }
-  if (sinks + recent > keep) {
-    throw new BudgetError(
-      `Cannot keep ${keep} of ${length} tokens in layer ${layer} with policy '${policy.name}': it ` +
-        `always keeps ${sinks + recent} (${sinks} first, ${recent} last); give a budget of at ` +
-        `least ${sinks + recent} tokens or let the policy protect fewer`,
-    );
-  }
-  // A KV head that was left fewer tokens than are protected keeps them all.
-  const first = Math.min(sinks, length);
-  return { sinks: first, recent: Math.min(recent, length - first) };
-}
-
-/**
- * A policy's scores of a layer.
- *
- * @throws {PolicyError} If they are not `[kvHeads × length]` numbers.
- */
-export async function checkedScores(policy: ScorerPolicy, layer: LayerView): Promise<Float32Array> {
-  const scores = await scoreView(policy.score, layer);
-  checkScores(scores, policy, layer, "score");
-  return scores;
-}
-
-/** Share of the budget that goes by the first scores. */
-function firstShare({ name, secondStage }: ScorerPolicy): number {
-  const { first = 1 } = secondStage ?? {};
-  if (first >= 0 && first <= 1) return first;
-  throw new PolicyError(
-    `Policy '${name}' broke its contract: 'first' of its second stage must be a number from 0 to 1, ` +
-      `got ${first}`,
-  );
-}
-
-async function checkedRescores(
-  policy: ScorerPolicy,
-  layer: LayerView,
-  scores: Float32Array,
-): Promise<Float32Array | undefined> {
-  if (!policy.secondStage) return undefined;
-  firstShare(policy);
-  const rescored = await policy.secondStage.rescore(layer, scores.slice());
-  checkScores(rescored, policy, layer, "rescore");
-  return rescored;
-}
-
-function checkScores(
-  scores: unknown,
-  { name }: ScorerPolicy,
-  layer: LayerView,
-  from: "score" | "rescore",
-): void {
-  const { kvHeads, length } = layer;
-  const expected = kvHeads * length;
-  if (!(scores instanceof Float32Array) || scores.length !== expected) {
-    const got = scores instanceof Float32Array ? `${scores.length} numbers` : kindOf(scores);
-    throw new PolicyError(
-      `Policy '${name}' broke its contract in layer ${layer.layer}: '${from}' must give a Float32Array ` +
-        `of ${kvHeads} × ${length} = ${expected} numbers, got ${got}`,
-    );
-  }
-  const index = scores.findIndex(Number.isNaN);
-  if (index >= 0) {
-    throw new PolicyError(
-      `Policy '${name}' broke its contract in layer ${layer.layer}: the score of token ` +
-        `${index % length} for KV head ${Math.floor(index / length)} is NaN, it must be a number`,
-    );
-  }
-}
-
-function kindOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice("[object ".length, -1);
 }

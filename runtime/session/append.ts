@@ -6,7 +6,7 @@ import { addedSpans, systemSpan } from "./pin.ts";
 import type { SessionContext } from "./context.ts";
 import { readInPieces } from "./room.ts";
 import { dropTail } from "./state.ts";
-import { noteUnseenQuestion } from "./stats.ts";
+import { noteUnseenQuestion } from "./tally.ts";
 import { type Continuation, continuation, withAnswer } from "./transcript.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { Marks } from "./marks.ts";
 import type { SessionOptions } from "./session.ts";
 import type { State } from "./state.ts";
-import type { Tally } from "./stats.ts";
+import type { Tally } from "./tally.ts";
 
 /** What a session needs of its model. */
 export interface SessionModel {

@@ -1,6 +1,4 @@
-import { type Budget, checkBudget } from "../evict/budget.ts";
 import { hostCacheOf } from "../cache/host_cache.ts";
-import type { KvCache } from "../cache/kv_cache.ts";
 import { PromptError } from "../errors.ts";
 import {
   checkGenerateOptions,
@@ -20,14 +18,13 @@ import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
 import { emptyState, forkState, freeCache, type State } from "./state.ts";
-import { forkTally, newTally, notesOf, noteUnseenQuestion, type Tally } from "./stats.ts";
+import { forkTally, newTally, noteUnseenQuestion, type Tally } from "./tally.ts";
+import { statsOf } from "./stats.ts";
+import { sessionSettings } from "./settings.ts";
 import { transcriptOf } from "./transcript.ts";
 import { createExclusive, type ExclusiveTask } from "./exclusive.ts";
 
 type AnswerOptions = GenerateOptions & ReadOptions;
-
-const DEFAULT_BUDGET: Budget = { tokens: 512 };
-const DEFAULT_CHUNK = 256;
 
 /**
  * Opens a session on a model.
@@ -36,25 +33,7 @@ const DEFAULT_CHUNK = 256;
  * @throws {PromptError} If the chunk size is.
  */
 export function createSession(model: SessionModel, options: SessionOptions): Session {
-  return openSession(model, settled(options), emptyState(model.engine), newTally());
-}
-
-function settled(options: SessionOptions): Required<SessionOptions> {
-  const { policy, budget = DEFAULT_BUDGET, chunk = DEFAULT_CHUNK } = options;
-  const { beyondContext = "evict", protectSystem = true } = options;
-  checkBudget(budget);
-  if (!Number.isInteger(chunk) || chunk < 1) {
-    throw new PromptError(
-      `Cannot read prompts in chunks: chunk must be an integer of at least 1, got ${chunk}`,
-    );
-  }
-  if (beyondContext !== "evict" && beyondContext !== "refuse") {
-    throw new PromptError(
-      "Cannot open a session: beyondContext must be 'evict' or 'refuse', got " +
-        JSON.stringify(beyondContext),
-    );
-  }
-  return { policy, budget, chunk, beyondContext, protectSystem };
+  return openSession(model, sessionSettings(options), emptyState(model.engine), newTally());
 }
 
 function openSession(
@@ -224,16 +203,18 @@ function openSession(
     },
     fork: (changes = {}) =>
       between("fork", async () => {
-        const forked = settled({ ...options, ...changes });
+        const forked = sessionSettings({ ...options, ...changes });
         return openSession(model, forked, await forkState(state), forkTally(tally));
       }),
     configure(changes) {
-      options = settled({ ...options, ...changes });
+      options = sessionSettings({ ...options, ...changes });
     },
     save: (path) =>
       between("save", async () => {
         const { fingerprint } = await model.facts();
-        return await saveCache(path, state, { ...model, ...options, fingerprint });
+        const { name } = model;
+        const { policy, budget } = options;
+        return await saveCache(path, state, { name, fingerprint, policy, budget });
       }),
     async load(path) {
       return await exclusive.begin("load a saved cache").run(async () => {
@@ -248,21 +229,7 @@ function openSession(
         return info;
       });
     },
-    stats: () => ({
-      policy: options.policy.name,
-      promptTokens: state.outcome.promptTokens,
-      prefilled: tally.prefilled,
-      tokens: state.ids.length + state.pending.length,
-      kept: state.outcome.kept,
-      held: closed ? [] : heldPerHead(state.sequence.cache),
-      bytes: { ...state.outcome.bytes, now: closed ? 0 : state.sequence.cache.bytes + marks.bytes },
-      times: { ...tally.times },
-      steps: tally.steps,
-      decodeEvictions: tally.decodeEvictions,
-      rerotations: tally.rerotated?.times ?? 0,
-      turns: tally.rerotated?.times ?? 0,
-      notes: notesOf(state.outcome, tally),
-    }),
+    stats: () => statsOf(options.policy, state, tally, closed ? undefined : marks.bytes),
     async [Symbol.asyncDispose]() {
       if (closed) return;
       await exclusive.close();
@@ -272,13 +239,6 @@ function openSession(
     },
   };
   return session;
-}
-
-function heldPerHead(cache: KvCache): readonly number[] {
-  return Array.from(
-    { length: cache.layers },
-    (_, layer) => cache.lengths(layer).reduce((sum, one) => sum + one, 0) / cache.kvHeads,
-  );
 }
 
 function isPrompt(given: Prompt | AnswerOptions): given is Prompt {

@@ -6,7 +6,8 @@ import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions } from "./session.ts";
 import type { SessionContext } from "./context.ts";
 import { dropTail, type State } from "./state.ts";
-import { countDecodeEviction, countReading, judgeOf, outcomeOf } from "./stats.ts";
+import { countDecodeEviction, countReading } from "./tally.ts";
+import { judgeOf, outcomeOf } from "./outcome.ts";
 
 /**
  * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.

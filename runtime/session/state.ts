@@ -2,7 +2,7 @@ import type { Engine } from "../engine/engine.ts";
 import { dropLast, emptySequence, type Sequence } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
-import { NO_OUTCOME, type Outcome } from "./stats.ts";
+import { NO_OUTCOME, type Outcome } from "./outcome.ts";
 import type { Transcript } from "./transcript.ts";
 
 /** What a session holds. All of it together says how its text goes on. */

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { parsePolicies } from "../../evaluation/policy_list.ts";
-import { readEvidence } from "../../evaluation/prompt_evidence.ts";
+import { readEvidence } from "../../evaluation/read_evidence.ts";
 import type { Policy } from "../../policies/policy.ts";
 import { createSession } from "../../runtime/session/open.ts";
 import { openGolden } from "../runtime/_golden_file.ts";

@@ -1,7 +1,8 @@
 import { PromptError } from "../../../runtime/errors.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import type { KeptTokens } from "../../../runtime/evict/choose.ts";
-import { type EvictedBy, readEvidence } from "../../prompt_evidence.ts";
+import type { EvictedBy } from "../../prompt_evidence.ts";
+import { readEvidence } from "../../read_evidence.ts";
 import { measureCells } from "../../run/measure_cells.ts";
 import type { SampleMeasurement } from "../../run/measurement.ts";
 import type { SampleRecord } from "../../run/record.ts";

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from "node:crypto";
-import { fillHostCache } from "../../cache/host_cache.ts";
+import { fillHostCache } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
@@ -10,7 +10,7 @@ import { fail, readAttentionSums, readInto, readPositionMap, same, shapeOf } fro
 import type { SavedCacheInfo } from "./info.ts";
 import { parseRecord } from "./record.ts";
 import { type State, stateOf } from "../state.ts";
-import { loadedOutcome } from "../stats.ts";
+import { loadedOutcome } from "../outcome.ts";
 
 /** Marks a safetensors file as a saved cache. */
 export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";

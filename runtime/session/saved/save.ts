@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import type { Policy } from "../../../policies/policy.ts";
 import { replaceAtomically, writeError } from "../../atomic_file.ts";
 import type { Budget } from "../../evict/budget.ts";
-import { hostCacheOf, hostCopy } from "../../cache/host_cache.ts";
+import { hostCacheOf } from "../../cache/host_cache.ts";
+import { hostCopy } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
@@ -10,12 +11,12 @@ import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./file.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
-import { judgeOf } from "../stats.ts";
+import { judgeOf } from "../outcome.ts";
 
 /** What a saved cache says of its making. */
 export interface SavedCacheOrigin {
   /** Name of the model. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   readonly fingerprint: string;
   readonly policy: Policy;
   readonly budget: Budget;

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
-import { createHostCache, fillHostCache } from "../../../runtime/cache/host_cache.ts";
+import { createHostCache } from "../../../runtime/cache/host_cache.ts";
+import { fillHostCache } from "../../../runtime/cache/fill_host_cache.ts";
 import type { CacheMark, HostKvCache } from "../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../runtime/errors.ts";
 import {

@@ -8,7 +8,7 @@ import { allocate, release, resized } from "./memory.ts";
  * While all KV heads hold the same number of tokens, entries lie token-major, `[tokens, kvHeads]`.
  * Heads that hold different numbers have a segment each, one behind the other.
  */
-export interface LayerStore {
+export interface HostLayer {
   /** Tokens of each KV head. */
   lengths: number[];
   /** First entry of each head's segment; absent where all hold the same number of tokens. */
@@ -29,7 +29,7 @@ const FIRST_GROWTH = 16;
 const BLOCK = 16;
 
 /** Makes an empty layer. */
-export function createStore(capacity: number, shape: HeadShape): LayerStore {
+export function createStore(capacity: number, shape: HeadShape): HostLayer {
   const entries = capacity * shape.kvHeads;
   return {
     lengths: new Array<number>(shape.kvHeads).fill(0),
@@ -49,7 +49,7 @@ function arrays(entries: number, { headDim }: HeadShape) {
 }
 
 /** Gives a layer's memory back. */
-export function releaseStore(store: LayerStore): void {
+export function releaseStore(store: HostLayer): void {
   release(store.keys.buffer);
   release(store.values.buffer);
   release(store.positions.buffer);
@@ -58,12 +58,12 @@ export function releaseStore(store: LayerStore): void {
 }
 
 /** Tokens of the head that holds most. */
-export function longest({ lengths }: LayerStore): number {
+export function longest({ lengths }: HostLayer): number {
   return lengths.reduce((most, length) => Math.max(most, length), 0);
 }
 
 /** Makes room for more tokens. */
-export function reserveStore(store: LayerStore, tokens: number, shape: HeadShape): void {
+export function reserveStore(store: HostLayer, tokens: number, shape: HeadShape): void {
   if (store.starts) {
     if (!hasRoom(store, tokens)) layOut(store, store.lengths.map((one) => one + tokens), shape);
     return;
@@ -74,7 +74,7 @@ export function reserveStore(store: LayerStore, tokens: number, shape: HeadShape
 
 /** Appends whole rows of tokens, `[tokens, kvHeads, headDim]`. */
 export function appendToStore(
-  store: LayerStore,
+  store: HostLayer,
   keys: Float32Array,
   values: Float32Array,
   position: number,
@@ -116,7 +116,7 @@ export function appendToStore(
 
 /** Keeps only some entries of each head; the rest of the memory goes back. */
 export function compactStore(
-  store: LayerStore,
+  store: HostLayer,
   kept: readonly Int32Array[],
   shape: HeadShape,
 ): void {
@@ -143,10 +143,10 @@ export function compactStore(
 
 /** A copy of the first tokens of each head, with no memory to spare. */
 export function copyStore(
-  store: LayerStore,
+  store: HostLayer,
   lengths: readonly number[],
   shape: HeadShape,
-): LayerStore {
+): HostLayer {
   const copy = store.starts ? segmented(lengths, shape) : createStore(lengths[0] ?? 0, shape);
   if (store.starts) copyEntries(store, copy, lengths, shape);
   else {
@@ -160,7 +160,7 @@ export function copyStore(
 
 /** Index of an entry in the arrays. */
 export function entryAt(
-  { starts }: LayerStore,
+  { starts }: HostLayer,
   kvHeads: number,
   head: number,
   token: number,
@@ -169,7 +169,7 @@ export function entryAt(
 }
 
 /** An empty layer with a segment for each head. */
-export function segmented(capacities: readonly number[], shape: HeadShape): LayerStore {
+export function segmented(capacities: readonly number[], shape: HeadShape): HostLayer {
   const starts: number[] = [];
   let end = 0;
   for (const capacity of capacities) {
@@ -181,14 +181,14 @@ export function segmented(capacities: readonly number[], shape: HeadShape): Laye
   return { lengths: capacities.map(() => 0), starts, entries, ...arrays(entries, shape) };
 }
 
-function hasRoom({ lengths, starts = [], entries }: LayerStore, tokens: number): boolean {
+function hasRoom({ lengths, starts = [], entries }: HostLayer, tokens: number): boolean {
   return lengths.every((length, head) =>
     (starts[head] ?? 0) + length + tokens <= (starts[head + 1] ?? entries)
   );
 }
 
 /** Puts the arrays of another layer in the place of a layer's own, which the caller releases. */
-function takeOver(store: LayerStore, next: LayerStore, lengths: number[]): void {
+function takeOver(store: HostLayer, next: HostLayer, lengths: number[]): void {
   store.lengths = lengths;
   store.starts = next.starts;
   store.entries = next.entries;
@@ -198,7 +198,7 @@ function takeOver(store: LayerStore, next: LayerStore, lengths: number[]): void 
 }
 
 /** Gives the segments other capacities. */
-function layOut(store: LayerStore, capacities: readonly number[], shape: HeadShape): void {
+function layOut(store: HostLayer, capacities: readonly number[], shape: HeadShape): void {
   const old = { ...store };
   const { lengths } = store;
   const next = segmented(capacities, shape);
@@ -215,8 +215,8 @@ function layOut(store: LayerStore, capacities: readonly number[], shape: HeadSha
  * @param chosen Indices per head, or how many of the first.
  */
 function copyEntries(
-  from: LayerStore,
-  to: LayerStore,
+  from: HostLayer,
+  to: HostLayer,
   chosen: readonly (Int32Array | number)[],
   { kvHeads, headDim }: HeadShape,
 ): void {
@@ -239,7 +239,7 @@ function copyEntries(
   }
 }
 
-function resize(store: LayerStore, entries: number, { headDim }: HeadShape): void {
+function resize(store: HostLayer, entries: number, { headDim }: HeadShape): void {
   const floats = entries * headDim * Float32Array.BYTES_PER_ELEMENT;
   store.keys = new Float32Array(resized(store.keys.buffer, floats));
   store.values = new Float32Array(resized(store.values.buffer, floats));

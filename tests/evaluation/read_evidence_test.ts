@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { parsePolicies } from "../../evaluation/policy_list.ts";
-import { readEvidence } from "../../evaluation/prompt_evidence.ts";
+import { readEvidence } from "../../evaluation/read_evidence.ts";
 import { judgeQ } from "../../policies/judge_q.ts";
 import { oracle } from "../../policies/oracle.ts";
 import type { SoftTokens } from "../../policies/policy.ts";

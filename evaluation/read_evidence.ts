@@ -1,0 +1,155 @@
+import type { Evidence, Policy } from "../policies/policy.ts";
+import type { Gathered } from "../runtime/engine/engine.ts";
+import { prefill } from "../runtime/engine/prefill.ts";
+import {
+  emptySequence,
+  markSequence,
+  rollbackSequence,
+  type Sequence,
+} from "../runtime/engine/sequence.ts";
+import { sumsToCarry } from "../runtime/evidence/accumulated.ts";
+import { greedyAnswer } from "../runtime/evidence/greedy.ts";
+import { observePrompt } from "../runtime/evidence/observe.ts";
+import { applyKept } from "../runtime/evict/apply.ts";
+import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
+import { answerEvicting } from "../runtime/evict/decoding.ts";
+import { policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { createEvidencePool } from "./evidence_pool.ts";
+import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_evidence.ts";
+
+const CHUNK = 256;
+
+/**
+ * Reads a prompt once for several policies: one reading observes every window that they need, one
+ * greedy answer is decoded, and what judges alike (soft tokens, answers) is probed once. What is kept
+ * is chosen and applied by the runtime, as in a session.
+ *
+ * @throws {PolicyError} If a policy breaks its contract.
+ * @throws {CheckpointError} If soft tokens do not fit the model.
+ */
+export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
+  const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
+  const { chunk = CHUNK, now = () => performance.now() } = request;
+  const { config } = engine;
+  const { layers, heads, kvHeads, headDim } = config;
+  using opening = new DisposableStack();
+  const cache = opening.use(engine.newCache());
+  const scope = opening.use(new DisposableStack());
+  const sequence = emptySequence(cache);
+  const wanted = policies.filter(({ evicts }) => evicts !== false).flatMap(policiesOf);
+  const evidence = wanted.map((policy) => policy.evidence);
+  const begun = now();
+  const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress };
+  const observed = await observePrompt(reading);
+  const read = now();
+  const { bytes } = cache;
+
+  /** Logits of the last token before the answer; what stands between is read first. */
+  const logitsBefore = async (from: Sequence): Promise<Float32Array> => {
+    if (then.length === 0) return observed.logits;
+    return (await prefill(engine, from, then, { chunk, observe: "none", signal })).logits;
+  };
+  const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
+    const mark = markSequence(from);
+    const logits = await logitsBefore(from);
+    const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal });
+    rollbackSequence(from, mark);
+    return found;
+  };
+  const first = request.answer ?? await decode(sequence, answerTokens);
+  const answered = now();
+  const steps = mostSteps(evidence, answerTokens);
+  const more = !request.answer && first.length === answerTokens && steps > first.length;
+  const answer = more ? await decode(sequence, steps) : first;
+  const judged = answer.slice(0, answerTokens);
+
+  const pool = createEvidencePool({ observed, facts, answer, then, now, signal });
+  const known: Evidence = { kind: "given", queries: { kind: "tokens", ids: [...then, ...judged] } };
+  const answerAttention = await floatsOf(await pool.gather(known));
+  const byPolicy = new Map<Policy, Gathered>();
+  const attention = new Map<Policy, readonly Float32Array[]>();
+  for (const policy of wanted) {
+    if (dependsOnBudget(policy)) continue;
+    const gathered = await pool.gather(policy.evidence);
+    byPolicy.set(policy, gathered);
+    if (gathered.attention) attention.set(policy, await floatsOf(gathered));
+  }
+
+  const keep: PromptEvidence["keep"] = async (policy, budget) => {
+    const held = new Array<number>(layers).fill(ids.length);
+    const shape = { layers, kvHeads, headDim, numberBytes: engine.numberBytes };
+    const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
+    const gathered: Gathered[] = [];
+    for (const round of rounds) {
+      const { evidence } = round.policy;
+      gathered.push(byPolicy.get(round.policy) ?? await pool.gather(evidence, round.keep));
+    }
+    return await chooseKept({ engine, sequence, rounds, gathered });
+  };
+  const workFrom: PromptEvidence["workFrom"] = async (kept, work, by) => {
+    using fork = await cache.fork();
+    const copy = { ...sequence, cache: fork };
+    const started = now();
+    if (kept) await applyKept(copy, kept, { config, positions: by?.policy.positions });
+    const { bytes } = fork;
+    const applied = now();
+    const result = await work(copy);
+    return { result, bytes, times: { compact: applied - started, work: now() - applied } };
+  };
+  const answerEvicted = async (
+    from: Sequence,
+    kept: KeptTokens,
+    steps: number,
+    { policy, budget }: EvictedBy,
+  ): Promise<readonly number[]> => {
+    const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
+    const judgedBy = whole ? undefined : byPolicy.get(policy)?.attention;
+    return await answerEvicting({
+      ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
+      logits: await logitsBefore(from),
+      ids: [...ids, ...then],
+      tail: then.length + (whole ? ids.length : 0),
+      earlier: await sumsToCarry(policy, judgedBy, kept, heads / kvHeads),
+    });
+  };
+  const owned = opening.move();
+  return {
+    tokens: ids.length,
+    answer: judged,
+    bytes,
+    times: { prefill: read - begun, answer: answered - read },
+    answerAttention,
+    attention: (policy) => attention.get(policy),
+    evidenceTime: (policy) => pool.time(byPolicy.get(policy) ?? {}),
+    logits: observed.logits,
+    keep,
+    workFrom,
+    answerFrom: (kept, steps, by) =>
+      workFrom(
+        kept,
+        (from) =>
+          by?.policy.phases?.decoding ? answerEvicted(from, kept, steps, by) : decode(from, steps),
+        by,
+      ),
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+async function floatsOf({ attention = [] }: Gathered): Promise<readonly Float32Array[]> {
+  const floats: Float32Array[] = [];
+  for (const rows of attention) floats.push(await rows.floats());
+  return floats;
+}
+
+/** Whether what a policy judges by depends on the budget. */
+function dependsOnBudget({ evidence }: Policy): boolean {
+  return evidence.kind === "lookahead";
+}
+
+/** Tokens of the longest answer that some evidence is made of. */
+function mostSteps(evidence: readonly Evidence[], answerTokens: number): number {
+  const steps = evidence.map((one) =>
+    one.kind === "given" && one.queries.kind === "greedy" ? one.queries.steps : 0
+  );
+  return Math.max(answerTokens, ...steps);
+}

@@ -1,0 +1,71 @@
+import type { Policy } from "../../policies/policy.ts";
+import type { Budget } from "../evict/budget.ts";
+import type { Reading } from "../evict/read.ts";
+import type { SavedCacheInfo } from "./saved/info.ts";
+import type { Judge } from "./saved/record.ts";
+
+/** What reading came to: a part of what a session holds, so that it is rolled back with it. */
+export interface Outcome {
+  readonly promptTokens: number;
+  readonly kept: readonly (readonly number[])[];
+  readonly bytes: { readonly before: number; readonly after: number };
+  /** What evicted last, if anything was evicted. */
+  readonly judge?: Judge;
+  /** Whether a policy might have evicted something, and nothing was. */
+  readonly uncut: boolean;
+}
+
+/** What nothing was read into. */
+export const NO_OUTCOME: Outcome = {
+  promptTokens: 0,
+  kept: [],
+  bytes: { before: 0, after: 0 },
+  uncut: false,
+};
+
+/**
+ * What reading came to.
+ *
+ * @param before What was read before it.
+ * @param tokens Tokens of all of it.
+ * @param judge What evicted, if anything was evicted.
+ */
+export function outcomeOf(
+  before: Outcome,
+  { kept, bytes }: Reading,
+  tokens: number,
+  { judge = before.judge, evicts }: {
+    readonly judge?: Judge | undefined;
+    readonly evicts: boolean;
+  },
+): Outcome {
+  return {
+    promptTokens: tokens,
+    kept: kept.map((heads) => heads.map(({ length }) => length)),
+    bytes,
+    ...(judge ? { judge } : {}),
+    uncut: evicts && judge === undefined,
+  };
+}
+
+/** What came from a file instead of being read. */
+export function loadedOutcome({ kept, tokens, record }: SavedCacheInfo, bytes: number): Outcome {
+  const judge = record.policy.evicted ? { judge: record.policy } : {};
+  return {
+    promptTokens: tokens,
+    kept,
+    bytes: { before: bytes, after: bytes },
+    uncut: false,
+    ...judge,
+  };
+}
+
+/** What a policy's eviction is remembered as. */
+export function judgeOf(
+  { name, options = {}, evidence: { kind } }: Policy,
+  budget: Budget,
+  evicted: boolean,
+): Judge {
+  const judgedByQueries = kind !== "none" && kind !== "statistics";
+  return { name, options, budget, evicted, judgedByQueries };
+}
