@@ -28,7 +28,7 @@ export interface HitRateRequest {
   readonly policies: readonly NamedPolicy[];
   /** How much policies keep. */
   readonly budgets: readonly NamedBudget[];
-  /** Most tokens of the answer whose queries are the reference. @default {64} */
+  /** Tokens, at most, of the answer whose queries are the reference. @default {64} */
   readonly responseTokens?: number;
   /** Seed of the intervals. @default {0} */
   readonly seed?: number;
@@ -36,7 +36,7 @@ export interface HitRateRequest {
   readonly chunk?: number;
   /** Ends it early. */
   readonly signal?: AbortSignal;
-  /** Is told how many prompts are done. */
+  /** Gets the number of prompts that are done, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

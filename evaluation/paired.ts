@@ -14,8 +14,8 @@ export interface PairedDifference {
 }
 
 /**
- * Compares two sides sample by sample. The 95 % interval is a paired bootstrap's: samples are drawn
- * anew with replacement, and both sides' scores of a sample stay together, so that what makes a
+ * Compares two sides sample by sample. The 95 % interval is a paired bootstrap's: samples are
+ * redrawn with replacement, and both sides' scores of a sample stay together, so that what makes a
  * sample hard for both does not widen it.
  *
  * @param seed The same seed gives the same interval.

@@ -12,7 +12,7 @@ export interface EvidenceReading {
   readonly ids: readonly number[];
   /** Every policy that will be asked what it keeps. */
   readonly policies: readonly Policy[];
-  /** Most tokens of the model's own greedy answer. */
+  /** Tokens of the model's own greedy answer, at most. */
   readonly answerTokens: number;
   /** A known answer, which then stands for the model's own everywhere. */
   readonly answer?: readonly number[];

@@ -58,7 +58,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   };
   const first = request.answer ?? await decode(sequence, answerTokens);
   const answered = now();
-  const steps = mostSteps(evidence, answerTokens);
+  const steps = maxSteps(evidence, answerTokens);
   const more = !request.answer && first.length === answerTokens && steps > first.length;
   const answer = more ? await decode(sequence, steps) : first;
   const judged = answer.slice(0, answerTokens);
@@ -147,7 +147,7 @@ function dependsOnBudget({ evidence }: Policy): boolean {
 }
 
 /** Tokens of the longest answer that some evidence is made of. */
-function mostSteps(evidence: readonly Evidence[], answerTokens: number): number {
+function maxSteps(evidence: readonly Evidence[], answerTokens: number): number {
   const steps = evidence.map((one) =>
     one.kind === "given" && one.queries.kind === "greedy" ? one.queries.steps : 0
   );

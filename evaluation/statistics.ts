@@ -13,7 +13,7 @@ export interface Estimate {
   readonly n: number;
 }
 
-/** Times that the values are drawn anew. */
+/** Times that the values are redrawn. */
 const RESAMPLES = 2000;
 
 /** Normal quantile of a two-sided 95 % interval. */
@@ -25,7 +25,7 @@ export function mean(values: readonly number[]): number {
 }
 
 /**
- * The mean with a 95 % percentile bootstrap interval: the values are drawn anew with replacement,
+ * The mean with a 95 % percentile bootstrap interval: the values are redrawn with replacement,
  * always in the same way for the same seed.
  *
  * @example
@@ -44,7 +44,7 @@ export function estimate(values: readonly number[], seed: number): Estimate {
 }
 
 /**
- * As {@linkcode estimate}, for values from 0 to 1: where all are 0, or all 1, drawing them anew finds
+ * As {@linkcode estimate}, for values from 0 to 1: where all are 0, or all 1, drawing them again finds
  * nothing else, and the interval is {@linkcode wilson}'s.
  *
  * @example

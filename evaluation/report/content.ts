@@ -101,7 +101,7 @@ async function variantReport(
   ];
 }
 
-/** The overview first, what is told by task after the figure. */
+/** The overview first, what is listed by task after the figure. */
 function scoreBlocksOf(rows: readonly SummaryRow[], summary: RunSummary): readonly Block[][] {
   const blocks = scoreBlocks(rows, summary);
   return [blocks.slice(0, 2), blocks.slice(2)];

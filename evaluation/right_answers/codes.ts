@@ -1,6 +1,6 @@
 import { type AnswerItem, createDraw, type Draw, type Frames, type Split } from "./item.ts";
 
-/** What is told of every name, and what is asked of one. */
+/** What is said of every name, and what is asked of one. */
 interface Wording {
   readonly names: readonly [string, ...string[]];
   readonly statement: (name: string, code: number, year: number) => string;
@@ -62,7 +62,7 @@ const FRAMES: Frames = {
 };
 
 /**
- * Hard questions: fifteen names with a six-digit code and a year each, told one after the other; one
+ * Hard questions: fifteen names with a six-digit code and a year each, given one after the other; one
  * code is asked for.
  *
  * @example

@@ -14,15 +14,15 @@ export interface RightAnswersRequest {
   readonly items: readonly AnswerItem[];
   /** Where the question stands; every item is asked in each way. */
   readonly places: readonly QuestionPlace[];
-  /** Policies besides the whole cache and the oracle, which are always measured. */
+  /** Policies; the whole cache and the oracle are always measured too. */
   readonly policies: readonly NamedPolicy[];
   readonly budgets: readonly NamedBudget[];
-  /** Most tokens of an answer. @default {32} */
+  /** Tokens of an answer, at most. @default {32} */
   readonly answerTokens?: number;
   /** Prompt tokens read at a time. @default {256} */
   readonly chunk?: number;
   readonly signal?: AbortSignal;
-  /** Is told how many prompts are done. */
+  /** Gets the number of prompts that are done, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

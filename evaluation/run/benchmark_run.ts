@@ -25,7 +25,7 @@ export interface BenchmarkRun {
   readonly folder?: string;
   /** Ends it early. */
   readonly signal?: AbortSignal;
-  /** Is told how many samples are done. */
+  /** Gets the number of samples that are done, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

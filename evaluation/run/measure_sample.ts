@@ -17,7 +17,7 @@ export interface PlannedSample {
   readonly metric: BenchmarkMetric;
   /** How it is asked. */
   readonly setting: QuestionSetting;
-  /** What its rows share besides the task and the setting, such as a length. */
+  /** What its rows share apart from the task and the setting, such as a length. */
   readonly group: string;
 }
 
@@ -26,7 +26,7 @@ function plannedId({ sample, setting }: PlannedSample): string {
   return `${sample.id} ${settingName(setting)}`;
 }
 
-/** What the rows of a sample share besides its task. */
+/** What the rows of a sample share apart from its task. */
 function variantOf({ group, setting }: PlannedSample): string {
   return [group, settingName(setting)].filter(Boolean).join(", ");
 }

@@ -6,7 +6,7 @@ import type { NamedPolicy } from "../policy_list.ts";
 export interface SampleMeasurement {
   /** The model. */
   readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
-  /** Policies besides the whole cache, which is always measured. */
+  /** Policies; the whole cache is always measured too. */
   readonly policies: readonly NamedPolicy[];
   /** How much policies keep. */
   readonly budgets: readonly NamedBudget[];

@@ -14,8 +14,8 @@ export function checkMark(
   for (const [index, length] of lengths.entries()) {
     const layer = held[index];
     const now = Math.max(0, ...layer?.lengths ?? []);
-    const least = layer ? now - Math.min(...layer.lengths) : 0;
-    if (!Number.isInteger(length) || length < least || length > now) {
+    const min = layer ? now - Math.min(...layer.lengths) : 0;
+    if (!Number.isInteger(length) || length < min || length > now) {
       throw new RangeError(
         `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
           "take a new mark after a compaction",
@@ -51,10 +51,10 @@ export function checkKept(
 }
 
 /** Refuses what is no size. */
-export function requireInteger(name: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least) {
+export function requireInteger(name: string, value: number, min: number): void {
+  if (!Number.isInteger(value) || value < min) {
     throw new RangeError(
-      `Cannot use '${name}' for a KV cache: it must be an integer of at least ${least}, got ${value}`,
+      `Cannot use '${name}' for a KV cache: it must be an integer of at least ${min}, got ${value}`,
     );
   }
 }

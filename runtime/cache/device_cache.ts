@@ -28,7 +28,7 @@ export interface DeviceCacheContext {
   readonly maxBufferBytes?: number;
 }
 
-/** Least slots that growth by itself makes. */
+/** Slots that growth by itself makes at first. */
 const FIRST_GROWTH = 16;
 
 /**
@@ -62,7 +62,7 @@ function deviceCache(
   const slotBytes = 2 * headDim * (element === "float16" ? 2 : 4) + Int32Array.BYTES_PER_ELEMENT;
   /** Keys of one slot, in all heads. */
   const keyBytes = kvHeads * headDim * (element === "float16" ? 2 : 4);
-  const mostSlots = Math.floor(maxBufferBytes / keyBytes);
+  const maxSlots = Math.floor(maxBufferBytes / keyBytes);
   let disposed = false;
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
@@ -82,11 +82,11 @@ function deviceCache(
   };
 
   function checkFits(slots: number): void {
-    if (slots <= mostSlots) return;
+    if (slots <= maxSlots) return;
     throw new DeviceError(
       `Cannot hold ${slots} tokens on ${device.provider}: the keys of a layer would take ` +
         `${slots * keyBytes} bytes and its largest buffer is ${maxBufferBytes}, enough for ` +
-        `${mostSlots} tokens; give a shorter text, or set 'device' to cpu`,
+        `${maxSlots} tokens; give a shorter text, or set 'device' to cpu`,
       { options: ["device"] },
     );
   }
@@ -129,7 +129,7 @@ function deviceCache(
         if (needed <= layer.capacity) continue;
         checkFits(needed);
         const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
-        const grown = Math.min(generous, mostSlots);
+        const grown = Math.min(generous, maxSlots);
         const slots = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
         await growLayer(
           layer,

@@ -101,9 +101,9 @@ export function longest({ lengths }: { readonly lengths: readonly number[] }): n
 }
 
 /** What each head held when the longest held so many tokens: appending adds to all alike. */
-export function lengthsAt(layer: DeviceLayer, most = longest(layer)): number[] {
-  const dropped = longest(layer) - most;
-  return layer.lengths.map((length) => length - dropped);
+export function lengthsAt(layer: DeviceLayer, length = longest(layer)): number[] {
+  const dropped = longest(layer) - length;
+  return layer.lengths.map((ofHead) => ofHead - dropped);
 }
 
 /** Pairs of KV head and slot, `[kvHeads, capacity]`; heads that keep less repeat their first slot. */

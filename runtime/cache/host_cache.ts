@@ -205,9 +205,9 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
 }
 
 /** What each head held when the longest held so many tokens: appending adds to all alike. */
-function lengthsAt(layer: HostLayer, most = longest(layer)): number[] {
-  const dropped = longest(layer) - most;
-  return layer.lengths.map((length) => length - dropped);
+function lengthsAt(layer: HostLayer, length = longest(layer)): number[] {
+  const dropped = longest(layer) - length;
+  return layer.lengths.map((ofHead) => ofHead - dropped);
 }
 
 /**

@@ -59,7 +59,7 @@ export function releaseStore(store: HostLayer): void {
 
 /** Tokens of the head that holds most. */
 export function longest({ lengths }: HostLayer): number {
-  return lengths.reduce((most, length) => Math.max(most, length), 0);
+  return lengths.reduce((max, length) => Math.max(max, length), 0);
 }
 
 /** Makes room for more tokens. */

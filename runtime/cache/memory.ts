@@ -8,12 +8,12 @@
  * @module
  */
 
-/** Least address space of a buffer, in bytes: short prompts never move. */
-const LEAST_ADDRESS_SPACE = 1 << 20;
+/** Smallest address space of a buffer, in bytes: short prompts never move. */
+const MIN_ADDRESS_SPACE = 1 << 20;
 
 /** Takes zeroed memory that {@linkcode resized} can grow. */
 export function allocate(bytes: number): ArrayBuffer {
-  return new ArrayBuffer(bytes, { maxByteLength: Math.max(LEAST_ADDRESS_SPACE, 2 * bytes) });
+  return new ArrayBuffer(bytes, { maxByteLength: Math.max(MIN_ADDRESS_SPACE, 2 * bytes) });
 }
 
 /**

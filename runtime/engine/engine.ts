@@ -104,8 +104,8 @@ export interface Engine {
    * @param lengths Columns of each KV head.
    */
   rows(floats: Float32Array, lengths: readonly number[]): MaybePromise<Rows>;
-  /** Most tokens that one step may read behind so many. */
-  mostTokens(held: number): number;
+  /** Tokens that one step may read at most, behind so many that are held. */
+  maxStepTokens(held: number): number;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepResult>;
   /**

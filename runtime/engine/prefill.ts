@@ -73,8 +73,8 @@ export async function prefill(
     );
     const observing = begun.length > 0;
     const held = Math.max(0, ...cache.mark().lengths);
-    const most = Math.min(chunk, engine.mostTokens(held));
-    const size = observing ? Math.min(most, OBSERVED_CHUNK) : most;
+    const max = Math.min(chunk, engine.maxStepTokens(held));
+    const size = observing ? Math.min(max, OBSERVED_CHUNK) : max;
     const end = Math.min(start + size, limit);
     await pause(signal);
     const { position, planned } = sequence;

@@ -62,14 +62,14 @@ function wholeTokens(length: number, { unit, value }: Amount, shape: CacheShape)
     case "ratio":
       return Math.max(1, Math.floor(length * value + ROUNDING_SLACK));
     case "bytes": {
-      const least = bytesPerToken(shape);
-      if (value < least) {
+      const min = bytesPerToken(shape);
+      if (value < min) {
         throw new BudgetError(
-          `Cannot evict to a budget of ${value} bytes: one token per KV head takes ${least} bytes ` +
+          `Cannot evict to a budget of ${value} bytes: one token per KV head takes ${min} bytes ` +
             `in ${shape.layers} layers; give at least that much`,
         );
       }
-      return Math.floor(value / least);
+      return Math.floor(value / min);
     }
   }
 }

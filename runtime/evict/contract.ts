@@ -8,7 +8,7 @@ import { KvjudgeError, PolicyError } from "../errors.ts";
 import { checkedScores } from "./scores.ts";
 import { lift, selectFrom } from "./select.ts";
 
-/** Most characters of what a policy threw. */
+/** Characters of what a policy threw that are shown at most. */
 const LONGEST_REASON = 1000;
 
 /**

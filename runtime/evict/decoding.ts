@@ -78,7 +78,7 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   readonly ids: readonly number[];
   /** Logits of the last of them. */
   readonly logits: Float32Array;
-  /** Most tokens of the answer. */
+  /** Tokens of the answer, at most. */
   readonly steps: number;
   readonly chunk: number;
   /** What held tokens received before, where the policy accumulates attention. */

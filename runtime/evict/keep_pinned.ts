@@ -7,7 +7,7 @@ import {
 import { type PinnedScore, raised } from "./score_view.ts";
 
 /**
- * A policy that keeps pinned tokens besides, whatever they score. They outrank the first and last
+ * A policy that keeps pinned tokens too, whatever they score. They outrank the first and last
  * tokens that the policy itself protects, where the budget does not hold both.
  *
  * @param views What the policy will be shown: a layer, or each of its KV heads.
@@ -18,8 +18,8 @@ export function keepPinned(
   views: readonly LayerView[],
   pinned: readonly Int32Array[],
 ): Policy {
-  const most = Math.max(0, ...pinned.map(({ length }) => length));
-  if (most === 0) return policy;
+  const max = Math.max(0, ...pinned.map(({ length }) => length));
+  if (max === 0) return policy;
   const shown = new Map(
     views.map((view, head) => [view, views.length > 1 ? pinned.slice(head, head + 1) : pinned]),
   );
@@ -33,8 +33,8 @@ export function keepPinned(
         const sound = Array.isArray(kept) && kept.length === wanted.length &&
           kept.every((indices) => indices instanceof Int32Array && indices.length === keep);
         if (!sound || wanted.every((of, head) => includes(kept[head], of))) return kept;
-        const dearest = keep > most ? await policy.select(view, keep - most) : [];
-        return wanted.map((of, head) => filledUp([of, dearest[head], kept[head]], keep));
+        const favourites = keep > max ? await policy.select(view, keep - max) : [];
+        return wanted.map((of, head) => filledUp([of, favourites[head], kept[head]], keep));
       },
     };
   }
@@ -46,7 +46,7 @@ export function keepPinned(
     ...policyMembers(policy),
     async protect(keep: number, length: number) {
       const given = typeof protect === "function" ? await protect(keep, length) : protect;
-      return typeof given === "object" && given !== null ? yielding(given, keep - most) : given;
+      return typeof given === "object" && given !== null ? yielding(given, keep - max) : given;
     },
     score: Object.assign(
       async (view: LayerView) => lifted(view, await policy.score(view)),

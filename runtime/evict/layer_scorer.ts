@@ -3,14 +3,14 @@ import type { LayerView, RescoreKernel, ScoreKernel } from "../../policies/polic
 /** Which tokens of a layer are the best. */
 export interface BestRequest {
   /** Tokens per KV head that are wanted. */
-  readonly most: number;
+  readonly count: number;
   /** Leading tokens that are among them in any case. */
   readonly sinks: number;
   /** Last tokens that are. */
   readonly recent: number;
   /** Others that are, indices per KV head. */
   readonly pinned?: readonly Int32Array[];
-  /** How all but the first `firstCount` tokens are chosen anew. */
+  /** How all but the first `firstCount` tokens are chosen by other scores. */
   readonly second?: {
     readonly kernel: RescoreKernel;
     readonly firstCount: number;

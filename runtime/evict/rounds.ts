@@ -26,7 +26,7 @@ export async function roundsOf(
 ): Promise<readonly Round[]> {
   const divided = await keepPerLayer(policy, request);
   const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
-  const share = fits ? divided : atLeast(pinned, divided);
+  const share = fits ? divided : raisedTo(pinned, divided);
   const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
   const { first } = policy;
   const last = { policy, keep };
@@ -57,20 +57,20 @@ export async function roundsOf(
   return [...enough, last];
 }
 
-/** Gives each layer that many tokens; those that have most give them up. */
-function atLeast(least: number, share: readonly number[]): readonly number[] {
-  let missing = share.reduce((sum, count) => sum + Math.max(0, least - count), 0);
-  const raised = share.map((count) => Math.max(count, least));
+/** Gives each layer at least that many tokens; the largest shares give them up. */
+function raisedTo(min: number, share: readonly number[]): readonly number[] {
+  let missing = share.reduce((sum, count) => sum + Math.max(0, min - count), 0);
+  const raised = share.map((count) => Math.max(count, min));
   while (missing > 0) {
-    const most = Math.max(...raised);
-    if (most <= least) {
+    const max = Math.max(...raised);
+    if (max <= min) {
       const mean = Math.floor(share.reduce((sum, count) => sum + count, 0) / share.length);
       throw new BudgetError(
-        `Cannot keep ${least} protected tokens within a budget of ${mean}: the system message and ` +
-          "what is protected besides must fit; give a larger budget or protect fewer tokens",
+        `Cannot keep ${min} protected tokens within a budget of ${mean}: the system message and ` +
+          "what else is protected must fit; give a larger budget or protect fewer tokens",
       );
     }
-    raised[raised.indexOf(most)] = most - 1;
+    raised[raised.indexOf(max)] = max - 1;
     missing--;
   }
   return raised;

@@ -116,18 +116,18 @@ async function rankedThere(
   const kept: Int32Array[] = [];
   for (const [index, view] of views.entries()) {
     const { sinks, recent } = await protectedTokens(policy, view, keep);
-    const most = Math.min(keep, view.length);
+    const count = Math.min(keep, view.length);
     const again = policy.secondStage?.rescore.kernel;
     const first = firstShare(policy);
     const best = kernel
       ? await scorers[index]?.best(kernel, {
-        ...{ most, sinks, recent },
+        ...{ count, sinks, recent },
         ...(pinned ? { pinned: pinned(view) } : {}),
         ...(again
           ? {
             second: {
               kernel: again,
-              firstCount: Math.max(sinks + recent, Math.floor(first * most)),
+              firstCount: Math.max(sinks + recent, Math.floor(first * count)),
             },
           }
           : {}),

@@ -10,12 +10,12 @@ export interface GreedyStart {
   readonly sequence: Sequence;
   /** Logits of the last token read. */
   readonly logits: Float32Array;
-  /** Most tokens. */
+  /** Tokens, at most. */
   readonly steps: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What happens to greedy tokens besides. */
+/** What else happens to greedy tokens. */
 export interface GreedyHooks {
   /** Whether the last token is read too. @default {false} */
   readonly readLast?: boolean;

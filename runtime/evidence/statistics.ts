@@ -21,7 +21,7 @@ export interface QueryStatistics {
    * @param tokens How many there are.
    */
   add(queries: readonly StepQueries[], span: Span, tokens: number): Promise<void>;
-  /** The Gaussian of each layer, turned by the mean rotation of some positions. */
+  /** The Gaussian of each layer, rotated by the mean rotation of some positions. */
   at(span: Span, positions: number): readonly QueryGaussian[];
 }
 
@@ -84,8 +84,8 @@ export function gatherQueryStatistics(
     },
     at({ position, planned }, positions) {
       const { cos, sin } = rotaryRows(rotaryFrequencies(config, planned), position, positions);
-      const turn = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
-      return moments.map((total) => turned(total, turn, heads, headDim));
+      const rotation = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
+      return moments.map((total) => rotated(total, rotation, heads, headDim));
     },
   };
 }
@@ -123,39 +123,39 @@ function meanRow(rows: Float32Array, count: number): Float64Array {
   return mean;
 }
 
-interface Turn {
+interface MeanRotation {
   readonly cos: Float64Array;
   readonly sin: Float64Array;
 }
 
-function turned(
+function rotated(
   { count, mean, products }: Moments,
-  turn: Turn,
+  rotation: MeanRotation,
   heads: number,
   headDim: number,
 ): QueryGaussian {
   const covariance = products.map((value) => value / Math.max(1, count));
-  const turnedMean = mean.slice();
+  const rotatedMean = mean.slice();
   for (let head = 0; head < heads; head++) {
     const square = head * headDim * headDim;
     for (let row = 0; row < headDim; row++) {
-      turnVector(covariance, square + row * headDim, 1, headDim, turn);
+      rotateVector(covariance, square + row * headDim, 1, headDim, rotation);
     }
     for (let column = 0; column < headDim; column++) {
-      turnVector(covariance, square + column, headDim, headDim, turn);
+      rotateVector(covariance, square + column, headDim, headDim, rotation);
     }
-    turnVector(turnedMean, head * headDim, 1, headDim, turn);
+    rotateVector(rotatedMean, head * headDim, 1, headDim, rotation);
   }
-  return { mean: Float32Array.from(turnedMean), covariance: Float32Array.from(covariance) };
+  return { mean: Float32Array.from(rotatedMean), covariance: Float32Array.from(covariance) };
 }
 
-/** Turns one vector that lies in an array with a stride. */
-function turnVector(
+/** Rotates one vector that lies in an array with a stride. */
+function rotateVector(
   values: Float64Array,
   start: number,
   stride: number,
   headDim: number,
-  { cos, sin }: Turn,
+  { cos, sin }: MeanRotation,
 ): void {
   const half = headDim / 2;
   for (let i = 0; i < half; i++) {

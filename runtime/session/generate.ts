@@ -6,7 +6,7 @@ import type { TextStream } from "../tokenizer/tokenizer.ts";
 
 /** How an answer is made. */
 export interface GenerateOptions extends SamplingOptions {
-  /** Most tokens of the answer. @default {256} */
+  /** Tokens of the answer, at most. @default {256} */
   readonly maxTokens?: number;
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: readonly string[];
@@ -15,7 +15,7 @@ export interface GenerateOptions extends SamplingOptions {
 }
 
 /**
- * Why an answer ended: a stop token or text, the most tokens or the end of the context, or its
+ * Why an answer ended: a stop token or text, `maxTokens` or the end of the context, or its
  * `signal`.
  */
 export type FinishReason = "stop" | "length" | "abort";
@@ -46,9 +46,9 @@ export interface GenerationStart {
 export interface GenerationSource {
   /** Gets ready for the first token; runs when the iteration starts. */
   begin(): Promise<GenerationStart>;
-  /** Is told each token of the answer. */
+  /** Takes each token of the answer. */
   sampled(id: number): void;
-  /** Is told each piece of the answer's text before it is shown. */
+  /** Takes each piece of the answer's text before it is shown. */
   said(text: string): void;
   /** Whether the last token that was sampled can be read; may make room for it. */
   hasRoom(): boolean | Promise<boolean>;
@@ -73,7 +73,7 @@ export function checkGenerateOptions(options: GenerateOptions): void {
   createSampler(options);
 }
 
-/** Most tokens of an answer, unless said otherwise. */
+/** Tokens of an answer at most, unless the options say otherwise. */
 export const DEFAULT_MAX_TOKENS = 256;
 
 /** Generates an answer. Nothing happens until it is iterated over. */

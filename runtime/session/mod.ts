@@ -15,6 +15,7 @@
 export { type Budget, parseBudget, type UniformBudget } from "../evict/budget.ts";
 export type { KeptTokens } from "../evict/choose.ts";
 export type { TokenSpan } from "../evict/pinned.ts";
+export type { KeptTokens } from "../evict/choose.ts";
 export type { Reading, ReadTimes } from "../evict/read.ts";
 export type { AttentionSums } from "../evidence/accumulated.ts";
 export type { SamplingOptions } from "../sampling/sampler.ts";
@@ -26,4 +27,5 @@ export { type SavedCacheInfo } from "./saved/info.ts";
 export type { Judge, SavedCacheRecord } from "./saved/record.ts";
 export type { ReadOptions, Session, SessionOptions } from "./session.ts";
 export type { SessionStats } from "./stats.ts";
+export type { PhaseTimes } from "./tally.ts";
 export type { Transcript } from "./transcript.ts";

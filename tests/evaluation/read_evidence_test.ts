@@ -130,3 +130,28 @@ Deno.test("readEvidence() ends early with an AbortError", async () => {
   const error = await assertRejects(() => readEvidence(request), DOMException);
   assertEquals(error.name, "AbortError");
 });
+
+Deno.test("workFrom() rerotates keys where the policy that evicted does", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const policies = (await parsePolicies("rerotate(knorm),knorm")).map(({ policy }) => policy);
+  const facts = await model.facts();
+  using evidence = await readEvidence({
+    ...{ engine: model.engine, facts, ids, policies, answerTokens: 1 },
+  });
+  const next: number[] = [];
+  for (const policy of policies) {
+    const kept = await evidence.keep(policy, 20);
+    const { result } = await evidence.workFrom(
+      kept,
+      ({ cache, position }) => {
+        const last = Math.max(...cache.positions(0));
+        assert(last < position, `${last} is not before ${position}`);
+        return Promise.resolve(position);
+      },
+      { policy },
+    );
+    next.push(result);
+  }
+  assertEquals(next, [20, ids.length]);
+});

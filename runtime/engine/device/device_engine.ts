@@ -105,7 +105,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     },
     rows: (floats, lengths) => writtenRows(floats, lengths, rowContext),
     // Logits of all heads are one tensor, of 32-bit floats.
-    mostTokens: (held) => mostRows(maxBufferBytes / (heads * 4), held),
+    maxStepTokens: (held) => maxRows(maxBufferBytes / (heads * 4), held),
     async advance(sequence, input) {
       const outputs = await step(sequence, input);
       const tokens = tokenCount(input, config.hidden);
@@ -157,11 +157,11 @@ function tensorOfQueries(queries: StepQueries): DeviceTensor {
 }
 
 /** The most rows that, with as many columns more than are held, make at most so many numbers. */
-function mostRows(numbers: number, held: number): number {
+function maxRows(numbers: number, held: number): number {
   if (numbers === Infinity) return Infinity;
   // Capacity grows by a quarter at a time: rows · 1.25 · (held + rows) ≤ numbers.
-  const most = (Math.sqrt(held * held + 4 * numbers / 1.25) - held) / 2;
-  return Math.max(1, Math.floor(most));
+  const max = (Math.sqrt(held * held + 4 * numbers / 1.25) - held) / 2;
+  return Math.max(1, Math.floor(max));
 }
 
 /** A cache that is known to be on a device. */

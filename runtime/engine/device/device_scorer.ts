@@ -38,10 +38,10 @@ export function deviceScorer(
   };
   return {
     scores: async (kernel) => await kernels.scores({ ...spec, kernel }, run),
-    async best(kernel, { most, sinks, recent, pinned, second }) {
+    async best(kernel, { count, sinks, recent, pinned, second }) {
       const mask = pinned && marked(pinned, length);
       const rank = {
-        ...{ most, sinks, recent, pinned: mask !== undefined },
+        ...{ count, sinks, recent, pinned: mask !== undefined },
         ...(second ? { second } : {}),
       };
       const best = await kernels.best(
@@ -50,7 +50,7 @@ export function deviceScorer(
       );
       return Array.from(
         { length: kvHeads },
-        (_, head) => best.slice(head * most, (head + 1) * most),
+        (_, head) => best.slice(head * count, (head + 1) * count),
       );
     },
     part(kept, first) {

@@ -30,7 +30,7 @@ export interface ViewKernels {
 export interface DeviceViewContext {
   readonly config: ModelConfig;
   readonly kernels: ViewKernels;
-  /** Is told of bytes that were copied to main memory for a policy. */
+  /** Gets the number of bytes that were copied to main memory for a policy. */
   readonly onCopy?: (bytes: number) => void;
 }
 

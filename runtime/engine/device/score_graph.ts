@@ -11,14 +11,14 @@ import type {
 /** Which tokens of each KV head are wanted, besides their scores. */
 export interface RankSpec {
   /** Tokens per KV head. */
-  readonly most: number;
+  readonly count: number;
   /** Leading tokens that are among them. */
   readonly sinks: number;
   /** Last tokens that are. */
   readonly recent: number;
   /** Whether others are, which an input marks. */
   readonly pinned: boolean;
-  /** How all but the first `firstCount` tokens are chosen anew. */
+  /** How all but the first `firstCount` tokens are chosen by other scores. */
   readonly second?: {
     readonly kernel: RescoreKernel;
     readonly firstCount: number;
@@ -70,7 +70,7 @@ export interface ScoreGraph {
  * `attention`, `mean`, `variance [heads of the model, capacity]`, `norms [kvHeads of the model,
  * capacity]`; where tokens are chosen `chosen [kvHeads, length, 2]` (KV head and slot) and
  * `chosen_rows [heads, length, 2]` (query head and slot); `pinned [kvHeads, length]`, 1 at tokens that
- * must stay. Output: `scores [kvHeads, length]`, or `best [kvHeads, most]`, indices, best first.
+ * must stay. Output: `scores [kvHeads, length]`, or `best [kvHeads, count]`, indices, best first.
  */
 export function buildScoreGraph(
   { kernel, shape, chosen, element, rank }: ScoreSpec,
@@ -157,7 +157,7 @@ export function buildScoreGraph(
   } else {
     const pinned = rank.pinned ? graph.input("pinned", "float32", [kvHeads, length]) : undefined;
     emitRank(graph, builder, scores, rank, pinned);
-    graph.output("best", "int64", [kvHeads, rank.most]);
+    graph.output("best", "int64", [kvHeads, rank.count]);
   }
   return { graph: graph.build(), inputs, given };
 }
@@ -166,7 +166,7 @@ function emitRank(
   graph: GraphBuilder,
   builder: KernelBuilder,
   scores: KernelValue,
-  { most, sinks, recent, second }: RankSpec,
+  { count, sinks, recent, second }: RankSpec,
   pinned: KernelValue | undefined,
 ): void {
   const { kvHeads, length } = builder;
@@ -192,7 +192,7 @@ function emitRank(
     return indices;
   };
   if (!second) {
-    best(scores, most, ["best"]);
+    best(scores, count, ["best"]);
     return;
   }
   const rescored = second.kernel(builder, scores);
@@ -204,5 +204,5 @@ function emitRank(
       graph.constant(ones, [kvHeads, second.firstCount]),
     ], { attributes: { axis: { int: 1 } } });
   }
-  best(rescored, most, ["best"]);
+  best(rescored, count, ["best"]);
 }

@@ -32,7 +32,7 @@ export interface ScoreRun {
 export interface ScoreKernels extends AsyncDisposable {
   /** Scores, `[kvHeads × length]`. */
   scores(spec: Omit<ScoreSpec, "element" | "rank">, run: ScoreRun): Promise<Float32Array>;
-  /** Indices of the best tokens, `[kvHeads × most]`, best first. */
+  /** Indices of the best tokens, `[kvHeads × count]`, best first. */
   best(spec: Required<Omit<ScoreSpec, "element">>, run: ScoreRun): Promise<Int32Array>;
 }
 
@@ -43,7 +43,7 @@ interface Loaded {
 }
 
 /** Graphs that are kept: a prompt needs one for each length of its layers. */
-const MOST_LOADED = 32;
+const MAX_LOADED = 32;
 
 /** Loads graphs when they are first asked for; those that were not used for longest are dropped. */
 export function createScoreKernels(device: Device, element: CacheElement): ScoreKernels {
@@ -53,7 +53,7 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
     const built = known?.built ?? buildScoreGraph(spec);
     const found = known ?? { spec, built, kernel: device.load(built.graph) };
     loaded = [...loaded.filter((one) => one !== found), found];
-    while (loaded.length > MOST_LOADED) {
+    while (loaded.length > MAX_LOADED) {
       const dropped = loaded.shift();
       await (await dropped?.kernel)?.[Symbol.asyncDispose]();
     }

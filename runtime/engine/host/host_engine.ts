@@ -48,22 +48,25 @@ export interface HostEngine extends Engine, LayerArithmetic {
   probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
 }
 
-/**
- * Joins a loaded step graph and the settings of its model.
- *
- * @param adapted Gives the step graph with adapters, for the probes that have some.
- */
-export function createHostEngine(
-  kernel: StepKernel,
-  { config, threads, kernels }: Pick<Engine, "config" | "threads"> & { kernels: LayerKernels },
-  adapted: (shape: AdapterShape) => Promise<StepKernel>,
-): HostEngine {
+/** What an engine in main memory is made of. It owns none of it. */
+export interface HostParts {
+  readonly config: ModelConfig;
+  readonly threads: number;
+  readonly step: StepKernel;
+  /** Gives the step graph with adapters, for the probes that have some. */
+  readonly adapted: (shape: AdapterShape) => Promise<StepKernel>;
+  readonly kernels: LayerKernels;
+}
+
+/** Runs the step graph on sequences in main memory. */
+export function createHostEngine(parts: HostParts): HostEngine {
+  const { config, threads, kernels } = parts;
   const { layers, heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
   const step = async (
     sequence: Sequence,
     input: StepInput,
-    { run }: StepKernel = kernel,
+    { run }: StepKernel = parts.step,
     adapters?: SoftAdapters["tensors"],
   ): Promise<HostStepResult> => {
     const { position, planned } = sequence;
@@ -99,7 +102,7 @@ export function createHostEngine(
     newCache: () => createHostCache({ layers, kvHeads, headDim }),
     adopt: (cache) => cache,
     rows: (floats, lengths) => hostRows(floats, lengths, group),
-    mostTokens: () => Infinity,
+    maxStepTokens: () => Infinity,
     async similarity(...query) {
       const { run } = await kernels.similarity();
       return await run(...query);
@@ -113,7 +116,7 @@ export function createHostEngine(
     },
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);
-      const withAdapters = await adapted(adapterShape(adapters, config));
+      const withAdapters = await parts.adapted(adapterShape(adapters, config));
       return await step(sequence, input, withAdapters, adapters.tensors);
     },
     async advance(sequence, input) {

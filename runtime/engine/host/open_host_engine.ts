@@ -24,16 +24,15 @@ export async function openHostEngine(
   { config, threads, readOutput }: HostEngineOptions,
 ): Promise<OpenHostEngine> {
   await using opening = new AsyncDisposableStack();
-  const kernel = opening.use(await createStepKernel(model, threads));
+  const step = opening.use(await createStepKernel(model, threads));
   const kernels = opening.use(layerKernels(config, threads, readOutput));
   const adapted = opening.use(
     adaptedKernels((adapters) => createStepKernel(model, threads, { adapters })),
   );
-  const engine = createHostEngine(
-    kernel,
-    { config, threads, kernels },
-    (shape) => adapted.kernel(shape),
-  );
+  const engine = createHostEngine({
+    ...{ config, threads, step, kernels },
+    adapted: (shape) => adapted.kernel(shape),
+  });
   const opened = opening.move();
   return { engine, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

@@ -196,7 +196,7 @@ function raggedLengths(path: string, header: SafetensorsHeader, layer: number): 
   const positions = shapeOf(path, header, `positions.${layer}`, "I32", 1);
   const [heads = 0] = shapeOf(path, header, `lengths.${layer}`, "I32", 1);
   using file = openRange(path);
-  const space = new Int32Array(Math.min(heads, MOST_HEADS));
+  const space = new Int32Array(Math.min(heads, MAX_HEADS));
   const entry = header.tensors.get(`lengths.${layer}`);
   if (entry) file.read(new Uint8Array(space.buffer), entry.offset);
   const lengths = Array.from(space);
@@ -210,7 +210,7 @@ function raggedLengths(path: string, header: SafetensorsHeader, layer: number): 
 }
 
 /** More KV heads than any model has: a damaged file must not fill memory. */
-const MOST_HEADS = 4096;
+const MAX_HEADS = 4096;
 
 function checkModel(
   { path, record: { model } }: SavedCacheInfo,

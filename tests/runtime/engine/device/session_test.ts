@@ -98,7 +98,7 @@ Deno.test("on a device, prompts are read in chunks that its buffers can hold", a
   // Logits of 4 heads, 60 slots and a quarter: room for some ten tokens at a time.
   await using small = await twinModel("tiny-llama", { maxBufferBytes: 16_000 });
   const { engine } = small.there;
-  const most = engine.mostTokens(60);
+  const most = engine.maxStepTokens(60);
   const { heads, vocabulary } = engine.config;
   assert(most >= 1 && most * 1.25 * (60 + most) * heads * 4 <= 16_000, `${most}`);
   const ids = randomIds(60, vocabulary, 5);
