@@ -15,7 +15,6 @@
 export { type Budget, parseBudget, type UniformBudget } from "../evict/budget.ts";
 export type { KeptTokens } from "../evict/choose.ts";
 export type { TokenSpan } from "../evict/pinned.ts";
-export type { KeptTokens } from "../evict/choose.ts";
 export type { Reading, ReadTimes } from "../evict/read.ts";
 export type { AttentionSums } from "../evidence/accumulated.ts";
 export type { SamplingOptions } from "../sampling/sampler.ts";

@@ -203,7 +203,7 @@ Deno.test("more than the context is read in pieces: always when appended, at fir
   await assertRejects(
     () => session.read({ ids }),
     PromptError,
-    "in pieces with an eviction behind",
+    "'inPieces', with an eviction behind each piece",
   );
   const seen: number[] = [];
   const reading = await session.read({ ids }, {
