@@ -1,18 +1,5 @@
 import { columns, joined, scalar } from "./kernels/nodes.ts";
-import type { KernelBuilder, KernelValue } from "./policy.ts";
-
-/** How neighbouring scores are merged. */
-export type Pooling = "max" | "avg";
-
-/** Settings of {@linkcode pool}. */
-export interface PoolOptions {
-  /** Tokens per window, odd. */
-  readonly kernel: number;
-  /** The maximum leaves the padding out; the average counts it as zeros. */
-  readonly pooling: Pooling;
-  /** Tokens that are pooled, from the first on; the scores of the rest stay as they are. */
-  readonly end: number;
-}
+import type { KernelAttribute, KernelBuilder, KernelValue } from "./policy.ts";
 
 /** The options of a policy that pools. */
 export const poolingOptions = {
@@ -31,6 +18,69 @@ export const poolingOptions = {
   },
 } as const;
 
+/** How neighbouring scores are merged. */
+export type Pooling = typeof poolingOptions.pooling.words[number];
+
+/** One way to merge neighbouring scores: a new one is a word above and an entry below. */
+interface Merging {
+  /** What a window without scores gives. */
+  readonly empty: number;
+  /** Merges scores into what was merged so far, one by one, in place. */
+  readonly merge: (merged: Float64Array, scores: Float32Array) => void;
+  /** What the merged scores of a window are divided by. */
+  readonly divisor: (kernel: number) => number;
+  /**
+   * The same as a graph.
+   *
+   * @param window Attributes of ONNX's pooling operators.
+   * @param share Tokens of that window, of those of the kernel: a prompt may be shorter.
+   */
+  readonly build: (
+    builder: KernelBuilder,
+    scores: KernelValue,
+    window: Readonly<Record<string, KernelAttribute>>,
+    share: number,
+  ) => KernelValue;
+}
+
+const MERGINGS: Readonly<Record<Pooling, Merging>> = {
+  // The padding is left out.
+  max: {
+    empty: -Infinity,
+    merge(merged, scores) {
+      for (let i = 0; i < merged.length; i++) {
+        const score = scores[i] ?? 0;
+        if (score > (merged[i] ?? 0)) merged[i] = score;
+      }
+    },
+    divisor: () => 1,
+    build: (builder, scores, window) => builder.op("MaxPool", [scores], window),
+  },
+  // The padding counts as zeros.
+  avg: {
+    empty: 0,
+    merge(merged, scores) {
+      for (let i = 0; i < merged.length; i++) merged[i] = (merged[i] ?? 0) + (scores[i] ?? 0);
+    },
+    divisor: (kernel) => kernel,
+    build: (builder, scores, window, share) =>
+      builder.op("Mul", [
+        builder.op("AveragePool", [scores], { ...window, count_include_pad: { int: 1 } }),
+        scalar(builder, share),
+      ]),
+  },
+};
+
+/** Settings of {@linkcode pool}. */
+export interface PoolOptions {
+  /** Tokens per window, odd. */
+  readonly kernel: number;
+  /** How they are merged. */
+  readonly pooling: Pooling;
+  /** Tokens that are pooled, from the first on; the scores of the rest stay as they are. */
+  readonly end: number;
+}
+
 /**
  * One-dimensional pooling over the tokens of each head, stride 1, same length.
  *
@@ -42,36 +92,23 @@ export function pool(
   length: number,
   { kernel, pooling, end }: PoolOptions,
 ): Float32Array {
+  const { empty, merge, divisor } = MERGINGS[pooling];
   const pooled = scores.slice();
   const reach = Math.min((kernel - 1) / 2, end - 1);
-  const divisor = pooling === "max" ? 1 : kernel;
   const merged = new Float64Array(end);
   for (let start = 0; start < scores.length; start += length) {
-    merged.fill(pooling === "max" ? -Infinity : 0);
+    merged.fill(empty);
     for (let offset = -reach; offset <= reach; offset++) {
       const first = Math.max(0, -offset);
       const last = Math.min(end, end - offset);
       const shifted = scores.subarray(start + first + offset, start + last + offset);
-      const target = merged.subarray(first, last);
-      if (pooling === "max") raise(target, shifted);
-      else add(target, shifted);
+      merge(merged.subarray(first, last), shifted);
     }
     for (let token = 0; token < end; token++) {
-      pooled[start + token] = (merged[token] ?? 0) / divisor;
+      pooled[start + token] = (merged[token] ?? 0) / divisor(kernel);
     }
   }
   return pooled;
-}
-
-function raise(target: Float64Array, values: Float32Array): void {
-  for (let i = 0; i < target.length; i++) {
-    const value = values[i] ?? 0;
-    if (value > (target[i] ?? 0)) target[i] = value;
-  }
-}
-
-function add(target: Float64Array, values: Float32Array): void {
-  for (let i = 0; i < target.length; i++) target[i] = (target[i] ?? 0) + (values[i] ?? 0);
 }
 
 /** {@linkcode pool} where the cache lives: scores are `[kvHeads, length]`. */
@@ -93,10 +130,7 @@ export function poolKernel(
     pads: { ints: [reach, reach] },
     strides: { ints: [1] },
   };
-  const merged = pooling === "max" ? builder.op("MaxPool", [batch], window) : builder.op("Mul", [
-    builder.op("AveragePool", [batch], { ...window, count_include_pad: { int: 1 } }),
-    scalar(builder, width / kernel),
-  ]);
+  const merged = MERGINGS[pooling].build(builder, batch, window, width / kernel);
   const pooled = builder.op("Squeeze", [merged, builder.integers([0])]);
   if (end === length) return pooled;
   return joined(builder, [pooled, columns(builder, scores, end, length)], 1);

@@ -4,17 +4,31 @@ import { accepts, type PolicyAbout } from "../../policies/_options.ts";
 import { createPolicy, findPolicy } from "../../policies/create.ts";
 import { registry } from "../../policies/registry.ts";
 import { OptionError } from "../../policies/policy.ts";
-import { generateRegistry, listPolicies } from "../../scripts/generate_registry.ts";
+import { generateLists, listPolicies, withEntries } from "../../scripts/generate_registry.ts";
 import { ROOT, sourceFiles } from "../_source_tree.ts";
 import settings from "../../deno.json" with { type: "json" };
 
 const FOLDER = new URL("../../policies/", import.meta.url);
 
-Deno.test("registry is what `deno task gen` writes", async () => {
+Deno.test("what lists the policies is what `deno task gen` writes", async () => {
+  const lists = await generateLists();
+  assertEquals(lists.size, 3);
+  for (const [file, fresh] of lists) assertEquals(await Deno.readTextFile(file), fresh);
+});
+
+Deno.test("withEntries() lists policies in place of those that deno.json has", () => {
+  const config = (...lines: readonly string[]) =>
+    `{\n${lines.map((line) => `    ${line}\n`).join("")}}`;
+  const entry = (name: string) => `"./policies/${name}": "./policies/${name}.ts"`;
   assertEquals(
-    await Deno.readTextFile(new URL("registry.ts", FOLDER)),
-    await generateRegistry(),
+    withEntries(config('".": "./mod.ts",', `${entry("old")},`, entry("older")), ["a", "b"]),
+    config('".": "./mod.ts",', `${entry("a")},`, entry("b")),
   );
+  assertEquals(
+    withEntries(config(`${entry("old")},`, '"./x": "./x.ts"'), ["a"]),
+    config(`${entry("a")},`, '"./x": "./x.ts"'),
+  );
+  assertThrows(() => withEntries("{}", ["a"]), Error, "deno.json has no entries");
 });
 
 Deno.test("registry has every policy, as do mod.ts and the exports of deno.json", async () => {
