@@ -3,8 +3,9 @@ import type { Model } from "../runtime/model.ts";
 import { DEVICE_CHOICES, type DeviceChoice } from "../runtime/device/choose_device.ts";
 import { type PrecisionChoice, PRECISIONS } from "../runtime/weights/precisions.ts";
 import { defined } from "./_defined.ts";
+import { interruptible } from "./_interrupt.ts";
 import { note } from "./_output.ts";
-import type { Progress } from "./_progress.ts";
+import { openProgress, type Progress } from "./_progress.ts";
 import { bareCommand } from "./_subcommand.ts";
 
 /** A command with the flags of every command that loads a model, training too. */
@@ -57,4 +58,28 @@ export async function openModel(
   if (device === "auto") note(`running on ${where}: ${why}`);
   else if (provider !== "cpu") note(`running on ${where}`);
   return loaded;
+}
+
+/** What work with a model is given. */
+export interface ModelWork {
+  readonly model: Model;
+  readonly progress: Progress;
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Loads a model, works with it and closes it; Ctrl-C stops the work.
+ *
+ * @throws {Interrupted} Where Ctrl-C was pressed, whatever the work then did.
+ */
+export async function withModel(
+  flags: ModelFlags,
+  work: (given: ModelWork) => Promise<void>,
+): Promise<void> {
+  await interruptible(async (signal) => {
+    using progress = await openProgress();
+    await using model = await openModel(flags, progress, signal);
+    await work({ model, progress, signal });
+  });
 }

@@ -1,9 +1,7 @@
 import { forcesColors } from "./_colors.ts";
 import { explain, showExplanation, summary } from "./_explanation.ts";
-import { interruptible } from "./_interrupt.ts";
-import { type ModelFlags, openModel } from "./_model_command.ts";
+import { type ModelFlags, withModel } from "./_model_command.ts";
 import { formatBytes, write } from "./_output.ts";
-import { openProgress } from "./_progress.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";
 import { givenQuestion, promptCommand } from "./_prompt_command.ts";
 import { type EvictionFlags, readSettings } from "./_settings.ts";
@@ -50,10 +48,8 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
   const prompt = await readPrompt(flags, question, Deno.stdin.isTerminal());
   const page = html === undefined ? undefined : await import("./explain/page/write.ts");
   if (html !== undefined) await page?.checkTarget(html);
-  await interruptible(async (signal) => {
+  await withModel(flags, async ({ model, progress, signal }) => {
     const { promptIds } = await import("../runtime/tokenizer/prompt.ts");
-    using progress = await openProgress();
-    await using model = await openModel(flags, progress, signal);
     checkChoice(flags, model.config);
     await using session = model.session(settings);
     const ids = promptIds(prompt, model.tokenizer);

@@ -6,10 +6,8 @@ import type { Model } from "../runtime/model.ts";
 import type { SessionStats } from "../runtime/session/stats.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
 import { checkSaving, questionBelow, readDocument } from "./_document.ts";
-import { interruptible } from "./_interrupt.ts";
-import { openModel } from "./_model_command.ts";
+import { withModel } from "./_model_command.ts";
 import { formatBytes, note, write } from "./_output.ts";
-import { openProgress } from "./_progress.ts";
 import { readPrompt } from "./_prompt.ts";
 import { givenQuestion } from "./_prompt_command.ts";
 import { readInput } from "./_read_input.ts";
@@ -59,9 +57,7 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);
   const plan = await planOf(flags, question);
-  await interruptible(async (signal) => {
-    using progress = await openProgress();
-    await using model = await openModel(flags, progress, signal);
+  await withModel(flags, async ({ model, progress, signal }) => {
     await using session = model.session(settings);
     const { answer, saved } = await plan(session, {
       ...sampling,

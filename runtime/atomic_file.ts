@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import process from "node:process";
-import { CheckpointError, StorageError } from "./errors.ts";
+import { CheckpointError, KvjudgeError, StorageError } from "./errors.ts";
 
 /**
  * Writes a file so that at every moment, whatever happens, its name stands for its old or for its new
@@ -52,10 +52,11 @@ export async function replaceAtomically(
 }
 
 /** Turns what the file system threw into a sentence about `path`. */
-export function writeError(path: string, error: unknown): StorageError {
-  if (error instanceof StorageError) return error;
+export function writeError(path: string, error: unknown): KvjudgeError {
   // Its message names the temporary file, which would tell the user nothing.
   if (error instanceof CheckpointError && error.cause) return writeError(path, error.cause);
+  // What a caller throws while it writes is its own, not the disk's.
+  if (error instanceof KvjudgeError) return error;
   const reason = error instanceof Deno.errors.NotFound
     ? "its folder does not exist; make it first"
     : error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable

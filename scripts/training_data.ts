@@ -15,7 +15,7 @@
 import { join } from "node:path";
 import { createPrng, type Prng } from "../policies/_random.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
-import { writeAtomically } from "../training/atomic_file.ts";
+import { writeAtomically } from "../runtime/atomic_file.ts";
 import { TrainingError } from "../training/errors.ts";
 import { lookups } from "./training_data/lookups.ts";
 import {

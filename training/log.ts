@@ -1,6 +1,6 @@
 import { whyUnreadable } from "../runtime/checkpoint/file_range.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
-import { replaceAtomically, writeError } from "./atomic_file.ts";
+import { replaceAtomically, writeError } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 
 /** One line of a log: any JSON beside the step. Numbers that are not finite read as `null`. */
@@ -16,7 +16,8 @@ export interface TrainingLog extends Disposable {
   /**
    * Appends a line; when this returns, the system has the whole line.
    *
-   * @throws {TrainingError} If the disk refuses, or the log was closed.
+   * @throws {StorageError} If the disk refuses.
+   * @throws {TrainingError} If the log was closed.
    */
   write<Entry extends { readonly step: number }>(entry: Entry): void;
 }
@@ -33,7 +34,7 @@ export interface LogOptions {
 /**
  * Opens a log in JSON lines. When a run is resumed, a last line that a kill tore in two is dropped.
  *
- * @throws {TrainingError} If the folder is missing or the disk refuses.
+ * @throws {StorageError} If the folder is missing or the disk refuses.
  *
  * @example
  * ```ts

@@ -1,7 +1,7 @@
 import { writeSoftTokens } from "../runtime/soft_tokens/card.ts";
 import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import type { ModelFacts } from "../policies/policy.ts";
-import { writeAtomically } from "./atomic_file.ts";
+import { writeAtomically } from "../runtime/atomic_file.ts";
 import { drawCurves } from "./figure.ts";
 import { readLog } from "./log.ts";
 import type { Progress } from "./optimise.ts";

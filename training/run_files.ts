@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { TrainingError } from "./errors.ts";
-import { writeError } from "./atomic_file.ts";
+import { writeError } from "../runtime/atomic_file.ts";
 import { readHead } from "./log.ts";
 import { statesOf } from "./state.ts";
 
@@ -92,7 +92,8 @@ function find(path: string): Deno.FileInfo | undefined {
  * Makes the folder of a run and keeps other processes out of it; the system frees it however a
  * process ends. A run that ends before it saved anything leaves no folder.
  *
- * @throws {TrainingError} If the folder cannot be made, or another run is at work there.
+ * @throws {StorageError} If the folder cannot be made.
+ * @throws {TrainingError} If another run is at work there.
  */
 export async function claimRun({ state }: RunPaths): Promise<Disposable> {
   const work = dirname(state);

@@ -3,7 +3,7 @@ import { writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
 import { readSafetensors } from "../runtime/checkpoint/safetensors_header.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { CheckpointError } from "../runtime/errors.ts";
-import { replaceAtomically } from "./atomic_file.ts";
+import { replaceAtomically } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 
 /** What JSON can say, and numbers that are not finite. */
@@ -35,7 +35,7 @@ const FORMAT = "kvjudge-state-1";
  * One writer at a time.
  *
  * @param path File; its folder must exist.
- * @throws {TrainingError} If the disk refuses.
+ * @throws {StorageError} If the disk refuses.
  *
  * @example
  * ```ts

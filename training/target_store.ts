@@ -8,7 +8,7 @@ import {
 } from "../runtime/checkpoint/safetensors_header.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { CheckpointError } from "../runtime/errors.ts";
-import { writeError } from "./atomic_file.ts";
+import { writeError } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 import type { PromptCache, Target } from "./target.ts";
 

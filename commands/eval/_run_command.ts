@@ -5,11 +5,10 @@ import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
-import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_model_command.ts";
+import { type ModelFlags, withModel } from "../_model_command.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
-import { openProgress, type Progress } from "../_progress.ts";
+import type { Progress } from "../_progress.ts";
 import {
   atLeast,
   deviceOf,
@@ -146,9 +145,7 @@ export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
   checkWorkers(flags);
   const settings = await readEvalSettings(flags, plan.answerTokens);
   const { runBenchmark } = await import("../../evaluation/run/benchmark_run.ts");
-  await interruptible(async (signal) => {
-    using progress = await openProgress();
-    await using model = await openModel(flags, progress, signal);
+  await withModel(flags, async ({ model, progress, signal }) => {
     const planned = await plan.plan(model);
     const recorded = await runSettings(flags, plan, planned, { model, ...settings });
     await using workers = await openWorkers(flags, model, progress, signal);

@@ -3,10 +3,8 @@ import type { HitRateReport, PromptRow } from "../../evaluation/hit_rate.ts";
 import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation/prompt_set.ts";
 import type { Estimate } from "../../evaluation/statistics.ts";
 import { defined } from "../_defined.ts";
-import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_model_command.ts";
+import { type ModelFlags, withModel } from "../_model_command.ts";
 import { note, write } from "../_output.ts";
-import { openProgress } from "../_progress.ts";
 import { readInput } from "../_read_input.ts";
 import {
   atLeast,
@@ -65,9 +63,7 @@ async function run(flags: HitRateFlags, version: string): Promise<void> {
   const set = readPromptSet(await readInput(flags.prompts, "prompts"), place);
   const prompts = set.prompts.slice(0, limit);
   const { measureHitRates } = await import("../../evaluation/hit_rate.ts");
-  await interruptible(async (signal) => {
-    using progress = await openProgress();
-    await using model = await openModel(flags, progress, signal);
+  await withModel(flags, async ({ model, progress, signal }) => {
     const report = await measureHitRates({
       ...settings,
       ...defined({ chunk }),

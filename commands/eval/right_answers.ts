@@ -4,10 +4,8 @@ import type { AnswerItem, QuestionPlace, Split } from "../../evaluation/right_an
 import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
-import { interruptible } from "../_interrupt.ts";
-import { type ModelFlags, openModel } from "../_model_command.ts";
+import { type ModelFlags, withModel } from "../_model_command.ts";
 import { write } from "../_output.ts";
-import { openProgress } from "../_progress.ts";
 import {
   atLeast,
   type EvalFlags,
@@ -68,9 +66,7 @@ async function run(flags: RightAnswersFlags, version: string): Promise<void> {
   const settings = await readEvalSettings(flags, answerTokens);
   const haystack = kind === "facts" ? await readHaystack(flags.haystack) : "";
   const { measureRightAnswers } = await import("../../evaluation/right_answers/measure.ts");
-  await interruptible(async (signal) => {
-    using progress = await openProgress();
-    await using model = await openModel(flags, progress, signal);
+  await withModel(flags, async ({ model, progress, signal }) => {
     const report = await measureRightAnswers({
       ...settings,
       ...defined({ chunk }),

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { StorageError } from "../../runtime/errors.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { openLog, readLog } from "../../training/log.ts";
 import { withFolder } from "../_temp_folder.ts";
@@ -74,7 +75,7 @@ Deno.test("openLog() and readLog() say what is wrong", async () => {
     const directory = () => readLog(folder);
     assertMatch((await assertRejects(directory, TrainingError)).message, /^Cannot read the log /);
     const nowhere = () => openLog(`${folder}/none/log`);
-    assertMatch((await assertRejects(nowhere, TrainingError)).message, /folder does not exist/);
+    assertMatch((await assertRejects(nowhere, StorageError)).message, /folder does not exist/);
     const log = await openLog(`${folder}/log`);
     log[Symbol.dispose]();
     log[Symbol.dispose]();

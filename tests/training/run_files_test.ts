@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { existsSync } from "node:fs";
+import { StorageError } from "../../runtime/errors.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { checkPaths, claimRun, hashOf, runPaths } from "../../training/run_files.ts";
 import { withFolder } from "../_temp_folder.ts";
@@ -96,7 +97,7 @@ Deno.test("claimRun() says where it cannot write", async () => {
     Deno.writeTextFileSync(`${folder}/soft.work`, "");
     const error = await assertRejects(
       () => claimRun(runPaths(`${folder}/soft.safetensors`)),
-      TrainingError,
+      StorageError,
     );
     assert(error.message.startsWith(`Cannot write ${folder}/soft.work: `), error.message);
   });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { StorageError } from "../../runtime/errors.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { loadState, type RunState, saveState } from "../../training/state.ts";
 import { withFolder } from "../_temp_folder.ts";
@@ -88,7 +89,7 @@ Deno.test("loadState() and saveState() refuse unusable places", async () => {
       "Cannot read the state",
     );
     const missing = `${folder}/none/state`;
-    await assertRejects(() => saveState(missing, state(1)), TrainingError, "folder does not exist");
+    await assertRejects(() => saveState(missing, state(1)), StorageError, "folder does not exist");
   });
 });
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { utimesSync } from "node:fs";
 import { exampleLoader } from "../../training/example_loader.ts";
+import { StorageError } from "../../runtime/errors.ts";
 import { TrainingError } from "../../training/errors.ts";
 import {
   makeTargets,
@@ -208,7 +209,7 @@ Deno.test("openTargetStore() removes what killed runs left, and only that", asyn
 Deno.test("openTargetStore() refuses places that it cannot write to, and disks that are full", async () => {
   await withFolder((folder) => {
     Deno.writeTextFileSync(`${folder}/file`, "");
-    assertThrows(() => openTargetStore(`${folder}/file/targets`), TrainingError, "Cannot write");
+    assertThrows(() => openTargetStore(`${folder}/file/targets`), StorageError, "Cannot write");
     const store = openTargetStore(`${folder}/made/targets`);
     store.demandRoom([1000, 1000]);
     const error = assertThrows(() => store.demandRoom([4e17, 4e17]), TrainingError);

@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
-import { replaceAtomically, writeAtomically } from "../../training/atomic_file.ts";
-import { TrainingError } from "../../training/errors.ts";
+import { replaceAtomically, writeAtomically } from "../../runtime/atomic_file.ts";
+import { BudgetError, StorageError } from "../../runtime/errors.ts";
 import { withFolder } from "../_temp_folder.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -23,8 +23,11 @@ Deno.test("replaceAtomically() keeps the old content when writing fails", async 
         await Deno.writeTextFile(temporary, "tw");
         throw new Error("the sky fell");
       });
-    const error = await assertRejects(fails, TrainingError);
+    const error = await assertRejects(fails, StorageError);
     assertMatch(error.message, /^Cannot write .*\/a: the sky fell$/);
+    const own = new BudgetError("the budget is too small");
+    const refuses = () => replaceAtomically(`${folder}/a`, () => Promise.reject(own));
+    assertEquals(await assertRejects(refuses), own);
     assertEquals(Deno.readTextFileSync(`${folder}/a`), "one");
     assertEquals(names(folder), ["a"]);
   });
@@ -54,10 +57,10 @@ Deno.test("writeAtomically() removes what dead processes left, and nothing else"
 Deno.test("writeAtomically() says what is wrong with the place", async () => {
   await withFolder(async (folder) => {
     const missing = () => writeAtomically(`${folder}/none/a`, encode("x"));
-    assertMatch((await assertRejects(missing, TrainingError)).message, /folder does not exist/);
+    assertMatch((await assertRejects(missing, StorageError)).message, /folder does not exist/);
     Deno.mkdirSync(`${folder}/dir/full`, { recursive: true });
     const directory = () => writeAtomically(`${folder}/dir`, encode("x"));
-    assertMatch((await assertRejects(directory, TrainingError)).message, /^Cannot write .*\/dir: /);
+    assertMatch((await assertRejects(directory, StorageError)).message, /^Cannot write .*\/dir: /);
     assertEquals(names(folder), ["dir"]);
   });
 });
