@@ -38,7 +38,6 @@ export async function openOnDevice(
   const { config } = checkpoint;
   const described = await stepModel(checkpoint, {
     precision: host.precision,
-    prefillArithmetic: "float",
     home,
   });
   const { maxBufferBytes } = device;

@@ -46,7 +46,6 @@ const checkpoint = await openCheckpoint(await resolveModel(source, { home }), { 
 const { config } = checkpoint;
 const model = await stepModel(checkpoint, {
   precision: values.precision === "int8" ? "int8" : values.precision === "int4" ? "int4" : "fp32",
-  prefillArithmetic: "float",
   home,
 });
 

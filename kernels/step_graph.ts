@@ -186,7 +186,8 @@ type Phase = "decode" | "prefill";
 
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
   const { model, embedding, output } = shared;
-  const arithmetic = phase === "decode" ? "integer" : model.prefillArithmetic;
+  // Rounded activations of a prompt turn near ties in its answer, and a digit that it looks up.
+  const arithmetic = phase === "decode" ? "integer" : "float";
   const entries: Value[] = [];
   const queries: Value[] = [];
   const attentionSums: Value[] = [];

@@ -1,5 +1,5 @@
 import type { HeadShape } from "./attention_nodes.ts";
-import type { Arithmetic, Weight } from "./weight.ts";
+import type { Weight } from "./weight.ts";
 
 /** A product and, where the checkpoint has one, the bias added to it. */
 export interface Linear {
@@ -33,6 +33,4 @@ export interface StepModel extends HeadShape {
   readonly output?: Weight;
   readonly finalNorm: Float32Array;
   readonly layers: readonly LayerWeights[];
-  /** Arithmetic of products with many rows; single rows always use `integer`. */
-  readonly prefillArithmetic: Arithmetic;
 }

@@ -47,8 +47,8 @@ export const BLOCK = 32;
 /**
  * Arithmetic of a product with a {@linkcode BlockWeight}.
  *
- * `integer` rounds the activations to 8 bits per block: best for one row, and for many where the
- * processor multiplies bytes natively. `float` unpacks the weights and leaves the activations alone.
+ * `integer` rounds the activations to 8 bits per block: fast for one row. `float` unpacks the weights
+ * and leaves the activations alone: what that costs is shared by many rows.
  * `twice` rounds the activations as `integer` does and multiplies with what the rounding left over as
  * well: as exact as `float`, and fast for a few rows.
  */

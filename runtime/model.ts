@@ -14,7 +14,7 @@ import { modelFacts } from "./models/facts.ts";
 import { homeFolder } from "./models/home.ts";
 import { markInUse } from "./models/model_use.ts";
 import { resolveModel } from "./models/resolve_model.ts";
-import { defaultThreads, prefillArithmetic } from "./device/processor.ts";
+import { defaultThreads } from "./device/processor.ts";
 import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
@@ -127,7 +127,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const precision = settlePrecision(checkpoint, choice);
   const described = await stepModel(checkpoint, {
     precision,
-    prefillArithmetic: prefillArithmetic(),
     home,
   });
   const { config } = checkpoint;

@@ -38,7 +38,6 @@ export async function twinModel(
   const { config } = checkpoint;
   const described = await stepModel(checkpoint, {
     precision: "fp32",
-    prefillArithmetic: "float",
     home: host.home,
   });
   const there = opening.use(

@@ -168,7 +168,6 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
 
   const described = await stepModel(checkpoint, {
     precision: "fp32",
-    prefillArithmetic: "float",
     home,
   });
   await using kernel = await createSoftKernel(described, {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Linear, StepModel } from "../../kernels/step_graph.ts";
-import type { Arithmetic, FloatWeight, Weight } from "../../kernels/weight.ts";
+import type { FloatWeight, Weight } from "../../kernels/weight.ts";
 import type { Checkpoint, TensorLocation } from "../checkpoint/checkpoint.ts";
 import type { FamilyTensor } from "../checkpoint/families/family.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
@@ -26,7 +26,6 @@ const FLOAT_TYPES: Partial<Record<TensorLocation["type"], FloatWeight["type"]>> 
 /** What {@linkcode stepModel} needs besides the checkpoint. */
 export interface StepModelOptions {
   readonly precision: Precision;
-  readonly prefillArithmetic: Arithmetic;
   /** Folder for weights that had to be converted. */
   readonly home: string;
 }
@@ -39,7 +38,7 @@ export interface StepModelOptions {
  */
 export async function stepModel(
   checkpoint: Checkpoint,
-  { precision, prefillArithmetic, home }: StepModelOptions,
+  { precision, home }: StepModelOptions,
 ): Promise<StepModel> {
   const { config, family } = checkpoint;
   const embedding = tensorOf(checkpoint, family.embedding);
@@ -73,7 +72,6 @@ export async function stepModel(
   const { attentionNorm, queryNorm, keyNorm, mlpNorm } = family.layer;
   return {
     ...config,
-    prefillArithmetic,
     embedding: weight(embedding),
     ...(output ? { output: weight(output) } : {}),
     finalNorm: vector(family.finalNorm),

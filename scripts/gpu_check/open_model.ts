@@ -63,7 +63,7 @@ export async function describeModel(
   const checkpoint = await openCheckpoint(path, { home });
   const floats = !path.endsWith(".gguf");
   const precision = settlePrecision(checkpoint, choice ?? (floats ? "fp32" : "auto"));
-  const described = await stepModel(checkpoint, { precision, prefillArithmetic: "float", home });
+  const described = await stepModel(checkpoint, { precision, home });
   const { fp16 } = await knownAdapter(options);
   return {
     described,

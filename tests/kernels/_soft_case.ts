@@ -1,7 +1,6 @@
 import { rotaryRows } from "../../kernels/rope.ts";
 import type { SoftStepInputs } from "../../kernels/soft_kernel.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
-import type { Arithmetic } from "../../kernels/weight.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { rotaryFrequencies } from "../../runtime/rotary/frequencies.ts";
 import type { Precision } from "../../runtime/weights/precisions.ts";
@@ -19,12 +18,11 @@ export interface DescribedModel extends AsyncDisposable {
 export async function describe(
   path: string,
   precision: Precision = "fp32",
-  prefillArithmetic: Arithmetic = "float",
 ): Promise<DescribedModel> {
   const home = await Deno.makeTempDir();
   const checkpoint = await openCheckpoint(path, { home });
   return {
-    model: await stepModel(checkpoint, { precision, prefillArithmetic, home }),
+    model: await stepModel(checkpoint, { precision, home }),
     frequencies: rotaryFrequencies(checkpoint.config, 0),
     [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
   };

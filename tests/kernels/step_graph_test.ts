@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { type AdapterShape, adapterTensors, PROJECTIONS } from "../../kernels/adapters.ts";
+import type { Graph } from "../../kernels/onnx/graph.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
 import { createStepKernel, type StepInputs } from "../../kernels/step.ts";
 import { buildStepGraph } from "../../kernels/step_graph.ts";
@@ -147,4 +148,24 @@ Deno.test("buildStepGraph() has the branch for one token only without adapters",
   };
   assertEquals(inputsOf(false), { decode: 1, adapters: 0 });
   assertEquals(inputsOf(true), { decode: 0, adapters: 3 * 7 * 2 });
+});
+
+Deno.test("buildStepGraph() rounds activations to bytes for one token alone", async () => {
+  await using described = await describe(fixture("tiny-llama"), "int8");
+  const levels = ({ nodes }: Graph) =>
+    nodes.flatMap(({ operator, attributes: { accuracy_level: level } }) =>
+      operator === "MatMulNBits" && level && "int" in level ? [level.int] : []
+    );
+  const branches = buildStepGraph(described.model).nodes.flatMap(({ attributes }) =>
+    [attributes.then_branch, attributes.else_branch].flatMap((branch) =>
+      branch && "graph" in branch ? [branch.graph] : []
+    )
+  );
+  const products = 3 * 5;
+  const prefill = [...new Array(products).fill(0), 4, 4];
+  assertEquals(
+    branches.map((branch) => [branch.name, levels(branch)]),
+    [["decode", new Array(products + 1).fill(4)], ["prefill", prefill]],
+  );
+  assertEquals(levels(buildStepGraph(described.model, { adapters: ALL })), prefill);
 });

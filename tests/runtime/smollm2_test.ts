@@ -137,15 +137,16 @@ Deno.test("SmolLM2 in fp32", async (t) => {
   });
 });
 
+/**
+ * With the nats that weights may cost on average. `int4` holds those of this file exactly, and a
+ * prompt's activations are rounded on no machine: the 1e-3 nats of 8 bits would be seen here.
+ */
 const ROUNDED = [
-  { precision: "int8", policies: [judgeQ()] },
-  { precision: "int4", policies: POLICIES },
+  { precision: "int8", divergence: 1e-3, policies: [judgeQ()] },
+  { precision: "int4", divergence: 1e-5, policies: POLICIES },
 ] as const;
 
-/** Nats that rounding may cost on average. */
-const DIVERGENCE = 0.02;
-
-for (const { precision, policies } of ROUNDED) {
+for (const { precision, divergence: allowed, policies } of ROUNDED) {
   Deno.test(`SmolLM2 in ${precision}`, async (t) => {
     await withModel(precision, async (model) => {
       await t.step("answers and finds the needle", async () => {
@@ -162,7 +163,7 @@ for (const { precision, policies } of ROUNDED) {
           `${precision}: mean KL to fp32 ${kl.toExponential(1)} over ${POSITIONS} positions`,
         );
         assert(exact.length > 0, "SmolLM2 in fp32 has to run before");
-        assert(kl >= 0 && kl < DIVERGENCE, `${kl}`);
+        assert(kl >= 0 && kl < allowed, `${kl}`);
       });
       await t.step("answers with an evicted cache", async () => {
         for (const policy of policies) {

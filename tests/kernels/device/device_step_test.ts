@@ -31,7 +31,6 @@ for (const name of TINY) {
       const { config, ...checkpoint } = await openCheckpoint(fixture(name), { home });
       const model = await stepModel({ config, ...checkpoint }, {
         precision: "fp32",
-        prefillArithmetic: "float",
         home,
       });
       const { heads, kvHeads, headDim, layers, hidden } = model;

@@ -86,7 +86,6 @@ async function logitsOf(checkpoint: Checkpoint, home: string): Promise<Float32Ar
   const { config, family } = checkpoint;
   const model = await stepModel(checkpoint, {
     precision: "fp32",
-    prefillArithmetic: "float",
     home,
   });
   await using opened = await openHostEngine(model, {
