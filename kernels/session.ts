@@ -62,15 +62,37 @@ export function floats(data: Float32Array, shape: readonly number[]): Tensor {
 
 /** Wraps 16-bit floats as a tensor, without a copy. */
 export function halves(data: Float16Array, shape: readonly number[]): Tensor {
-  const bits = new Uint16Array(data.buffer, data.byteOffset, data.length);
+  return halfBits(new Uint16Array(data.buffer, data.byteOffset, data.length), shape);
+}
+
+/** Wraps the bits of 16-bit floats as a tensor, without a copy. */
+export function halfBits(bits: Uint16Array, shape: readonly number[]): Tensor {
   // Deno does not pass a Float16Array on to native code; the same bytes under another name it does.
   return Object.defineProperty(new ort.Tensor("float16", bits, shape), "data", { value: bits });
 }
 
-/** Token ids, indices and the like as a tensor. */
-export function integers(values: Iterable<number>, shape?: readonly number[]): Tensor {
-  const data = BigInt64Array.from(values, BigInt);
+/** Token ids, indices and the like as a tensor: whole numbers of at most 32 bits. */
+export function integers(values: ArrayLike<number>, shape?: readonly number[]): Tensor {
+  const data = new BigInt64Array(values.length);
+  // Half by half: a BigInt for each of thousands of slots would take longer than the device does.
+  const halves = new Int32Array(data.buffer);
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? 0;
+    halves[2 * index] = value;
+    if (value < 0) halves[2 * index + 1] = -1;
+  }
   return new ort.Tensor("int64", data, shape ?? [data.length]);
+}
+
+/** Whole numbers of at most 32 bits out of ones of 64. */
+export function narrowed(values: BigInt64Array): Int32Array {
+  const halves = new Int32Array(values.buffer, values.byteOffset, 2 * values.length);
+  return Int32Array.from({ length: values.length }, (_, index) => halves[2 * index] ?? 0);
+}
+
+/** Whole numbers of 32 bits as a tensor. */
+export function int32s(values: readonly number[]): Tensor {
+  return new ort.Tensor("int32", Int32Array.from(values), [values.length]);
 }
 
 /** A boolean as a tensor of one element. */

@@ -1,7 +1,7 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
 import { createGraph, ELEMENT_TYPE, type ElementType, type Graph } from "../onnx/graph.ts";
-import { halves, integers, locatedFiles } from "../session.ts";
+import { halfBits, halves, integers, locatedFiles, narrowed } from "../session.ts";
 import type { ProviderName } from "./provider_probe.ts";
 
 /** A tensor that stays where a device computes, owned by whoever asked for it. */
@@ -89,6 +89,8 @@ export interface Device extends AsyncDisposable {
     dims: readonly number[],
     type?: "float32" | "float16",
   ): Promise<DeviceTensor>;
+  /** The same numbers under another shape. Owns nothing: valid as long as the tensor is. */
+  reshaped(tensor: DeviceTensor, dims: readonly number[]): DeviceTensor;
   /** Is told of each array that crosses. */
   onCrossing: ((crossing: Crossing) => void) | undefined;
 }
@@ -206,7 +208,7 @@ export function openDevice(
             },
             integers(name) {
               const { data } = output(name);
-              if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+              if (data instanceof BigInt64Array) return narrowed(data);
               if (data instanceof Int32Array) return data;
               throw new TypeError(`Cannot read '${name}' of ${graph.name} as whole numbers`);
             },
@@ -221,6 +223,14 @@ export function openDevice(
       makers.set(key, made);
       return (await (await made).run({ size: integers(dims) })).kept("zeros");
     },
+    reshaped: (tensor, dims) => ({
+      ...tensor,
+      dims,
+      tensor: resident
+        ? ort.Tensor.fromGpuBuffer(tensor.tensor.gpuBuffer, { dataType: floatType(tensor), dims })
+        : alike(tensor.tensor, dims),
+      [Symbol.dispose]() {},
+    }),
     async [Symbol.asyncDispose]() {
       const loaded = [...makers.values()];
       makers.clear();
@@ -246,6 +256,18 @@ function zeros(type: "float32" | "float16", rank: number): Graph {
 /** A tensor in main memory as native code can read it again. */
 function readable(tensor: ort.Tensor): ort.Tensor {
   return tensor.data instanceof Float16Array ? halves(tensor.data, tensor.dims) : tensor;
+}
+
+/** A tensor over the same array in main memory. */
+function alike({ type, data }: ort.Tensor, dims: readonly number[]): ort.Tensor {
+  if (data instanceof Uint16Array && type === "float16") return halfBits(data, dims);
+  if (data instanceof Float32Array) return new ort.Tensor("float32", data, dims);
+  throw new TypeError(`Cannot give a tensor of ${type} another shape: it must hold floats`);
+}
+
+function floatType({ type }: DeviceTensor): "float32" | "float16" {
+  if (type === "float32" || type === "float16") return type;
+  throw new TypeError(`Cannot give a tensor of ${type} another shape: it must hold floats`);
 }
 
 const ELEMENT_BYTES: Readonly<Record<string, number>> = {

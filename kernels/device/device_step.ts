@@ -1,14 +1,10 @@
-import { adapterFeeds, type AdapterTensor, adapterTensors } from "../adapters.ts";
 import type { RotaryRows } from "../rope.ts";
-import { floats, integers } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
-import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import {
-  buildDeviceStepGraph,
-  type DeviceStepGraphOptions,
-  layerPorts,
-} from "./device_step_graph.ts";
+import type { DeviceStepGraphOptions } from "./device_step_graph.ts";
+import { checkEvenAttention, type EvenSupport, FEW } from "./even_check.ts";
+import { createEvenStepKernel } from "./even_step.ts";
+import { createRaggedStepKernel } from "./ragged_step.ts";
 
 /** A layer of the cache, as a step reads it and writes into it. */
 export interface SlottedLayer {
@@ -55,88 +51,54 @@ export interface DeviceStepKernel extends AsyncDisposable {
   run(inputs: DeviceStepInputs): Promise<DeviceStepOutputs>;
 }
 
-/** Loads the step graph of a model on a device. */
+/** How step graphs are loaded. */
+export interface DeviceStepOptions extends DeviceStepGraphOptions {
+  /** Which steps the device's attention operator computes rightly. @default {it is tried} */
+  readonly support?: EvenSupport;
+}
+
+/**
+ * Loads the step graphs of a model on a device: the one for even steps, and the one for ragged heads when
+ * a step needs it. Each has its own copy of the weights, so the second is loaded late.
+ */
 export async function createDeviceStepKernel(
   device: Device,
   model: StepModel,
-  options: DeviceStepGraphOptions = {},
+  { support, ...options }: DeviceStepOptions = {},
 ): Promise<DeviceStepKernel> {
-  const { heads, headDim } = model;
-  const ports = model.layers.map((_, layer) => layerPorts(layer));
-  const stay = ports.flatMap((port) => [
-    port.presentKeys,
-    port.presentValues,
-    port.queries,
-    port.attentionSums,
-  ]);
-  const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
-  const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
-  const counting = createCounting(device);
+  const element = options.half ? "float16" : "float32";
+  const right = support ?? await checkEvenAttention(device, model, element);
+  const load = {
+    even: () => createEvenStepKernel(device, model, options),
+    ragged: () => createRaggedStepKernel(device, model, options),
+  };
+  const loaded = new Map<keyof typeof load, Promise<DeviceStepKernel>>();
+  const kernel = async (name: keyof typeof load): Promise<DeviceStepKernel> => {
+    const loading = loaded.get(name) ?? load[name]();
+    loaded.set(name, loading);
+    try {
+      return await loading;
+    } catch (error) {
+      loaded.delete(name);
+      throw error;
+    }
+  };
+  // What does not fit is told when a model is opened.
+  await kernel(right.few || right.many ? "even" : "ragged");
   return {
     async run(inputs) {
-      const { layers, queries = false, observe = false } = inputs;
-      const tokens = inputs.rotary.cos.length / (headDim / 2);
-      const most = Math.max(tokens, ...layers.map(({ keys }) => keys.dims[1] ?? 0));
-      using made = new DisposableStack();
-      const empty = async (wanted: boolean, dims: readonly number[]): Promise<DeviceTensor[]> =>
-        wanted ? [made.use(await device.zeros(dims))] : [];
-      const into: Record<string, DeviceTensor> = {};
-      const asked: DeviceTensor[] = [];
-      const paid: DeviceTensor[] = [];
-      for (const [layer, { keys, values }] of layers.entries()) {
-        const port = ports[layer] ?? layerPorts(layer);
-        into[port.presentKeys] = keys;
-        into[port.presentValues] = values;
-        for (const tensor of await empty(queries, [tokens, heads, headDim])) {
-          asked.push(into[port.queries] = tensor);
-        }
-        for (const tensor of await empty(observe, [heads, keys.dims[1] ?? 0])) {
-          paid.push(into[port.attentionSums] = tensor);
-        }
-      }
-      const outputs = await kernel.run(
-        {
-          ...stepFeeds(model, tensors, inputs, tokens),
-          counting: await counting.atLeast(most),
-        },
-        { fetches: ["logits", ...Object.keys(into)], into },
-      );
-      made.move();
-      return { logits: outputs.floats("logits"), queries: asked, attentionSums: paid };
+      const tokens = inputs.rotary.cos.length / (model.headDim / 2);
+      const even = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
+      return await (await kernel(even ? "even" : "ragged")).run(inputs);
     },
     async [Symbol.asyncDispose]() {
-      await counting[Symbol.asyncDispose]();
-      await kernel[Symbol.asyncDispose]();
+      const kernels = [...loaded.values()];
+      loaded.clear();
+      for (const one of kernels) await (await one)[Symbol.asyncDispose]();
     },
   };
 }
 
-function stepFeeds(
-  { hidden, headDim, kvHeads }: StepModel,
-  tensors: readonly AdapterTensor[],
-  { ids, embeddings = new Float32Array(0), rotary, rows, layers, adapters }: DeviceStepInputs,
-  tokens: number,
-) {
-  const half = headDim / 2;
-  const held = layers.flatMap(({ lengths }) => lengths);
-  return {
-    ids: integers(ids),
-    embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
-    cos: floats(rotary.cos, [tokens, half]),
-    sin: floats(rotary.sin, [tokens, half]),
-    rows: integers(rows),
-    held: floats(Float32Array.from(held), [layers.length, kvHeads]),
-    ...adapterFeeds(tensors, adapters),
-    ...Object.fromEntries(layers.flatMap(({ keys, values, lengths }, layer) => {
-      const port = layerPorts(layer);
-      const slots = lengths.flatMap((length, head) =>
-        Array.from({ length: tokens }, (_, token) => [head, length + token]).flat()
-      );
-      return [
-        [port.keys, keys] as const,
-        [port.values, values] as const,
-        [port.slots, integers(slots, [kvHeads, tokens, 2])] as const,
-      ];
-    })),
-  };
+function isEven({ lengths }: SlottedLayer): boolean {
+  return lengths.every((length) => length === lengths[0]);
 }

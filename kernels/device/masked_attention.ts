@@ -58,43 +58,55 @@ export function groupedQueries(
   return builder.op("Reshape", [byHead, builder.integers([kvHeads, -1, headDim])]);
 }
 
-/**
- * Attention of new tokens over the slots of each KV head, their own among them.
- *
- * @param hidden Added to logits: `-Infinity` where a query cannot see a slot,
- * `[kvHeads, 1, T, capacity]`.
- * @param tokens Number of new tokens, int64 `[1]`.
- * @param element Type of all numbers.
- */
+/** What attention over slots is computed of. */
+export interface SlotsSeen {
+  /**
+   * Added to logits: `-Infinity` where a query cannot see a slot, `[kvHeads, 1, T, capacity]`.
+   */
+  readonly hidden: Value;
+  /** Number of new tokens, int64 `[1]`. */
+  readonly tokens: Value;
+  /** Type of all numbers. */
+  readonly element: ElementType;
+}
+
+/** Weights of each query over the slots of its KV head, `[kvHeads, heads of a group, T, capacity]`. */
+export function slotWeights(
+  builder: GraphBuilder,
+  shape: HeadShape,
+  queries: Value,
+  keys: Value,
+  { hidden, tokens, element }: SlotsSeen,
+): Value {
+  const { heads, kvHeads } = shape;
+  const logits = products(builder, groupedQueries(builder, shape, queries), keys, {
+    tokens,
+    element,
+  });
+  const capacity = sizeOf(builder, keys, 1);
+  const seen = builder.op("Add", [
+    shaped(builder, logits, [kvHeads, heads / kvHeads, tokens, capacity]),
+    hidden,
+  ]);
+  return builder.op("Softmax", [seen], { attributes: { axis: { int: -1 } } });
+}
+
+/** Attention of new tokens over the slots of each KV head, their own among them. */
 export function maskedAttention(
   builder: GraphBuilder,
   shape: HeadShape,
   queries: Value,
   { keys, values }: SlottedEntries,
-  { hidden, tokens, element }: {
-    readonly hidden: Value;
-    readonly tokens: Value;
-    readonly element: ElementType;
-  },
+  seen: SlotsSeen,
 ): SlottedAttention {
   const { heads, kvHeads, headDim } = shape;
-  const group = heads / kvHeads;
-  const capacity = sizeOf(builder, keys, 1);
-  const logits = products(builder, groupedQueries(builder, shape, queries), keys, {
-    tokens,
-    element,
-  });
-  const seen = builder.op("Add", [
-    shaped(builder, logits, [kvHeads, group, tokens, capacity]),
-    hidden,
-  ]);
-  const weights = builder.op("Softmax", [seen], { attributes: { axis: { int: -1 } } });
+  const weights = slotWeights(builder, shape, queries, keys, seen);
   const mixed = builder.op("MatMul", [
-    shaped(builder, weights, [kvHeads, -1, capacity]),
+    shaped(builder, weights, [kvHeads, -1, sizeOf(builder, keys, 1)]),
     values,
   ]);
   const byToken = builder.op("Transpose", [
-    builder.op("Reshape", [mixed, builder.integers([kvHeads, group, -1, headDim])]),
+    builder.op("Reshape", [mixed, builder.integers([kvHeads, heads / kvHeads, -1, headDim])]),
   ], { attributes: { perm: { ints: [2, 0, 1, 3] } } });
   return {
     mixed: builder.op("Reshape", [byToken, builder.integers([-1, heads * headDim])]),

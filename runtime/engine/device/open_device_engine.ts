@@ -2,6 +2,7 @@ import type { AdapterShape } from "../../../kernels/adapters.ts";
 import { createCacheKernels } from "../../../kernels/device/cache_kernels.ts";
 import { type Device, type DeviceOptions, openDevice } from "../../../kernels/device/device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
+import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
@@ -45,10 +46,11 @@ export async function openDeviceEngine(
   await using opening = new AsyncDisposableStack();
   const device = opening.use(openDevice(provider, { threads, ...(explain ? { explain } : {}) }));
   const element = half ? "float16" : "float32";
-  const step = opening.use(await createDeviceStepKernel(device, model, { half }));
+  const support = await checkEvenAttention(device, model, element);
+  const step = opening.use(await createDeviceStepKernel(device, model, { half, support }));
   const adapted = opening.use(
     adaptedKernels((adapters: AdapterShape) =>
-      createDeviceStepKernel(device, model, { half, adapters })
+      createDeviceStepKernel(device, model, { half, support, adapters })
     ),
   );
   const kernels = opening.use(createCacheKernels(device, element));

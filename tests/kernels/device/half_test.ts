@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { type AdapterShape, adapterTensors, PROJECTIONS } from "../../../kernels/adapters.ts";
-import { buildDeviceStepGraph, layerPorts } from "../../../kernels/device/device_step_graph.ts";
+import { buildDeviceStepGraph } from "../../../kernels/device/device_step_graph.ts";
+import { layerPorts } from "../../../kernels/device/layer_ports.ts";
 import { inHalf } from "../../../kernels/device/half.ts";
 import { createGraph } from "../../../kernels/onnx/graph.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";

@@ -49,22 +49,23 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
     }
     return crossed;
   };
-  /** What a step of so many tokens sends and brings back. */
+  /** What steps of so many tokens send and bring back. */
   const step = (tokens: number, steps = 1) => ({
-    "in device_step ids": tokens * 8,
-    "in device_step embeddings": 0,
-    "in device_step cos": tokens * headDim / 2 * 4,
-    "in device_step sin": tokens * headDim / 2 * 4,
-    "in device_step rows": 8 * steps,
-    "in device_step held": layers * kvHeads * 4 * steps,
-    "in device_step slots": layers * kvHeads * tokens * 2 * 8,
-    "out device_step logits": vocabulary * 4 * steps,
+    "in even_step ids": tokens * 8,
+    "in even_step embeddings": 0,
+    "in even_step cos": tokens * headDim / 2 * 4,
+    "in even_step sin": tokens * headDim / 2 * 4,
+    "in even_step rows": 8 * steps,
+    "in even_step last_index": layers * 4 * steps,
+    "in even_step total": layers * 4 * steps,
+    "out even_step logits": vocabulary * 4 * steps,
   });
 
   const reading = await phase(() => session.read({ ids }));
-  // The window of 8 is a step of its own.
+  // The window of 8 is a step of its own, and observed.
   assertEquals(reading, {
     ...step(TOKENS, 2),
+    "in observe held": layers * kvHeads * 4,
     "in gather_entries chosen": 2 * layers * kvHeads * BUDGET * 2 * 8,
     "out scores best": layers * kvHeads * BUDGET * 8,
   });

@@ -1,0 +1,80 @@
+import { adapterFeeds, adapterTensors } from "../adapters.ts";
+import { int32s } from "../session.ts";
+import type { StepModel } from "../step_model.ts";
+import type { Device, DeviceTensor } from "./device.ts";
+import type { DeviceStepKernel, SlottedLayer } from "./device_step.ts";
+import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
+import { layerPorts } from "./layer_ports.ts";
+import { createObserveKernel } from "./observe.ts";
+import { stepFeeds } from "./ragged_step.ts";
+
+/**
+ * Loads the step graph of which all KV heads of a layer hold equally many tokens. What new tokens attend
+ * to is computed behind the step, by those steps alone whose attention somebody wants.
+ */
+export async function createEvenStepKernel(
+  device: Device,
+  model: StepModel,
+  options: DeviceStepGraphOptions = {},
+): Promise<DeviceStepKernel> {
+  const { heads, headDim } = model;
+  const element = options.half ? "float16" : "float32";
+  const { graph, queries: queryNames } = buildEvenStepGraph(model, options);
+  const ports = model.layers.map((_, layer) => layerPorts(layer));
+  const stay = [
+    ...ports.flatMap((port) => [port.presentKeys, port.presentValues]),
+    ...queryNames,
+  ];
+  await using opening = new AsyncDisposableStack();
+  const kernel = opening.use(await device.load(graph, { stay, inPlace: true }));
+  const observing = opening.use(createObserveKernel(device, model, ports.length, element));
+  const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
+  const opened = opening.move();
+  return {
+    async run(inputs) {
+      const { layers, queries = false, observe = false } = inputs;
+      const tokens = inputs.rotary.cos.length / (headDim / 2);
+      using made = new DisposableStack();
+      const into: Record<string, DeviceTensor> = {};
+      const feeds: Record<string, Parameters<typeof kernel.run>[0][string]> = {
+        ...stepFeeds(model, inputs, tokens),
+        ...adapterFeeds(tensors, inputs.adapters),
+      };
+      for (const [layer, { keys, values, lengths }] of layers.entries()) {
+        const port = ports[layer] ?? layerPorts(layer);
+        const total = (lengths[0] ?? 0) + tokens;
+        into[port.presentKeys] = feeds[port.keys] = asBatch(device, keys);
+        into[port.presentValues] = feeds[port.values] = asBatch(device, values);
+        feeds[port.lastIndex] = int32s([total - 1]);
+        feeds[port.total] = int32s([total]);
+      }
+      const asked: DeviceTensor[] = [];
+      for (const name of queries || observe ? queryNames : []) {
+        const tensor = made.use(await device.zeros([1, tokens, heads * headDim], element));
+        asked.push(into[name] = tensor);
+      }
+      const outputs = await kernel.run(feeds, { fetches: ["logits", ...Object.keys(into)], into });
+      using results = new DisposableStack();
+      const given: DeviceTensor[] = [];
+      for (const tensor of queries ? asked : []) {
+        given.push(results.use(await observing.queries(tensor)));
+      }
+      const attentionSums = observe ? await observing.sums(observed(layers, asked)) : [];
+      results.move();
+      return { logits: outputs.floats("logits"), queries: given, attentionSums };
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+function observed(layers: readonly SlottedLayer[], queries: readonly DeviceTensor[]) {
+  return layers.flatMap(({ keys, lengths }, layer) => {
+    const asked = queries[layer];
+    return asked ? [{ queries: asked, keys, lengths }] : [];
+  });
+}
+
+/** `[kvHeads, capacity, headDim]` as a batch of one. */
+function asBatch(device: Device, tensor: DeviceTensor): DeviceTensor {
+  return device.reshaped(tensor, [1, ...tensor.dims]);
+}

@@ -1,0 +1,100 @@
+import { adapterFeeds, adapterTensors } from "../adapters.ts";
+import { floats, integers } from "../session.ts";
+import type { StepModel } from "../step_model.ts";
+import { createCounting } from "./counting.ts";
+import type { Device, DeviceTensor } from "./device.ts";
+import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./device_step.ts";
+import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
+import { layerPorts } from "./layer_ports.ts";
+
+/** Loads the step graph whose KV heads may hold different numbers of tokens. */
+export async function createRaggedStepKernel(
+  device: Device,
+  model: StepModel,
+  options: DeviceStepGraphOptions = {},
+): Promise<DeviceStepKernel> {
+  const { heads, headDim } = model;
+  const ports = model.layers.map((_, layer) => layerPorts(layer));
+  const stay = ports.flatMap((port) => [
+    port.presentKeys,
+    port.presentValues,
+    port.queries,
+    port.attentionSums,
+  ]);
+  const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
+  const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
+  const counting = createCounting(device);
+  return {
+    async run(inputs) {
+      const { layers, queries = false, observe = false } = inputs;
+      const tokens = inputs.rotary.cos.length / (headDim / 2);
+      const most = Math.max(tokens, ...layers.map(({ keys }) => keys.dims[1] ?? 0));
+      using made = new DisposableStack();
+      const empty = async (wanted: boolean, dims: readonly number[]): Promise<DeviceTensor[]> =>
+        wanted ? [made.use(await device.zeros(dims))] : [];
+      const into: Record<string, DeviceTensor> = {};
+      const asked: DeviceTensor[] = [];
+      const paid: DeviceTensor[] = [];
+      for (const [layer, { keys, values }] of layers.entries()) {
+        const port = ports[layer] ?? layerPorts(layer);
+        into[port.presentKeys] = keys;
+        into[port.presentValues] = values;
+        for (const tensor of await empty(queries, [tokens, heads, headDim])) {
+          asked.push(into[port.queries] = tensor);
+        }
+        for (const tensor of await empty(observe, [heads, keys.dims[1] ?? 0])) {
+          paid.push(into[port.attentionSums] = tensor);
+        }
+      }
+      const outputs = await kernel.run(
+        {
+          ...stepFeeds(model, inputs, tokens),
+          ...slotFeeds(model, inputs.layers, tokens),
+          ...adapterFeeds(tensors, inputs.adapters),
+          counting: await counting.atLeast(most),
+        },
+        { fetches: ["logits", ...Object.keys(into)], into },
+      );
+      made.move();
+      return { logits: outputs.floats("logits"), queries: asked, attentionSums: paid };
+    },
+    async [Symbol.asyncDispose]() {
+      await counting[Symbol.asyncDispose]();
+      await kernel[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What both step graphs are fed. */
+export function stepFeeds(
+  { hidden, headDim }: StepModel,
+  { ids, embeddings = new Float32Array(0), rotary, rows }: DeviceStepInputs,
+  tokens: number,
+) {
+  const half = headDim / 2;
+  return {
+    ids: integers(ids),
+    embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
+    cos: floats(rotary.cos, [tokens, half]),
+    sin: floats(rotary.sin, [tokens, half]),
+    rows: integers(rows),
+  };
+}
+
+function slotFeeds({ kvHeads }: StepModel, layers: readonly SlottedLayer[], tokens: number) {
+  const held = Float32Array.from(layers.flatMap(({ lengths }) => lengths));
+  return {
+    held: floats(held, [layers.length, kvHeads]),
+    ...Object.fromEntries(layers.flatMap(({ keys, values, lengths }, layer) => {
+      const port = layerPorts(layer);
+      const slots = lengths.flatMap((length, head) =>
+        Array.from({ length: tokens }, (_, token) => [head, length + token]).flat()
+      );
+      return [
+        [port.keys, keys] as const,
+        [port.values, values] as const,
+        [port.slots, integers(slots, [kvHeads, tokens, 2])] as const,
+      ];
+    })),
+  };
+}

@@ -1,0 +1,115 @@
+import type { HeadShape } from "../attention_nodes.ts";
+import type { RotatedTokens } from "../layer_nodes.ts";
+import { ELEMENT_TYPE, type GraphBuilder, MICROSOFT, type Value } from "../onnx/graph.ts";
+import type { CacheElement } from "./cache_kernels.ts";
+import { inHalf } from "./half.ts";
+import { layerPorts } from "./layer_ports.ts";
+import { hiddenSlots, maskedAttention } from "./masked_attention.ts";
+
+/** What attention in a step is built for. */
+export interface StepAttention {
+  readonly shape: HeadShape;
+  readonly layer: number;
+  /** Type of the cache's numbers. */
+  readonly element: CacheElement;
+}
+
+/**
+ * Attention where all KV heads of a layer hold equally many tokens: one operator writes the new entries
+ * into their slots and attends, with neither a mask nor a matrix of weights.
+ *
+ * @returns Mixed values, `[T, heads · headDim]`.
+ */
+export function evenAttention(
+  plain: GraphBuilder,
+  { queries, keys, values }: RotatedTokens,
+  { shape, layer, element }: StepAttention,
+): Value {
+  const { heads, kvHeads, headDim } = shape;
+  const ports = layerPorts(layer);
+  const slots = [1, kvHeads, `C${layer}`, headDim];
+  plain.input(ports.keys, element, slots);
+  plain.input(ports.values, element, slots);
+  plain.input(ports.lastIndex, "int32", [1]);
+  plain.input(ports.total, "int32", [1]);
+  const mixed = groupQueryAttention(plain, shape, [
+    ...[queries, keys, values, ports.keys, ports.values, ports.lastIndex, ports.total],
+  ], [`mixed.${layer}`, ports.presentKeys, ports.presentValues]);
+  plain.output(ports.presentKeys, element, slots);
+  plain.output(ports.presentValues, element, slots);
+  plain.output(queries, element, [1, "T", heads * headDim]);
+  return plain.op("Reshape", [mixed, plain.integers([-1, heads * headDim])]);
+}
+
+/** The operator that appends to a cache of spare slots and attends causally. */
+export function groupQueryAttention(
+  graph: GraphBuilder,
+  { heads, kvHeads }: HeadShape,
+  inputs: readonly Value[],
+  names: readonly Value[],
+): Value {
+  const [mixed = ""] = graph.ops("GroupQueryAttention", inputs, 3, {
+    domain: MICROSOFT,
+    names,
+    attributes: {
+      num_heads: { int: heads },
+      kv_num_heads: { int: kvHeads },
+      do_rotary: { int: 0 },
+    },
+  });
+  return mixed;
+}
+
+/**
+ * Attention where KV heads may hold different numbers of tokens: each writes into its own slots and
+ * attends under a mask made of its length.
+ *
+ * @returns Mixed values, `[T, heads · headDim]`.
+ */
+export function raggedAttention(
+  plain: GraphBuilder,
+  rotated: RotatedTokens,
+  { shape, layer, element, tokens }: StepAttention & {
+    /** Number of new tokens, int64 `[1]`. */
+    readonly tokens: Value;
+  },
+): Value {
+  const { heads, kvHeads, headDim } = shape;
+  const ports = layerPorts(layer);
+  const builder = element === "float16" ? inHalf(plain) : plain;
+  const cast = (value: Value, to: CacheElement): Value =>
+    element === "float32"
+      ? value
+      : plain.op("Cast", [value], { attributes: { to: { int: ELEMENT_TYPE[to] } } });
+  const slots = [kvHeads, `C${layer}`, headDim];
+  plain.input(ports.keys, element, slots);
+  plain.input(ports.values, element, slots);
+  plain.input(ports.slots, "int64", [kvHeads, "T", 2]);
+  const written = (past: Value, entries: Value, name: Value): Value => {
+    const byHead = plain.op("Transpose", [
+      plain.op("Reshape", [entries, plain.integers([-1, kvHeads, headDim])]),
+    ], { attributes: { perm: { ints: [1, 0, 2] } } });
+    plain.output(name, element, slots);
+    return plain.op("ScatterND", [past, ports.slots, byHead], { names: [name] });
+  };
+  const keys = written(ports.keys, rotated.keys, ports.presentKeys);
+  const values = written(ports.values, rotated.values, ports.presentValues);
+  const held = plain.op("Gather", ["held", plain.constant(BigInt64Array.of(BigInt(layer)), [])]);
+  const hidden = hiddenSlots(plain, kvHeads, { held, counting: "counting", keys, tokens });
+  const { mixed, weights } = maskedAttention(builder, shape, rotated.queries, { keys, values }, {
+    hidden: cast(hidden, "float16"),
+    tokens,
+    element,
+  });
+  const sums = plain.op("ReduceSum", [cast(weights, "float32"), plain.integers([2])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.attentionSums] });
+  plain.op("Reshape", [
+    cast(rotated.queries, "float32"),
+    plain.integers([-1, heads, headDim]),
+  ], { names: [ports.queries] });
+  plain.output(ports.attentionSums, "float32", [heads, `C${layer}`]);
+  plain.output(ports.queries, "float32", ["T", heads, headDim]);
+  return mixed;
+}
