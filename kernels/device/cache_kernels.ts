@@ -13,12 +13,18 @@ import { loadedOnDemand } from "./on_demand.ts";
 /** Type of the numbers in a device's cache. */
 export type CacheElement = Extract<ElementType, "float32" | "float16">;
 
+/** The tensors of one layer, `[kvHeads, capacity, headDim]` each. */
+export interface LayerBuffers {
+  readonly keys: DeviceTensor;
+  readonly values: DeviceTensor;
+}
+
 /** What is done to the buffers of a cache, `[kvHeads, capacity, headDim]`, without their leaving. */
 export interface CacheKernels extends AsyncDisposable {
-  /** Entries by KV head and slot, `[kvHeads, N]` pairs, in a tensor of its own. */
-  gather(entries: DeviceTensor, pairs: Int32Array): Promise<DeviceTensor>;
-  /** A copy with more slots. */
-  grown(entries: DeviceTensor, capacity: number): Promise<DeviceTensor>;
+  /** Entries of a layer by KV head and slot, `[kvHeads, N]` pairs, in buffers of their own. */
+  gather(buffers: LayerBuffers, pairs: Int32Array): Promise<LayerBuffers>;
+  /** A copy of a layer with more slots. */
+  grown(buffers: LayerBuffers, capacity: number): Promise<LayerBuffers>;
   /** A copy. */
   copied(entries: DeviceTensor): Promise<DeviceTensor>;
   /** Keys rerotated by an angle each: `cos` and `sin` are `[kvHeads, capacity, headDim / 2]`. */
@@ -42,15 +48,22 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
   };
   const kept = async (name: keyof typeof builds, feeds: Parameters<typeof kernels.run>[1]) =>
     (await kernels.run(builds[name], feeds, ["result"])).kept("result");
+  const both = async (
+    name: keyof typeof builds,
+    feeds: Parameters<typeof kernels.run>[1],
+  ): Promise<LayerBuffers> => {
+    const found = await kernels.run(builds[name], feeds, ["result_keys", "result_values"]);
+    return { keys: found.kept("result_keys"), values: found.kept("result_values") };
+  };
   return {
-    gather(entries, pairs) {
-      const [kvHeads = 1] = entries.dims;
+    gather(buffers, pairs) {
+      const [kvHeads = 1] = buffers.keys.dims;
       const chosen = integers(pairs, [kvHeads, pairs.length / 2 / kvHeads, 2]);
-      return kept("gather", { entries, chosen });
+      return both("gather", { ...buffers, chosen });
     },
-    grown(entries, capacity) {
-      const [, now = 0] = entries.dims;
-      return kept("grow", { entries, pads: integers([0, 0, 0, 0, capacity - now, 0]) });
+    grown(buffers, capacity) {
+      const [, now = 0] = buffers.keys.dims;
+      return both("grow", { ...buffers, pads: integers([0, 0, 0, 0, capacity - now, 0]) });
     },
     copied: (entries) => kept("copy", { entries }),
     rerotated(entries, cos, sin) {
@@ -82,17 +95,25 @@ function finished(graph: GraphBuilder, element: CacheElement): Graph {
 }
 
 function gatherGraph(element: CacheElement): Graph {
-  const graph = entriesGraph("gather_entries", element);
+  const graph = createGraph("gather_entries");
   graph.input("chosen", "int64", ["H", "N", 2]);
-  graph.op("GatherND", ["entries", "chosen"], NAMES);
-  return finished(graph, element);
+  return onBoth(graph, element, "GatherND", "chosen");
 }
 
 function growGraph(element: CacheElement): Graph {
-  const graph = entriesGraph("grow_entries", element);
+  const graph = createGraph("grow_entries");
   graph.input("pads", "int64", [6]);
-  graph.op("Pad", ["entries", "pads"], NAMES);
-  return finished(graph, element);
+  return onBoth(graph, element, "Pad", "pads");
+}
+
+/** Keys and values in one run: each run waits for the device once. */
+function onBoth(graph: GraphBuilder, element: CacheElement, operator: string, by: Value): Graph {
+  for (const name of ["keys", "values"]) {
+    graph.input(name, element, ["H", "C", "D"]);
+    graph.op(operator, [name, by], { names: [`result_${name}`] });
+    graph.output(`result_${name}`, element, ["A", "B", "E"]);
+  }
+  return graph.build();
 }
 
 function copyGraph(element: CacheElement): Graph {

@@ -4,6 +4,7 @@ import { DeviceError, KvjudgeError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
 import {
+  bothOf,
   compactLayer,
   copyBuffers,
   createLayer,
@@ -13,7 +14,6 @@ import {
   lengthsAt,
   longest,
   padded,
-  replaceBuffers,
 } from "./device_layer.ts";
 import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
@@ -150,9 +150,7 @@ function deviceCache(
         heads.forEach((ofHead, head) => numbers.set(ofHead[name], head * capacity * headDim));
         return kernels.written(numbers, [kvHeads, capacity, headDim]);
       };
-      const names = ["keys", "values"] as const;
-      let made = 0;
-      await replaceBuffers(layer, () => spread(names[made++] ?? "values"));
+      layer.buffers = await bothOf(spread);
       const positions = heads.map((ofHead) => padded(ofHead.positions, capacity));
       layer.lengths = lengths;
       layer.capacity = capacity;

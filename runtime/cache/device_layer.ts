@@ -1,6 +1,5 @@
-import type { CacheKernels } from "../../kernels/device/cache_kernels.ts";
+import type { CacheKernels, LayerBuffers } from "../../kernels/device/cache_kernels.ts";
 import type { DeviceTensor } from "../../kernels/device/device.ts";
-import type { LayerBuffers } from "./kv_cache.ts";
 
 /** One layer of a cache on a device: buffers there, lengths and positions here. */
 export interface DeviceLayer {
@@ -29,7 +28,8 @@ export async function growLayer(
   kernels: CacheKernels,
   zeros: () => Promise<DeviceTensor>,
 ): Promise<void> {
-  await replaceBuffers(layer, (old) => old ? kernels.grown(old, capacity) : zeros());
+  if (layer.buffers) await replaceBuffers(layer, (old) => kernels.grown(old, capacity));
+  else layer.buffers = await bothOf(zeros);
   layer.positions = layer.positions.map((old) => padded(old, capacity));
   layer.capacity = capacity;
 }
@@ -44,8 +44,7 @@ export async function compactLayer(
   const capacity = Math.max(0, ...lengths);
   if (layer.buffers && capacity > 0) {
     const pairs = slotPairs(kept, capacity);
-    const { keys } = layer.buffers;
-    await replaceBuffers(layer, (old) => kernels.gather(old ?? keys, pairs));
+    await replaceBuffers(layer, (old) => kernels.gather(old, pairs));
   } else {
     freeLayer(layer);
   }
@@ -59,40 +58,45 @@ export async function compactLayer(
 /** Gives a layer buffers of its own in place of those that it shares. */
 export async function copyBuffers(layer: DeviceLayer, kernels: CacheKernels): Promise<void> {
   if (!layer.buffers) return;
-  const { keys, values } = layer.buffers;
-  const made = await kernels.copied(keys);
-  try {
-    layer.buffers = { keys: made, values: await kernels.copied(values) };
-  } catch (error) {
-    made[Symbol.dispose]();
-    throw error;
-  }
+  const { buffers } = layer;
+  layer.buffers = await bothOf((which) => kernels.copied(buffers[which]));
 }
 
-/** Puts other buffers in the place of a layer's. Where one cannot be made, all stays as it was. */
-export async function replaceBuffers(
-  layer: DeviceLayer,
-  make: (old: DeviceTensor | undefined) => Promise<DeviceTensor>,
-): Promise<void> {
-  const { buffers } = layer;
-  const keys = await make(buffers?.keys);
+/** Makes keys, then values. Where the second cannot be made, the first are freed. */
+export async function bothOf(
+  make: (which: keyof LayerBuffers) => Promise<DeviceTensor>,
+): Promise<LayerBuffers> {
+  const keys = await make("keys");
   try {
-    layer.buffers = { keys, values: await make(buffers?.values) };
+    return { keys, values: await make("values") };
   } catch (error) {
     keys[Symbol.dispose]();
     throw error;
   }
-  buffers?.keys[Symbol.dispose]();
-  buffers?.values[Symbol.dispose]();
+}
+
+/** Puts other buffers in the place of a layer's. Where they cannot be made, all stays as it was. */
+async function replaceBuffers(
+  layer: DeviceLayer,
+  make: (old: LayerBuffers) => Promise<LayerBuffers>,
+): Promise<void> {
+  const { buffers } = layer;
+  if (!buffers) return;
+  layer.buffers = await make(buffers);
+  freeBuffers(buffers);
 }
 
 /** Gives the device memory of a layer back. */
 export function freeLayer(layer: DeviceLayer): void {
-  layer.buffers?.keys[Symbol.dispose]();
-  layer.buffers?.values[Symbol.dispose]();
+  if (layer.buffers) freeBuffers(layer.buffers);
   layer.buffers = undefined;
   layer.capacity = 0;
   layer.lengths = layer.lengths.map(() => 0);
+}
+
+function freeBuffers({ keys, values }: LayerBuffers): void {
+  keys[Symbol.dispose]();
+  values[Symbol.dispose]();
 }
 
 /** Slots that the head that holds most fills. */

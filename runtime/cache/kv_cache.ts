@@ -1,4 +1,4 @@
-import type { DeviceTensor } from "../../kernels/device/device.ts";
+import type { LayerBuffers } from "../../kernels/device/cache_kernels.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 
 /**
@@ -123,14 +123,6 @@ export interface DeviceKvCache extends BaseKvCache {
   fill(layer: number, entries: readonly HeadEntries[]): Promise<void>;
   /** Counts the tokens that a step wrote behind those of each head. */
   commit(tokens: number, position: number): void;
-}
-
-/** The tensors of one layer. */
-export interface LayerBuffers {
-  /** Keys, `[kvHeads, capacity, headDim]`. */
-  readonly keys: DeviceTensor;
-  /** Like the keys. */
-  readonly values: DeviceTensor;
 }
 
 /** A stretch of entries. */
