@@ -41,11 +41,11 @@ export type {
   HeadEntries,
   HostKvCache,
   KvCache,
-  LayerBuffers,
   Rerotation,
   Segment,
 } from "../cache/kv_cache.ts";
 export type { PositionMap } from "../rotary/position_map.ts";
+export type { LayerBuffers } from "../../kernels/device/cache_kernels.ts";
 export type { DeviceTensor } from "../../kernels/device/device.ts";
 export type { ElementType } from "../../kernels/onnx/graph.ts";
 export type { QueryGaussian } from "../../kernels/expected_logits.ts";
