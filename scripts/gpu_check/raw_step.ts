@@ -1,9 +1,10 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { type Device, type DeviceTensor, openDevice } from "../../kernels/device/device.ts";
-import { buildDeviceStepGraph, layerPorts } from "../../kernels/device/device_step_graph.ts";
+import { buildEvenStepGraph } from "../../kernels/device/device_step_graph.ts";
+import { layerPorts } from "../../kernels/device/layer_ports.ts";
 import { encodeModel } from "../../kernels/onnx/encode.ts";
 import type { Graph } from "../../kernels/onnx/graph.ts";
-import { floats, integers, locatedFiles } from "../../kernels/session.ts";
+import { floats, int32s, integers, locatedFiles } from "../../kernels/session.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
 
 /** Options of onnxruntime, as its binding takes them. */
@@ -37,7 +38,7 @@ export async function openRawStep(
     readonly choice: SessionChoice;
   },
 ): Promise<RawStep> {
-  const graph = buildDeviceStepGraph(model, { half });
+  const graph = buildEvenStepGraph(model, { half }).graph;
   const { folder, graph: located } = locatedFiles(graph);
   const { provider = {}, entries = {}, ...session } = choice;
   // The first session of a process settles what all of them share, so it is made before any other.
@@ -63,23 +64,15 @@ export async function openRawStep(
     cos: floats(new Float32Array(tokens * headDim / 2).fill(1), [tokens, headDim / 2]),
     sin: floats(new Float32Array(tokens * headDim / 2), [tokens, headDim / 2]),
     rows: integers([tokens - 1]),
-    held: floats(new Float32Array(model.layers.length * kvHeads).fill(held), [
-      model.layers.length,
-      kvHeads,
-    ]),
-    counting: floats(Float32Array.from({ length: capacity }, (_, index) => index), [capacity]),
   };
   const into: Record<string, ort.Tensor> = {};
-  const slots = Array.from(
-    { length: kvHeads * tokens },
-    (_, index) => [Math.floor(index / tokens), held + index % tokens],
-  ).flat();
   for (const layer of model.layers.keys()) {
     const port = layerPorts(layer);
     const [keys, values] = [await zeros(home, element), await zeros(home, element)];
     Object.assign(feeds, { [port.keys]: keys.tensor, [port.values]: values.tensor });
     Object.assign(into, { [port.presentKeys]: keys.tensor, [port.presentValues]: values.tensor });
-    feeds[port.slots] = integers(slots, [kvHeads, tokens, 2]);
+    feeds[port.lastIndex] = int32s([capacity - 1]);
+    feeds[port.total] = int32s([capacity]);
   }
   const there = (await home.zeros([1, vocabulary])).tensor;
   return {
@@ -98,7 +91,7 @@ export async function openRawStep(
   };
 
   function zeros(on: Device, type: "float16" | "float32"): Promise<DeviceTensor> {
-    return on.zeros([kvHeads, capacity, headDim], type);
+    return on.zeros([1, kvHeads, capacity, headDim], type);
   }
 }
 
