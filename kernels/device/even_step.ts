@@ -2,7 +2,7 @@ import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import type { DeviceStepKernel, SlottedLayer } from "./device_step.ts";
+import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { createObserveKernel } from "./observe.ts";

@@ -3,7 +3,7 @@ import { floats, integers } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./device_step.ts";
+import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
 

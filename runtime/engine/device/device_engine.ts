@@ -1,7 +1,7 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import type { CacheKernels } from "../../../kernels/device/cache_kernels.ts";
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
-import type { DeviceStepKernel } from "../../../kernels/device/device_step.ts";
+import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Device, DeviceTensor } from "../../../kernels/device/device.ts";
-import { createDeviceStepKernel, type SlottedLayer } from "../../../kernels/device/device_step.ts";
+import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
+import type { SlottedLayer } from "../../../kernels/device/step_kernel.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
 import { createGraph } from "../../../kernels/onnx/graph.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";
