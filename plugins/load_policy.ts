@@ -22,13 +22,13 @@ export interface LoadPolicyOptions {
   readonly memoryLimit?: number;
   /** Options where a policy is given none. */
   readonly defaults?: PolicyDefaults;
-  /** Is given lines that a policy in a sandbox prints. */
+  /** Gets the lines that a policy in a sandbox prints. */
   readonly onPrint?: (line: string) => void;
 }
 
 /** A policy, and the processes that it runs in, to be closed when it is not needed any more. */
 export interface LoadedPolicy extends AsyncDisposable {
-  /** The policy; of no use any more once this is closed. */
+  /** The policy; unusable once this is closed. */
   readonly policy: Policy;
 }
 

@@ -1,12 +1,12 @@
 /**
- * Divides a total in proportion to weights, no share above `most` nor below 1; what does not fit goes
+ * Divides a total in proportion to weights, no share above `max` nor below 1; what does not fit goes
  * to the others. Shares are rounded so that the first ones, summed, are what they come to: the total
  * is exact.
  *
- * @param total From the number of weights to that number times `most`.
+ * @param total From the number of weights to that number times `max`.
  */
-export function shareOut(total: number, weights: readonly number[], most: number): number[] {
-  const shares = realShares(total, weights, most);
+export function shareOut(total: number, weights: readonly number[], max: number): number[] {
+  const shares = realShares(total, weights, max);
   let [sum, given] = [0, 0];
   return shares.map((share) => {
     sum += share;
@@ -17,9 +17,9 @@ export function shareOut(total: number, weights: readonly number[], most: number
 }
 
 /** Raises the level until every share is within its bounds. */
-function realShares(total: number, weights: readonly number[], most: number): number[] {
+function realShares(total: number, weights: readonly number[], max: number): number[] {
   const sumAt = (level: number) =>
-    weights.reduce((sum, weight) => sum + clamp(weight * level, most), 0);
+    weights.reduce((sum, weight) => sum + clamp(weight * level, max), 0);
   let [low, high] = [0, 1];
   while (sumAt(high) < total && high < Number.MAX_VALUE) high *= 2;
   for (let round = 0; round < 100; round++) {
@@ -27,9 +27,9 @@ function realShares(total: number, weights: readonly number[], most: number): nu
     if (sumAt(middle) < total) low = middle;
     else high = middle;
   }
-  return weights.map((weight) => clamp(weight * high, most));
+  return weights.map((weight) => clamp(weight * high, max));
 }
 
-function clamp(share: number, most: number): number {
-  return Math.min(most, Math.max(1, share));
+function clamp(share: number, max: number): number {
+  return Math.min(max, Math.max(1, share));
 }

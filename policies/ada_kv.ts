@@ -14,7 +14,7 @@ export const about = {
       min: 0,
       max: 1,
       default: 0.2,
-      about: "share of the budget that every KV head keeps for certain",
+      about: "share of the budget that every KV head keeps in any case",
     },
   },
 } as const satisfies PolicyAbout;
@@ -27,7 +27,7 @@ export type AdaKvOptions = OptionsOf<typeof about>;
  * goes to the best tokens of all its heads. Heads then hold different numbers of tokens, and memory
  * follows.
  *
- * Differs from the paper: a head keeps one token at least; what the inner policy protects is kept by
+ * Differs from the paper: a head keeps at least one token; what the inner policy protects is kept by
  * each head.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its
@@ -50,7 +50,7 @@ export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
   });
 }
 
-/** The best of each head for certain, then the best of all; ties go to the lower index. */
+/** The best of each head in any case, then the best of all; ties go to the lower index. */
 function divided({ scores, keep }: HeadAllocationRequest, alpha: number): readonly number[] {
   const safe = Math.max(1, Math.floor(alpha * keep));
   const held = scores.reduce((sum, { length }) => sum + length, 0);

@@ -46,7 +46,7 @@ export type ComposeOptions = OptionsOf<typeof about>;
  * is that of the whole prompt, evicted tokens took their share of it.
  *
  * @throws {OptionError} If an option is unknown or out of range, `factor` and `tokens` are both given,
- * the first policy rerotates keys or evicts while decoding, which is for the whole to do, or the second one
+ * the first policy rerotates keys or evicts while decoding, which only the whole may do, or the second one
  * is made of two itself.
  *
  * @example
@@ -88,7 +88,7 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
   });
 }
 
-/** What is for the whole to do, neither of the two may do. */
+/** Refuses what only the whole may do. */
 function checkRound(policy: ScorerPolicy): void {
   if (policy.phases?.decoding) {
     throw refuse(

@@ -41,7 +41,7 @@ export type ExpectedAttentionOptions = OptionsOf<typeof about>;
 
 /**
  * Expected Attention: queries to come are taken to be Gaussian, with the mean and covariance of the
- * prompt's un-rotated queries, turned by the mean rotation of the next positions. The score is the
+ * prompt's un-rotated queries, rotated by the mean rotation of the next positions. The score is the
  * attention to be expected from them, averaged over the query heads of the group, times the norm of
  * the value.
  *
@@ -95,16 +95,16 @@ function groupSoftmax(
   for (let head = 0; head < heads; head++) {
     const start = head * length;
     const target = Math.floor(head / group) * length;
-    let most = -Infinity;
+    let max = -Infinity;
     for (let token = first; token < length; token++) {
-      most = Math.max(most, exponents[start + token] ?? 0);
+      max = Math.max(max, exponents[start + token] ?? 0);
     }
     let sum = 0;
     for (let token = first; token < length; token++) {
-      sum += Math.exp((exponents[start + token] ?? 0) - most);
+      sum += Math.exp((exponents[start + token] ?? 0) - max);
     }
     for (let token = first; token < length; token++) {
-      const share = Math.exp((exponents[start + token] ?? 0) - most) / sum / group;
+      const share = Math.exp((exponents[start + token] ?? 0) - max) / sum / group;
       scores[target + token] = (scores[target + token] ?? 0) + share;
     }
   }

@@ -86,7 +86,7 @@ async function decayHead(
   { rounds, sources, neighbours, decay }: Decay,
 ): Promise<void> {
   if (decay === 0) return;
-  const floor = scores.reduce((least, score) => Math.min(least, score), Infinity);
+  const floor = scores.reduce((min, score) => Math.min(min, score), Infinity);
   const isSource = new Uint8Array(scores.length);
   for (let round = 0; round < rounds; round++) {
     const chosen = highest(scores, sources, (token) => isSource[token] === 0);
@@ -114,15 +114,15 @@ function highest(
   eligible: (index: number) => boolean,
 ): Int32Array {
   const best: number[] = [];
-  let least = -Infinity;
+  let lowest = -Infinity;
   for (let index = 0; index < values.length; index++) {
     const value = values[index] ?? 0;
-    if ((best.length === count && value <= least) || !eligible(index)) continue;
+    if ((best.length === count && value <= lowest) || !eligible(index)) continue;
     let place = best.length;
     while (place > 0 && (values[best[place - 1] ?? 0] ?? 0) < value) place--;
     best.splice(place, 0, index);
     if (best.length > count) best.pop();
-    least = values[best[best.length - 1] ?? 0] ?? 0;
+    lowest = values[best[best.length - 1] ?? 0] ?? 0;
   }
   return Int32Array.from(best);
 }

@@ -5,7 +5,8 @@ import { type LayerShape, type ScorerPolicy, withKernel } from "./policy.ts";
 /** What the registry says about {@linkcode h2o}. */
 export const about = {
   name: "h2o",
-  summary: "Keeps the last tokens and those that received most attention from the whole prompt.",
+  summary:
+    "Keeps the last tokens and those that received the most attention from the whole prompt.",
   paper: "https://arxiv.org/abs/2306.14048",
   options: {
     recent: {
@@ -69,7 +70,7 @@ export function h2o(options: H2oOptions = {}): ScorerPolicy {
 
 /** A token at position `p` of `n` is visible to itself and to the `n - p - 1` after it. */
 function visibleQueries({ positions }: LayerShape): Float32Array {
-  const end = positions.reduce((most, position) => Math.max(most, position), 0) + 1;
+  const end = positions.reduce((max, position) => Math.max(max, position), 0) + 1;
   return Float32Array.from(positions, (position) => end - position);
 }
 

@@ -75,8 +75,8 @@ export function keyDiff(options: KeyDiffOptions = {}): ScorerPolicy {
 /** The same scores where the keys lie. */
 function differences(builder: KernelBuilder): KernelValue {
   const keys = builder.keys();
-  const above = (value: KernelValue, least: number) =>
-    builder.op("Max", [value, scalar(builder, least)]);
+  const above = (value: KernelValue, min: number) =>
+    builder.op("Max", [value, scalar(builder, min)]);
   const sum = (value: KernelValue, axis: number, keep: boolean) =>
     builder.op("ReduceSum", [value, builder.integers([axis])], { keepdims: { int: keep ? 1 : 0 } });
   const size = norms(builder, keys, true);

@@ -25,7 +25,7 @@ export type LagKvOptions = OptionsOf<typeof about>;
 
 /**
  * LagKV: behind the sinks the prompt is cut into windows of `lag` tokens. The keys and the values of
- * each window are scaled by the least and greatest value that each dimension takes in the next
+ * each window are scaled by the smallest and largest value that each dimension takes in the next
  * window; a token stands out by the standard deviation of its scaled dimensions, softmaxed over the
  * window. The score is the token's rank in its window, from 0 to 1. Sinks, the last whole window and
  * what lies behind it are kept before all others, as far as the budget goes.
@@ -110,25 +110,25 @@ function standingOut(
   { head, start, lag }: Window,
 ): Float64Array {
   const row = kvHeads * headDim;
-  const least = new Float64Array(headDim).fill(Infinity);
+  const min = new Float64Array(headDim).fill(Infinity);
   const range = new Float64Array(headDim).fill(-Infinity);
   for (let token = start + lag; token < start + 2 * lag; token++) {
     const from = token * row + head * headDim;
     for (let i = 0; i < headDim; i++) {
       const value = rows[from + i] ?? 0;
-      if (value < (least[i] ?? 0)) least[i] = value;
+      if (value < (min[i] ?? 0)) min[i] = value;
       if (value > (range[i] ?? 0)) range[i] = value;
     }
   }
-  for (let i = 0; i < headDim; i++) range[i] = (range[i] ?? 0) - (least[i] ?? 0);
-  // A dimension that never changes tells nothing.
+  for (let i = 0; i < headDim; i++) range[i] = (range[i] ?? 0) - (min[i] ?? 0);
+  // A dimension that never changes says nothing.
   const scale = range.map((width) => width > 0 ? 1 / width : 0);
   const spreads = new Float64Array(lag);
   for (let token = 0; token < lag; token++) {
     const from = (start + token) * row + head * headDim;
     let [sum, squares] = [0, 0];
     for (let i = 0; i < headDim; i++) {
-      const value = ((rows[from + i] ?? 0) - (least[i] ?? 0)) * (scale[i] ?? 0);
+      const value = ((rows[from + i] ?? 0) - (min[i] ?? 0)) * (scale[i] ?? 0);
       sum += value;
       squares += value * value;
     }
@@ -140,8 +140,8 @@ function standingOut(
 }
 
 function softmax(values: Float64Array): Float64Array {
-  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
-  const powers = values.map((value) => Math.exp(value - most));
+  const max = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const powers = values.map((value) => Math.exp(value - max));
   const sum = powers.reduce((a, b) => a + b, 0);
   return powers.map((power) => power / sum);
 }

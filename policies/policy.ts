@@ -46,11 +46,11 @@ export interface PolicyBase {
   readonly paper?: string;
   /** What the runtime must gather. */
   readonly evidence: Evidence;
-  /** The options in force, for records. */
+  /** The options with their defaults, for records. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** How the budget is divided among layers. Absent: the same for each. */
   readonly allocate?: BudgetAllocator;
-  /** When it evicts besides. */
+  /** When it evicts, besides after a prompt. */
   readonly phases?: Phases;
   /**
    * `"contiguous"`: after each eviction the kept keys are rotated on to positions without gaps, and the
@@ -85,7 +85,7 @@ export type Evidence =
   /** Attention received from every prompt query, summed over the whole prefill. */
   | { readonly kind: "accumulated" }
   /**
-   * Mean and covariance of the prompt's queries, the first `skip` left out, turned by the mean
+   * Mean and covariance of the prompt's queries, the first `skip` left out, rotated by the mean
    * rotation of the next `future` positions: what queries to come are expected to be.
    */
   | { readonly kind: "statistics"; readonly skip: number; readonly future: number }

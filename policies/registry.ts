@@ -24,7 +24,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "window",
     options: [
       {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
-      {"name":"alpha","type":"a number from 0 to 1","default":0.2,"about":"share of the budget that every KV head keeps for certain"},
+      {"name":"alpha","type":"a number from 0 to 1","default":0.2,"about":"share of the budget that every KV head keeps in any case"},
     ],
     load: () => import("./ada_kv.ts"),
   },
@@ -100,7 +100,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
   },
   h2o: {
     name: "h2o",
-    summary: "Keeps the last tokens and those that received most attention from the whole prompt.",
+    summary: "Keeps the last tokens and those that received the most attention from the whole prompt.",
     paper: "https://arxiv.org/abs/2306.14048",
     evidence: "accumulated",
     options: [

@@ -34,7 +34,7 @@ export type WhileDecodingOptions = OptionsOf<typeof about>;
  * The end of what is written judges, as the end of a prompt would. A window is that of the last
  * queries, no further back than the last eviction; accumulated attention is carried on from eviction
  * to eviction; statistics are those of the queries since the last one; a draft goes on from the last
- * token. For these the last tokens are read once more, observed. Soft tokens probe anew, which Judge
+ * token. For these the last tokens are read once more, observed. Soft tokens probe again, which Judge
  * Q's paper leaves open.
  *
  * A baseline for long answers. Differs from methods that evict at every step: with `every` above 1 a
@@ -60,11 +60,11 @@ export function whileDecoding(options: WhileDecodingOptions = {}): ScorerPolicy 
     if (evidence.kind === "given" && evidence.queries.kind === "tokens") {
       throw refuse("it judges by a known answer, which is not yet written");
     }
-    const least = target === undefined ? 0 : protectedTokens(protect, target, target + every);
-    if (target !== undefined && least > target) {
+    const needed = target === undefined ? 0 : protectedTokens(protect, target, target + every);
+    if (target !== undefined && needed > target) {
       throw refuse(
-        `it always keeps ${least} tokens, more than a target of ${target}; give a target of at ` +
-          `least ${least} or let it protect fewer`,
+        `it always keeps ${needed} tokens, more than a target of ${target}; give a target of at ` +
+          `least ${needed} or let it protect fewer`,
       );
     }
     return { phases: { decoding: { every, ...(target === undefined ? {} : { target }) } } };

@@ -28,7 +28,7 @@ const SHAPES = [
   { heads: 4, kvHeads: 1, headDim: 12 },
 ];
 
-/** The first and the last layer of three models, anew at every call. */
+/** The first and the last layer of three models, new at every call. */
 export function checkLayers(length = LENGTH): readonly LayerView[] {
   return SHAPES.flatMap((shape, seed) =>
     [0, LAYERS - 1].map((layer) =>

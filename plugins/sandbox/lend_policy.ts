@@ -29,14 +29,14 @@ const MOST_LAYERS = 4096;
  */
 export function lendPolicies(options: object): LentPolicies {
   const readers = new WeakMap<Reader, Reader>();
-  const most = { heads: 0, kvHeads: 0, headDim: 0, length: 0 };
+  const max = { heads: 0, kvHeads: 0, headDim: 0, length: 0 };
   const named = new Set(Object.values(options).map(String));
 
   const checkLayer = (layer: LayerView) => {
     for (const size of ["heads", "kvHeads", "headDim", "length"] as const) {
       const value: unknown = layer?.[size];
-      if (Number.isInteger(value) && Number(value) > 0 && Number(value) <= most[size]) continue;
-      throw new PolicyError(`'${size}' of a layer must be from 1 to ${most[size]}, got ${value}`);
+      if (Number.isInteger(value) && Number(value) > 0 && Number(value) <= max[size]) continue;
+      throw new PolicyError(`'${size}' of a layer must be from 1 to ${max[size]}, got ${value}`);
     }
   };
   const lend = (policy: Policy): unknown => {
@@ -97,7 +97,7 @@ export function lendPolicies(options: object): LentPolicies {
       return { ...model, readSoftTokens: guarded };
     },
     sawLayer({ heads, kvHeads, headDim, length }) {
-      Object.assign(most, { heads, kvHeads, headDim, length });
+      Object.assign(max, { heads, kvHeads, headDim, length });
     },
   };
 }

@@ -19,9 +19,9 @@ export interface PeerStreams {
   write(bytes: Bytes): Promise<void>;
   /** Makes an error of what the other side threw. */
   readonly errorOf: (name: string, message: string) => Error;
-  /** Is given lines that the other side prints. */
+  /** Gets the lines that the other side prints. */
   readonly onPrint: (text: string) => void;
-  /** Is told why the peer ended. */
+  /** Gets the reason why the peer ended. */
   readonly onEnd: (reason: Error) => void;
 }
 

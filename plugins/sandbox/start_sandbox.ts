@@ -29,7 +29,7 @@ export interface Sandbox extends AsyncDisposable {
 export interface SandboxRequest {
   readonly url: URL;
   readonly limits: SandboxLimits;
-  /** Is given lines that the policy prints. */
+  /** Gets the lines that the policy prints. */
   readonly onPrint: (line: string) => void;
 }
 

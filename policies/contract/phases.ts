@@ -1,4 +1,4 @@
-/** When a policy evicts besides when a prompt was read. */
+/** When a policy evicts, besides after a prompt was read. */
 export interface Phases {
   /** Absent: what is written stays. */
   readonly decoding?: DecodingPhase;

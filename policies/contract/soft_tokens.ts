@@ -34,7 +34,7 @@ export interface SoftAdapters {
   readonly tensors: Readonly<Record<string, Float32Array>>;
 }
 
-/** What the {@linkcode SoftTokens} factory of a policy is told about the model, and lent by it. */
+/** What the {@linkcode SoftTokens} factory of a policy learns about the model, and may ask of it. */
 export interface ModelFacts {
   /** Embedding size. */
   readonly hidden: number;

@@ -31,16 +31,16 @@ export function lagKernel(builder: KernelBuilder, { sinks, lag, end }: LagWindow
       builder.integers([kvHeads, windows + 1, lag, headDim]),
     ]);
     const behind = cut(all, 1, 1, windows + 1);
-    const least = reduced("ReduceMin", behind, 2);
-    const range = builder.op("Sub", [reduced("ReduceMax", behind, 2), least]);
-    // A dimension that never changes tells nothing.
+    const min = reduced("ReduceMin", behind, 2);
+    const range = builder.op("Sub", [reduced("ReduceMax", behind, 2), min]);
+    // A dimension that never changes says nothing.
     const scale = builder.op("Where", [
       builder.op("Greater", [range, scalar(builder, 0)]),
       builder.op("Div", [scalar(builder, 1), builder.op("Max", [range, scalar(builder, 1e-30)])]),
       scalar(builder, 0),
     ]);
     const scaled = builder.op("Mul", [
-      builder.op("Sub", [cut(all, 1, 0, windows), least]),
+      builder.op("Sub", [cut(all, 1, 0, windows), min]),
       scale,
     ]);
     const centred = builder.op("Sub", [scaled, reduced("ReduceMean", scaled, 3)]);
