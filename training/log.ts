@@ -1,5 +1,6 @@
 import { whyUnreadable } from "../runtime/checkpoint/file_range.ts";
-import { isRecord } from "../runtime/checkpoint/read_json.ts";
+import * as v from "npm:valibot@1.5.0";
+import { checkJson, type SchemaOf } from "../runtime/schema.ts";
 import { replaceAtomically, writeError } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 
@@ -10,6 +11,8 @@ export interface LogEntry {
   /** Loss, rates, speeds and the like. */
   readonly [name: string]: unknown;
 }
+
+const LOG_ENTRY: SchemaOf<LogEntry> = v.looseObject({ step: v.number() });
 
 /** A log that grows line by line. */
 export interface TrainingLog extends Disposable {
@@ -128,14 +131,6 @@ async function readLines(path: string, mustExist = false): Promise<readonly Line
 }
 
 function parse(line: string): LogEntry | undefined {
-  try {
-    const entry: unknown = JSON.parse(line);
-    return isEntry(entry) ? entry : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isEntry(value: unknown): value is LogEntry {
-  return isRecord(value) && typeof value.step === "number";
+  const checked = checkJson(LOG_ENTRY, line);
+  return "value" in checked ? checked.value : undefined;
 }

@@ -1,9 +1,16 @@
 import { existsSync } from "node:fs";
+import * as v from "npm:valibot@1.5.0";
+import { checkRecord, demand } from "../runtime/schema.ts";
 import { TrainingError } from "./errors.ts";
 import type { Progress } from "./optimise.ts";
 import type { RunPaths } from "./run_files.ts";
 import { loadState, saveState, statesOf } from "./state.ts";
 import type { Tensors } from "./trainable.ts";
+
+/** Infinite before the first step, and without a number for a run that has none yet. */
+const NUMBER = v.union([v.number(), v.nan()]);
+
+const NUMBERS = v.object({ smoothed: NUMBER, lowest: NUMBER, lossStart: NUMBER });
 
 /**
  * The progress that a run goes on from.
@@ -35,9 +42,11 @@ export async function loadProgress(
     tensors: part("value."),
     first: part("first."),
     second: part("second."),
-    smoothed: Number(found.numbers.smoothed),
-    lowest: Number(found.numbers.lowest),
-    lossStart: Number(found.numbers.lossStart),
+    ...demand(
+      checkRecord(NUMBERS, found.numbers),
+      (problem) =>
+        new TrainingError(`Cannot resume ${out}: in its state ${state}, ${problem}; remove it`),
+    ),
   };
 }
 

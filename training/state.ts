@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
+import * as v from "npm:valibot@1.5.0";
 import { writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
 import { readSafetensors } from "../runtime/checkpoint/safetensors_header.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { CheckpointError } from "../runtime/errors.ts";
+import { checkRecord } from "../runtime/schema.ts";
 import { replaceAtomically } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 
@@ -27,7 +29,15 @@ export interface RunState {
   readonly numbers: Readonly<Record<string, StateValue>>;
 }
 
-const FORMAT = "kvjudge-state-1";
+const FORMAT = "kvjudge-state-1" as const;
+
+const METADATA = v.object({
+  format: v.literal(FORMAT),
+  step: v.pipe(v.string(), v.digits("a count of steps")),
+  settings: v.string(),
+  numbers: v.string(),
+  checksum: v.string(),
+});
 
 /**
  * Saves the state of a run in a safetensors file. The state before it stays beside it as
@@ -105,17 +115,16 @@ async function readState(path: string): Promise<RunState | undefined> {
   if (!bytes) return undefined;
   const header = headerOf(path);
   if (!header) return undefined;
-  const { checksum, ...metadata } = header.metadata;
   const tensors = new Map<string, Float32Array>();
   for (const [name, { dtype, offset, bytes: length }] of header.tensors) {
     if (dtype !== "F32") return undefined;
     tensors.set(name, new Float32Array(bytes.slice(offset, offset + length).buffer));
   }
-  const { format, step, settings, numbers } = metadata;
-  if (format !== FORMAT || step === undefined || settings === undefined || numbers === undefined) {
-    return undefined;
-  }
-  if (checksum !== checksumOf({ format, step, settings, numbers }, tensors)) return undefined;
+  const checked = checkRecord(METADATA, header.metadata);
+  if ("problem" in checked) return undefined;
+  const { checksum, ...described } = checked.value;
+  if (checksum !== checksumOf(described, tensors)) return undefined;
+  const { step, settings, numbers } = described;
   return {
     step: Number(step),
     settings,
@@ -145,15 +154,8 @@ async function readBytes(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-interface Described {
-  readonly format: string;
-  readonly step: string;
-  readonly settings: string;
-  readonly numbers: string;
-}
-
 function checksumOf(
-  { format, step, settings, numbers }: Described,
+  { format, step, settings, numbers }: Omit<v.InferOutput<typeof METADATA>, "checksum">,
   tensors: ReadonlyMap<string, Float32Array>,
 ): string {
   const sorted = [...tensors].sort(([a], [b]) => a < b ? -1 : 1);
