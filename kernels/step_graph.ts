@@ -186,7 +186,7 @@ type Phase = "decode" | "prefill";
 
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
   const { model, embedding, output } = shared;
-  // Rounded activations of a prompt turn near ties in its answer, and a digit that it looks up.
+  // A prompt's rounded activations would decide near ties in its answer.
   const arithmetic = phase === "decode" ? "integer" : "float";
   const entries: Value[] = [];
   const queries: Value[] = [];
