@@ -21,8 +21,9 @@ async function example(name: string, ...args: readonly string[]): Promise<Run> {
   return { code, output: decoder.decode(stdout), error: decoder.decode(stderr) };
 }
 
-async function exampleOnModel(name: string, ...args: readonly string[]): Promise<string> {
-  const { code, output, error } = await example(name, await smollm2(), ...args);
+/** What an example on a model prints. */
+async function printed(name: string, model: string, ...args: readonly string[]): Promise<string> {
+  const { code, output, error } = await example(name, model, ...args);
   assertEquals(code, 0, error);
   return output;
 }
@@ -37,13 +38,15 @@ Deno.test("speckled_band.txt holds the planted fact once, near the middle", asyn
 });
 
 Deno.test("quick_start answers behind an evicted cache", async () => {
-  const output = await exampleOnModel("quick_start", "2600");
+  const output = await printed("quick_start", await smollm2(), "2600");
   const [, before, after] = /cache (\d+) → (\d+) bytes/.exec(output) ?? [];
   assert(Number(after) > 0 && Number(after) < Number(before), output);
 });
 
 Deno.test("compare_policies gives a line for every policy", async () => {
-  const output = await exampleOnModel("compare_policies", "800", "64");
+  using folder = testFolder();
+  const model = await textModel(folder.path, 2048);
+  const output = await printed("compare_policies", model, "800", "64");
   for (const name of ["full", "h2o", "judge_q", "knorm", "oracle", "snapkv", "streaming_llm"]) {
     assertMatch(output, new RegExp(`^${name} +\\d+ of \\d+ tokens`, "m"));
   }
@@ -65,19 +68,16 @@ Deno.test("hit_rates measures each policy at each budget", async () => {
 
 Deno.test("ask_often reads its document once and asks what it saved", async () => {
   using folder = testFolder();
-  const { code, output, error } = await example(
-    "ask_often",
-    await textModel(folder.path, 4096),
-    "900",
-  );
-  assertEquals(code, 0, error);
+  const output = await printed("ask_often", await textModel(folder.path, 4096), "900");
   const [, read = NaN, asked = NaN] =
     /^(\d+) tokens read, \d+ bytes saved[^]*\n(\d+) tokens read for/.exec(output) ?? [];
   assert(Number(asked) < Number(read) / 2, output);
 });
 
 Deno.test("stream_with_abort stops in the middle of the answer", async () => {
-  const output = await exampleOnModel("stream_with_abort", "800", "10");
+  using folder = testFolder();
+  const model = await textModel(folder.path, 2048);
+  const output = await printed("stream_with_abort", model, "800", "10");
   assertMatch(output, /\d+ tokens, ended by: abort\n$/);
 });
 
