@@ -54,7 +54,7 @@ Deno.test("compare_policies gives a line for every policy", async () => {
 });
 
 Deno.test("hit_rates measures each policy at each budget", async () => {
-  const output = await exampleOnModel("hit_rates", "1200", "random,snapkv(window=8)");
+  const output = await printed("hit_rates", await smollm2(), "1200", "random,snapkv(window=8)");
   const rates = [...output.matchAll(/^(\S+) +(\d+) tokens +hit rate (0\.\d+)/gm)];
   assertEquals(rates.map(([, policy, budget]) => [policy, budget]), [
     ["random", "128"],

@@ -97,7 +97,6 @@ export interface TrainingWatch {
  *   data: "no_such_conversations.json",
  *   out: "soft.safetensors",
  *   settings: { ...DEFAULT_SETTINGS, samples: 200 },
- *   keepPast: true,
  *   resume: false,
  *   saveEvery: 25,
  *   validateEvery: 100,
