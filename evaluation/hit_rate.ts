@@ -1,3 +1,4 @@
+import { cacheShapeOf } from "../runtime/engine/engine.ts";
 import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
 import { PromptError } from "../runtime/errors.ts";
@@ -224,14 +225,13 @@ async function hitsOf(
   { model, policies, budgets }: HitRateRequest,
   evidence: PromptEvidence,
 ): Promise<PromptHit[]> {
-  const { layers, heads, kvHeads, headDim } = model.config;
+  const { heads, kvHeads } = model.config;
   const { tokens, answerAttention } = evidence;
   const scores = answerAttention.map((ofLayer) => groupMean(ofLayer, heads, kvHeads, tokens));
   const hits: PromptHit[] = [];
   for (const { label: policy, policy: asked } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
-      const { numberBytes } = model.engine;
-      const count = keepCount(tokens, amount, { layers, kvHeads, headDim, numberBytes });
+      const count = keepCount(tokens, amount, cacheShapeOf(model.engine));
       if (count >= tokens) {
         hits.push({ policy, budget, hitRate: null, attentionMass: null, byHead: null });
         continue;

@@ -1,5 +1,5 @@
 import type { Evidence, Policy } from "../policies/policy.ts";
-import type { Gathered } from "../runtime/engine/engine.ts";
+import { cacheShapeOf, type Gathered } from "../runtime/engine/engine.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import {
   emptySequence,
@@ -31,7 +31,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
   const { chunk = CHUNK, now = () => performance.now() } = request;
   const { config } = engine;
-  const { layers, heads, kvHeads, headDim } = config;
+  const { layers, heads, kvHeads } = config;
   using opening = new DisposableStack();
   const cache = opening.use(engine.newCache());
   const scope = opening.use(new DisposableStack());
@@ -77,7 +77,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
 
   const keep: PromptEvidence["keep"] = async (policy, budget) => {
     const held = new Array<number>(layers).fill(ids.length);
-    const shape = { layers, kvHeads, headDim, numberBytes: engine.numberBytes };
+    const shape = cacheShapeOf(engine);
     const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
     const gathered: Gathered[] = [];
     for (const round of rounds) {

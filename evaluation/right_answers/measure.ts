@@ -1,4 +1,5 @@
 import type { NamedBudget } from "../hit_rate.ts";
+import { cacheShapeOf } from "../../runtime/engine/engine.ts";
 import { keepCount } from "../../runtime/evict/budget.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
@@ -111,7 +112,7 @@ async function answerItem(
   question: QuestionPlace,
 ): Promise<AnswerRow> {
   const { model, policies, budgets, answerTokens, signal, chunk } = request;
-  const { engine, tokenizer, config: { layers, kvHeads, headDim, context } } = model;
+  const { engine, tokenizer, config: { context } } = model;
   const ids = tokenizer.encodeChat(messagesOf(item, question));
   if (ids.length + answerTokens > context) {
     throw new PromptError(
@@ -135,7 +136,7 @@ async function answerItem(
   const answers = [given(FULL, null, evidence.answer)];
   for (const { label, policy } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
-      const shape = { layers, kvHeads, headDim, numberBytes: model.engine.numberBytes };
+      const shape = cacheShapeOf(engine);
       const all = keepCount(ids.length, amount, shape) >= ids.length;
       const by = { policy, budget: amount };
       const answer = all && !policy.phases?.decoding

@@ -1,6 +1,6 @@
 import type { CacheElement, CacheKernels } from "../../kernels/device/cache_kernels.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
-import { DeviceError, KvjudgeError } from "../errors.ts";
+import { DeviceError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
 import {
@@ -11,10 +11,9 @@ import {
   type DeviceLayer,
   freeLayer,
   growLayer,
-  lengthsAt,
-  longest,
   padded,
 } from "./device_layer.ts";
+import { layerList, lengthsAt, longest } from "./layer_list.ts";
 import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
 
@@ -63,23 +62,9 @@ function deviceCache(
   /** Keys of one slot, in all heads. */
   const keyBytes = kvHeads * headDim * (element === "float16" ? 2 : 4);
   const maxSlots = Math.floor(maxBufferBytes / keyBytes);
-  let disposed = false;
+  const held = layerList(store, freeLayer);
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
-
-  const live = (): readonly DeviceLayer[] => {
-    if (disposed) {
-      throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
-    }
-    return store;
-  };
-  const at = (layer: number): DeviceLayer => {
-    const found = live()[layer];
-    if (found) return found;
-    throw new RangeError(
-      `Cannot reach layer ${layer} of the KV cache: it has layers 0 to ${layers - 1}`,
-    );
-  };
 
   function checkFits(slots: number): void {
     if (slots <= maxSlots) return;
@@ -101,30 +86,30 @@ function deviceCache(
       return store.reduce((sum, { capacity }) => sum + capacity, 0) * kvHeads * slotBytes;
     },
 
-    length: (layer) => longest(at(layer)),
-    lengths: (layer) => [...at(layer).lengths],
-    capacity: (layer) => at(layer).capacity,
+    length: (layer) => longest(held.at(layer)),
+    lengths: (layer) => [...held.at(layer).lengths],
+    capacity: (layer) => held.at(layer).capacity,
 
     positions(index) {
-      const { lengths, positions } = at(index);
+      const { lengths, positions } = held.at(index);
       return joined(positions.map((ofHead, head) => ofHead.subarray(0, lengths[head])));
     },
 
     buffers(index) {
-      const { buffers } = at(index);
+      const { buffers } = held.at(index);
       if (buffers) return buffers;
       throw new RangeError(`Cannot reach the entries of layer ${index}: it holds none`);
     },
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      const slots = Math.max(0, ...live().map(longest)) + tokens;
+      const slots = Math.max(0, ...held.all().map(longest)) + tokens;
       checkFits(slots);
       reserved = slots;
     },
 
     async makeRoom(tokens) {
-      for (const layer of live()) {
+      for (const layer of held.all()) {
         const needed = longest(layer) + tokens;
         if (needed <= layer.capacity) continue;
         checkFits(needed);
@@ -141,7 +126,7 @@ function deviceCache(
     },
 
     async fill(index, heads) {
-      const layer = at(index);
+      const layer = held.at(index);
       const lengths = heads.map(({ positions }) => positions.length);
       const capacity = Math.max(0, ...lengths);
       if (capacity === 0) return;
@@ -158,7 +143,7 @@ function deviceCache(
     },
 
     commit(tokens, position) {
-      for (const layer of live()) {
+      for (const layer of held.all()) {
         layer.positions.forEach((ofHead, head) => {
           const from = layer.lengths[head] ?? 0;
           for (let token = 0; token < tokens; token++) ofHead[from + token] = position + token;
@@ -168,12 +153,12 @@ function deviceCache(
     },
 
     async copied(index, which) {
-      const { buffers } = at(index);
+      const { buffers } = held.at(index);
       return buffers ? await kernels.read(buffers[which]) : new Float32Array(0);
     },
 
     async entries(index) {
-      const { lengths, positions, capacity } = at(index);
+      const { lengths, positions, capacity } = held.at(index);
       const [keys, values] = [await this.copied(index, "keys"), await this.copied(index, "values")];
       return lengths.map((length, head): HeadEntries => {
         const from = head * capacity * headDim;
@@ -186,7 +171,7 @@ function deviceCache(
     },
 
     async compact(index, kept) {
-      const layer = at(index);
+      const layer = held.at(index);
       checkKept(kept, kvHeads, layer.lengths);
       const lengths = kept.map(({ length }) => length);
       const capacity = Math.max(0, ...lengths);
@@ -196,7 +181,7 @@ function deviceCache(
     },
 
     async rerotate(index, rerotation) {
-      const layer = at(index);
+      const layer = held.at(index);
       const { buffers } = layer;
       if (!buffers) return;
       const { cos, sin } = angleTables(layer.positions, rerotation);
@@ -205,18 +190,14 @@ function deviceCache(
       rerotation.to.forEach((to, head) => layer.positions[head]?.set(to));
     },
 
-    rollback(mark) {
-      const held = live();
-      checkMark(mark, held, "roll back");
-      held.forEach((layer, index) => layer.lengths = lengthsAt(layer, mark.lengths[index]));
-    },
+    rollback: (mark) => held.rollback(mark),
 
-    mark: () => ({ lengths: live().map(longest) }),
+    mark: () => held.mark(),
 
     async fork(mark) {
-      const held = live();
-      if (mark) checkMark(mark, held, "fork");
-      const copies = held.map((layer, index): DeviceLayer => ({
+      const all = held.all();
+      if (mark) checkMark(mark, all, "fork");
+      const copies = all.map((layer, index): DeviceLayer => ({
         lengths: lengthsAt(layer, mark?.lengths[index]),
         capacity: layer.capacity,
         positions: layer.positions.map((ofHead) => ofHead.slice()),
@@ -235,11 +216,7 @@ function deviceCache(
       return deviceCache(context, shape, copies);
     },
 
-    [Symbol.dispose]() {
-      if (disposed) return;
-      store.forEach(freeLayer);
-      disposed = true;
-    },
+    [Symbol.dispose]: () => held.free(),
   };
 }
 

@@ -99,17 +99,6 @@ function freeBuffers({ keys, values }: LayerBuffers): void {
   values[Symbol.dispose]();
 }
 
-/** Slots that the head that holds most fills. */
-export function longest({ lengths }: { readonly lengths: readonly number[] }): number {
-  return Math.max(0, ...lengths);
-}
-
-/** What each head held when the longest held so many tokens: appending adds to all alike. */
-export function lengthsAt(layer: DeviceLayer, length = longest(layer)): number[] {
-  const dropped = longest(layer) - length;
-  return layer.lengths.map((ofHead) => ofHead - dropped);
-}
-
 /** Pairs of KV head and slot, `[kvHeads, capacity]`; heads that keep less repeat their first slot. */
 function slotPairs(kept: readonly Int32Array[], capacity: number): Int32Array {
   const pairs = new Int32Array(kept.length * capacity * 2);

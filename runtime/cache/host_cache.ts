@@ -1,4 +1,3 @@
-import { KvjudgeError } from "../errors.ts";
 import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
 import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
 import type { HeadEntries, HostKvCache, KvCache } from "./kv_cache.ts";
@@ -9,10 +8,10 @@ import {
   createStore,
   entryAt,
   type HostLayer,
-  longest,
   releaseStore,
   reserveStore,
 } from "./host_layer.ts";
+import { layerList, lengthsAt, longest } from "./layer_list.ts";
 import { rerotateKey } from "../rotary/rerotate_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
@@ -62,24 +61,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
-  let disposed = false;
-
-  function live(): readonly HostLayer[] {
-    if (disposed) {
-      throw new KvjudgeError("Cannot use a KV cache after its disposal: create a new one");
-    }
-    return store;
-  }
-
-  function at(layer: number): HostLayer {
-    const found = live()[layer];
-    if (found === undefined) {
-      throw new RangeError(
-        `Cannot reach layer ${layer} of the KV cache: it has layers 0 to ${layers - 1}`,
-      );
-    }
-    return found;
-  }
+  const held = layerList(store, releaseStore);
 
   function view(layer: HostLayer, name: "keys" | "values"): Float32Array {
     const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
@@ -87,7 +69,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
   }
 
   function head(index: number, kvHead: number): HeadEntries {
-    const layer = at(index);
+    const layer = held.at(index);
     const length = layer.lengths[kvHead];
     if (length === undefined) {
       throw new RangeError(
@@ -117,26 +99,26 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
       return store.reduce((sum, { entries }) => sum + entries, 0) * tokenBytes / kvHeads;
     },
 
-    length: (layer) => longest(at(layer)),
+    length: (layer) => longest(held.at(layer)),
 
-    lengths: (layer) => [...at(layer).lengths],
+    lengths: (layer) => [...held.at(layer).lengths],
 
     segments(layer) {
-      const { starts, lengths } = at(layer);
+      const { starts, lengths } = held.at(layer);
       return starts?.map((start, head) => ({ start, length: lengths[head] ?? 0 }));
     },
 
     head,
 
-    entries: (index) => at(index).lengths.map((_, kvHead) => head(index, kvHead)),
+    entries: (index) => held.at(index).lengths.map((_, kvHead) => head(index, kvHead)),
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      for (const layer of live()) reserveStore(layer, tokens, shape);
+      for (const layer of held.all()) reserveStore(layer, tokens, shape);
     },
 
     append(index, keys, values, position) {
-      const layer = at(index);
+      const layer = held.at(index);
       if (!Number.isInteger(keys.length / row) || values.length !== keys.length) {
         throw new RangeError(
           `Cannot append to the KV cache: keys and values must both be whole rows of ${row} ` +
@@ -147,12 +129,12 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
       appendToStore(layer, keys, values, position, shape);
     },
 
-    keys: (index) => view(at(index), "keys"),
+    keys: (index) => view(held.at(index), "keys"),
 
-    values: (index) => view(at(index), "values"),
+    values: (index) => view(held.at(index), "values"),
 
     positions(index) {
-      const layer = at(index);
+      const layer = held.at(index);
       return Int32Array.from(layer.lengths.flatMap((length, head) =>
         Array.from(
           { length },
@@ -162,13 +144,13 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
     },
 
     compact(index, kept) {
-      const layer = at(index);
+      const layer = held.at(index);
       checkKept(kept, kvHeads, layer.lengths);
       compactStore(layer, kept, shape);
     },
 
     rerotate(index, { frequencies, to }) {
-      const layer = at(index);
+      const layer = held.at(index);
       for (const [kvHead, positions] of to.entries()) {
         for (const [token, position] of positions.entries()) {
           const entry = entryAt(layer, kvHeads, kvHead, token);
@@ -179,35 +161,21 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
       }
     },
 
-    rollback(mark) {
-      const held = live();
-      checkMark(mark, held, "roll back");
-      held.forEach((layer, index) => layer.lengths = lengthsAt(layer, mark.lengths[index]));
-    },
+    rollback: (mark) => held.rollback(mark),
 
-    mark: () => ({ lengths: live().map(longest) }),
+    mark: () => held.mark(),
 
     fork(mark) {
-      const held = live();
-      if (mark) checkMark(mark, held, "fork");
-      const copies = held.map((layer, index) =>
+      const all = held.all();
+      if (mark) checkMark(mark, all, "fork");
+      const copies = all.map((layer, index) =>
         copyStore(layer, lengthsAt(layer, mark?.lengths[index]), shape)
       );
       return hostCacheOver(shape, copies);
     },
 
-    [Symbol.dispose]() {
-      if (disposed) return;
-      store.forEach(releaseStore);
-      disposed = true;
-    },
+    [Symbol.dispose]: () => held.free(),
   };
-}
-
-/** What each head held when the longest held so many tokens: appending adds to all alike. */
-function lengthsAt(layer: HostLayer, length = longest(layer)): number[] {
-  const dropped = longest(layer) - length;
-  return layer.lengths.map((ofHead) => ofHead - dropped);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { CacheShape } from "./bytes_per_token.ts";
+import { longest } from "./layer_list.ts";
 import { keepRows } from "./keep_rows.ts";
 import { allocate, release, resized } from "./memory.ts";
 
@@ -55,11 +56,6 @@ export function releaseStore(store: HostLayer): void {
   release(store.positions.buffer);
   store.lengths.fill(0);
   store.entries = 0;
-}
-
-/** Tokens of the head that holds most. */
-export function longest({ lengths }: HostLayer): number {
-  return lengths.reduce((max, length) => Math.max(max, length), 0);
 }
 
 /** Makes room for more tokens. */

@@ -3,6 +3,7 @@ import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotaryRows } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
+import type { CacheShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
@@ -148,4 +149,11 @@ export function tokenCount({ ids = [], embeddings }: StepInput, hidden: number):
   const tokens = ids.length + (embeddings?.length ?? 0) / hidden;
   if (tokens >= 1) return tokens;
   throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
+}
+
+/** Sizes of the caches of an engine. */
+export function cacheShapeOf(
+  { config: { layers, kvHeads, headDim }, numberBytes }: Pick<Engine, "config" | "numberBytes">,
+): CacheShape {
+  return { layers, kvHeads, headDim, numberBytes };
 }

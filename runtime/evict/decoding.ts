@@ -1,7 +1,7 @@
 import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { keepPerLayer } from "./allocate.ts";
-import type { Engine } from "../engine/engine.ts";
+import { cacheShapeOf, type Engine } from "../engine/engine.ts";
 import { dropLast, type Sequence } from "../engine/sequence.ts";
 import { greedyTokens } from "../evidence/greedy.ts";
 import { readPrompt } from "./read.ts";
@@ -30,14 +30,13 @@ export interface DueEviction {
 
 /** The eviction that a policy wants now, after a token was written; `undefined` where it wants none. */
 export async function evictionDue(
-  { engine: { config, numberBytes }, sequence, policy, budget, tail }: Writing,
+  { engine, sequence, policy, budget, tail }: Writing,
 ): Promise<DueEviction | undefined> {
   const phase = policy.phases?.decoding;
   if (!phase || tail === 0 || tail % phase.every !== 0) return undefined;
   const { cache } = sequence;
   const wanted = phase.target ?? budget;
-  const { layers, kvHeads, headDim } = config;
-  const shape = { layers, kvHeads, headDim, numberBytes };
+  const shape = cacheShapeOf(engine);
   const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
   if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
   return {

@@ -8,7 +8,7 @@ import type {
   SoftTokens,
 } from "../../policies/policy.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Engine, Gathered } from "../engine/engine.ts";
+import { cacheShapeOf, type Engine, type Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { type AttentionSums, sumsToCarry } from "../evidence/accumulated.ts";
 import { softTokensFor } from "../evidence/gather.ts";
@@ -147,11 +147,13 @@ interface Plan {
 async function planned(
   { engine, sequence, ids, policy, budget, pinned = [], scores }: ReadRequest,
 ): Promise<Plan> {
-  const { numberBytes, config: { layers, kvHeads, headDim } } = engine;
   const { cache } = sequence;
-  const shape = { layers, kvHeads, headDim, numberBytes };
+  const shape = cacheShapeOf(engine);
   const length = tokensRead(sequence) + ids.length;
-  const held = Array.from({ length: layers }, (_, layer) => cache.length(layer) + ids.length);
+  const held = Array.from(
+    { length: cache.layers },
+    (_, layer) => cache.length(layer) + ids.length,
+  );
   const request = { length, budget, shape };
   const rounds = await roundsOf(policy, request, held, countPinned(pinned, length));
   const keep = rounds.at(-1)?.keep ?? held;

@@ -63,6 +63,8 @@ export function notesOf(
   return [...covered, ...moved, ...shown, ...notes];
 }
 
+const READ_PHASES = ["prefill", "evidence", "selection", "compaction"] as const;
+
 /** Counts what was read, and notes whether untrained soft tokens judged. */
 export function countReading(tally: Tally, reading: Reading, policy: Policy): void {
   tally.prefilled += reading.tokens;
@@ -82,7 +84,7 @@ export function countDecodeEviction(tally: Tally, reading: Reading, policy: Poli
 
 function countPhases(tally: Tally, { times, softTokens, copied }: Reading, policy: Policy): void {
   if (copied > 0) tally.copied.set(policy.name, (tally.copied.get(policy.name) ?? 0) + copied);
-  for (const [phase, time] of Object.entries(times)) tally.times[phase as keyof ReadTimes] += time;
+  for (const phase of READ_PHASES) tally.times[phase] += times[phase];
   if (softTokens?.trained !== false) return;
   const { note } = softTokens;
   tally.notes.add(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);

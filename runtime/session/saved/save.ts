@@ -7,7 +7,7 @@ import { hostCopy } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
-import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./file.ts";
+import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./header.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";

@@ -1,0 +1,134 @@
+import { openRange } from "../../checkpoint/file_range.ts";
+import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safetensors.ts";
+import { SavedCacheError } from "../../errors.ts";
+import { demand } from "../../schema.ts";
+import type { SavedCacheInfo } from "./info.ts";
+import { fail, same, shapeOf } from "./parts.ts";
+import { parseRecord } from "./record.ts";
+
+/** Marks a safetensors file as a saved cache. */
+export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
+
+/** Version of the format that is written, and the only one that is read. */
+export const SAVED_CACHE_VERSION = "1";
+
+/** A saved cache whose header and record are sound; its numbers were not read yet. */
+export interface OpenedCache {
+  readonly info: SavedCacheInfo;
+  readonly header: SafetensorsHeader;
+  /** Tokens of each KV head, `[layer][KV head]`. */
+  readonly lengths: readonly (readonly number[])[];
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** The record as it is written, and the digest over it and all numbers. */
+  readonly text: string;
+  readonly sha256: string;
+}
+
+/**
+ * Opens a saved cache: checks that its tensors are those of a cache, and reads its record.
+ *
+ * @throws {SavedCacheError} If it is no saved cache, or not sound.
+ */
+export function openSavedCache(path: string): OpenedCache {
+  const header = readSafetensors(path);
+  const { format, version, record: text = "", sha256 = "" } = header.metadata;
+  if (format !== SAVED_CACHE_FORMAT) {
+    throw new SavedCacheError(
+      `Cannot load ${path}: it is no saved cache but another safetensors file; give one that ` +
+        "session.save() wrote",
+    );
+  }
+  if (version !== SAVED_CACHE_VERSION) {
+    fail(
+      path,
+      `it has version ${version} of the format, this kvjudge reads ${SAVED_CACHE_VERSION}`,
+    );
+  }
+  const record = demand(
+    parseRecord(text),
+    (problem) => fail(path, `its record is broken: ${problem}`),
+  );
+  const { lengths, kvHeads, headDim } = layersOf(path, header);
+  const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
+  const { size } = Deno.statSync(path);
+  return {
+    info: {
+      path,
+      bytes: size,
+      tokens: tokens + record.pending.length,
+      kept: lengths,
+      record,
+    },
+    header,
+    lengths,
+    kvHeads,
+    headDim,
+    text,
+    sha256,
+  };
+}
+
+/** Sizes of the layers; every tensor is checked against them. */
+function layersOf(path: string, header: SafetensorsHeader) {
+  const lengths: (readonly number[])[] = [];
+  let [kvHeads, headDim] = [0, 0];
+  let tensors = 1 + (header.tensors.has("logits") ? 1 : 0);
+  while (header.tensors.has(`keys.${lengths.length}`)) {
+    const layer = lengths.length;
+    const ragged = header.tensors.has(`lengths.${layer}`);
+    const found = ragged ? raggedLengths(path, header, layer) : uniformLengths(path, header, layer);
+    if (layer === 0) [kvHeads, headDim] = [found.lengths.length, found.headDim];
+    const fits = found.fits && found.lengths.length === kvHeads && found.headDim === headDim;
+    if (!fits || found.lengths.some((length) => length < 1)) {
+      fail(path, `the sizes of its layer ${layer} do not fit together`);
+    }
+    lengths.push(found.lengths);
+    tensors += (ragged ? 4 : 3) + (header.tensors.has(`received.${layer}`) ? 1 : 0) +
+      (header.tensors.has(`tokens.${layer}`) ? 1 : 0);
+  }
+  if (lengths.length === 0 || header.tensors.size !== tensors) {
+    fail(path, "it does not hold the layers of a cache and nothing else");
+  }
+  return { lengths, kvHeads, headDim };
+}
+
+interface LayerSizes {
+  readonly lengths: readonly number[];
+  readonly headDim: number;
+  readonly fits: boolean;
+}
+
+function uniformLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 3);
+  const values = shapeOf(path, header, `values.${layer}`, "F32", 3);
+  const positions = shapeOf(path, header, `positions.${layer}`, "I32", 2);
+  const [length = 0, kvHeads = 0, headDim = 0] = keys;
+  return {
+    lengths: new Array<number>(kvHeads).fill(length),
+    headDim,
+    fits: same(values, keys) && same(positions, [kvHeads, length]),
+  };
+}
+
+function raggedLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 2);
+  const values = shapeOf(path, header, `values.${layer}`, "F32", 2);
+  const positions = shapeOf(path, header, `positions.${layer}`, "I32", 1);
+  const [heads = 0] = shapeOf(path, header, `lengths.${layer}`, "I32", 1);
+  using file = openRange(path);
+  const space = new Int32Array(Math.min(heads, MAX_HEADS));
+  const entry = header.tensors.get(`lengths.${layer}`);
+  if (entry) file.read(new Uint8Array(space.buffer), entry.offset);
+  const lengths = Array.from(space);
+  const [entries = 0, headDim = 0] = keys;
+  return {
+    lengths,
+    headDim,
+    fits: same(values, keys) && same(positions, [entries]) &&
+      lengths.reduce((sum, length) => sum + length, 0) === entries,
+  };
+}
+
+/** More KV heads than any model has: a damaged file must not fill memory. */
+const MAX_HEADS = 4096;

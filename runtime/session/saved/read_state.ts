@@ -1,0 +1,124 @@
+import { createHash, type Hash } from "node:crypto";
+import { fillHostCache } from "../../cache/fill_host_cache.ts";
+import type { HostKvCache } from "../../cache/kv_cache.ts";
+import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
+import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
+import { type State, stateOf } from "../state.ts";
+import type { OpenedCache } from "./header.ts";
+import { fail, readAttentionSums, readInto, readPositionMap, same } from "./parts.ts";
+
+/**
+ * Reads a session's state from a saved cache, checks every number and the digest over all.
+ *
+ * @throws {SavedCacheError} If something is not sound; what was read is freed then.
+ */
+export function readState(
+  opened: OpenedCache,
+  config: ModelConfig,
+): State {
+  const { info: { path, record }, header, lengths, text, sha256 } = opened;
+  const { layers, kvHeads, headDim, vocabulary, context } = config;
+  const sizes = [lengths.length, opened.kvHeads, opened.headDim];
+  if (!same(sizes, [layers, kvHeads, headDim])) {
+    fail(path, "its layers do not have the sizes of the model");
+  }
+  using file = openRange(path);
+  const hash = createHash("sha256").update(text);
+  const ids = readInto(file, header, "ids", (count) => new Int32Array(count), hash);
+  const { pending, tail, planned, shift = 0, spans = [], told, answer } = record;
+  const position = ids.length - shift;
+  if ([...ids, ...pending].some((id) => id < 0 || id >= vocabulary)) {
+    fail(path, "it holds tokens that the model does not know");
+  }
+  if (
+    position + pending.length > context + 1 || planned > context ||
+    tail > Math.min(...lengths.flat()) ||
+    Math.max(...lengths.flat()) > position || pending.length > position ||
+    (spans.at(-1)?.to ?? 0) > ids.length + pending.length
+  ) fail(path, "its positions do not fit together");
+  const logits = header.tensors.has("logits")
+    ? readInto(file, header, "logits", (count) => new Float32Array(count), hash)
+    : undefined;
+  if ((logits === undefined) !== (pending.length > 0) || (logits && logits.length !== vocabulary)) {
+    fail(path, "its logits are not those of its last token");
+  }
+  using reading = new DisposableStack();
+  const cache = reading.use(
+    readCache(path, file, header, { position, tail, config, lengths, hash }),
+  );
+  const positionMap = readPositionMap(path, file, header, { cache, shift, hash });
+  const attentionSums = readAttentionSums(path, file, header, { config, cache, tail, hash });
+  if (hash.digest("hex") !== sha256) {
+    fail(path, "it is damaged: its numbers are not those that were saved");
+  }
+  // All is sound: the cache is the state's from now on.
+  reading.move();
+  return {
+    ...stateOf({ cache, position, planned, positionMap }),
+    pinned: spans,
+    ids: Array.from(ids),
+    pending,
+    logits,
+    tail,
+    attentionSums,
+    transcript: told,
+    answer,
+  };
+}
+
+function readCache(
+  path: string,
+  file: RangeFile,
+  header: SafetensorsHeader,
+  { position, tail, config, lengths, hash }: {
+    readonly position: number;
+    readonly tail: number;
+    readonly config: ModelConfig;
+    readonly lengths: readonly (readonly number[])[];
+    readonly hash: Hash;
+  },
+): HostKvCache {
+  const { layers, kvHeads, headDim } = config;
+  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
+    readInto(file, header, `keys.${layer}`, () => keys, hash);
+    readInto(file, header, `values.${layer}`, () => values, hash);
+    const positions = readInto(
+      file,
+      header,
+      `positions.${layer}`,
+      (count) => new Int32Array(count),
+      hash,
+    );
+    if (!keys.every(Number.isFinite) || !values.every(Number.isFinite)) {
+      fail(path, `some numbers of its layer ${layer} are not finite`);
+    }
+    if (!arePositions(positions, { lengths: lengths[layer] ?? [], position, tail })) {
+      fail(path, `the positions of its layer ${layer} are out of order`);
+    }
+    if (header.tensors.has(`lengths.${layer}`)) {
+      readInto(file, header, `lengths.${layer}`, (count) => new Int32Array(count), hash);
+    }
+    return positions;
+  });
+}
+
+/** Whether positions ascend in each head and end with those of the tail. */
+function arePositions(
+  positions: Int32Array,
+  { lengths, position, tail }: {
+    readonly lengths: readonly number[];
+    readonly position: number;
+    readonly tail: number;
+  },
+): boolean {
+  let from = 0;
+  return lengths.every((length) => {
+    const ofHead = positions.subarray(from, from += length);
+    return ofHead.every((at, entry) => {
+      const last = entry === 0 ? -1 : ofHead[entry - 1] ?? -1;
+      const left = length - entry;
+      return at > last && at < position && (left > tail || at === position - left);
+    });
+  });
+}
