@@ -60,15 +60,17 @@ function openSession(
     asked[Symbol.dispose]();
     asked = undefined;
   };
-  const startAfresh = (next: State) => {
+  /** Puts another state in the place of what was read, and frees that. */
+  const replaceState = (next: State) => {
     asked = undefined;
     marks.clear();
     freeCache(state);
     state = next;
     tally = newTally();
   };
-  const readAnew = async (prompt: Prompt, ids: readonly number[], given: ReadOptions) => {
-    startAfresh(emptyState(engine));
+  /** Reads a prompt in place of what was read before. */
+  const readFirst = async (prompt: Prompt, ids: readonly number[], given: ReadOptions) => {
+    replaceState(emptyState(engine));
     state.transcript = transcriptOf(prompt);
     try {
       pinTokens(context(), ids, given.protect);
@@ -76,7 +78,7 @@ function openSession(
       if (state.transcript.kind === "document") noteUnseenQuestion(state.outcome, tally);
       return reading;
     } catch (error) {
-      startAfresh(emptyState(engine));
+      replaceState(emptyState(engine));
       throw error;
     }
   };
@@ -140,7 +142,7 @@ function openSession(
     checkGenerateOptions(given);
     const ids = promptIds(prompt, tokenizer);
     checkPrompt(ids, engine, given.inPieces);
-    return answer("read a prompt", given, (readOptions) => readAnew(prompt, ids, readOptions));
+    return answer("read a prompt", given, (readOptions) => readFirst(prompt, ids, readOptions));
   };
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
     answer("answer a question", given, async (readOptions) => {
@@ -169,7 +171,7 @@ function openSession(
       const ids = promptIds(prompt, tokenizer);
       checkPrompt(ids, engine, given.inPieces);
       const task = exclusive.begin("read a prompt");
-      return await task.run(() => readAnew(prompt, ids, within(task, given)));
+      return await task.run(() => readFirst(prompt, ids, within(task, given)));
     },
     async append(prompt, given = {}) {
       const task = exclusive.begin("append a prompt");
@@ -225,7 +227,7 @@ function openSession(
           fingerprint,
         });
         const cache = await engine.adopt(hostCacheOf(loaded.sequence.cache));
-        startAfresh({ ...loaded, sequence: { ...loaded.sequence, cache } });
+        replaceState({ ...loaded, sequence: { ...loaded.sequence, cache } });
         return info;
       });
     },
@@ -234,6 +236,7 @@ function openSession(
       if (closed) return;
       await exclusive.close();
       closed = true;
+      // The memory of a session: the copies that marks keep, and its cache.
       marks[Symbol.dispose]();
       freeCache(state);
     },
