@@ -6,7 +6,7 @@ export const INTERRUPTED_EXIT_CODE = 130;
 
 /**
  * Runs work that Ctrl-C stops through a signal. A second Ctrl-C ends the process at once, for work
- * that does not heed the first.
+ * that ignores the first.
  *
  * @throws {Interrupted} Where Ctrl-C was pressed, whatever the work then did.
  */

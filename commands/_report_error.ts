@@ -42,7 +42,7 @@ export function inFlags({ message, options }: Pick<KvjudgeError, "message" | "op
 export function reportError(error: unknown, command: string, debug: boolean): ErrorReport {
   const stack = debug ? `\n${stackOf(error)}` : "";
   if (error instanceof Interrupted) return { text: "", exitCode: INTERRUPTED_EXIT_CODE };
-  // Whoever reads the output has had enough of it, which is no failure.
+  // The reader of the output has closed it, as `head` does: no failure.
   if (error instanceof Deno.errors.BrokenPipe) return { text: "", exitCode: 0 };
   if (error instanceof ValidationError) {
     const hint = `hint: ${command} --help shows what can be given`;

@@ -91,7 +91,7 @@ async function starting<T>(
   });
 }
 
-/** Answers line by line until there are no more. Mistakes are told, and the chat goes on. */
+/** Answers line by line until there are no more. Mistakes are shown, and the chat goes on. */
 async function talk(
   lines: Lines,
   first: string | undefined,

@@ -45,7 +45,7 @@ export function generateCommand(): Subcommand {
 
 type Options = GenerateOptions & ReadOptions;
 
-/** What is to be done in a session, told before a model is loaded for it. */
+/** What is to be done in a session, settled before a model is loaded for it. */
 type Plan = (session: Session, options: Options) => Promise<{
   readonly answer?: Generation;
   readonly saved?: SavedCacheInfo;

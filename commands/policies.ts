@@ -49,12 +49,12 @@ async function check(source: string, trust: boolean, json: boolean): Promise<voi
 }
 
 function showReport({ name, kind, evidence, results }: PluginReport): string {
-  const told = new Set<string>();
+  const shown = new Set<string>();
   const lines = results.map(({ title, outcome, problem }) => {
     const line = `  ${outcome.padEnd(6)}  ${title}`;
     if (problem === undefined) return line;
-    const text = told.has(problem) ? "as above" : problem;
-    told.add(problem);
+    const text = shown.has(problem) ? "as above" : problem;
+    shown.add(problem);
     return `${line}\n          ${text}`;
   });
   return [`${name}: ${kind}, evidence ${evidence}`, ...lines, ""].join("\n");

@@ -179,7 +179,7 @@ async function readAdapters(
   return { rank, projections: listed, rate: adapterLr };
 }
 
-/** Without adapters, their flags would be ignored; whoever gives them expects otherwise. */
+/** Without adapters, their flags would be ignored; a user who gives them expects otherwise. */
 function refuseAdapterFlags({ rank, projections, adapterLr }: AdapterFlags): undefined {
   const given = Object.entries({ rank, projections, "adapter-lr": adapterLr })
     .find(([, value]) => value !== undefined);

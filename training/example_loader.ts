@@ -6,7 +6,7 @@ import { pastShape, type TargetStore } from "./target_store.ts";
 /**
  * Reads examples as the optimiser asks for them, one at a time: memory does not grow with the data.
  *
- * @param engine Makes keys and values anew that were not kept on disk.
+ * @param engine Makes keys and values again that were not kept on disk.
  */
 export function exampleLoader(
   store: TargetStore,

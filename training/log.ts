@@ -29,7 +29,7 @@ export interface TrainingLog extends Disposable {
 export interface LogOptions {
   /**
    * Steps that the resumed run has behind it: lines of later steps are dropped, because the run will
-   * write them again. Without it the log starts anew.
+   * write them again. Without it the log starts empty.
    */
   readonly resumeAt?: number;
 }

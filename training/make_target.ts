@@ -49,7 +49,7 @@ export async function makeTarget(
   };
 }
 
-/** The keys and values of a prompt, made anew: for runs that do not keep them on disk. */
+/** The keys and values of a prompt, made again: for runs that do not keep them on disk. */
 export async function recomputePast(
   engine: HostEngine,
   prompt: readonly number[],

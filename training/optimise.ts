@@ -116,7 +116,7 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
     const last = step + 1 === steps;
     const validating = last || (step + 1) % request.validateEvery === 0;
     good = progress();
-    // A validation takes long; whoever stops the run meanwhile goes on right before it.
+    // A validation takes long; a run that is stopped meanwhile goes on right before it.
     if (validating && request.validation.length > 0) await save(good);
     const factor = schedule(step);
     optimisers.step(tensors, gradients, factor);

@@ -47,7 +47,7 @@ export function planTargets(request: TargetsRequest): TargetsPlan {
 /** How {@linkcode makeTargets} is watched and stopped. */
 export interface MakeTargetsOptions {
   readonly signal?: AbortSignal;
-  /** Is told how many targets there are, and how many were there before. */
+  /** Called with how many targets there are, and how many were there before. */
   readonly onProgress?: (done: number, total: number, found: number) => void;
 }
 

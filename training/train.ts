@@ -62,7 +62,7 @@ export interface TrainingRequest {
   readonly watch?: TrainingWatch;
 }
 
-/** Is told how a run gets on. */
+/** Called as a run gets on. */
 export interface TrainingWatch {
   /** A model is being fetched. */
   readonly onFetch?: (progress: FetchProgress) => void;

@@ -25,7 +25,7 @@ export interface ConversationSetting {
   /** System message, where no document brought it. */
   readonly system?: string | undefined;
   readonly progress: Progress;
-  /** Is told why an answer ended, unless the model ended it. */
+  /** Called with why an answer ended, unless the model ended it. */
   readonly onCut: (reason: Cut) => void;
 }
 

@@ -5,7 +5,7 @@ import { INTERRUPTED_EXIT_CODE } from "../_interrupt.ts";
 export interface Interrupts extends Disposable {
   /**
    * Runs work that Ctrl-C stops through a signal. A second Ctrl-C ends the process, for work that
-   * does not heed the first; so does one while nothing is being done.
+   * ignores the first; so does one while nothing is being done.
    */
   run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }

@@ -53,7 +53,7 @@ export interface EvalSettings {
 /**
  * Reads policies and budgets, before any model is loaded for them.
  *
- * @param answerTokens Tokens of the answer that the oracle judges by unless told otherwise: those of
+ * @param answerTokens Tokens of the answer that the oracle judges by unless its options say otherwise: those of
  * the reference.
  * @throws {OptionError} If a policy does not exist or refuses an option.
  * @throws {BudgetError} If a budget is out of range or given twice.

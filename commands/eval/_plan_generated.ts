@@ -1,13 +1,11 @@
-import type { BenchmarkSample, BenchmarkTask } from "../../evaluation/benchmarks/benchmark.ts";
+import type {
+  BenchmarkSample,
+  BenchmarkTask,
+  GeneratedTask,
+} from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
-import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
-
-/** Counts tokens as the model will, without what opens a text. */
-export function tokenCounter(tokenizer: Tokenizer): (text: string) => number {
-  return (text) => tokenizer.encode(text, { bos: false }).length;
-}
 
 /** Samples of one task whose rows belong together. */
 export interface SampleGroup {
@@ -15,6 +13,32 @@ export interface SampleGroup {
   /** What its rows are called besides the task and how the question is asked. */
   readonly group: string;
   readonly samples: readonly BenchmarkSample[];
+}
+
+/** How many samples a task makes up, how long, and from which seed. */
+export interface GeneratedSize {
+  /** Tokens of the prompts. */
+  readonly lengths: readonly number[];
+  /** Of each length. */
+  readonly samples: number;
+  readonly seed: number;
+}
+
+/** Samples of tasks that make them up: one group for each task and length. */
+export function generatedGroups(
+  tasks: readonly GeneratedTask[],
+  { lengths, samples, seed }: GeneratedSize,
+  { tokenizer }: Model,
+): readonly SampleGroup[] {
+  // As the model will count them, without what opens a text.
+  const countTokens = (text: string) => tokenizer.encode(text, { bos: false }).length;
+  return tasks.flatMap((task) =>
+    lengths.map((tokens) => ({
+      task,
+      group: `${tokens} tokens`,
+      samples: [...task.generate({ tokens, samples, seed, countTokens })],
+    }))
+  );
 }
 
 /** Every sample in every setting, one setting after the other within a group. */

@@ -6,7 +6,7 @@ import { defined } from "../_defined.ts";
 import { note } from "../_output.ts";
 import { readInput } from "../_read_input.ts";
 import { readHaystack } from "./_haystack.ts";
-import { inEverySetting, tokenCounter } from "./_plan_generated.ts";
+import { generatedGroups, inEverySetting } from "./_plan_generated.ts";
 import {
   type QuestionFlags,
   questionRecord,
@@ -33,15 +33,7 @@ export async function planRuler(flags: RulerFlags): Promise<RunPlan["plan"]> {
   const tasks = await selectTasks(flags, haystack);
   const text = await sha256(haystack);
   return async (model) => {
-    const countTokens = tokenCounter(model.tokenizer);
-    const { samples: count, seed } = flags;
-    const groups = tasks.flatMap((task) =>
-      lengths.map((tokens) => ({
-        task,
-        group: `${tokens} tokens`,
-        samples: [...task.generate({ tokens, samples: count, seed, countTokens })],
-      }))
-    );
+    const groups = generatedGroups(tasks, { ...flags, lengths }, model);
     return {
       tasks: tasks.map(({ name }) => name),
       samples: await inEverySetting(groups, questionSettings(flags), model),

@@ -85,7 +85,7 @@ export interface RunPlan {
   /** Name of the benchmark. */
   readonly name: string;
   readonly version: string;
-  /** Tokens of the answer that the oracle judges by unless told otherwise. */
+  /** Tokens of the answer that the oracle judges by unless its options say otherwise. */
   readonly answerTokens: number;
   /** Makes the samples. */
   readonly plan: (model: Model) => BenchmarkPlan | Promise<BenchmarkPlan>;

@@ -14,7 +14,7 @@ interface WorkerFlags extends ModelFlags {
   readonly workers: string;
 }
 
-/** Tokens of a prompt that memory is reckoned with: its cache is held twice. */
+/** Tokens of a prompt that the memory estimate assumes: its cache is held twice. */
 const PROMPT_TOKENS = 4096;
 
 /** Refuses what is neither a number of workers nor `auto`. */

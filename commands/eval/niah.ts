@@ -1,6 +1,6 @@
 import { ValidationError } from "@cliffy/command";
 import { readHaystack } from "./_haystack.ts";
-import { inEverySetting, tokenCounter } from "./_plan_generated.ts";
+import { generatedGroups, inEverySetting } from "./_plan_generated.ts";
 import {
   questionCommand,
   type QuestionFlags,
@@ -73,14 +73,8 @@ async function run(given: NiahFlags, version: string): Promise<void> {
     version,
     answerTokens: ANSWER_TOKENS,
     plan: async (model) => {
-      const countTokens = tokenCounter(model.tokenizer);
-      const { samples: perCell, seed } = flags;
-      const count = perCell * depths.length;
-      const groups = lengths.map((tokens) => ({
-        task,
-        group: `${tokens} tokens`,
-        samples: [...task.generate({ tokens, samples: count, seed, countTokens })],
-      }));
+      const size = { lengths, samples: flags.samples * depths.length, seed: flags.seed };
+      const groups = generatedGroups([task], size, model);
       return {
         tasks: [task.name],
         samples: await inEverySetting(groups, questionSettings(flags), model),

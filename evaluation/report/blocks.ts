@@ -1,7 +1,7 @@
 import { escapeMarkup as escapeHtml } from "./escape.ts";
 import { PAGE_STYLE } from "./page_style.ts";
 
-/** A part of a report. Texts are plain: whoever renders them escapes them. */
+/** A part of a report. Texts are plain: renderers escape them. */
 export type Block =
   | { readonly kind: "heading"; readonly level: 1 | 2 | 3; readonly text: string }
   | { readonly kind: "text"; readonly text: string }

@@ -7,7 +7,7 @@ import { summarise } from "./summary.ts";
 export interface RunSample {
   /** Unique in the run. */
   readonly id: string;
-  /** Measures it, with the model of whoever has time. */
+  /** Measures it, with the model of a free worker. */
   measure(measurement: SampleMeasurement): Promise<SampleRecord>;
 }
 

@@ -24,7 +24,7 @@ const HOPELESS = 200_000;
 const SHOWN_REASONS = 3;
 
 /**
- * Reads a file of conversations. What the file holds is told from its content; its name decides only
+ * Reads a file of conversations. What the file holds shows in its content; its name decides only
  * where the content does not.
  *
  * Formats:

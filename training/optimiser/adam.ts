@@ -143,7 +143,7 @@ function checkState({ step, first, second }: AdamState): void {
     names.every((name) => first[name]?.length === second[name]?.length);
   if (fits) return;
   throw new TrainingError(
-    "Cannot resume the optimiser: its state is incomplete; start the training anew",
+    "Cannot resume the optimiser: its state is incomplete; start the training again",
   );
 }
 
