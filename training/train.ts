@@ -97,6 +97,7 @@ export interface TrainingWatch {
  *   data: "no_such_conversations.json",
  *   out: "soft.safetensors",
  *   settings: { ...DEFAULT_SETTINGS, samples: 200 },
+ *   recompute: false,
  *   resume: false,
  *   saveEvery: 25,
  *   validateEvery: 100,
