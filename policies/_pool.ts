@@ -1,6 +1,9 @@
 import { columns, joined, scalar } from "./kernels/nodes.ts";
 import type { KernelAttribute, KernelBuilder, KernelValue } from "./policy.ts";
 
+/** How neighbouring scores are merged. */
+export type Pooling = "max" | "avg";
+
 /** The options of a policy that pools. */
 export const poolingOptions = {
   kernel: {
@@ -18,10 +21,7 @@ export const poolingOptions = {
   },
 } as const;
 
-/** How neighbouring scores are merged. */
-export type Pooling = typeof poolingOptions.pooling.words[number];
-
-/** One way to merge neighbouring scores: a new one is a word above and an entry below. */
+/** One way to merge neighbouring scores: a new one is a word above, twice, and an entry below. */
 interface Merging {
   /** What a window without scores gives. */
   readonly empty: number;

@@ -1,7 +1,8 @@
 import { expression } from "./_expression.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
-import { OptionError, policyMembers, type ScorerPolicy, withKernel } from "./policy.ts";
+import { policyMembers } from "./contract/members.ts";
+import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
 /** The option that every wrapper has. */

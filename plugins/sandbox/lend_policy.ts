@@ -1,10 +1,5 @@
-import {
-  type Evidence,
-  type LayerView,
-  type ModelFacts,
-  type Policy,
-  POLICY_MEMBERS,
-} from "../../policies/policy.ts";
+import { POLICY_MEMBERS } from "../../policies/contract/members.ts";
+import type { Evidence, LayerView, ModelFacts, Policy } from "../../policies/policy.ts";
 import { PolicyError } from "../../runtime/errors.ts";
 import { describePolicy } from "./describe_policy.ts";
 

@@ -1,3 +1,4 @@
+import { policyMembers } from "../../policies/contract/members.ts";
 import {
   type Evidence,
   type LayerView,
@@ -5,7 +6,6 @@ import {
   type ModelFacts,
   OptionError,
   type Policy,
-  policyMembers,
   type SoftTokens,
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../../runtime/errors.ts";

@@ -1,5 +1,6 @@
 import { BudgetError, EvidenceError, PolicyError } from "../../runtime/errors.ts";
-import { OptionError, POLICY_MEMBERS } from "../../policies/policy.ts";
+import { POLICY_MEMBERS } from "../../policies/contract/members.ts";
+import { OptionError } from "../../policies/policy.ts";
 import { oneLine } from "../one_line.ts";
 import { fetchingCommand, lockedCommand, startProblem } from "./deno_program.ts";
 import { describePolicy } from "./describe_policy.ts";

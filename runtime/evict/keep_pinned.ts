@@ -1,9 +1,5 @@
-import {
-  type LayerView,
-  type Policy,
-  policyMembers,
-  type Protection,
-} from "../../policies/policy.ts";
+import { policyMembers } from "../../policies/contract/members.ts";
+import type { LayerView, Policy, Protection } from "../../policies/policy.ts";
 import { type PinnedScore, raised } from "./score_view.ts";
 
 /**

@@ -1,10 +1,10 @@
-import {
-  type EvictionPolicy,
-  type LayerView,
-  type Policy,
-  policyMembers,
-  type Protection,
-  type ScorerPolicy,
+import { policyMembers } from "../../policies/contract/members.ts";
+import type {
+  EvictionPolicy,
+  LayerView,
+  Policy,
+  Protection,
+  ScorerPolicy,
 } from "../../policies/policy.ts";
 import { PolicyError } from "../errors.ts";
 import { type LayerScorer, scorerOf } from "./layer_scorer.ts";

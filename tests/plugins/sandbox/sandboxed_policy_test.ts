@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { POLICY_MEMBERS } from "../../../policies/contract/members.ts";
 import { loadPolicy } from "../../../plugins/load_policy.ts";
 import { judgeQ } from "../../../policies/judge_q.ts";
 import type { ModelFacts, ScorerPolicy } from "../../../policies/policy.ts";
-import { OptionError, POLICY_MEMBERS } from "../../../policies/policy.ts";
+import { OptionError } from "../../../policies/policy.ts";
 import { pyramidKv } from "../../../policies/pyramidkv.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { PolicyError } from "../../../runtime/errors.ts";
