@@ -1,4 +1,5 @@
-import type { ModelFacts, SoftTokens } from "../../policies/policy.ts";
+import { assert } from "@std/assert";
+import type { ModelFacts, ScorerPolicy, SoftTokens } from "../../policies/policy.ts";
 
 /** One soft token of two numbers. */
 export const fakeTokens: SoftTokens = {
@@ -19,4 +20,13 @@ export function fakeFacts(facts: Partial<ModelFacts> = {}): ModelFacts {
     readSoftTokens: () => Promise.reject(new Error("nothing to read")),
     ...facts,
   };
+}
+
+/** The soft tokens that a policy judges a model with. */
+export async function softTokensOf(
+  { evidence }: ScorerPolicy,
+  facts: ModelFacts,
+): Promise<SoftTokens> {
+  assert(evidence.kind === "soft");
+  return await evidence.tokens(facts);
 }

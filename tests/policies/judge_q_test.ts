@@ -1,21 +1,11 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { judgeQ } from "../../policies/judge_q.ts";
-import {
-  type ModelFacts,
-  OptionError,
-  type ScorerPolicy,
-  type SoftTokens,
-} from "../../policies/policy.ts";
+import { OptionError } from "../../policies/policy.ts";
 import { fakeLayer } from "../_fake_layer.ts";
-import { fakeFacts, fakeTokens } from "./_fake_tokens.ts";
-
-async function softTokens({ evidence }: ScorerPolicy, facts: ModelFacts): Promise<SoftTokens> {
-  assert(evidence.kind === "soft");
-  return await evidence.tokens(facts);
-}
+import { fakeFacts, fakeTokens, softTokensOf } from "./_fake_tokens.ts";
 
 Deno.test("judgeQ() uses untrained tokens where none ship, and says how to train some", async () => {
-  const tokens = await softTokens(judgeQ(), fakeFacts());
+  const tokens = await softTokensOf(judgeQ(), fakeFacts());
   assertEquals([tokens.count, tokens.hidden, tokens.trained], [32, 64, false]);
   assertEquals(
     tokens.note,
@@ -26,8 +16,8 @@ Deno.test("judgeQ() uses untrained tokens where none ship, and says how to train
 
 Deno.test("judgeQ() uses untrained tokens without a word where it is told to", async () => {
   const policy = judgeQ({ softTokens: "untrained" });
-  const { note, ...tokens } = await softTokens(policy, fakeFacts());
-  const { note: _note, ...fallback } = await softTokens(judgeQ(), fakeFacts());
+  const { note, ...tokens } = await softTokensOf(policy, fakeFacts());
+  const { note: _note, ...fallback } = await softTokensOf(judgeQ(), fakeFacts());
   assertEquals(note, undefined);
   assertEquals(tokens, fallback);
   assertEquals(policy.options?.softTokens, "untrained");
@@ -36,7 +26,7 @@ Deno.test("judgeQ() uses untrained tokens without a word where it is told to", a
 Deno.test("judgeQ() refuses tokens that were trained with adapters", async () => {
   const policy = judgeQ({ softTokens: { ...fakeTokens, adapters: { rank: 1, tensors: {} } } });
   await assertRejects(
-    () => softTokens(policy, fakeFacts()),
+    () => softTokensOf(policy, fakeFacts()),
     OptionError,
     "Cannot use 1 given tokens with policy 'judge_q': these soft tokens were trained with adapters",
   );

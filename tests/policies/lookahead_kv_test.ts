@@ -1,30 +1,20 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { lookaheadKv } from "../../policies/lookahead_kv.ts";
-import {
-  type ModelFacts,
-  OptionError,
-  type ScorerPolicy,
-  type SoftTokens,
-} from "../../policies/policy.ts";
+import { OptionError } from "../../policies/policy.ts";
 import { fakeLayer } from "../_fake_layer.ts";
-import { fakeFacts, fakeTokens } from "./_fake_tokens.ts";
-
-async function softTokens({ evidence }: ScorerPolicy, facts: ModelFacts): Promise<SoftTokens> {
-  assert(evidence.kind === "soft");
-  return await evidence.tokens(facts);
-}
+import { fakeFacts, fakeTokens, softTokensOf } from "./_fake_tokens.ts";
 
 Deno.test("lookaheadKv() passes tokens with adapters on", async () => {
   const adapters = { rank: 1, tensors: { "adapter.0.q.a": new Float32Array(2) } };
   const trained = { ...fakeTokens, adapters };
-  assertEquals(await softTokens(lookaheadKv({ softTokens: trained }), fakeFacts()), trained);
+  assertEquals(await softTokensOf(lookaheadKv({ softTokens: trained }), fakeFacts()), trained);
 });
 
 Deno.test("lookaheadKv() refuses trained tokens without adapters", async () => {
   const readSoftTokens = () => Promise.resolve(fakeTokens);
   await assertRejects(
     () =>
-      softTokens(lookaheadKv({ softTokens: "soft.safetensors" }), fakeFacts({ readSoftTokens })),
+      softTokensOf(lookaheadKv({ softTokens: "soft.safetensors" }), fakeFacts({ readSoftTokens })),
     OptionError,
     "Cannot use soft.safetensors with policy 'lookahead_kv': these soft tokens have no adapters; " +
       "train some that have with `kvjudge train lookahead-kv`",
@@ -32,14 +22,14 @@ Deno.test("lookaheadKv() refuses trained tokens without adapters", async () => {
 });
 
 Deno.test("lookaheadKv() uses untrained tokens where none ship, and says how to train some", async () => {
-  const tokens = await softTokens(lookaheadKv(), fakeFacts());
+  const tokens = await softTokensOf(lookaheadKv(), fakeFacts());
   assertEquals([tokens.count, tokens.hidden, tokens.trained], [32, 64, false]);
   assertEquals(tokens.adapters, undefined);
   assertEquals(
     tokens.note,
     "none ship for this model; train some with `kvjudge train lookahead-kv`",
   );
-  const asked = await softTokens(lookaheadKv({ softTokens: "untrained" }), fakeFacts());
+  const asked = await softTokensOf(lookaheadKv({ softTokens: "untrained" }), fakeFacts());
   assertEquals([asked.embeddings, asked.note], [tokens.embeddings, undefined]);
 });
 
