@@ -37,7 +37,7 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
   readonly home?: string;
-  /** Is told how a download gets on. */
+  /** Gets the progress of a download. */
   readonly onProgress?: (progress: FetchProgress) => void;
   /** Ends a download early. */
   readonly signal?: AbortSignal;
@@ -61,7 +61,7 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
   readonly engine: Runs;
   /** SHA-256 of the checkpoint, hexadecimal. */
   fingerprint(): Promise<string>;
-  /** What a policy is told about the model. */
+  /** What a policy gets to know about the model. */
   facts(): Promise<ModelFacts>;
   /** Opens a session: one cache, read and answered from. */
   session(options: SessionOptions): Session;
