@@ -11,7 +11,7 @@ import { parsePolicies } from "../evaluation/mod.ts";
 import { full } from "../policies/full.ts";
 import type { Policy } from "../policies/policy.ts";
 import { loadModel, type Model } from "../runtime/model.ts";
-import type { Session, SessionOptions } from "../runtime/session/session.ts";
+import type { Session, SessionOptions } from "../runtime/session/mod.ts";
 import { type OpenedDevice, openOnDevice } from "./open_on_device.ts";
 import { summarise } from "./statistics.ts";
 

@@ -5,7 +5,7 @@ import process from "node:process";
 import { createPolicy, type Evidence, loadModel, type Model } from "../mod.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
 import type { Precision } from "../runtime/models/mod.ts";
-import type { Sequence } from "../runtime/engine/sequence.ts";
+import type { Sequence } from "../runtime/engine/mod.ts";
 import type { LogitsCommand, MeasureCommand, Measurement } from "./engine/protocol.ts";
 import { serve } from "./engine/serve.ts";
 

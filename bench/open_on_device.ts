@@ -13,7 +13,7 @@ import type { Model } from "../runtime/model.ts";
 import { homeFolder } from "../runtime/models/home.ts";
 import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { createSession } from "../runtime/session/open.ts";
-import type { Session, SessionOptions } from "../runtime/session/session.ts";
+import type { Session, SessionOptions } from "../runtime/session/mod.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";
 
 /** A model on a device, beside the same one in main memory. */

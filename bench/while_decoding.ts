@@ -10,8 +10,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { KvjudgeError, loadModel, type Model, type Policy } from "../mod.ts";
 import { loadPolicy } from "../plugins/mod.ts";
-import type { Engine } from "../runtime/engine/engine.ts";
-import type { Sequence } from "../runtime/engine/sequence.ts";
+import type { Engine, Sequence } from "../runtime/engine/mod.ts";
 import { greedyToken } from "../runtime/sampling/greedy.ts";
 import { createSession } from "../runtime/session/open.ts";
 

@@ -1,9 +1,13 @@
 import { PromptError } from "../runtime/errors.ts";
-import type { GenerateOptions, Generation } from "../runtime/session/generate.ts";
-import type { SavedCacheInfo } from "../runtime/session/saved/info.ts";
-import type { ReadOptions, Session } from "../runtime/session/session.ts";
 import type { Model } from "../runtime/model.ts";
-import type { SessionStats } from "../runtime/session/stats.ts";
+import type {
+  GenerateOptions,
+  Generation,
+  ReadOptions,
+  SavedCacheInfo,
+  Session,
+  SessionStats,
+} from "../runtime/session/mod.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
 import { checkSaving, questionBelow, readDocument } from "./_document.ts";
 import { withModel } from "./_model_command.ts";

@@ -95,7 +95,7 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--resume", "Go on with an interrupted run.")
     .option("--json", "Print one JSON object at the end.")
     .action(async (flags) => {
-      const { trainSoftTokens } = await import("../training/train.ts");
+      const { trainSoftTokens } = await import("../training/mod.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
       const { defaultThreads } = await import("../runtime/device/processor.ts");
       const adapters = adapted ? await readAdapters(flags) : refuseAdapterFlags(flags);
