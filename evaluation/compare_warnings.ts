@@ -1,3 +1,4 @@
+import { differences } from "./run/differences.ts";
 import type { RunSettings } from "./run/record.ts";
 
 /** What makes a comparison of two runs less than fair: other models, seeds, versions, options. */
@@ -17,9 +18,10 @@ export function compareWarnings(a: RunSettings, b: RunSettings): readonly string
   }
   for (const { label, options } of a.policies) {
     const other = b.policies.find((policy) => policy.label === label);
-    if (other && JSON.stringify(other.options) !== JSON.stringify(options)) {
-      warnings.push(`the options of ${label} differ`);
-    }
+    const found = other ? differences(options, other.options) : [];
+    if (found.length === 0) continue;
+    const shown = found.map(({ path, first, second }) => `${path} is ${first} and ${second}`);
+    warnings.push(`the options of ${label} differ: ${shown.join(", ")}`);
   }
   return warnings;
 }

@@ -1,42 +1,24 @@
 import { cacheShapeOf } from "../runtime/engine/engine.ts";
-import { keepCount, type UniformBudget } from "../runtime/evict/budget.ts";
+import { keepCount } from "../runtime/evict/budget.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
 import { PromptError } from "../runtime/errors.ts";
 import type { Model } from "../runtime/model.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";
 import { compareWithReference, localShare } from "./critical_hits.ts";
-import type { NamedPolicy } from "./policy_list.ts";
+import type { Measurement } from "./measurement.ts";
 import type { PromptEvidence } from "./prompt_evidence.ts";
 import { readEvidence } from "./read_evidence.ts";
 import type { BrokenLine, EvaluationPrompt, KnownAnswer } from "./prompt_set.ts";
 import { type Estimate, estimate, mean } from "./statistics.ts";
 
-/** A budget, and what it is called in results. */
-export interface NamedBudget {
-  /** What it is called in results. */
-  readonly label: string;
-  /** The budget. */
-  readonly budget: UniformBudget;
-}
-
 /** What {@linkcode measureHitRates} is to do. */
-export interface HitRateRequest {
-  /** The model. */
-  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+export interface HitRateRequest extends Measurement {
   /** The prompts. */
   readonly prompts: readonly EvaluationPrompt[];
-  /** Those that are measured. */
-  readonly policies: readonly NamedPolicy[];
-  /** How much policies keep. */
-  readonly budgets: readonly NamedBudget[];
   /** Tokens, at most, of the answer whose queries are the reference. @default {64} */
   readonly responseTokens?: number;
   /** Seed of the intervals. @default {0} */
   readonly seed?: number;
-  /** Prompt tokens read at a time. @default {256} */
-  readonly chunk?: number;
-  /** Ends it early. */
-  readonly signal?: AbortSignal;
   /** Gets the number of prompts that are done, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }

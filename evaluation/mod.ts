@@ -33,10 +33,10 @@ export {
   type HitRateReport,
   type HitRateRequest,
   measureHitRates,
-  type NamedBudget,
   type PromptHit,
   type PromptRow,
 } from "./hit_rate.ts";
+export type { Measurement, NamedBudget } from "./measurement.ts";
 export type { Estimate, Interval } from "./statistics.ts";
 
 // Benchmarks.

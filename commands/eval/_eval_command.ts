@@ -1,5 +1,5 @@
 import { ValidationError } from "@cliffy/command";
-import type { NamedBudget } from "../../evaluation/hit_rate.ts";
+import type { NamedBudget } from "../../evaluation/measurement.ts";
 import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";

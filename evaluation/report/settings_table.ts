@@ -1,3 +1,4 @@
+import { isRecord } from "../../runtime/checkpoint/read_json.ts";
 import { FULL } from "../run/measure_cells.ts";
 import type { RunSettings, RunSummary, SampleRecord } from "../run/record.ts";
 import type { Block } from "./blocks.ts";
@@ -97,10 +98,6 @@ export function commandArguments(settings: RunSettings): readonly string[] {
       return [flag, Array.isArray(value) ? value.join(",") : String(value)];
     }),
   ];
-}
-
-function isRecord(value: unknown): boolean {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A value as a shell reads it. */

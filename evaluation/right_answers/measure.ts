@@ -1,28 +1,22 @@
-import type { NamedBudget } from "../hit_rate.ts";
+import type { Measurement } from "../measurement.ts";
 import { cacheShapeOf } from "../../runtime/engine/engine.ts";
 import { keepCount } from "../../runtime/evict/budget.ts";
 import { PromptError } from "../../runtime/errors.ts";
-import type { Model } from "../../runtime/model.ts";
 import { oracle } from "../../policies/oracle.ts";
-import type { NamedPolicy } from "../policy_list.ts";
 import { readEvidence } from "../read_evidence.ts";
 import { type Interval, wilson } from "../statistics.ts";
 import { type AnswerItem, isRight, messagesOf, type QuestionPlace } from "./item.ts";
 
-/** What {@linkcode measureRightAnswers} is to do. */
-export interface RightAnswersRequest {
-  readonly model: Pick<Model, "engine" | "tokenizer" | "facts" | "config">;
+/**
+ * What {@linkcode measureRightAnswers} is to do. The whole cache and the oracle are measured too,
+ * whatever the policies.
+ */
+export interface RightAnswersRequest extends Measurement {
   readonly items: readonly AnswerItem[];
   /** Where the question stands; every item is asked in each way. */
   readonly places: readonly QuestionPlace[];
-  /** Policies; the whole cache and the oracle are always measured too. */
-  readonly policies: readonly NamedPolicy[];
-  readonly budgets: readonly NamedBudget[];
   /** Tokens of an answer, at most. @default {32} */
   readonly answerTokens?: number;
-  /** Prompt tokens read at a time. @default {256} */
-  readonly chunk?: number;
-  readonly signal?: AbortSignal;
   /** Gets the number of prompts that are done, and of all. */
   readonly onProgress?: (done: number, total: number) => void;
 }

@@ -1,7 +1,7 @@
 import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
 import { BenchmarkError } from "../benchmarks/errors.ts";
-import diff from "npm:microdiff@1.6.0";
-import { checkJson, demand, fieldPath } from "../../runtime/schema.ts";
+import { checkJson, demand } from "../../runtime/schema.ts";
+import { differences } from "./differences.ts";
 import {
   RUN_FORMAT,
   RUN_SETTINGS,
@@ -138,20 +138,14 @@ function damaged(place: string, reason: string): BenchmarkError {
 const SHOWN_DIFFERENCES = 3;
 
 function checkSame(path: string, known: RunSettings, settings: RunSettings): void {
-  // As it would be written: without what is undefined.
-  const wanted: RunSettings = JSON.parse(JSON.stringify(settings));
-  const differences = diff(known, wanted).map(({ path, ...change }) => {
-    const [was, is] = [
-      "oldValue" in change ? change.oldValue : undefined,
-      "value" in change ? change.value : undefined,
-    ].map((value) => JSON.stringify(value));
-    return `${fieldPath(path)} ${was}, this is ${is}`;
-  });
-  if (differences.length === 0) return;
-  const more = differences.length - SHOWN_DIFFERENCES;
+  const found = differences(known, settings);
+  if (found.length === 0) return;
+  const shown = found.slice(0, SHOWN_DIFFERENCES)
+    .map(({ path, first, second }) => `${path} ${first}, this is ${second}`);
+  const more = found.length - shown.length;
   throw new BenchmarkError(
     `Cannot go on with the run in ${path}: it was begun with ` +
-      `${differences.slice(0, SHOWN_DIFFERENCES).join("; ")}${more > 0 ? `; ${more} more` : ""}; ` +
+      `${shown.join("; ")}${more > 0 ? `; ${more} more differ` : ""}; ` +
       `give the same settings, or another folder (the files of a run have format ${RUN_FORMAT})`,
   );
 }

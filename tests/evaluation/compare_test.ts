@@ -88,7 +88,7 @@ Deno.test("compareRuns() counts the lower perplexity as the better one", () => {
 Deno.test("compareRuns() says where a policy had other options", () => {
   const policies = [{ label: "snapkv", name: "snapkv", options: { window: 16 } }];
   const { warnings } = compareRuns(first, { ...first, settings: settings({ policies }) });
-  assertEquals(warnings, ["the options of snapkv differ"]);
+  assertEquals(warnings, ["the options of snapkv differ: window is 8 and 16"]);
 });
 
 Deno.test("compareRuns() refuses what has nothing in common", () => {
