@@ -33,11 +33,19 @@ export function left(
   );
 }
 
-/** Rolls a cache back, and what it must hold. */
-export function rollBack(cache: KvCache, model: readonly HeldPositions[], mark: CacheMark): void {
+/** Marks a cache, or rolls it and what it must hold back to its mark; gives the mark that it has. */
+export function markOrRollBack(
+  what: "mark" | "rollback",
+  cache: KvCache,
+  model: readonly HeldPositions[],
+  mark: CacheMark | undefined,
+): CacheMark | undefined {
+  if (what === "mark") return cache.mark();
+  if (mark === undefined) return undefined;
   for (const [index, heads] of model.entries()) {
     const dropped = cache.length(index) - (mark.lengths[index] ?? NaN);
     for (const head of heads) head.length -= dropped;
   }
   cache.rollback(mark);
+  return mark;
 }

@@ -10,8 +10,8 @@ import {
   type HeadChoice,
   type HeldPositions,
   left,
+  markOrRollBack,
   pick,
-  rollBack,
 } from "./_cache_model.ts";
 import { heldBytes } from "./_held_bytes.ts";
 
@@ -123,10 +123,8 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
             cache.reserve(one.tokens);
             break;
           case "mark":
-            mark = cache.mark();
-            break;
           case "rollback":
-            if (mark !== undefined) rollBack(cache, model, mark);
+            mark = markOrRollBack(one.do, cache, model, mark);
             break;
           case "fork": {
             const old = cache;

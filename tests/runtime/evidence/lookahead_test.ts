@@ -17,6 +17,9 @@ const STEPS = 5;
 const BUDGET = 24;
 const WINDOW = 6;
 
+/** How the prompt and its slow draft are read. */
+const READING = { budget: BUDGET, chunk: 64, now: () => 0 };
+
 for (const name of TINY) {
   for (const plus of [false, true]) {
     Deno.test(`lookahead shows the draft's queries to the whole cache of ${name}${plus ? ", and the window's" : ""}`, async () => {
@@ -89,11 +92,9 @@ Deno.test("lookahead counts the queries of a draft that ends early", async () =>
       sequence,
       ids,
       policy: lookaheadQCache({ steps, window: WINDOW, kernel: 3 }),
-      budget: BUDGET,
       facts: await tiny.model.facts(),
-      chunk: 64,
       scores: true,
-      now: () => 0,
+      ...READING,
     });
   };
   const [ended, short] = [await read(ending, 50), await read(engine, 2)];
@@ -112,11 +113,9 @@ async function slowDraft(engine: HostEngine, ids: readonly number[]) {
     sequence,
     ids,
     policy: snapKv({ window: WINDOW, kernel: 3 }),
-    budget: BUDGET,
     facts: { hidden: 0, layers: 0, fingerprint: "", identity: "", embeddingRms: 1, readSoftTokens },
-    chunk: 64,
     scores: false,
-    now: () => 0,
+    ...READING,
   });
   const steps: { id: number; queries: Float32Array[]; keys: Float32Array[] }[] = [];
   for (let step = 0; step < STEPS; step++) {

@@ -10,7 +10,7 @@ import { createHostCache } from "../../../../runtime/cache/host_cache.ts";
 import type { CacheMark } from "../../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../../runtime/errors.ts";
 import { testDevice, testProvider } from "../../../_device.ts";
-import { chosen, type HeldPositions, left, rollBack } from "../_cache_model.ts";
+import { chosen, type HeldPositions, left, markOrRollBack } from "../_cache_model.ts";
 import { heldBytes } from "../_held_bytes.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 4 };
@@ -144,10 +144,8 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
               await cache.reserve(one.tokens);
               break;
             case "mark":
-              mark = cache.mark();
-              break;
             case "rollback":
-              if (mark !== undefined) rollBack(cache, model, mark);
+              mark = markOrRollBack(one.do, cache, model, mark);
               break;
             case "fork": {
               const old = cache;
