@@ -24,7 +24,7 @@ export async function createDeviceStepKernel(
   const element = options.half ? "float16" : "float32";
   const right = support ?? await checkEvenAttention(device, model, element);
   const load = {
-    even: () => createEvenStepKernel(device, model, options),
+    even: () => createEvenStepKernel(device, model, { ...options, support: right }),
     ragged: () => createRaggedStepKernel(device, model, options),
   };
   const loaded = new Map<keyof typeof load, Promise<DeviceStepKernel>>();

@@ -14,6 +14,7 @@ import type { CacheElement } from "./cache_kernels.ts";
 import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import { sizeOf } from "./masked_attention.ts";
+import { unpackTokens } from "./packed_tokens.ts";
 import { evenAttention, raggedAttention, type StepAttention } from "./step_attention.ts";
 
 /** How a step graph for a device departs from the usual one. */
@@ -28,10 +29,12 @@ export interface DeviceStepGraphOptions {
  * Builds the graph of one step where the cache lives: new entries are written into slots of the
  * cache, and all tokens attend to what is in them. KV heads may hold different numbers of tokens.
  *
- * Inputs: `ids [S]`, `embeddings [E, hidden]` (rows that follow the ids), `cos` and `sin
- * [T, headDim / 2]`, `rows [R]`, `held [layers, kvHeads]` (tokens of each head before the step, as
- * floats), `counting [N]` (the floats 0, 1, 2 and so on), and for each layer `keys.L`, `values.L
- * [kvHeads, capacity, headDim]` and `slots.L [kvHeads, T, 2]` (KV head and slot of each new entry).
+ * Inputs: `tokens [T, headDim + 2]` (see {@linkcode packedTokens}), `given [1]` (how many ids
+ * there are), `embeddings [E, hidden]` (rows that follow the ids), `rows [1]` (how many rows of logits
+ * are wanted), `held
+ * [layers, kvHeads]` (tokens of each head before the step, as floats), `counting [N]` (the floats 0, 1,
+ * 2 and so on), and for each layer `keys.L`, `values.L [kvHeads, capacity, headDim]` and `slots.L
+ * [kvHeads, T, 2]` (KV head and slot of each new entry).
  * Outputs: `logits [R, vocabulary]`, and for each layer `present_keys.L`, `present_values.L` (to be
  * written over the inputs), `queries.L [T, heads, headDim]`, rotated, and `attention_sums.L
  * [heads, capacity]`: attention that each slot received, summed over the new tokens.
@@ -43,7 +46,7 @@ export function buildDeviceStepGraph(
   const plain = createGraph("device_step");
   plain.input("held", "float32", [model.layers.length, model.kvHeads]);
   plain.input("counting", "float32", ["N"]);
-  const tokens = sizeOf(plain, "cos", 0);
+  const tokens = sizeOf(plain, "tokens", 0);
   return buildStep(
     plain,
     model,
@@ -88,16 +91,13 @@ function buildStep(
 ): Graph {
   const graph = half ? inHalf(plain) : plain;
   const element: CacheElement = half ? "float16" : "float32";
-  const { headDim, hidden, layers } = model;
-  graph.input("ids", "int64", ["S"]);
+  const { hidden, layers } = model;
   graph.input("embeddings", "float32", ["E", hidden]);
-  graph.input("cos", "float32", ["T", headDim / 2]);
-  graph.input("sin", "float32", ["T", headDim / 2]);
-  graph.input("rows", "int64", ["R"]);
+  const { ids, rows: wanted } = unpackTokens(plain, model, half);
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
   const declared = layers.map((_, index) => declareLayer(graph, model, index, adapters));
-  const rows = graph.op("Concat", [embedding.lookUp(graph, "ids"), "embeddings"], {
+  const rows = graph.op("Concat", [embedding.lookUp(graph, ids), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
   const normalise = emitLayers(graph, model, declared, {
@@ -105,7 +105,7 @@ function buildStep(
     arithmetic: "float",
     attend: (rotated, layer) => attend(rotated, { shape: model, layer, element }),
   });
-  const last = graph.op("Gather", [normalise(model.finalNorm), "rows"]);
+  const last = graph.op("Gather", [normalise(model.finalNorm), wanted]);
   plain.op(half ? "Cast" : "Identity", [output(graph, last, "float")], {
     names: ["logits"],
     attributes: half ? { to: { int: ELEMENT_TYPE.float32 } } : {},

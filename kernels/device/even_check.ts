@@ -11,6 +11,8 @@ export interface EvenSupport {
   readonly few: boolean;
   /** Steps of more. */
   readonly many: boolean;
+  /** Whether it takes lengths from `total` alone, so that `last_index` need not be sent. */
+  readonly ignoresLastIndex: boolean;
 }
 
 /** Tokens from which onnxruntime takes another algorithm. */
@@ -29,6 +31,18 @@ export async function checkEvenAttention(
   shape: HeadShape,
   element: CacheElement,
 ): Promise<EvenSupport> {
+  const blind = await tryOperator(device, shape, element, () => 0);
+  if (blind.few) return { ...blind, ignoresLastIndex: true };
+  const seeing = await tryOperator(device, shape, element, (total) => total - 1);
+  return { ...seeing, ignoresLastIndex: false };
+}
+
+async function tryOperator(
+  device: Device,
+  shape: HeadShape,
+  element: CacheElement,
+  lastIndex: (total: number) => number,
+): Promise<{ readonly few: boolean; readonly many: boolean }> {
   const support = { few: true, many: true };
   try {
     const { heads, kvHeads, headDim } = shape;
@@ -56,7 +70,7 @@ export async function checkEvenAttention(
         values: given(added[1], kvHeads),
         past_keys: keys,
         past_values: values,
-        last_index: int32s([total - 1]),
+        last_index: int32s([lastIndex(total)]),
         total: int32s([total]),
       }, {
         fetches: ["mixed", "present_keys", "present_values"],

@@ -4,8 +4,10 @@ import type { StepModel } from "../step_model.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
+import type { EvenSupport } from "./even_check.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { createObserveKernel } from "./observe.ts";
+import { oneInteger } from "./one_integer.ts";
 import { stepFeeds } from "./ragged_step.ts";
 
 /**
@@ -15,7 +17,7 @@ import { stepFeeds } from "./ragged_step.ts";
 export async function createEvenStepKernel(
   device: Device,
   model: StepModel,
-  options: DeviceStepGraphOptions = {},
+  { support, ...options }: DeviceStepGraphOptions & { readonly support: EvenSupport },
 ): Promise<DeviceStepKernel> {
   const { heads, headDim } = model;
   const element = options.half ? "float16" : "float32";
@@ -28,6 +30,7 @@ export async function createEvenStepKernel(
   await using opening = new AsyncDisposableStack();
   const kernel = opening.use(await device.load(graph, { stay, inPlace: true }));
   const observing = opening.use(createObserveKernel(device, model, ports.length, element));
+  const constant = support.ignoresLastIndex ? opening.use(await oneInteger(device)) : undefined;
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const opened = opening.move();
   return {
@@ -37,7 +40,7 @@ export async function createEvenStepKernel(
       using made = new DisposableStack();
       const into: Record<string, DeviceTensor> = {};
       const feeds: Record<string, Parameters<typeof kernel.run>[0][string]> = {
-        ...stepFeeds(model, inputs, tokens),
+        ...stepFeeds(model, inputs),
         ...adapterFeeds(tensors, inputs.adapters),
       };
       for (const [layer, { keys, values, lengths }] of layers.entries()) {
@@ -45,7 +48,7 @@ export async function createEvenStepKernel(
         const total = (lengths[0] ?? 0) + tokens;
         into[port.presentKeys] = feeds[port.keys] = asBatch(device, keys);
         into[port.presentValues] = feeds[port.values] = asBatch(device, values);
-        feeds[port.lastIndex] = int32s([total - 1]);
+        feeds[port.lastIndex] = constant ?? int32s([total - 1]);
         feeds[port.total] = int32s([total]);
       }
       const asked: DeviceTensor[] = [];

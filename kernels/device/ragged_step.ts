@@ -6,6 +6,7 @@ import type { Device, DeviceTensor } from "./device.ts";
 import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { packedTokens } from "./packed_tokens.ts";
 
 /** Loads the step graph whose KV heads may hold different numbers of tokens. */
 export async function createRaggedStepKernel(
@@ -48,7 +49,7 @@ export async function createRaggedStepKernel(
       }
       const outputs = await kernel.run(
         {
-          ...stepFeeds(model, inputs, tokens),
+          ...stepFeeds(model, inputs),
           ...slotFeeds(model, inputs.layers, tokens),
           ...adapterFeeds(tensors, inputs.adapters),
           counting: await counting.atLeast(most),
@@ -66,18 +67,11 @@ export async function createRaggedStepKernel(
 }
 
 /** What both step graphs are fed. */
-export function stepFeeds(
-  { hidden, headDim }: StepModel,
-  { ids, embeddings = new Float32Array(0), rotary, rows }: DeviceStepInputs,
-  tokens: number,
-) {
-  const half = headDim / 2;
+export function stepFeeds({ hidden, headDim }: StepModel, inputs: DeviceStepInputs) {
+  const { embeddings = new Float32Array(0) } = inputs;
   return {
-    ids: integers(ids),
+    ...packedTokens(inputs, headDim),
     embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
-    cos: floats(rotary.cos, [tokens, half]),
-    sin: floats(rotary.sin, [tokens, half]),
-    rows: integers(rows),
   };
 }
 

@@ -2,9 +2,12 @@ import * as ort from "npm:onnxruntime-node@1.30.0";
 import { type Device, type DeviceTensor, openDevice } from "../../kernels/device/device.ts";
 import { buildEvenStepGraph } from "../../kernels/device/device_step_graph.ts";
 import { layerPorts } from "../../kernels/device/layer_ports.ts";
+import { oneInteger } from "../../kernels/device/one_integer.ts";
+import { packedTokens } from "../../kernels/device/packed_tokens.ts";
 import { encodeModel } from "../../kernels/onnx/encode.ts";
 import type { Graph } from "../../kernels/onnx/graph.ts";
-import { floats, int32s, integers, locatedFiles } from "../../kernels/session.ts";
+import { floats, int32s, locatedFiles } from "../../kernels/session.ts";
+import { rotaryRows } from "../../kernels/rope.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
 
 /** Options of onnxruntime, as its binding takes them. */
@@ -59,19 +62,21 @@ export async function openRawStep(
   const element = half ? "float16" : "float32";
   const capacity = held + tokens;
   const feeds: Record<string, ort.Tensor> = {
-    ids: integers(new Array<number>(tokens).fill(5)),
+    ...packedTokens({
+      ids: new Array<number>(tokens).fill(5),
+      rotary: rotaryRows(new Float32Array(headDim / 2), 0, tokens),
+      rows: [tokens - 1],
+    }, headDim),
     embeddings: floats(new Float32Array(0), [0, model.hidden]),
-    cos: floats(new Float32Array(tokens * headDim / 2).fill(1), [tokens, headDim / 2]),
-    sin: floats(new Float32Array(tokens * headDim / 2), [tokens, headDim / 2]),
-    rows: integers([tokens - 1]),
   };
   const into: Record<string, ort.Tensor> = {};
+  const lastIndex = home.resident ? (await oneInteger(home)).tensor : int32s([capacity - 1]);
   for (const layer of model.layers.keys()) {
     const port = layerPorts(layer);
     const [keys, values] = [await zeros(home, element), await zeros(home, element)];
     Object.assign(feeds, { [port.keys]: keys.tensor, [port.values]: values.tensor });
     Object.assign(into, { [port.presentKeys]: keys.tensor, [port.presentValues]: values.tensor });
-    feeds[port.lastIndex] = int32s([capacity - 1]);
+    feeds[port.lastIndex] = lastIndex;
     feeds[port.total] = int32s([capacity]);
   }
   const there = (await home.zeros([1, vocabulary])).tensor;

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type AdapterShape, adapterTensors, PROJECTIONS } from "../../../kernels/adapters.ts";
 import { buildDeviceStepGraph } from "../../../kernels/device/device_step_graph.ts";
 import { layerPorts } from "../../../kernels/device/layer_ports.ts";
+import { packedTokens } from "../../../kernels/device/packed_tokens.ts";
 import { inHalf } from "../../../kernels/device/half.ts";
 import { createGraph } from "../../../kernels/onnx/graph.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";
@@ -33,13 +34,10 @@ function feedsOf({ model, frequencies }: DescribedModel, half: boolean, adapters
     { length: kvHeads },
     (_, head) => Array.from({ length: TOKENS }, (_, token) => [head, HELD + token]).flat(),
   ).flat();
-  const { cos, sin } = rotaryRows(frequencies, HELD, TOKENS);
+  const rotary = rotaryRows(frequencies, HELD, TOKENS);
   const feeds: Record<string, Tensor> = {
-    ids: integers([3, 1, 4, 1]),
+    ...packedTokens({ ids: [3, 1, 4, 1], rotary, rows: [0, TOKENS - 1] }, headDim),
     embeddings: floats(noise(hidden, 5), [1, hidden]),
-    cos: floats(cos, [TOKENS, headDim / 2]),
-    sin: floats(sin, [TOKENS, headDim / 2]),
-    rows: integers([0, TOKENS - 1]),
     held: floats(new Float32Array(layers.length * kvHeads).fill(HELD), [layers.length, kvHeads]),
     counting: floats(Float32Array.from({ length: CAPACITY }, (_, at) => at), [CAPACITY]),
   };

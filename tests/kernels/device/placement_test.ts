@@ -1,5 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
-import { buildDeviceStepGraph } from "../../../kernels/device/device_step_graph.ts";
+import {
+  buildDeviceStepGraph,
+  buildEvenStepGraph,
+} from "../../../kernels/device/device_step_graph.ts";
 import { withoutFusedMatMul } from "../../../kernels/device/gemm.ts";
 import { createGraph, type Graph, MICROSOFT } from "../../../kernels/onnx/graph.ts";
 import type { Precision } from "../../../runtime/weights/precisions.ts";
@@ -63,8 +66,15 @@ for (const [name, precision] of CASES) {
     async fn() {
       await using described = await describe(fixture(name), precision);
       for (const half of [false, true]) {
-        const left = await onProcessor(buildDeviceStepGraph(described.model, { half }));
-        assert(left.every((operator) => OF_SHAPES.has(operator)), left.join(", "));
+        for (
+          const graph of [
+            buildDeviceStepGraph(described.model, { half }),
+            buildEvenStepGraph(described.model, { half }).graph,
+          ]
+        ) {
+          const left = await onProcessor(graph);
+          assert(left.every((operator) => OF_SHAPES.has(operator)), `${graph.name}: ${left}`);
+        }
       }
     },
   });

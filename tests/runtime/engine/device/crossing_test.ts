@@ -51,11 +51,10 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
   };
   /** What steps of so many tokens send and bring back. */
   const step = (tokens: number, steps = 1) => ({
-    "in even_step ids": tokens * 8,
-    "in even_step embeddings": 0,
-    "in even_step cos": tokens * headDim / 2 * 4,
-    "in even_step sin": tokens * headDim / 2 * 4,
+    "in even_step tokens": tokens * (headDim + 2) * 4,
+    "in even_step given": 8 * steps,
     "in even_step rows": 8 * steps,
+    "in even_step embeddings": 0,
     "in even_step last_index": layers * 4 * steps,
     "in even_step total": layers * 4 * steps,
     "out even_step logits": vocabulary * 4 * steps,
@@ -66,7 +65,7 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
   assertEquals(reading, {
     ...step(TOKENS, 2),
     "in observe held": layers * kvHeads * 4,
-    "in gather_entries chosen": 2 * layers * kvHeads * BUDGET * 2 * 8,
+    "in gather_entries chosen": layers * kvHeads * BUDGET * 2 * 8,
     "out scores best": layers * kvHeads * BUDGET * 8,
   });
   const decoding = await phase(async () => {
