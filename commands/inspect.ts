@@ -161,7 +161,7 @@ async function fitOf(tokens: SoftTokens, name: string, signal: AbortSignal): Pro
   const { openCheckpoint } = await import("../runtime/checkpoint/open.ts");
   const { homeFolder } = await import("../runtime/models/home.ts");
   const { modelFacts } = await import("../runtime/models/facts.ts");
-  const { softTokensFor } = await import("../runtime/evidence/gather.ts");
+  const { softTokensFor } = await import("../runtime/evidence/soft.ts");
   const { CheckpointError } = await import("../runtime/errors.ts");
   const home = homeFolder();
   using progress = await openProgress();

@@ -11,7 +11,8 @@ import {
   type Policy,
   snapKv,
 } from "../policies/mod.ts";
-import { type Gathered, gatherEvidence } from "../runtime/evidence/gather.ts";
+import { gatherEvidence } from "../runtime/evidence/gather.ts";
+import type { Gathered } from "../runtime/engine/engine.ts";
 import { observationFor } from "../runtime/evidence/observe.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { assertClose } from "./_close.ts";

@@ -11,7 +11,7 @@ import type { KvCache } from "../cache/kv_cache.ts";
 import { cacheShapeOf, type Engine, type Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { type AttentionSums, sumsToCarry } from "../evidence/accumulated.ts";
-import { softTokensFor } from "../evidence/gather.ts";
+import { softTokensFor } from "../evidence/soft.ts";
 import { observePrompt } from "../evidence/observe.ts";
 import { tokensRead } from "../rotary/position_map.ts";
 import { checkRerotatable } from "../rotary/rerotate.ts";

@@ -1,7 +1,5 @@
-import type { Evidence, ModelFacts, QuerySource, SoftTokens } from "../../policies/policy.ts";
-import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts";
 import { EvidenceError, PromptError } from "../errors.ts";
-import { adapterShape } from "../soft_tokens/adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
 import type { Engine, ExpectedRows, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
@@ -11,25 +9,6 @@ import type { Observed, Prefilled } from "../engine/prefill.ts";
 import type { PromptStatistics } from "./statistics.ts";
 import { type AttentionSums, withEarlier } from "./accumulated.ts";
 import type { Rows } from "../engine/rows.ts";
-
-export type { Gathered };
-
-/**
- * The soft tokens that evidence needs. To be asked before a prompt is read, so that a file that does
- * not fit costs no reading.
- *
- * @throws {CheckpointError} If they do not fit the model.
- */
-export async function softTokensFor(
-  evidence: Evidence,
-  facts: ModelFacts,
-  config: ModelConfig,
-): Promise<SoftTokens | undefined> {
-  if (evidence.kind !== "soft") return undefined;
-  const tokens = await resolveSoftTokens(evidence.tokens, facts);
-  if (tokens.adapters) adapterShape(tokens.adapters, config);
-  return tokens;
-}
 
 /** What {@linkcode gatherEvidence} works on. */
 export interface EvidenceRequest {
@@ -51,7 +30,7 @@ export interface EvidenceRequest {
 /**
  * Gathers what a policy asked for. The sequence is left as it was.
  *
- * @throws {EvidenceError} If the reading did not observe what {@linkcode observationFor} asks for.
+ * @throws {EvidenceError} If the reading did not observe what `observationFor` asks for.
  */
 export async function gatherEvidence(
   evidence: Evidence,
