@@ -77,12 +77,12 @@ export function summary(explanation: Explanation): string[] {
   const heads = layers.flatMap((layer) => layer.heads);
   const { common, disputed } = agreement(explanation);
   const counts = heads.map(({ kept }) => kept.length);
-  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  const [min, max] = [Math.min(...counts), Math.max(...counts)];
   return [
     `${policy} on ${model}: ${tokens} tokens, ${counted(layers.length, "layer")}, ` +
     counted(heads.length, "KV head"),
     `cache: ${formatBytes(bytes.before)} before, ${formatBytes(bytes.after)} after`,
-    `kept by each head: ${least === most ? most : `${least} to ${most}`}`,
+    `kept by each head: ${min === max ? max : `${min} to ${max}`}`,
     `kept by all heads: ${common.length}${common.length > 0 ? ` (${ranges(common)})` : ""}`,
     `kept by some: ${disputed.length}, by none: ${tokens - common.length - disputed.length}`,
   ];

@@ -83,9 +83,9 @@ function readBudgets(list: string): readonly NamedBudget[] {
 }
 
 /** Refuses a count that is too small. */
-export function atLeast(flag: string, value: number | undefined, least: number): void {
-  if (value === undefined || value >= least) return;
-  throw new ValidationError(`Option "${flag}" must be at least ${least}, got ${value}.`);
+export function atLeast(flag: string, value: number | undefined, min: number): void {
+  if (value === undefined || value >= min) return;
+  throw new ValidationError(`Option "${flag}" must be at least ${min}, got ${value}.`);
 }
 
 /** Where a model ran, if not on the processor. */

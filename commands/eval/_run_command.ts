@@ -129,12 +129,12 @@ export function questionRecord({ question, visibleQuestion }: QuestionFlags) {
 }
 
 /** Whole numbers in a list such as '1024,2048'. */
-export function wholeNumbers(flag: string, list: string, least: number): readonly number[] {
+export function wholeNumbers(flag: string, list: string, min: number): readonly number[] {
   return list.split(",").map((text) => {
     const value = Number(text.trim());
-    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= least) return value;
+    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= min) return value;
     throw new ValidationError(
-      `Option "${flag}" must be whole numbers of at least ${least}, as in '1024,2048', got '${text.trim()}'.`,
+      `Option "${flag}" must be whole numbers of at least ${min}, as in '1024,2048', got '${text.trim()}'.`,
     );
   });
 }

@@ -69,9 +69,9 @@ async function run(flags: LongBenchFlags, version: string): Promise<void> {
       const hashes: Record<string, readonly string[]> = {};
       // One file after the other: a whole LongBench takes hundreds of megabytes.
       for (const { task, paths } of asked) {
-        const most = room - task.maxTokens;
+        const max = room - task.maxTokens;
         const read = await readLongBenchFile({ task, paths }, {
-          tokens: Math.min(most, promptTokens ?? most),
+          tokens: Math.min(max, promptTokens ?? max),
           tokenizer,
           ...(evenLengths ? {} : { samples: count }),
         });

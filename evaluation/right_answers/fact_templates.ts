@@ -109,12 +109,12 @@ export const FACT_TEMPLATES: Readonly<Record<Split, readonly [FactTemplate, ...F
 
 /** The least and the most of a number that is drawn. */
 interface Range {
-  readonly least: number;
-  readonly most: number;
+  readonly min: number;
+  readonly max: number;
 }
 
-function numbers(least: number, most: number): Range {
-  return { least, most };
+function numbers(min: number, max: number): Range {
+  return { min, max };
 }
 
 function about(
@@ -124,8 +124,8 @@ function about(
 ): FactTemplate {
   return (draw) => {
     const name = draw.one(names);
-    const answer = "least" in answers
-      ? String(draw.integer(answers.least, answers.most))
+    const answer = "min" in answers
+      ? String(draw.integer(answers.min, answers.max))
       : draw.one(answers);
     return { ...tell(name, answer), answer };
   };

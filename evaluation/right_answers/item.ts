@@ -27,7 +27,7 @@ export interface AnswerItem {
 /** Draws what an item is made of; the same seed draws the same. */
 export interface Draw {
   /** An integer from `least` to `most`, both possible. */
-  integer(least: number, most: number): number;
+  integer(min: number, max: number): number;
   /** One of the values. */
   one<T>(values: readonly [T, ...T[]]): T;
 }
@@ -35,7 +35,7 @@ export interface Draw {
 /** Opens the draw of an item. */
 export function createDraw(seed: number, split: Split, item: number): Draw {
   const next = createPrng(seed, split === "test" ? 1 : 2, item);
-  const integer = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
+  const integer = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));
   return {
     integer,
     one: (values) => values[integer(0, values.length - 1)] ?? values[0],

@@ -31,8 +31,8 @@ export function createPicture(canvas: HTMLCanvasElement, model: PageModel): Pict
 
   const sizes = () => {
     const width = Math.max(1, canvas.clientWidth - LEFT);
-    const most = Math.max(160, Math.min(globalThis.innerHeight - 360, 620));
-    const row = Math.max(2, Math.min(12, Math.floor(most / rows)));
+    const max = Math.max(160, Math.min(globalThis.innerHeight - 360, 620));
+    const row = Math.max(2, Math.min(12, Math.floor(max / rows)));
     const gap = heads > 1 && row > 3 ? 1 : 0;
     return { width, row, gap, height: rows * row + layers * gap };
   };

@@ -80,7 +80,7 @@ export async function startPage(
       const shade = count >= voters ? 5 : Math.ceil(4 * count / voters);
       if (span.className !== `k${shade}`) span.className = `k${shade}`;
     }
-    const by = (least: number) => votes.reduce((sum, count) => sum + (count >= least ? 1 : 0), 0);
+    const by = (min: number) => votes.reduce((sum, count) => sum + (count >= min ? 1 : 0), 0);
     const [some, all] = [by(1), by(voters)];
     byId("kept").textContent = voters === 1
       ? `This head keeps ${all} of ${model.tokens} tokens.`

@@ -3,7 +3,7 @@ import { createPrng } from "../../../policies/_random.ts";
 /** Draws what samples are made of; the same seeds draw the same. */
 export interface Draw {
   /** An integer from `least` to `most`, both possible. */
-  integer(least: number, most: number): number;
+  integer(min: number, max: number): number;
   /** `count` different values, in any order; all of them if there are fewer. */
   sample<T>(values: readonly T[], count: number): T[];
   /** `count` different integers from 0 up to, not including, `end`. */
@@ -30,7 +30,7 @@ export interface Draw {
  */
 export function createDraw(...seeds: readonly (number | string)[]): Draw {
   const next = createPrng(...seeds.flatMap(wordsOf));
-  const integer = (least: number, most: number) => least + Math.floor(next() * (most - least + 1));
+  const integer = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));
   const indices = (end: number, count: number) => {
     // Partial Fisher-Yates over a list that holds only what was moved.
     const moved = new Map<number, number>();

@@ -19,7 +19,7 @@ export type DraftAt = (size: number) => Draft;
 /** What a task knows of a request before its first sample. */
 export interface Preparation {
   /** Least size that makes sense: words, lines or whatever the task is filled up with. */
-  readonly least: number;
+  readonly min: number;
   /** Opens a sample, by its number. */
   open(index: number): DraftAt;
 }
@@ -58,20 +58,20 @@ function* generate(plan: TaskPlan, request: GenerationRequest): Iterable<Benchma
   checkRequest(plan.name, request);
   const { tokens, samples } = request;
   if (samples === 0) return;
-  const { least, open } = plan.prepare(request);
+  const { min, open } = plan.prepare(request);
   const measure = createMeasure(request);
-  const base = measure(open(0)(least)).last;
-  const growth = (measure(open(0)(least + PROBE)).last - base) / PROBE;
+  const base = measure(open(0)(min)).last;
+  const growth = (measure(open(0)(min + PROBE)).last - base) / PROBE;
   if (!(growth > 0)) {
     throw new BenchmarkError(
       `Cannot make samples of ${plan.name}: countTokens gives ${base} for a text and no more for a ` +
         "longer one; give one that counts the tokens of the whole text",
     );
   }
-  const guess = least + Math.max(0, (AIM * tokens - base) / growth);
+  const guess = min + Math.max(0, (AIM * tokens - base) / growth);
   for (let index = 0; index < samples; index++) {
     const { draft, count } = fit(
-      { name: plan.name, tokens, least, guess, growth, measure },
+      { name: plan.name, tokens, min, guess, growth, measure },
       open(index),
     );
     yield {
@@ -85,10 +85,10 @@ function* generate(plan: TaskPlan, request: GenerationRequest): Iterable<Benchma
 }
 
 function checkRequest(name: string, { tokens, samples, seed }: GenerationRequest): void {
-  const check = (what: string, value: number, least: number) => {
-    if (Number.isSafeInteger(value) && value >= least) return;
+  const check = (what: string, value: number, min: number) => {
+    if (Number.isSafeInteger(value) && value >= min) return;
     throw new BenchmarkError(
-      `Cannot make samples of ${name}: ${what} must be a whole number, at least ${least}, got ${value}`,
+      `Cannot make samples of ${name}: ${what} must be a whole number, at least ${min}, got ${value}`,
     );
   };
   check("tokens", tokens, 1);
@@ -114,7 +114,7 @@ function createMeasure({ countTokens, tokens }: GenerationRequest): Measure {
 interface FitRequest {
   readonly name: string;
   readonly tokens: number;
-  readonly least: number;
+  readonly min: number;
   readonly guess: number;
   readonly growth: number;
   readonly measure: Measure;
@@ -122,12 +122,12 @@ interface FitRequest {
 
 /** The sample at a size that fills the length asked for. */
 function fit(
-  { name, tokens, least, guess, growth, measure }: FitRequest,
+  { name, tokens, min, guess, growth, measure }: FitRequest,
   draftAt: DraftAt,
 ): { readonly draft: Draft; readonly count: number } {
   let size = Math.round(guess);
   let below: { readonly draft: Draft; readonly count: number } | undefined;
-  let low = least - 1;
+  let low = min - 1;
   let high = Infinity;
   for (let step = 0;; step++) {
     const draft = draftAt(size);

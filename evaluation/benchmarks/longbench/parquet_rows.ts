@@ -14,7 +14,7 @@ export async function readParquetRows(
   file: ArrayBuffer,
   place: string,
   columns: readonly string[],
-  most: number,
+  max: number,
 ): Promise<readonly ParquetRow[]> {
   const [{ parquetMetadata, parquetReadObjects, parquetSchema }, { compressors }] = await Promise
     .all([import("npm:hyparquet@1.31.5"), import("npm:hyparquet-compressors@1.1.2")]);
@@ -24,7 +24,7 @@ export async function readParquetRows(
     const rows: Record<string, unknown>[] = [];
     for (const { num_rows } of metadata.row_groups) {
       const rowStart = rows.length;
-      const rowEnd = Math.min(most, rowStart + checkedCount(num_rows, file.byteLength));
+      const rowEnd = Math.min(max, rowStart + checkedCount(num_rows, file.byteLength));
       if (rowEnd === rowStart) continue;
       const read = Array.from({ length: rowEnd - rowStart }, (): Record<string, unknown> => ({}));
       // One column of one group at a time: of several that fail, the library would leave all but one

@@ -143,7 +143,7 @@ function prepare(
     return size;
   };
   return {
-    least: 1,
+    min: 1,
     open: (index) => {
       const depth = depths[index % depths.length] ?? 0;
       const column = Math.floor(index / depths.length);

@@ -35,9 +35,9 @@ export async function meanNegativeLogLikelihood(
 }
 
 function negativeLogProbability(logits: Float32Array, id: number): number {
-  let most = -Infinity;
-  for (const logit of logits) if (logit > most) most = logit;
+  let max = -Infinity;
+  for (const logit of logits) if (logit > max) max = logit;
   let total = 0;
-  for (const logit of logits) total += Math.exp(logit - most);
-  return Math.log(total) + most - (logits[id] ?? NaN);
+  for (const logit of logits) total += Math.exp(logit - max);
+  return Math.log(total) + max - (logits[id] ?? NaN);
 }

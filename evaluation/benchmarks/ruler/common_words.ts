@@ -55,13 +55,13 @@ function prepare({ tokens, seed, countTokens }: GenerationRequest): Preparation 
   if (tokens < LONG_TOKENS) return prepareLists(SHORT, seed);
   const long = prepareLists(LONG, seed);
   // Tokenizers that split words much would leave no room for uncommon ones.
-  const shortest = countTokens(promptText(long.open(0)(long.least), "last"));
+  const shortest = countTokens(promptText(long.open(0)(long.min), "last"));
   return shortest <= LONGEST_START * tokens ? long : prepareLists(SHORT, seed);
 }
 
 function prepareLists(often: Frequencies, seed: number): Preparation {
   return {
-    least: 1,
+    min: 1,
     open: (index) => {
       const list = createList(often.common, often.uncommon, ["list", seed, index]);
       const example = createList(often.exampleCommon, often.exampleUncommon, [

@@ -38,7 +38,7 @@ export function frequentWordsTask(): GeneratedTask {
 function prepare({ tokens, seed }: GenerationRequest): Preparation {
   const vocabularySize = Math.max(ASKED + 2, Math.floor(tokens / TOKENS_PER_CODE));
   return {
-    least: countWords(LEAST_CUT, vocabularySize),
+    min: countWords(LEAST_CUT, vocabularySize),
     open: (index) => {
       const draw = createDraw(NAME, seed, index);
       const codes = new Set([DOTS]);

@@ -146,7 +146,7 @@ function prepare(
       },
     });
   };
-  return { least: haystack === "essay" ? needleCount : NOISE_LINE_WORDS, open };
+  return { min: haystack === "essay" ? needleCount : NOISE_LINE_WORDS, open };
 }
 
 /** RULER's forty depths in prose, in per cent. */

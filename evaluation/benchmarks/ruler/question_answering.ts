@@ -58,7 +58,7 @@ function prepare(
         `${shortest} with its documents; ask for at least ${Math.ceil(shortest / 0.9)} tokens`,
     );
   };
-  return { least: 0, open: (index) => draftsOf(usableAt(index), index) };
+  return { min: 0, open: (index) => draftsOf(usableAt(index), index) };
 }
 
 /** A sample's drafts; their size is the number of words of documents that are not required. */

@@ -33,7 +33,7 @@ function prepare({ tokens, seed, countTokens }: GenerationRequest): Preparation 
     countTokens,
   );
   return {
-    least: LEAST_LINES * NOISE_LINE_WORDS,
+    min: LEAST_LINES * NOISE_LINE_WORDS,
     open: (index) => {
       const example = solvedExample(createDraw(NAME, "example", seed, index), exampleLines);
       const chain = createChain(createDraw(NAME, seed, index), 5, example.value);

@@ -8,13 +8,13 @@ import { createProse } from "../../../../evaluation/benchmarks/generation/prose.
 import { createDraw } from "../../../../evaluation/benchmarks/generation/draw.ts";
 import { countWords } from "../_counters.ts";
 
-function taskOf(context: (size: number, index: number) => string, least = 0) {
+function taskOf(context: (size: number, index: number) => string, min = 0) {
   const open = (index: number): DraftAt => (size) => ({
     ...{ context: context(size, index), question: "Why?", prefix: "", answers: ["x"], facts: {} },
   });
   return createGeneratedTask({
     ...{ name: "made_up", summary: "", metricName: "none", metric: () => 0, maxTokens: 1 },
-    prepare: () => ({ least, open }),
+    prepare: () => ({ min, open }),
   });
 }
 
