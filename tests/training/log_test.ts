@@ -25,7 +25,7 @@ Deno.test("openLog() has every line in the file as soon as it is written", async
   });
 });
 
-Deno.test("openLog() starts anew unless it resumes", async () => {
+Deno.test("openLog() starts empty unless it resumes", async () => {
   await withFolder(async (folder) => {
     await write(`${folder}/log`, [1, 2, 3]);
     await write(`${folder}/log`, [1]);
