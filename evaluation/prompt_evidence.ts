@@ -21,7 +21,7 @@ export interface EvidenceReading {
    * was read: no policy judges by them but the one that knows the answer.
    */
   readonly then?: readonly number[];
-  /** Prompt tokens read at a time. @default {256} */
+  /** Prompt tokens read at a time. @default {256; 1024 on a device} */
   readonly chunk?: number;
   /** Milliseconds, to measure phases with. @default {performance.now} */
   readonly now?: () => number;

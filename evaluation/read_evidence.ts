@@ -17,8 +17,6 @@ import { policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
 import { createEvidencePool } from "./evidence_pool.ts";
 import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_evidence.ts";
 
-const CHUNK = 256;
-
 /**
  * Reads a prompt once for several policies: one reading observes every window that they need, one
  * greedy answer is decoded, and what judges alike (soft tokens, answers) is probed once. What is kept
@@ -29,7 +27,7 @@ const CHUNK = 256;
  */
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
   const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
-  const { chunk = CHUNK, now = () => performance.now() } = request;
+  const { chunk = engine.chunk, now = () => performance.now() } = request;
   const { config } = engine;
   const { layers, heads, kvHeads } = config;
   using opening = new DisposableStack();

@@ -95,6 +95,8 @@ export interface Engine {
   readonly threads: number;
   /** Bytes of a number in its caches. */
   readonly numberBytes: number;
+  /** Tokens that one step reads best: more bound no time, fewer cost some. */
+  readonly chunk: number;
   /** A cache that holds nothing. */
   newCache(): KvCache;
   /** Brings a cache from main memory; the engine owns it from then on. */

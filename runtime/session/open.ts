@@ -33,7 +33,12 @@ type AnswerOptions = GenerateOptions & ReadOptions;
  * @throws {PromptError} If the chunk size is.
  */
 export function createSession(model: SessionModel, options: SessionOptions): Session {
-  return openSession(model, sessionSettings(options), emptyState(model.engine), newTally());
+  return openSession(
+    model,
+    sessionSettings(options, model.engine),
+    emptyState(model.engine),
+    newTally(),
+  );
 }
 
 function openSession(
@@ -205,11 +210,11 @@ function openSession(
     },
     fork: (changes = {}) =>
       between("fork", async () => {
-        const forked = sessionSettings({ ...options, ...changes });
+        const forked = sessionSettings({ ...options, ...changes }, engine);
         return openSession(model, forked, await forkState(state), forkTally(tally));
       }),
     configure(changes) {
-      options = sessionSettings({ ...options, ...changes });
+      options = sessionSettings({ ...options, ...changes }, engine);
     },
     save: (path) =>
       between("save", async () => {

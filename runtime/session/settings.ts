@@ -1,9 +1,9 @@
 import { type Budget, checkBudget } from "../evict/budget.ts";
+import type { Engine } from "../engine/engine.ts";
 import { PromptError } from "../errors.ts";
 import type { SessionOptions } from "./session.ts";
 
 const DEFAULT_BUDGET: Budget = { tokens: 512 };
-const DEFAULT_CHUNK = 256;
 
 /**
  * A session's options with their defaults.
@@ -11,8 +11,11 @@ const DEFAULT_CHUNK = 256;
  * @throws {BudgetError} If the budget is out of range.
  * @throws {PromptError} If the chunk size is.
  */
-export function sessionSettings(options: SessionOptions): Required<SessionOptions> {
-  const { policy, budget = DEFAULT_BUDGET, chunk = DEFAULT_CHUNK } = options;
+export function sessionSettings(
+  options: SessionOptions,
+  engine: Pick<Engine, "chunk">,
+): Required<SessionOptions> {
+  const { policy, budget = DEFAULT_BUDGET, chunk = engine.chunk } = options;
   const { beyondContext = "evict", protectSystem = true } = options;
   checkBudget(budget);
   if (!Number.isInteger(chunk) || chunk < 1) {

@@ -87,6 +87,8 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   return {
     config,
     threads,
+    // Each step waits for the device once and starts hundreds of kernels, whatever it reads.
+    chunk: 1024,
     numberBytes: parts.element === "float16" ? 2 : 4,
     newCache: () => createDeviceCache(parts, shape),
     async adopt(cache) {

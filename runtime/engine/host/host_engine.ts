@@ -98,6 +98,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const engine: HostEngine = {
     config,
     threads,
+    chunk: 256,
     numberBytes: Float32Array.BYTES_PER_ELEMENT,
     newCache: () => createHostCache({ layers, kvHeads, headDim }),
     adopt: (cache) => cache,
