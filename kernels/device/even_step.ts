@@ -8,6 +8,7 @@ import type { EvenSupport } from "./even_check.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { createObserveKernel } from "./observe.ts";
 import { oneInteger } from "./one_integer.ts";
+import { createScratch } from "./scratch.ts";
 import { stepFeeds } from "./ragged_step.ts";
 
 /**
@@ -32,12 +33,17 @@ export async function createEvenStepKernel(
   const observing = opening.use(createObserveKernel(device, model, ports.length, element));
   const constant = support.ignoresLastIndex ? opening.use(await oneInteger(device)) : undefined;
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
+  const scratch = opening.use(
+    createScratch(
+      queryNames.length,
+      (tokens) => device.zeros([1, tokens, heads * headDim], element),
+    ),
+  );
   const opened = opening.move();
   return {
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
       const tokens = inputs.rotary.cos.length / (headDim / 2);
-      using made = new DisposableStack();
       const into: Record<string, DeviceTensor> = {};
       const feeds: Record<string, Parameters<typeof kernel.run>[0][string]> = {
         ...stepFeeds(model, inputs),
@@ -51,11 +57,9 @@ export async function createEvenStepKernel(
         feeds[port.lastIndex] = constant ?? int32s([total - 1]);
         feeds[port.total] = int32s([total]);
       }
-      const asked: DeviceTensor[] = [];
-      for (const name of queries || observe ? queryNames : []) {
-        const tensor = made.use(await device.zeros([1, tokens, heads * headDim], element));
-        asked.push(into[name] = tensor);
-      }
+      const asked = queries || observe ? await scratch.take(tokens) : [];
+      using _scratch = { [Symbol.dispose]: () => scratch.giveBack(asked) };
+      for (const [layer, tensor] of asked.entries()) into[queryNames[layer] ?? ""] = tensor;
       const outputs = await kernel.run(feeds, { fetches: ["logits", ...Object.keys(into)], into });
       using results = new DisposableStack();
       const given: DeviceTensor[] = [];
