@@ -13,6 +13,9 @@ import type { Round } from "./rounds.ts";
  */
 export type KeptTokens = readonly (readonly Int32Array[])[];
 
+/** Layers that a device scores in one run: more would wait less, and take more of its memory. */
+const LAYERS_TOGETHER = 8;
+
 /** What {@linkcode chooseKept} chooses from. */
 export interface ChoiceRequest {
   readonly engine: Pick<Engine, "views">;
@@ -37,11 +40,26 @@ export async function chooseKept(
   { engine, sequence, rounds, gathered, pinned = [], onCopy }: ChoiceRequest,
 ): Promise<KeptTokens> {
   const { cache } = sequence;
-  const kept: (readonly Int32Array[])[] = [];
-  for (let layer = 0; layer < cache.layers; layer++) {
+  const choose = (layer: number): Promise<readonly Int32Array[]> => {
     const views = (round: number) => engine.views(cache, layer, gathered[round] ?? {}, onCopy);
     const stay = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
-    kept.push(await keptOfLayer(rounds, layer, views, stay));
+    return keptOfLayer(rounds, layer, views, stay);
+  };
+  // Where a device scores, layers are asked for together, so that it is waited for once.
+  const scoredThere = cache.home === "device" &&
+    rounds.every(({ policy }) => "score" in policy && policy.score.kernel !== undefined);
+  const together = scoredThere ? LAYERS_TOGETHER : 1;
+  const kept: (readonly Int32Array[])[] = [];
+  for (let from = 0; from < cache.layers; from += together) {
+    const layers = Array.from(
+      { length: Math.min(together, cache.layers - from) },
+      (_, index) => choose(from + index),
+    );
+    // All end before a failure is passed on: they use what the caller then frees.
+    for (const settled of await Promise.allSettled(layers)) {
+      if (settled.status === "rejected") throw settled.reason;
+      kept.push(settled.value);
+    }
   }
   return kept;
 }

@@ -1,5 +1,7 @@
+import { setImmediate } from "node:timers";
 import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
 import type { Device, DeviceKernel, DeviceTensor } from "../../../kernels/device/device.ts";
+import { nameInCopy, repeatGraph } from "../../../kernels/onnx/repeat_graph.ts";
 import { floats, integers, type Tensor } from "../../../kernels/session.ts";
 import type { LayerShape } from "../../../policies/policy.ts";
 import { buildScoreGraph, LAYER_INPUTS, type ScoreGraph, type ScoreSpec } from "./score_graph.ts";
@@ -38,8 +40,17 @@ export interface ScoreKernels extends AsyncDisposable {
 
 interface Loaded {
   readonly spec: ScoreSpec;
+  /** Layers that one run scores. */
+  readonly copies: number;
   readonly built: ScoreGraph;
   readonly kernel: Promise<DeviceKernel>;
+}
+
+/** A layer whose best tokens are wanted. */
+interface Wanted {
+  readonly spec: ScoreSpec;
+  readonly run: ScoreRun;
+  readonly found: PromiseWithResolvers<Int32Array>;
 }
 
 /** Graphs that are kept: a prompt needs one for each length of its layers. */
@@ -48,10 +59,12 @@ const MAX_LOADED = 32;
 /** Loads graphs when they are first asked for; those that were not used for longest are dropped. */
 export function createScoreKernels(device: Device, element: CacheElement): ScoreKernels {
   let loaded: Loaded[] = [];
-  const load = async (spec: ScoreSpec): Promise<Loaded> => {
-    const known = loaded.find((one) => isSame(one.spec, spec));
+  let waiting: Wanted[] = [];
+  const load = async (spec: ScoreSpec, copies = 1): Promise<Loaded> => {
+    const known = loaded.find((one) => one.copies === copies && isSame(one.spec, spec));
     const built = known?.built ?? buildScoreGraph(spec);
-    const found = known ?? { spec, built, kernel: device.load(built.graph) };
+    const graph = copies === 1 ? built.graph : repeatGraph(built.graph, copies);
+    const found = known ?? { spec, copies, built, kernel: device.load(graph) };
     loaded = [...loaded.filter((one) => one !== found), found];
     while (loaded.length > MAX_LOADED) {
       const dropped = loaded.shift();
@@ -59,32 +72,52 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
     }
     return found;
   };
-  const outputs = async (spec: ScoreSpec, run: ScoreRun) => {
-    const { built, kernel } = await load(spec);
+  /** Scores layers of one shape in one run, which waits for the device once. */
+  const bestOf = async (group: readonly Wanted[]): Promise<readonly Int32Array[]> => {
+    const [first] = group;
+    if (!first) return [];
+    const { built, kernel } = await load(first.spec, group.length);
+    const name = (copy: number, of: string) => group.length === 1 ? of : nameInCopy(copy, of);
     using made = new DisposableStack();
     const feeds: Record<string, Tensor | DeviceTensor> = {};
-    for (const name of LAYER_INPUTS) {
-      if (!built.inputs.has(name)) continue;
-      feeds[name] = name === "norms" ? made.use(await run.tensors.norms()) : run.tensors[name]();
+    for (const [copy, { spec, run }] of group.entries()) {
+      for (const [of, value] of Object.entries(await feedsOf(spec, built, run, made))) {
+        feeds[name(copy, of)] = value;
+      }
     }
-    const { heads, kvHeads, length } = spec.shape;
-    const declared = new Set(built.graph.inputs.map(({ name }) => name));
-    if (declared.has("chosen")) {
-      feeds.chosen = integers(run.chosen ?? [], [kvHeads, length, 2]);
+    const outputs = await (await kernel).run(feeds);
+    return group.map((_, copy) => outputs.integers(name(copy, "best")));
+  };
+  const settleWaiting = async () => {
+    let left = waiting;
+    waiting = [];
+    while (left.length > 0) {
+      const [first] = left;
+      const group = left.filter(({ spec }) => first && isSame(spec, first.spec));
+      left = left.filter((one) => !group.includes(one));
+      try {
+        const found = await bestOf(group);
+        for (const [index, one] of group.entries()) {
+          one.found.resolve(found[index] ?? new Int32Array(0));
+        }
+      } catch (error) {
+        for (const one of group) one.found.reject(error);
+      }
     }
-    if (declared.has("chosen_rows")) {
-      feeds.chosen_rows = integers(run.chosenRows ?? [], [heads, length, 2]);
-    }
-    if (run.pinned) feeds.pinned = floats(run.pinned, [kvHeads, length]);
-    for (const { name, shape, make } of built.given) feeds[name] = floats(make(run.layer), shape);
-    return await (await kernel).run(feeds);
   };
   return {
     async scores(spec, run) {
-      return (await outputs({ ...spec, element }, run)).floats("scores");
+      const whole = { ...spec, element };
+      const { built, kernel } = await load(whole);
+      using made = new DisposableStack();
+      return (await (await kernel).run(await feedsOf(whole, built, run, made))).floats("scores");
     },
-    async best(spec, run) {
-      return (await outputs({ ...spec, element }, run)).integers("best");
+    best(spec, run) {
+      const found = Promise.withResolvers<Int32Array>();
+      // Layers that are asked for at the same time are scored together.
+      if (waiting.length === 0) setImmediate(settleWaiting);
+      waiting.push({ spec: { ...spec, element }, run, found });
+      return found.promise;
     },
     async [Symbol.asyncDispose]() {
       const all = loaded;
@@ -92,6 +125,27 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
       for (const { kernel } of all) await (await kernel)[Symbol.asyncDispose]();
     },
   };
+}
+
+async function feedsOf(
+  { shape: { heads, kvHeads, length } }: ScoreSpec,
+  built: ScoreGraph,
+  run: ScoreRun,
+  made: DisposableStack,
+): Promise<Readonly<Record<string, Tensor | DeviceTensor>>> {
+  const feeds: Record<string, Tensor | DeviceTensor> = {};
+  for (const name of LAYER_INPUTS) {
+    if (!built.inputs.has(name)) continue;
+    feeds[name] = name === "norms" ? made.use(await run.tensors.norms()) : run.tensors[name]();
+  }
+  const declared = new Set(built.graph.inputs.map(({ name }) => name));
+  if (declared.has("chosen")) feeds.chosen = integers(run.chosen ?? [], [kvHeads, length, 2]);
+  if (declared.has("chosen_rows")) {
+    feeds.chosen_rows = integers(run.chosenRows ?? [], [heads, length, 2]);
+  }
+  if (run.pinned) feeds.pinned = floats(run.pinned, [kvHeads, length]);
+  for (const { name, shape, make } of built.given) feeds[name] = floats(make(run.layer), shape);
+  return feeds;
 }
 
 function isSame(a: ScoreSpec, b: ScoreSpec): boolean {
