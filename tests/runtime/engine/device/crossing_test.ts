@@ -25,7 +25,7 @@ const policy: Policy = {
 function summed(crossings: readonly Crossing[]): Record<string, number> {
   const sums: Record<string, number> = {};
   for (const { kernel, name, direction, bytes } of crossings) {
-    const key = `${direction} ${kernel} ${name.replace(/\.\d+$/, "")}`;
+    const key = `${direction} ${kernel} ${name.replace(/^copy \d+\/|\.\d+$/g, "")}`;
     sums[key] = (sums[key] ?? 0) + bytes;
   }
   return sums;
