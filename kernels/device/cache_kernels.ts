@@ -8,6 +8,7 @@ import {
 } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
+import { createGatherKernel } from "./gather_layers.ts";
 import { loadedOnDemand } from "./on_demand.ts";
 
 /** Type of the numbers in a device's cache. */
@@ -23,8 +24,8 @@ export interface LayerBuffers {
 
 /** What is done to the buffers of a cache, `[kvHeads, capacity, headDim]`, without their leaving. */
 export interface CacheKernels extends AsyncDisposable {
-  /** Entries of a layer by KV head and slot, `[kvHeads, N]` pairs, in buffers of their own. */
-  gather(buffers: LayerBuffers, pairs: Int32Array): Promise<LayerBuffers>;
+  /** Entries of a layer, the slots of each KV head `[kvHeads, N]`, in buffers of their own. */
+  gather(buffers: LayerBuffers, slots: Int32Array): Promise<LayerBuffers>;
   /** A copy of a layer with more slots. */
   grown(buffers: LayerBuffers, capacity: number): Promise<LayerBuffers>;
   /** A copy. */
@@ -40,8 +41,8 @@ export interface CacheKernels extends AsyncDisposable {
 /** Loads kernels when they are first asked for. */
 export function createCacheKernels(device: Device, element: CacheElement): CacheKernels {
   const kernels = loadedOnDemand(device);
+  const gathering = createGatherKernel(device, element);
   const builds = {
-    gather: () => gatherGraph(element),
     grow: () => growGraph(element),
     copy: () => copyGraph(element),
     rerotate: () => rerotateGraph(element),
@@ -50,22 +51,14 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
   };
   const kept = async (name: keyof typeof builds, feeds: Parameters<typeof kernels.run>[1]) =>
     (await kernels.run(builds[name], feeds, ["result"])).kept("result");
-  const both = async (
-    name: keyof typeof builds,
-    feeds: Parameters<typeof kernels.run>[1],
-  ): Promise<LayerBuffers> => {
-    const found = await kernels.run(builds[name], feeds, ["result_keys", "result_values"]);
-    return { keys: found.kept("result_keys"), values: found.kept("result_values") };
-  };
   return {
-    gather(buffers, pairs) {
-      const [kvHeads = 1] = buffers.keys.dims;
-      const chosen = integers(pairs, [kvHeads, pairs.length / 2 / kvHeads, 2]);
-      return both("gather", { ...buffers, chosen });
-    },
-    grown(buffers, capacity) {
+    gather: gathering.gather,
+    async grown(buffers, capacity) {
       const [, now = 0] = buffers.keys.dims;
-      return both("grow", { ...buffers, pads: integers([0, 0, 0, 0, capacity - now, 0]) });
+      const pads = integers([0, 0, 0, 0, capacity - now, 0]);
+      const names = ["grown_keys", "grown_values"];
+      const found = await kernels.run(builds.grow, { ...buffers, pads }, names);
+      return { keys: found.kept("grown_keys"), values: found.kept("grown_values") };
     },
     copied: (entries) => kept("copy", { entries }),
     rerotated(entries, cos, sin) {
@@ -75,7 +68,10 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
     },
     read: async (entries) => (await kernels.run(builds.read, { entries })).floats("result"),
     written: (numbers, dims) => kept("write", { numbers: floats(numbers, dims) }),
-    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await gathering[Symbol.asyncDispose]();
+      await kernels[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -96,24 +92,14 @@ function finished(graph: GraphBuilder, element: CacheElement): Graph {
   return graph.build();
 }
 
-function gatherGraph(element: CacheElement): Graph {
-  const graph = createGraph("gather_entries");
-  graph.input("chosen", "int64", ["H", "N", 2]);
-  return onBoth(graph, element, "GatherND", "chosen");
-}
-
+/** Grows keys and values in one run: each run waits for the device once. */
 function growGraph(element: CacheElement): Graph {
   const graph = createGraph("grow_entries");
   graph.input("pads", "int64", [6]);
-  return onBoth(graph, element, "Pad", "pads");
-}
-
-/** Keys and values in one run: each run waits for the device once. */
-function onBoth(graph: GraphBuilder, element: CacheElement, operator: string, by: Value): Graph {
   for (const name of ["keys", "values"]) {
     graph.input(name, element, ["H", "C", "D"]);
-    graph.op(operator, [name, by], { names: [`result_${name}`] });
-    graph.output(`result_${name}`, element, ["A", "B", "E"]);
+    graph.op("Pad", [name, "pads"], { names: [`grown_${name}`] });
+    graph.output(`grown_${name}`, element, ["A", "B", "E"]);
   }
   return graph.build();
 }

@@ -43,8 +43,8 @@ export async function compactLayer(
   const lengths = kept.map(({ length }) => length);
   const capacity = Math.max(0, ...lengths);
   if (layer.buffers && capacity > 0) {
-    const pairs = slotPairs(kept, capacity);
-    await replaceBuffers(layer, (old) => kernels.gather(old, pairs));
+    const slots = keptSlots(kept, capacity);
+    await replaceBuffers(layer, (old) => kernels.gather(old, slots));
   } else {
     freeLayer(layer);
   }
@@ -99,17 +99,11 @@ function freeBuffers({ keys, values }: LayerBuffers): void {
   values[Symbol.dispose]();
 }
 
-/** Pairs of KV head and slot, `[kvHeads, capacity]`; heads that keep less repeat their first slot. */
-function slotPairs(kept: readonly Int32Array[], capacity: number): Int32Array {
-  const pairs = new Int32Array(kept.length * capacity * 2);
-  kept.forEach((indices, head) => {
-    for (let slot = 0; slot < capacity; slot++) {
-      const at = (head * capacity + slot) * 2;
-      pairs[at] = head;
-      pairs[at + 1] = indices[slot] ?? 0;
-    }
-  });
-  return pairs;
+/** Slots of each KV head, `[kvHeads, capacity]`; heads that keep less repeat slot 0. */
+function keptSlots(kept: readonly Int32Array[], capacity: number): Int32Array {
+  const slots = new Int32Array(kept.length * capacity);
+  kept.forEach((indices, head) => slots.set(indices, head * capacity));
+  return slots;
 }
 
 /** Numbers with zeros behind them, or without those at the end. */

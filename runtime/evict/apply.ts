@@ -4,6 +4,9 @@ import type { Sequence } from "../engine/sequence.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import type { KeptTokens } from "./choose.ts";
 
+/** Layers of a device that are compacted in one run: their kept entries exist twice for that time. */
+const LAYERS_TOGETHER = 8;
+
 /** How what was chosen is applied. */
 export interface ApplyOptions {
   readonly config: ModelConfig;
@@ -30,7 +33,14 @@ export async function applyKept(
   );
   if (dropping.length === 0) return;
   await beforeCompaction?.();
-  // This is the line that frees the cache.
-  for (const { layer, heads } of dropping) await cache.compact(layer, heads);
+  // A device gathers a few layers in one run; in main memory the peak stays lowest one by one.
+  const together = cache.home === "device" ? LAYERS_TOGETHER : 1;
+  for (let from = 0; from < dropping.length; from += together) {
+    const settled = await Promise.allSettled(
+      // This is the line that frees the cache.
+      dropping.slice(from, from + together).map(({ layer, heads }) => cache.compact(layer, heads)),
+    );
+    for (const one of settled) if (one.status === "rejected") throw one.reason;
+  }
   if (positions === "contiguous") await rerotateKeys(sequence, config);
 }

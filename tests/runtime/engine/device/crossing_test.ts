@@ -65,7 +65,7 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
   assertEquals(reading, {
     ...step(TOKENS, 2),
     "in observe held": layers * kvHeads * 4,
-    "in gather_entries chosen": layers * kvHeads * BUDGET * 2 * 8,
+    "in gather_entries slots": layers * kvHeads * BUDGET * 4,
     "out scores best": layers * kvHeads * BUDGET * 8,
   });
   const decoding = await phase(async () => {

@@ -1,0 +1,110 @@
+import { setImmediate } from "node:timers";
+import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
+import { floats } from "../session.ts";
+import type { CacheElement, LayerBuffers } from "./cache_kernels.ts";
+import type { Device, DeviceTensor } from "./device.ts";
+import { loadedOnDemand } from "./on_demand.ts";
+
+/** Gathers entries of layers into buffers of their own. */
+export interface GatherKernel extends AsyncDisposable {
+  /**
+   * Entries of a layer. Layers that are asked for at the same time and keep equally many go through one
+   * run, with one array of slots: on a GPU, runs and arrays cost more than the copying.
+   *
+   * @param slots Those of each KV head, `[kvHeads, N]`.
+   */
+  gather(buffers: LayerBuffers, slots: Int32Array): Promise<LayerBuffers>;
+}
+
+interface Wanted {
+  readonly buffers: LayerBuffers;
+  readonly slots: Int32Array;
+  readonly found: PromiseWithResolvers<LayerBuffers>;
+}
+
+/** Loads graphs when they are first asked for, one for each number of layers. */
+export function createGatherKernel(device: Device, element: CacheElement): GatherKernel {
+  const kernels = loadedOnDemand(device);
+  const builds = new Map<number, () => Graph>();
+  let waiting: Wanted[] = [];
+  const gatherAll = async (group: readonly Wanted[]): Promise<readonly LayerBuffers[]> => {
+    const layers = group.length;
+    const build = builds.get(layers) ?? (() => gatherGraph(layers, element));
+    builds.set(layers, build);
+    const [kvHeads = 1] = group[0]?.buffers.keys.dims ?? [];
+    const count = (group[0]?.slots.length ?? 0) / kvHeads;
+    const slots = new Float32Array(layers * kvHeads * count);
+    const feeds: Record<string, DeviceTensor> = {};
+    for (const [layer, { buffers, slots: ofLayer }] of group.entries()) {
+      slots.set(ofLayer, layer * kvHeads * count);
+      feeds[`keys.${layer}`] = buffers.keys;
+      feeds[`values.${layer}`] = buffers.values;
+    }
+    const names = group.flatMap((_, layer) => [`kept_keys.${layer}`, `kept_values.${layer}`]);
+    const found = await kernels.run(
+      build,
+      { ...feeds, slots: floats(slots, [layers, kvHeads, count]) },
+      names,
+    );
+    return group.map((_, layer) => ({
+      keys: found.kept(`kept_keys.${layer}`),
+      values: found.kept(`kept_values.${layer}`),
+    }));
+  };
+  const settleWaiting = async () => {
+    const groups = Map.groupBy(waiting, ({ slots }) => slots.length);
+    waiting = [];
+    for (const group of groups.values()) {
+      try {
+        const found = await gatherAll(group);
+        for (const [index, buffers] of found.entries()) group[index]?.found.resolve(buffers);
+      } catch (error) {
+        for (const one of group) one.found.reject(error);
+      }
+    }
+  };
+  return {
+    gather(buffers, slots) {
+      const found = Promise.withResolvers<LayerBuffers>();
+      if (waiting.length === 0) setImmediate(settleWaiting);
+      waiting.push({ buffers, slots, found });
+      return found.promise;
+    },
+    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+  };
+}
+
+function gatherGraph(layers: number, element: CacheElement): Graph {
+  const graph = createGraph("gather_entries");
+  graph.input("slots", "float32", ["L", "H", "N"]);
+  for (let layer = 0; layer < layers; layer++) {
+    const cut = graph.op("Slice", [
+      "slots",
+      graph.integers([layer]),
+      graph.integers([layer + 1]),
+      graph.integers([0]),
+    ]);
+    // Slots are whole numbers far below 2²⁴; whole ones would be cut on the processor.
+    const whole = graph.op("Cast", [cut], { attributes: { to: { int: ELEMENT_TYPE.int32 } } });
+    const column = graph.op("Unsqueeze", [
+      graph.op("Squeeze", [whole, graph.integers([0])]),
+      graph.integers([2]),
+    ]);
+    for (const name of ["keys", "values"]) {
+      graph.input(`${name}.${layer}`, element, ["H", `C${layer}`, "D"]);
+      const width = graph.op("Shape", [`${name}.${layer}`], {
+        attributes: { start: { int: 2 }, end: { int: 3 } },
+      });
+      const shape = graph.op("Concat", [graph.integers([1, 1]), width], {
+        attributes: { axis: { int: 0 } },
+      });
+      const indices = graph.op("Expand", [column, shape]);
+      graph.op("GatherElements", [`${name}.${layer}`, indices], {
+        names: [`kept_${name}.${layer}`],
+        attributes: { axis: { int: 1 } },
+      });
+      graph.output(`kept_${name}.${layer}`, element, ["H", "N", "D"]);
+    }
+  }
+  return graph.build();
+}
