@@ -4,7 +4,7 @@ import { type Policy, withKernel } from "../../../../policies/policy.ts";
 import { twinModel } from "../../../_device_model.ts";
 import { randomIds } from "../../../_test_model.ts";
 
-const TOKENS = 48;
+const TOKENS = 24;
 const BUDGET = 12;
 
 /** Judges by attention, keys and values, all of which a kernel reads where they lie. */
