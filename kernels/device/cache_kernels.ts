@@ -9,18 +9,8 @@ import {
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { createGatherKernel } from "./gather_layers.ts";
+import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import { loadedOnDemand } from "./on_demand.ts";
-
-/** Type of the numbers in a device's cache. */
-export type CacheElement = Extract<ElementType, "float32" | "float16">;
-
-/** The tensors of one layer, `[kvHeads, capacity, headDim]` each. */
-export interface LayerBuffers {
-  /** Keys, rotated at their positions. */
-  readonly keys: DeviceTensor;
-  /** Values. */
-  readonly values: DeviceTensor;
-}
 
 /** What is done to the buffers of a cache, `[kvHeads, capacity, headDim]`, without their leaving. */
 export interface CacheKernels extends AsyncDisposable {

@@ -10,7 +10,7 @@ import {
 } from "../onnx/graph.ts";
 import type { StepModel } from "../step_model.ts";
 import { declareWeight } from "../weight.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import { sizeOf } from "./masked_attention.ts";

@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
 import { floats, int32s } from "../session.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import type { Device } from "./device.ts";
 import { groupQueryAttention } from "./step_attention.ts";
 

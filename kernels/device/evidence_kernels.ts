@@ -4,7 +4,7 @@ import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/
 import { buildQueryStatistics, type ChunkStatistics } from "../query_statistics.ts";
 import type { RotaryRows } from "../rope.ts";
 import { floats, integers } from "../session.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { groupedQueries, hiddenSlots, shaped, sizeOf, turnedOver } from "./masked_attention.ts";

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers";
 import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
-import type { CacheElement, LayerBuffers } from "./cache_kernels.ts";
+import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { loadedOnDemand } from "./on_demand.ts";
 

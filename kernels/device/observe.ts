@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { inHalf } from "./half.ts";

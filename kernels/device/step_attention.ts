@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import type { RotatedTokens } from "../layer_nodes.ts";
 import { ELEMENT_TYPE, type GraphBuilder, MICROSOFT, type Value } from "../onnx/graph.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import { inHalf } from "./half.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { hiddenSlots, maskedAttention } from "./masked_attention.ts";

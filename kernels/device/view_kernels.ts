@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
-import type { CacheElement } from "./cache_kernels.ts";
+import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { turnedOver } from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";

@@ -1,4 +1,5 @@
-import type { CacheElement, CacheKernels } from "../../kernels/device/cache_kernels.ts";
+import type { CacheKernels } from "../../kernels/device/cache_kernels.ts";
+import type { CacheElement } from "../../kernels/device/layer_buffers.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { DeviceError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";

@@ -1,4 +1,5 @@
-import type { CacheKernels, LayerBuffers } from "../../kernels/device/cache_kernels.ts";
+import type { CacheKernels } from "../../kernels/device/cache_kernels.ts";
+import type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 
 /** One layer of a cache on a device: buffers there, lengths and positions here. */

@@ -1,4 +1,4 @@
-import type { LayerBuffers } from "../../kernels/device/cache_kernels.ts";
+import type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 
 /**

@@ -45,7 +45,7 @@ export type {
   Segment,
 } from "../cache/kv_cache.ts";
 export type { PositionMap } from "../rotary/position_map.ts";
-export type { LayerBuffers } from "../../kernels/device/cache_kernels.ts";
+export type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 export type { DeviceTensor } from "../../kernels/device/device.ts";
 export type { ElementType } from "../../kernels/onnx/graph.ts";
 export type { QueryGaussian } from "../../kernels/expected_logits.ts";

@@ -1,4 +1,4 @@
-import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
+import type { CacheElement } from "../../../kernels/device/layer_buffers.ts";
 import { createGraph, type Graph, type GraphBuilder } from "../../../kernels/onnx/graph.ts";
 import type {
   KernelBuilder,

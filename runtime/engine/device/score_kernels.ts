@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers";
-import type { CacheElement } from "../../../kernels/device/cache_kernels.ts";
+import type { CacheElement } from "../../../kernels/device/layer_buffers.ts";
 import type { Device, DeviceKernel, DeviceTensor } from "../../../kernels/device/device.ts";
 import { nameInCopy, repeatGraph } from "../../../kernels/onnx/repeat_graph.ts";
 import { floats, integers, type Tensor } from "../../../kernels/session.ts";
