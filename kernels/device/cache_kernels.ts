@@ -1,7 +1,6 @@
 import {
   createGraph,
   ELEMENT_TYPE,
-  type ElementType,
   type Graph,
   type GraphBuilder,
   type Value,
