@@ -70,22 +70,21 @@ export interface SlotsSeen {
   readonly element: ElementType;
 }
 
-/** Weights of each query over the slots of its KV head, `[kvHeads, heads of a group, T, capacity]`. */
+/**
+ * Weights of each query over the slots of its KV head, `[kvHeads, heads of a group, T, capacity]`.
+ *
+ * @param products Of queries `[kvHeads, Q, headDim]` with all keys, `[kvHeads, Q, capacity]`.
+ */
 export function slotWeights(
   builder: GraphBuilder,
-  shape: HeadShape,
-  queries: Value,
+  { heads, kvHeads }: HeadShape,
   keys: Value,
-  { hidden, tokens, element }: SlotsSeen,
+  products: Value,
+  { hidden, tokens }: Omit<SlotsSeen, "element">,
 ): Value {
-  const { heads, kvHeads } = shape;
-  const logits = products(builder, groupedQueries(builder, shape, queries), keys, {
-    tokens,
-    element,
-  });
   const capacity = sizeOf(builder, keys, 1);
   const seen = builder.op("Add", [
-    shaped(builder, logits, [kvHeads, heads / kvHeads, tokens, capacity]),
+    shaped(builder, products, [kvHeads, heads / kvHeads, tokens, capacity]),
     hidden,
   ]);
   return builder.op("Softmax", [seen], { attributes: { axis: { int: -1 } } });
@@ -100,7 +99,9 @@ export function maskedAttention(
   seen: SlotsSeen,
 ): SlottedAttention {
   const { heads, kvHeads, headDim } = shape;
-  const weights = slotWeights(builder, shape, queries, keys, seen);
+  const grouped = groupedQueries(builder, shape, queries);
+  const logits = products(builder, grouped, keys, seen);
+  const weights = slotWeights(builder, shape, keys, logits, seen);
   const mixed = builder.op("MatMul", [
     shaped(builder, weights, [kvHeads, -1, sizeOf(builder, keys, 1)]),
     values,
@@ -122,7 +123,7 @@ function products(
   builder: GraphBuilder,
   queries: Value,
   keys: Value,
-  { tokens, element }: { readonly tokens: Value; readonly element: ElementType },
+  { tokens, element }: Pick<SlotsSeen, "tokens" | "element">,
 ): Value {
   const branch = (name: string, emit: (inner: GraphBuilder) => Value): Graph => {
     const inner = builder.branch(name);

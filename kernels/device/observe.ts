@@ -5,7 +5,13 @@ import type { CacheElement } from "./layer_buffers.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { inHalf } from "./half.ts";
-import { hiddenSlots, sizeOf, slotWeights } from "./masked_attention.ts";
+import {
+  groupedQueries,
+  hiddenSlots,
+  sizeOf,
+  slotWeights,
+  turnedOver,
+} from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";
 
 /** A layer whose newest tokens are to be observed. */
@@ -80,10 +86,14 @@ function observeGraph(shape: HeadShape, layers: number, element: CacheElement): 
     const held = plain.op("Gather", ["held", plain.constant(BigInt64Array.of(BigInt(layer)), [])]);
     const tokens = sizeOf(plain, queries, 1);
     const hidden = hiddenSlots(plain, kvHeads, { held, counting: "counting", keys, tokens });
-    const weights = slotWeights(builder, shape, queries, keys, {
+    // Windows and soft tokens are many: no branch for one token, which would cost more than it saves.
+    const products = builder.op("MatMul", [
+      groupedQueries(builder, shape, queries),
+      turnedOver(builder, keys),
+    ]);
+    const weights = slotWeights(builder, shape, keys, products, {
       hidden: cast(hidden, "float16"),
       tokens,
-      element,
     });
     const sums = plain.op("ReduceSum", [cast(weights, "float32"), plain.integers([2])], {
       attributes: { keepdims: { int: 0 } },
