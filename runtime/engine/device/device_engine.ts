@@ -9,6 +9,7 @@ import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createDeviceCache, type DeviceCacheContext } from "../../cache/device_cache.ts";
 import type { DeviceKvCache, KvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { DeviceError } from "../../errors.ts";
 import { rotaryFrequencies } from "../../rotary/frequencies.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
@@ -74,6 +75,14 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         lengths: held.lengths(layer),
       })),
     });
+    if (parts.element === "float16") {
+      try {
+        checkFinite(logits);
+      } catch (error) {
+        for (const tensor of [...attentionSums, ...queries]) tensor[Symbol.dispose]();
+        throw error;
+      }
+    }
     return {
       logits,
       attentionSums: attentionSums.map((tensor, layer) => {
@@ -156,6 +165,19 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
 function tensorOfQueries(queries: StepQueries): DeviceTensor {
   if (queries.home === "device") return queries.tensor;
   throw new TypeError("Cannot work with queries in main memory: take those of this engine's steps");
+}
+
+/**
+ * Refuses what overflowed 16-bit floats, whose largest number is 65,504: layers with larger activations
+ * give no numbers from there on.
+ */
+function checkFinite(logits: Float32Array): void {
+  if (logits.every(Number.isFinite)) return;
+  throw new DeviceError(
+    "Cannot compute with 16-bit floats on this device: the model's activations pass their largest " +
+      "number, 65504; set 'device' to cpu, which computes with 32 bits",
+    { options: ["device"] },
+  );
 }
 
 /** The most rows that, with as many columns more than are held, make at most so many numbers. */
