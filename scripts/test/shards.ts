@@ -25,6 +25,8 @@ const LONGEST: readonly string[] = [
   "tests/runtime/engine/",
   "tests/evaluation/",
   "tests/runtime/session/",
+  "tests/runtime/",
+  "tests/training/",
 ];
 
 /** They measure time, or end what takes too long. */
@@ -57,6 +59,8 @@ const SLOW: readonly string[] = [
   "tests/runtime/models/",
   "tests/runtime/smollm2_test.ts",
   "tests/scripts/",
+  "tests/training/resume_test.ts",
+  "tests/training/train_test.ts",
 ];
 
 /** The files of the inner loop, out of all. */
