@@ -1,6 +1,7 @@
 import type { Graph, GraphBuilder, GraphNode, Value } from "../onnx/graph.ts";
 import { knowledgeOf } from "./known.ts";
-import { type Contribution, type Known, wholeShape } from "./rule.ts";
+import { wholeShape } from "./forward.ts";
+import type { Contribution, Known } from "./rule.ts";
 import { ruleOf } from "./rules.ts";
 
 /** What {@linkcode differentiate} needs besides the forward graph. */

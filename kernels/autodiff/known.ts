@@ -1,5 +1,6 @@
 import type { Graph, GraphNode, Value } from "../onnx/graph.ts";
-import { inputOf, intOf, type Known, type Shape } from "./rule.ts";
+import { inputOf, intOf } from "./forward.ts";
+import type { Known, Shape } from "./rule.ts";
 import { findRule } from "./rules.ts";
 
 /** Tells shapes and constants of a graph; shapes are worked out when they are asked for. */

@@ -1,14 +1,6 @@
 import { ELEMENT_TYPE, type Value } from "../../onnx/graph.ts";
-import {
-  axisOf,
-  type BackwardStep,
-  floatOf,
-  inputOf,
-  intOf,
-  type Rule,
-  type Rules,
-  scalar,
-} from "../rule.ts";
+import { axisOf, floatOf, inputOf, intOf, scalar } from "../forward.ts";
+import type { BackwardStep, Rule, Rules } from "../rule.ts";
 
 const FLOATS: readonly number[] = [
   ELEMENT_TYPE.float32,

@@ -1,5 +1,6 @@
 import type { Value } from "../../onnx/graph.ts";
-import { type BackwardStep, inputOf, type Rule, type Rules, type Shape } from "../rule.ts";
+import { inputOf } from "../forward.ts";
+import type { BackwardStep, Rule, Rules, Shape } from "../rule.ts";
 
 /** Shape of two values that are combined number by number. */
 export function broadcast(a: Shape, b: Shape): Shape {

@@ -1,5 +1,6 @@
 import { type GraphBuilder, type GraphNode, MICROSOFT, type Value } from "../../onnx/graph.ts";
-import { inputOf, intOf, type Rule, type Rules } from "../rule.ts";
+import { inputOf, intOf } from "../forward.ts";
+import type { Rule, Rules } from "../rule.ts";
 
 /** The matrix of a `MatMulNBits`, `[N, K]`, unpacked to float32. */
 function unpacked(graph: GraphBuilder, node: GraphNode): Value {

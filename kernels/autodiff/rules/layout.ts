@@ -1,13 +1,5 @@
-import {
-  axisOf,
-  type BackwardStep,
-  inputOf,
-  type Known,
-  reshapeLike,
-  type Rule,
-  type Rules,
-  type Shape,
-} from "../rule.ts";
+import { axisOf, inputOf, reshapeLike } from "../forward.ts";
+import type { BackwardStep, Known, Rule, Rules, Shape } from "../rule.ts";
 import type { Dimension, GraphNode } from "../../onnx/graph.ts";
 
 /** The numbers stay in their order: the gradient goes back in the input's shape. */

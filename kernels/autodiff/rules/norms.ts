@@ -1,14 +1,6 @@
 import { type GraphBuilder, MICROSOFT, type Value } from "../../onnx/graph.ts";
-import {
-  axisOf,
-  type BackwardStep,
-  floatOf,
-  inputOf,
-  intOf,
-  type Rule,
-  type Rules,
-  scalar,
-} from "../rule.ts";
+import { axisOf, floatOf, inputOf, intOf, scalar } from "../forward.ts";
+import type { BackwardStep, Rule, Rules } from "../rule.ts";
 
 /** Gradient of the rows that were normalised, from that of the normalised rows. */
 function backThroughNorm(step: BackwardStep, x: Value, scale: Value, gradient: Value): Value {

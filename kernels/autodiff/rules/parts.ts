@@ -1,16 +1,6 @@
 import type { Dimension, GraphNode, Value } from "../../onnx/graph.ts";
-import {
-  axisOf,
-  type BackwardStep,
-  inputOf,
-  intOf,
-  type Known,
-  type Rule,
-  type Rules,
-  scalar,
-  type Shape,
-  wholeShape,
-} from "../rule.ts";
+import { axisOf, inputOf, intOf, scalar, wholeShape } from "../forward.ts";
+import type { BackwardStep, Known, Rule, Rules, Shape } from "../rule.ts";
 
 const END = Number.MAX_SAFE_INTEGER;
 

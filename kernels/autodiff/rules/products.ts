@@ -1,15 +1,6 @@
 import { type GraphNode, MICROSOFT, type Value } from "../../onnx/graph.ts";
-import {
-  type BackwardStep,
-  floatOf,
-  inputOf,
-  intOf,
-  type Known,
-  type Rule,
-  type Rules,
-  scalar,
-  type Shape,
-} from "../rule.ts";
+import { floatOf, inputOf, intOf, scalar } from "../forward.ts";
+import type { BackwardStep, Known, Rule, Rules, Shape } from "../rule.ts";
 import { unbroadcast } from "./arithmetic.ts";
 
 /** How one factor of a product is read. */

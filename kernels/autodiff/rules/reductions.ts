@@ -1,14 +1,5 @@
-import {
-  axisOf,
-  type BackwardStep,
-  inputOf,
-  intOf,
-  type Known,
-  type Rule,
-  type Rules,
-  scalar,
-  type Shape,
-} from "../rule.ts";
+import { axisOf, inputOf, intOf, scalar } from "../forward.ts";
+import type { BackwardStep, Known, Rule, Rules, Shape } from "../rule.ts";
 import type { GraphNode, Value } from "../../onnx/graph.ts";
 
 function axesOf(node: GraphNode, known: Known): number[] {
