@@ -10,9 +10,14 @@ export const EVICTING_POLICY = "snapkv";
 /** The peer that ratios are taken to: 8 bits against 8 bits. */
 export const FAIR_PEER = "llama_cpp_q8_0";
 
-/** One line of a table: tokens per second of each engine. */
-export interface SpeedRow {
+/** One line of a table, for prompts of one length. */
+interface LengthRow {
+  /** Tokens of the prompts. */
   readonly length: number;
+}
+
+/** Tokens per second of each engine. */
+export interface SpeedRow extends LengthRow {
   readonly speeds: ReadonlyMap<string, Summary>;
   /**
    * kvjudge to the fair peer: the quotient of the medians, and its range over the rounds. Absent
@@ -22,15 +27,13 @@ export interface SpeedRow {
 }
 
 /** Share of reading a prompt that a policy's eviction takes. */
-export interface ShareRow {
-  readonly length: number;
+export interface ShareRow extends LengthRow {
   readonly policy: string;
   readonly share: Summary;
 }
 
 /** Bytes of the cache after a prompt. */
-export interface BytesRow {
-  readonly length: number;
+export interface BytesRow extends LengthRow {
   readonly before: number;
   readonly after: number;
   /** What the kept entries take. */

@@ -55,11 +55,7 @@ export interface PromptRow {
 }
 
 /** One policy at one budget on all prompts. */
-export interface HitRate {
-  /** The policy, as it was written. */
-  readonly policy: string;
-  /** The budget, as it was written. */
-  readonly budget: string;
+export interface HitRate extends Pick<PromptHit, "policy" | "budget"> {
   /** Share of the tokens the answer attends to most that is kept. */
   readonly hitRate: Estimate;
   /** Share of the answer's attention that is kept. */

@@ -1,3 +1,4 @@
+import { cast } from "./onnx/cast.ts";
 import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
 import {
   BLOCK,
@@ -45,8 +46,7 @@ function blockRows(graph: GraphBuilder, weight: BlockWeight): EmbeddingRows {
         ]);
         return builder.op("Gather", [table, ids]);
       };
-      const toFloat = (value: Value) =>
-        builder.op("Cast", [value], { attributes: { to: { int: 1 } } });
+      const toFloat = (value: Value) => cast(builder, value, "float32");
       const values = toFloat(builder.op("Gather", [declared.values, ids]));
       const zero = declared.zeroPoints === ""
         ? builder.constant(Float32Array.of(128), [])

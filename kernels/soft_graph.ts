@@ -1,6 +1,7 @@
 import { type AdapterShape, adapterTensors } from "./adapters.ts";
 import { differentiate } from "./autodiff/differentiate.ts";
 import { declareLayer, emitLayers } from "./layer_nodes.ts";
+import { cast } from "./onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "./onnx/graph.ts";
 import { meanPastAttention, softMix, type SoftShape, softWeights } from "./soft_attention.ts";
 import { emitSoftLoss, type SoftLossOptions } from "./soft_loss.ts";
@@ -80,7 +81,7 @@ function pastInput(
 ): Value {
   const value = graph.input(name, type, ["P", ...shape]);
   if (type === "float32") return value;
-  return graph.op("Cast", [value], { attributes: { to: { int: 1 } } });
+  return cast(graph, value, "float32");
 }
 
 function named(graph: GraphBuilder, name: string, value: Value): Value {

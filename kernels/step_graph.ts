@@ -12,6 +12,7 @@ import {
 } from "./attention_nodes.ts";
 import { declareEmbedding, type EmbeddingRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
+import { cast } from "./onnx/cast.ts";
 import {
   createGraph,
   type Dimension,
@@ -164,9 +165,7 @@ function pastAndOne(graph: GraphBuilder, layer: number): Value {
 }
 
 function sequenceLengths(graph: GraphBuilder, layer: number): SequenceLengths {
-  const total = graph.op("Cast", [
-    graph.op("Add", [pastTokens(graph, layer), newTokens(graph)]),
-  ], { attributes: { to: { int: 6 } } });
+  const total = cast(graph, graph.op("Add", [pastTokens(graph, layer), newTokens(graph)]), "int32");
   return {
     last: graph.op("Sub", [total, graph.constant(Int32Array.of(1), [1])]),
     total: graph.op("Squeeze", [total, graph.integers([0])]),

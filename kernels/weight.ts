@@ -1,3 +1,4 @@
+import { cast } from "./onnx/cast.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
@@ -78,7 +79,7 @@ export function declareFloat(builder: GraphBuilder, weight: FloatWeight): Value 
   const { type, rows, columns, place, interleavedHeads } = weight;
   let matrix = builder.external(type, [rows, columns], place);
   if (type !== "float32") {
-    matrix = builder.op("Cast", [matrix], { attributes: { to: { int: 1 } } });
+    matrix = cast(builder, matrix, "float32");
   }
   if (interleavedHeads === undefined) return matrix;
   const half = rows / interleavedHeads / 2;

@@ -1,4 +1,3 @@
-import { ValidationError } from "@cliffy/command";
 import type { NamedBudget } from "../../evaluation/measurement.ts";
 import { type NamedPolicy, parsePolicies } from "../../evaluation/policy_list.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
@@ -6,6 +5,7 @@ import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { note } from "../_output.ts";
 import { evictingCommand } from "../_model_command.ts";
+import { atLeast } from "./_numbers.ts";
 
 /** What the user said about the measurement. */
 export interface EvalFlags {
@@ -15,6 +15,7 @@ export interface EvalFlags {
   readonly seed: number;
   readonly chunk?: number | undefined;
   readonly threads?: number | undefined;
+  readonly json?: boolean | undefined;
 }
 
 /**
@@ -80,12 +81,6 @@ function readBudgets(list: string): readonly NamedBudget[] {
     throw new BudgetError(`Cannot use budget '${twice}' twice in one list: leave one of them out`);
   }
   return labels.map((label) => ({ label, budget: parseBudget(label) }));
-}
-
-/** Refuses a count that is too small. */
-export function atLeast(flag: string, value: number | undefined, min: number): void {
-  if (value === undefined || value >= min) return;
-  throw new ValidationError(`Option "${flag}" must be at least ${min}, got ${value}.`);
 }
 
 /** Where a model ran, if not on the processor. */

@@ -13,8 +13,8 @@ import {
   questionSettings,
   type RunFlags,
   type RunPlan,
-  wholeNumbers,
 } from "./_run_command.ts";
+import { wholeNumbers } from "./_numbers.ts";
 
 /** What the user said about RULER. */
 export interface RulerFlags extends RunFlags, QuestionFlags {

@@ -1,4 +1,4 @@
-import { EnumType, ValidationError } from "@cliffy/command";
+import { EnumType } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
@@ -9,22 +9,16 @@ import { type ModelFlags, withModel } from "../_model_command.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import type { Progress } from "../_progress.ts";
-import {
-  atLeast,
-  deviceOf,
-  type EvalFlags,
-  measurementCommand,
-  readEvalSettings,
-} from "./_eval_command.ts";
+import { deviceOf, type EvalFlags, measurementCommand, readEvalSettings } from "./_eval_command.ts";
 import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
+import { atLeast } from "./_numbers.ts";
 
 /** What the user said about a run. */
 export interface RunFlags extends ModelFlags, EvalFlags {
   readonly samples: number;
   readonly out?: string | undefined;
   readonly workers: string;
-  readonly json?: boolean | undefined;
 }
 
 /** What the user said about the question. */
@@ -126,17 +120,6 @@ export function quickened<F extends RunFlags>(
 /** The question settings as records name them. */
 export function questionRecord({ question, visibleQuestion }: QuestionFlags) {
   return { question, visible_question: visibleQuestion };
-}
-
-/** Whole numbers in a list such as '1024,2048'. */
-export function wholeNumbers(flag: string, list: string, min: number): readonly number[] {
-  return list.split(",").map((text) => {
-    const value = Number(text.trim());
-    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= min) return value;
-    throw new ValidationError(
-      `Option "${flag}" must be whole numbers of at least ${min}, as in '1024,2048', got '${text.trim()}'.`,
-    );
-  });
 }
 
 /** Runs a benchmark and prints its table. */

@@ -1,7 +1,7 @@
 import { readInput } from "../_read_input.ts";
 import { inEverySetting } from "./_plan_generated.ts";
-import { atLeast } from "./_eval_command.ts";
 import { runCommand, runEval, type RunFlags } from "./_run_command.ts";
+import { atLeast } from "./_numbers.ts";
 
 interface GenerationFlags extends RunFlags {
   readonly data?: string | undefined;

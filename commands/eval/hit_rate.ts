@@ -7,7 +7,6 @@ import { type ModelFlags, withModel } from "../_model_command.ts";
 import { note, write } from "../_output.ts";
 import { readInput } from "../_read_input.ts";
 import {
-  atLeast,
   type EvalFlags,
   measurementCommand,
   readEvalSettings,
@@ -15,6 +14,7 @@ import {
 } from "./_eval_command.ts";
 import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
+import { atLeast } from "./_numbers.ts";
 
 interface HitRateFlags extends ModelFlags, EvalFlags {
   readonly prompts: string;
@@ -22,7 +22,6 @@ interface HitRateFlags extends ModelFlags, EvalFlags {
   readonly limit?: number | undefined;
   readonly perPrompt?: boolean | undefined;
   readonly out?: string | undefined;
-  readonly json?: boolean | undefined;
 }
 
 /** Broken lines that are named one by one. */

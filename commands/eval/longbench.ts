@@ -7,7 +7,6 @@ import { type QuestionSetting, settingName } from "../../evaluation/run/run_prom
 import { suggest } from "../../policies/_suggest.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { note } from "../_output.ts";
-import { atLeast } from "./_eval_command.ts";
 import { inEverySetting, type SampleGroup } from "./_plan_generated.ts";
 import {
   questionCommand,
@@ -17,6 +16,7 @@ import {
   runEval,
   type RunFlags,
 } from "./_run_command.ts";
+import { atLeast } from "./_numbers.ts";
 
 interface LongBenchFlags extends RunFlags, QuestionFlags {
   readonly data: string;

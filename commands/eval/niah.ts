@@ -9,8 +9,8 @@ import {
   quickened,
   runEval,
   type RunFlags,
-  wholeNumbers,
 } from "./_run_command.ts";
+import { wholeNumbers } from "./_numbers.ts";
 
 interface NiahFlags extends RunFlags, QuestionFlags {
   readonly lengths: string;

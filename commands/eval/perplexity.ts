@@ -1,5 +1,6 @@
 import { readHaystack } from "./_haystack.ts";
-import { quickened, runCommand, runEval, type RunFlags, wholeNumbers } from "./_run_command.ts";
+import { quickened, runCommand, runEval, type RunFlags } from "./_run_command.ts";
+import { wholeNumbers } from "./_numbers.ts";
 
 interface PerplexityFlags extends RunFlags {
   readonly text?: string | undefined;

@@ -7,7 +7,6 @@ import { defined } from "../_defined.ts";
 import { type ModelFlags, withModel } from "../_model_command.ts";
 import { write } from "../_output.ts";
 import {
-  atLeast,
   type EvalFlags,
   measurementCommand,
   readEvalSettings,
@@ -16,6 +15,7 @@ import {
 import { readHaystack } from "./_haystack.ts";
 import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
+import { atLeast } from "./_numbers.ts";
 
 interface RightAnswersFlags extends ModelFlags, EvalFlags {
   readonly kind: "facts" | "codes";
@@ -26,7 +26,6 @@ interface RightAnswersFlags extends ModelFlags, EvalFlags {
   readonly haystack?: string | undefined;
   readonly answerTokens: number;
   readonly perPrompt?: boolean | undefined;
-  readonly json?: boolean | undefined;
 }
 
 /** `kvjudge eval right_answers`: how many answers are right with what is kept. */

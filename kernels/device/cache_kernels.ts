@@ -1,10 +1,5 @@
-import {
-  createGraph,
-  ELEMENT_TYPE,
-  type Graph,
-  type GraphBuilder,
-  type Value,
-} from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { createGatherKernel } from "./gather_layers.ts";
@@ -65,10 +60,6 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
 }
 
 const NAMES = { names: ["result"] };
-
-function cast(graph: GraphBuilder, value: Value, to: CacheElement, names: readonly Value[] = []) {
-  return graph.op("Cast", [value], { attributes: { to: { int: ELEMENT_TYPE[to] } }, names });
-}
 
 function entriesGraph(name: string, element: CacheElement): GraphBuilder {
   const graph = createGraph(name);

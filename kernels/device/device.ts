@@ -1,6 +1,7 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
-import { createGraph, ELEMENT_TYPE, type ElementType, type Graph } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type ElementType, type Graph } from "../onnx/graph.ts";
 import { halfBits, halves, integers, locatedFiles, narrowed } from "../session.ts";
 import type { ProviderName } from "./provider_probe.ts";
 
@@ -244,9 +245,7 @@ function zeros(type: "float32" | "float16", rank: number): Graph {
   const graph = createGraph("zeros");
   graph.input("size", "int64", ["R"]);
   const zero = graph.constant(new Float32Array(1), [1]);
-  const typed = type === "float32" ? zero : graph.op("Cast", [zero], {
-    attributes: { to: { int: ELEMENT_TYPE.float16 } },
-  });
+  const typed = type === "float32" ? zero : cast(graph, zero, "float16");
   // Not ConstantOfShape, which would make its zeros on the processor.
   graph.op("Expand", [typed, "size"], { names: ["zeros"] });
   graph.output("zeros", type, Array.from({ length: rank }, (_, axis) => `D${axis}`));

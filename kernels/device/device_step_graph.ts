@@ -1,13 +1,8 @@
 import type { AdapterShape } from "../adapters.ts";
 import { declareEmbedding } from "../embedding.ts";
 import { declareLayer, emitLayers, type RotatedTokens } from "../layer_nodes.ts";
-import {
-  createGraph,
-  ELEMENT_TYPE,
-  type Graph,
-  type GraphBuilder,
-  type Value,
-} from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import type { StepModel } from "../step_model.ts";
 import { declareWeight } from "../weight.ts";
 import type { CacheElement } from "./layer_buffers.ts";
@@ -106,10 +101,9 @@ function buildStep(
     attend: (rotated, layer) => attend(rotated, { shape: model, layer, element }),
   });
   const last = graph.op("Gather", [normalise(model.finalNorm), wanted]);
-  plain.op(half ? "Cast" : "Identity", [output(graph, last, "float")], {
-    names: ["logits"],
-    attributes: half ? { to: { int: ELEMENT_TYPE.float32 } } : {},
-  });
+  const logits = output(graph, last, "float");
+  if (half) cast(plain, logits, "float32", ["logits"]);
+  else plain.op("Identity", [logits], { names: ["logits"] });
   plain.output("logits", "float32", ["R", model.vocabulary]);
   return withoutFusedMatMul(graph.build());
 }

@@ -1,5 +1,6 @@
 import type { HeadShape } from "../attention_nodes.ts";
-import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats, int32s } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device } from "./device.ts";
@@ -92,11 +93,9 @@ async function tryOperator(
 function checkGraph(shape: HeadShape, element: CacheElement): Graph {
   const { heads, kvHeads, headDim } = shape;
   const graph = createGraph("even_check");
-  const cast = (name: string, to: CacheElement, names: readonly string[] = []) =>
-    graph.op("Cast", [name], { names, attributes: { to: { int: ELEMENT_TYPE[to] } } });
   const given = (["queries", "keys", "values"] as const).map((name) => {
     graph.input(name, "float32", [1, "T", (name === "queries" ? heads : kvHeads) * headDim]);
-    return cast(name, element);
+    return cast(graph, name, element);
   });
   const slots = [1, kvHeads, "C", headDim];
   graph.input("past_keys", element, slots);
@@ -109,7 +108,7 @@ function checkGraph(shape: HeadShape, element: CacheElement): Graph {
     [...given, "past_keys", "past_values", "last_index", "total"],
     ["own", "present_keys", "present_values"],
   );
-  cast(mixed, "float32", ["mixed"]);
+  cast(graph, mixed, "float32", ["mixed"]);
   graph.output("mixed", "float32", [1, "T", heads * headDim]);
   graph.output("present_keys", element, slots);
   graph.output("present_values", element, slots);

@@ -1,11 +1,11 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import type { QueryGaussian } from "../expected_logits.ts";
+import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import { buildQueryStatistics, type ChunkStatistics } from "../query_statistics.ts";
 import type { RotaryRows } from "../rope.ts";
 import { floats, integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
-import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { groupedQueries, hiddenSlots, shaped, sizeOf, turnedOver } from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";
@@ -53,7 +53,6 @@ export function createEvidenceKernels(
   element: CacheElement,
 ): EvidenceKernels {
   const kernels = loadedOnDemand(device);
-  const counting = createCounting(device);
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
   const buildStatistics = () => buildQueryStatistics(heads, headDim, true);
@@ -87,21 +86,17 @@ export function createEvidenceKernels(
         chosen: integers(pairs, [kvHeads, tokens, 2]),
         queries: floats(queries, [1, tokens, heads * headDim]),
         held: floats(Float32Array.from(lengths), [kvHeads]),
-        counting: await counting.atLeast(Math.max(tokens, keys.dims[1] ?? 0)),
+        counting: await kernels.counting(Math.max(tokens, keys.dims[1] ?? 0)),
       }, ["attention_sums"]);
       return found.kept("attention_sums");
     },
-    async [Symbol.asyncDispose]() {
-      await counting[Symbol.asyncDispose]();
-      await kernels[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
   };
 }
 
 function entries(graph: GraphBuilder, name: string, element: CacheElement, size: string): Value {
   graph.input(name, element, ["H", size, "D"]);
-  if (element === "float32") return name;
-  return graph.op("Cast", [name], { attributes: { to: { int: 1 } } });
+  return element === "float32" ? name : cast(graph, name, "float32");
 }
 
 function expectedGraph({ heads, kvHeads, headDim }: HeadShape, element: CacheElement): Graph {

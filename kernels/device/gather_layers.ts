@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers";
-import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
 import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
@@ -85,7 +86,7 @@ function gatherGraph(layers: number, element: CacheElement): Graph {
       graph.integers([0]),
     ]);
     // Slots are whole numbers far below 2²⁴; whole ones would be cut on the processor.
-    const whole = graph.op("Cast", [cut], { attributes: { to: { int: ELEMENT_TYPE.int32 } } });
+    const whole = cast(graph, cut, "int32");
     const column = graph.op("Unsqueeze", [
       graph.op("Squeeze", [whole, graph.integers([0])]),
       graph.integers([2]),

@@ -1,8 +1,8 @@
 import type { HeadShape } from "../attention_nodes.ts";
-import { createGraph, ELEMENT_TYPE, type Graph } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
-import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { inHalf } from "./half.ts";
 import {
@@ -40,7 +40,6 @@ export function createObserveKernel(
   element: CacheElement,
 ): ObserveKernel {
   const kernels = loadedOnDemand(device);
-  const counting = createCounting(device);
   const buildObserve = () => observeGraph(shape, layers, element);
   const buildQueries = () => queriesGraph(shape, element);
   return {
@@ -52,7 +51,7 @@ export function createObserveKernel(
       const names = observed.map((_, layer) => `attention_sums.${layer}`);
       const found = await kernels.run(buildObserve, {
         held: floats(held, [layers, shape.kvHeads]),
-        counting: await counting.atLeast(slots),
+        counting: await kernels.counting(slots),
         ...Object.fromEntries(observed.flatMap(({ queries, keys }, layer) => [
           [`queries.${layer}`, queries] as const,
           [`keys.${layer}`, keys] as const,
@@ -62,10 +61,7 @@ export function createObserveKernel(
     },
     queries: async (queries) =>
       (await kernels.run(buildQueries, { queries }, ["result"])).kept("result"),
-    async [Symbol.asyncDispose]() {
-      await counting[Symbol.asyncDispose]();
-      await kernels[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
   };
 }
 
@@ -75,10 +71,8 @@ function observeGraph(shape: HeadShape, layers: number, element: CacheElement): 
   const builder = element === "float16" ? inHalf(plain) : plain;
   plain.input("held", "float32", [layers, kvHeads]);
   plain.input("counting", "float32", ["N"]);
-  const cast = (name: string, to: CacheElement) =>
-    element === "float32"
-      ? name
-      : plain.op("Cast", [name], { attributes: { to: { int: ELEMENT_TYPE[to] } } });
+  const inElement = (name: string, to: CacheElement) =>
+    element === "float32" ? name : cast(plain, name, to);
   for (let layer = 0; layer < layers; layer++) {
     const [queries, keys] = [`queries.${layer}`, `keys.${layer}`];
     plain.input(queries, element, [1, "T", heads * headDim]);
@@ -92,10 +86,10 @@ function observeGraph(shape: HeadShape, layers: number, element: CacheElement): 
       turnedOver(builder, keys),
     ]);
     const weights = slotWeights(builder, shape, keys, products, {
-      hidden: cast(hidden, "float16"),
+      hidden: inElement(hidden, "float16"),
       tokens,
     });
-    const sums = plain.op("ReduceSum", [cast(weights, "float32"), plain.integers([2])], {
+    const sums = plain.op("ReduceSum", [inElement(weights, "float32"), plain.integers([2])], {
       attributes: { keepdims: { int: 0 } },
     });
     const name = `attention_sums.${layer}`;
@@ -108,9 +102,7 @@ function observeGraph(shape: HeadShape, layers: number, element: CacheElement): 
 function queriesGraph({ heads, headDim }: HeadShape, element: CacheElement): Graph {
   const graph = createGraph("queries");
   graph.input("queries", element, [1, "T", heads * headDim]);
-  const exact = graph.op("Cast", ["queries"], {
-    attributes: { to: { int: ELEMENT_TYPE.float32 } },
-  });
+  const exact = cast(graph, "queries", "float32");
   graph.op("Reshape", [exact, graph.integers([-1, heads, headDim])], { names: ["result"] });
   graph.output("result", "float32", ["T", heads, headDim]);
   return graph.build();

@@ -1,5 +1,6 @@
 import type { Graph } from "../onnx/graph.ts";
 import type { Tensor } from "../session.ts";
+import { createCounting } from "./counting.ts";
 import type { Device, DeviceKernel, DeviceOutputs, DeviceTensor } from "./device.ts";
 
 /** Graphs that are loaded when they first run. Owns them. */
@@ -15,11 +16,14 @@ export interface OnDemand extends AsyncDisposable {
     feeds: Readonly<Record<string, Tensor | DeviceTensor>>,
     stay?: readonly string[],
   ): Promise<DeviceOutputs>;
+  /** At least so many of the floats 0, 1, 2 and so on. Valid until more are asked for. */
+  counting(count: number): Promise<DeviceTensor>;
 }
 
 /** Loads nothing yet. */
 export function loadedOnDemand(device: Device): OnDemand {
   const loaded = new Map<() => Graph, Promise<DeviceKernel>>();
+  const counting = createCounting(device);
   return {
     async run(build, feeds, stay = []) {
       const kernel = loaded.get(build) ?? device.load(build(), { stay });
@@ -31,7 +35,9 @@ export function loadedOnDemand(device: Device): OnDemand {
         throw error;
       }
     },
+    counting: (count) => counting.atLeast(count),
     async [Symbol.asyncDispose]() {
+      await counting[Symbol.asyncDispose]();
       const kernels = [...loaded.values()];
       loaded.clear();
       for (const kernel of kernels) await (await kernel)[Symbol.asyncDispose]();

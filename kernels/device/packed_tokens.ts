@@ -1,5 +1,6 @@
 import type { HeadShape } from "../attention_nodes.ts";
-import { ELEMENT_TYPE, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import type { RotaryRows } from "../rope.ts";
 import { floats, integers, type Tensor } from "../session.ts";
 
@@ -61,16 +62,13 @@ export function unpackTokens(
     attributes: { axis: { int: 1 } },
   });
   for (const name of half ? ["cos", "sin"] : []) {
-    plain.op("Cast", [`${name}_32`], {
-      names: [name],
-      attributes: { to: { int: ELEMENT_TYPE.float16 } },
-    });
+    cast(plain, `${name}_32`, "float16", [name]);
   }
   // Floats are cut, not whole numbers, which onnxruntime would bring to the processor for that. Numbers
   // below 2²⁴ are exact as 32-bit floats: no vocabulary comes near.
   const leading = (column: Value, count: Value): Value => {
     const cut = plain.op("Slice", [column, plain.integers([0]), count, plain.integers([0])]);
-    const whole = plain.op("Cast", [cut], { attributes: { to: { int: ELEMENT_TYPE.int32 } } });
+    const whole = cast(plain, cut, "int32");
     return plain.op("Reshape", [whole, plain.integers([-1])]);
   };
   return { ids: leading("id_column", "given"), rows: leading("row_column", "rows") };

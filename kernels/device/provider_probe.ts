@@ -1,5 +1,6 @@
 import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
+import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 
 /** What onnxruntime computes with. */
@@ -31,10 +32,8 @@ export async function probeProvider(provider: ProviderName): Promise<ProviderAbi
 function sum(type: "float32" | "float16"): Graph {
   const graph = createGraph("sum");
   graph.input("x", "float32", [1]);
-  const cast = (value: string, to: number, names: readonly string[] = []) =>
-    graph.op("Cast", [value], { attributes: { to: { int: to } }, names });
-  const x = type === "float16" ? cast("x", 10) : "x";
-  cast(graph.op("Add", [x, x]), 1, ["y"]);
+  const x = type === "float16" ? cast(graph, "x", "float16") : "x";
+  cast(graph, graph.op("Add", [x, x]), "float32", ["y"]);
   graph.output("y", "float32", [1]);
   return graph.build();
 }

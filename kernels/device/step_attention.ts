@@ -1,6 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import type { RotatedTokens } from "../layer_nodes.ts";
-import { ELEMENT_TYPE, type GraphBuilder, MICROSOFT, type Value } from "../onnx/graph.ts";
+import { cast } from "../onnx/cast.ts";
+import { type GraphBuilder, MICROSOFT, type Value } from "../onnx/graph.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { inHalf } from "./half.ts";
 import { layerPorts } from "./layer_ports.ts";
@@ -77,10 +78,8 @@ export function raggedAttention(
   const { heads, kvHeads, headDim } = shape;
   const ports = layerPorts(layer);
   const builder = element === "float16" ? inHalf(plain) : plain;
-  const cast = (value: Value, to: CacheElement): Value =>
-    element === "float32"
-      ? value
-      : plain.op("Cast", [value], { attributes: { to: { int: ELEMENT_TYPE[to] } } });
+  const inElement = (value: Value, to: CacheElement): Value =>
+    element === "float32" ? value : cast(plain, value, to);
   const slots = [kvHeads, `C${layer}`, headDim];
   plain.input(ports.keys, element, slots);
   plain.input(ports.values, element, slots);
@@ -97,16 +96,16 @@ export function raggedAttention(
   const held = plain.op("Gather", ["held", plain.constant(BigInt64Array.of(BigInt(layer)), [])]);
   const hidden = hiddenSlots(plain, kvHeads, { held, counting: "counting", keys, tokens });
   const { mixed, weights } = maskedAttention(builder, shape, rotated.queries, { keys, values }, {
-    hidden: cast(hidden, "float16"),
+    hidden: inElement(hidden, "float16"),
     tokens,
     element,
   });
-  const sums = plain.op("ReduceSum", [cast(weights, "float32"), plain.integers([2])], {
+  const sums = plain.op("ReduceSum", [inElement(weights, "float32"), plain.integers([2])], {
     attributes: { keepdims: { int: 0 } },
   });
   plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.attentionSums] });
   plain.op("Reshape", [
-    cast(rotated.queries, "float32"),
+    inElement(rotated.queries, "float32"),
     plain.integers([-1, heads, headDim]),
   ], { names: [ports.queries] });
   plain.output(ports.attentionSums, "float32", [heads, `C${layer}`]);

@@ -1,4 +1,4 @@
-import type { RotaryRows } from "../rope.ts";
+import type { StepInputs, StepOutputs } from "../step.ts";
 import type { DeviceTensor } from "./device.ts";
 
 /** A layer of the cache, as a step reads it and writes into it. */
@@ -12,29 +12,13 @@ export interface SlottedLayer {
 }
 
 /** What one step on a device reads. */
-export interface DeviceStepInputs {
-  /** Token ids, `[S]`. */
-  readonly ids: readonly number[];
-  /** Rows that follow the ids, `[E, hidden]`: soft tokens. */
-  readonly embeddings?: Float32Array;
-  /** Rotary tables of the new tokens. */
-  readonly rotary: RotaryRows;
-  /** New tokens whose logits are wanted, from 0; at least one. */
-  readonly rows: readonly number[];
+export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
   /** The layers, each with room for the new tokens. */
   readonly layers: readonly SlottedLayer[];
-  /** Whether the queries are wanted. @default {false} */
-  readonly queries?: boolean;
-  /** Whether the attention that each slot receives is wanted. @default {false} */
-  readonly observe?: boolean;
-  /** Adapter tensors by name, all of them: only for a kernel with adapters. */
-  readonly adapters?: Readonly<Record<string, Float32Array>>;
 }
 
 /** What one step on a device gives. The caller owns the tensors. */
-export interface DeviceStepOutputs {
-  /** `[rows, vocabulary]`. */
-  readonly logits: Float32Array;
+export interface DeviceStepOutputs extends Pick<StepOutputs, "logits"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each layer; none unless asked for. */

@@ -1,4 +1,5 @@
 import type { HeadShape } from "../attention_nodes.ts";
+import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
@@ -67,8 +68,7 @@ export function createLayerArithmetic(
 
 function entries(graph: GraphBuilder, name: string, element: CacheElement, headDim: number): Value {
   graph.input(name, element, ["H", "C", headDim]);
-  if (element === "float32") return name;
-  return graph.op("Cast", [name], { attributes: { to: { int: 1 } } });
+  return element === "float32" ? name : cast(graph, name, "float32");
 }
 
 function similarityGraph(headDim: number, element: CacheElement): Graph {

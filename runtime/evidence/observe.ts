@@ -1,10 +1,8 @@
-import type { Evidence, ModelFacts } from "../../policies/policy.ts";
-import type { Engine, Gathered } from "../engine/engine.ts";
-import { type Observation, prefill } from "../engine/prefill.ts";
-import type { Sequence } from "../engine/sequence.ts";
+import type { Evidence } from "../../policies/policy.ts";
+import type { Gathered } from "../engine/engine.ts";
+import { type Observation, prefill, type PrefillOptions } from "../engine/prefill.ts";
 import { PolicyError } from "../errors.ts";
-import type { AttentionSums } from "./accumulated.ts";
-import { gatherEvidence } from "./gather.ts";
+import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
 import { gatherPromptStatistics } from "./statistics.ts";
 
 /**
@@ -52,29 +50,20 @@ export function observationForAll(evidence: readonly Evidence[]): Observation {
 }
 
 /** How {@linkcode observePrompt} reads. */
-export interface ObservedReading {
-  readonly engine: Engine;
-  readonly sequence: Sequence;
+export interface ObservedReading
+  extends
+    Pick<EvidenceRequest, "engine" | "sequence" | "facts">,
+    Pick<PrefillOptions, "chunk" | "signal" | "onProgress"> {
   /** Tokens that are read behind what the sequence holds. */
   readonly ids: readonly number[];
   /** All that will be asked for. */
   readonly evidence: readonly Evidence[];
-  readonly facts: ModelFacts;
-  /** Tokens read at a time. */
-  readonly chunk: number;
   /** Owns what is observed and gathered. */
   readonly scope: DisposableStack;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What was gathered evidence from before, or is to be evicted to. */
-export interface GatherOptions {
-  /** Tokens that each layer keeps: a draft is evicted to them. */
-  readonly keep: readonly number[];
-  /** What held tokens received before, where attention is accumulated. */
-  readonly earlier?: AttentionSums | undefined;
-}
+export type GatherOptions = Pick<EvidenceRequest, "keep" | "earlier">;
 
 /** A prompt that was read, and observed on the way. */
 export interface ObservedPrompt {

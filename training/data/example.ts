@@ -20,11 +20,9 @@ export interface TrainingExample extends Turns {
 }
 
 /** A record that cannot be used. */
-export interface SkippedRecord {
+export interface SkippedRecord extends Pick<TrainingExample, "line"> {
   /** Place among the file's records, from 1: a file may hold them all in one line. */
   readonly record: number;
-  /** Line of the file on which the record starts, from 1. */
-  readonly line: number;
   /** Reads on from "the record is skipped because". */
   readonly reason: string;
 }

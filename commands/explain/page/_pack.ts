@@ -4,14 +4,17 @@ import type { Piece } from "../_pieces.ts";
 /** Scores of more tokens times heads are given as their mean over a layer's heads, then not at all. */
 export const MOST_SCORES = 1_000_000;
 
+/** What the sliders show at first; -1 is all. */
+interface Shown {
+  readonly layer: number;
+  readonly head: number;
+}
+
 /** What the page's script reads. Arrays are deflated and in base 64. */
-export interface PageData {
+export interface PageData extends Shown {
   readonly tokens: number;
   readonly layers: number;
   readonly heads: number;
-  /** What the sliders show at first; -1 is all. */
-  readonly layer: number;
-  readonly head: number;
   /** Text of each piece of the prompt. */
   readonly texts: readonly string[];
   /** Pieces of more than one token: index and count, in turn. */
@@ -26,10 +29,8 @@ export interface PageData {
 }
 
 /** What {@linkcode packPage} puts together. */
-export interface PackRequest {
+export interface PackRequest extends Shown {
   readonly explanation: Explanation;
-  readonly layer: number;
-  readonly head: number;
   readonly pieces: readonly Piece[];
   readonly ids: readonly number[];
   /** Per layer `[heads × tokens]`; none where the policy has none. */

@@ -25,6 +25,27 @@ export interface LongBenchPlan {
   readonly firstLine?: true;
 }
 
+/** A question that takes several passages: three tasks ask it in the same words. */
+const PASSAGES = {
+  metric: "qa_f1",
+  language: "en",
+  maxTokens: 32,
+  before:
+    "Answer the question based on the given passages. Only give me the answer and do not output any other words.\n\nThe following are given passages.\n",
+  after:
+    "\n\nAnswer the question based on the given passages. Only give me the answer and do not output any other words.\n\nQuestion: {input}",
+  cue: "\nAnswer:",
+  question: "apart",
+} as const;
+
+/** A question that stands behind examples of its kind, in their form. */
+const AFTER_EXAMPLES = {
+  cue: "",
+  question: "continues",
+  plain: true,
+  firstLine: true,
+} as const;
+
 /** LongBench's prompts and lengths: see README.md for their origin. */
 export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
   {
@@ -80,41 +101,17 @@ export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
   {
     name: "hotpotqa",
     summary: "Answer a question from several passages.",
-    metric: "qa_f1",
-    language: "en",
-    maxTokens: 32,
-    before:
-      "Answer the question based on the given passages. Only give me the answer and do not output any other words.\n\nThe following are given passages.\n",
-    after:
-      "\n\nAnswer the question based on the given passages. Only give me the answer and do not output any other words.\n\nQuestion: {input}",
-    cue: "\nAnswer:",
-    question: "apart",
+    ...PASSAGES,
   },
   {
     name: "2wikimqa",
     summary: "Answer a question from several passages of Wikipedia.",
-    metric: "qa_f1",
-    language: "en",
-    maxTokens: 32,
-    before:
-      "Answer the question based on the given passages. Only give me the answer and do not output any other words.\n\nThe following are given passages.\n",
-    after:
-      "\n\nAnswer the question based on the given passages. Only give me the answer and do not output any other words.\n\nQuestion: {input}",
-    cue: "\nAnswer:",
-    question: "apart",
+    ...PASSAGES,
   },
   {
     name: "musique",
     summary: "Answer a question from several passages, in several steps.",
-    metric: "qa_f1",
-    language: "en",
-    maxTokens: 32,
-    before:
-      "Answer the question based on the given passages. Only give me the answer and do not output any other words.\n\nThe following are given passages.\n",
-    after:
-      "\n\nAnswer the question based on the given passages. Only give me the answer and do not output any other words.\n\nQuestion: {input}",
-    cue: "\nAnswer:",
-    question: "apart",
+    ...PASSAGES,
   },
   {
     name: "dureader",
@@ -184,10 +181,7 @@ export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
     before:
       "Please determine the type of the question below. Here are some examples of questions.\n\n",
     after: "\n{input}",
-    cue: "",
-    question: "continues",
-    plain: true,
-    firstLine: true,
+    ...AFTER_EXAMPLES,
   },
   {
     name: "triviaqa",
@@ -198,10 +192,7 @@ export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
     before:
       "Answer the question based on the given passage. Only give me the answer and do not output any other words. The following are some examples.\n\n",
     after: "\n\n{input}",
-    cue: "",
-    question: "continues",
-    plain: true,
-    firstLine: true,
+    ...AFTER_EXAMPLES,
   },
   {
     name: "samsum",
@@ -212,10 +203,7 @@ export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
     before:
       "Summarize the dialogue into a few short sentences. The following are some examples.\n\n",
     after: "\n\n{input}",
-    cue: "",
-    question: "continues",
-    plain: true,
-    firstLine: true,
+    ...AFTER_EXAMPLES,
   },
   {
     name: "lsht",
@@ -225,10 +213,7 @@ export const LONGBENCH_PLANS: readonly LongBenchPlan[] = [
     maxTokens: 64,
     before: "请判断给定新闻的类别，下面是一些例子。\n\n",
     after: "\n{input}",
-    cue: "",
-    question: "continues",
-    plain: true,
-    firstLine: true,
+    ...AFTER_EXAMPLES,
   },
   {
     name: "passage_count",

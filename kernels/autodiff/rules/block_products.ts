@@ -1,3 +1,4 @@
+import { cast } from "../../onnx/cast.ts";
 import { type GraphBuilder, type GraphNode, MICROSOFT, type Value } from "../../onnx/graph.ts";
 import { inputOf, intOf } from "../forward.ts";
 import type { Rule, Rules } from "../rule.ts";
@@ -14,7 +15,7 @@ function unpacked(graph: GraphBuilder, node: GraphNode): Value {
         "only 8 bits, or 4 bits around the middle of the range",
     );
   }
-  const toFloat = (value: Value) => graph.op("Cast", [value], { attributes: { to: { int: 1 } } });
+  const toFloat = (value: Value) => cast(graph, value, "float32");
   const perBlock = (value: Value) =>
     graph.op("Reshape", [value, graph.integers([rows, blocks, 1])]);
   const values = bits === 8 ? toFloat(packed) : nibbles(graph, packed, [rows, blocks, block]);
@@ -43,9 +44,7 @@ function nibbles(graph: GraphBuilder, packed: Value, shape: readonly number[]): 
   const low = graph.op("BitwiseAnd", [packed, byte(15)]);
   const pairs = [low, high].map((half) => graph.op("Unsqueeze", [half, graph.integers([-1])]));
   const joined = graph.op("Concat", pairs, { attributes: { axis: { int: -1 } } });
-  return graph.op("Cast", [graph.op("Reshape", [joined, graph.integers(shape)])], {
-    attributes: { to: { int: 1 } },
-  });
+  return cast(graph, graph.op("Reshape", [joined, graph.integers(shape)]), "float32");
 }
 
 /**

@@ -1,5 +1,6 @@
 import { axisOf, inputOf, intOf, scalar } from "../forward.ts";
 import type { BackwardStep, Known, Rule, Rules, Shape } from "../rule.ts";
+import { cast } from "../../onnx/cast.ts";
 import type { GraphNode, Value } from "../../onnx/graph.ts";
 
 function axesOf(node: GraphNode, known: Known): number[] {
@@ -51,7 +52,7 @@ function openCount({ node, graph }: BackwardStep, axes: readonly number[]): Valu
   const shape = graph.op("Shape", [inputOf(node, 0)]);
   const sizes = graph.op("Gather", [shape, graph.integers(axes)]);
   const count = graph.op("ReduceProd", [sizes], { attributes: { keepdims: { int: 0 } } });
-  return graph.op("Cast", [count], { attributes: { to: { int: 1 } } });
+  return cast(graph, count, "float32");
 }
 
 /** Sums and means over axes. */
