@@ -1,21 +1,13 @@
 import { BenchmarkError } from "./benchmarks/errors.ts";
 import { compareWarnings } from "./compare_warnings.ts";
-import type { RunSummary, SummaryRow } from "./run/record.ts";
+import type { RunSummary, SummaryRow } from "./run/summary_record.ts";
 import { pairedDifference, type ScorePair } from "./paired.ts";
 import type { Estimate } from "./statistics.ts";
 
 /** One row that both sides have. */
-export interface Comparison {
-  /** Name of the task. */
-  readonly task: string;
-  /** What its samples share: length, where the question stands. */
-  readonly variant: string;
-  /** The policy, as it was written. */
-  readonly policy: string;
+export interface Comparison extends Pick<SummaryRow, "task" | "variant" | "policy" | "budget"> {
   /** The second side's policy, where it is another one. */
   readonly against: string;
-  /** The budget, as it was written; `null` for the whole cache. */
-  readonly budget: string | null;
   /** Means of both sides over the samples that both have. */
   readonly scores: readonly [first: number, second: number];
   /** Mean of the first side's score less the second's, sample by sample. */
@@ -57,7 +49,7 @@ export interface ComparedPolicies {
  * @example
  * ```ts
  * import { compareRuns } from "./compare.ts";
- * import type { RunSummary } from "./run/record.ts";
+ * import type { RunSummary } from "./run/summary_record.ts";
  * import { assertEquals } from "@std/assert";
  *
  * const run = (scores: Record<string, number>): RunSummary => ({

@@ -61,14 +61,8 @@ export { type PlannedSample, runSamples } from "./run/measure_sample.ts";
 export type { QuestionSetting } from "./run/run_prompt.ts";
 export type { SampleMeasurement } from "./run/measurement.ts";
 export { type BenchmarkRun, runBenchmark, type RunSample } from "./run/benchmark_run.ts";
-export type {
-  CellRecord,
-  RunSettings,
-  RunSummary,
-  SampleRecord,
-  SummaryRow,
-  TimingRow,
-} from "./run/record.ts";
+export type { CellRecord, RunSettings, SampleRecord } from "./run/record.ts";
+export type { RunSummary, SummaryRow, TimingRow } from "./run/summary_record.ts";
 export { readSummary } from "./report/read_run.ts";
 export { writeReport } from "./report/write_report.ts";
 export {

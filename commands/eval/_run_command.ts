@@ -1,7 +1,8 @@
 import { EnumType } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
-import type { RunSettings, RunSummary } from "../../evaluation/run/record.ts";
+import type { RunSettings } from "../../evaluation/run/record.ts";
+import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";

@@ -1,7 +1,7 @@
 import { bareCommand } from "../_subcommand.ts";
 import { ValidationError } from "@cliffy/command";
 import type { Comparison, ComparisonReport } from "../../evaluation/compare.ts";
-import type { RunSummary } from "../../evaluation/run/record.ts";
+import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import { defined } from "../_defined.ts";
 import { note, write } from "../_output.ts";
 import { table } from "../_table.ts";

@@ -1,4 +1,4 @@
-import type { RunSummary } from "../../evaluation/run/record.ts";
+import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import { planRuler, type RulerFlags } from "./_plan_ruler.ts";
 import { questionCommand, runEval } from "./_run_command.ts";
 import { table } from "../_table.ts";

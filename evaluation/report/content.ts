@@ -1,5 +1,6 @@
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSummary, SampleRecord, SummaryRow } from "../run/record.ts";
+import type { SampleRecord } from "../run/record.ts";
+import type { RunSummary, SummaryRow } from "../run/summary_record.ts";
 import { mean } from "../statistics.ts";
 import type { Block } from "./blocks.ts";
 import { costFigure } from "./cost_figure.ts";

@@ -1,5 +1,5 @@
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSummary, SummaryRow, TimingRow } from "../run/record.ts";
+import type { RunSummary, SummaryRow, TimingRow } from "../run/summary_record.ts";
 import { mean } from "../statistics.ts";
 import { draw } from "./draw.ts";
 import { policyChannels } from "./palette.ts";

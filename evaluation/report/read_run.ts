@@ -1,12 +1,7 @@
 import { BenchmarkError } from "../benchmarks/errors.ts";
 import { checkJson, demand } from "../../runtime/schema.ts";
-import {
-  RUN_FORMAT,
-  RUN_SUMMARY,
-  type RunSummary,
-  SAMPLE_RECORD,
-  type SampleRecord,
-} from "../run/record.ts";
+import { RUN_FORMAT, SAMPLE_RECORD, type SampleRecord } from "../run/record.ts";
+import { RUN_SUMMARY, type RunSummary } from "../run/summary_record.ts";
 import { RUN_FILES } from "../run/run_folder.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSummary, SummaryRow } from "../run/record.ts";
+import type { RunSummary, SummaryRow } from "../run/summary_record.ts";
 import { draw } from "./draw.ts";
 import { curves } from "./curves.ts";
 import { budgetOrder, isPerplexity, policyOrder, rowsEstimate, scoreOf } from "./scores.ts";

@@ -1,5 +1,5 @@
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSummary, SummaryRow } from "../run/record.ts";
+import type { RunSummary, SummaryRow } from "../run/summary_record.ts";
 import { pairedDifference } from "../paired.ts";
 import type { Block } from "./blocks.ts";
 import { budgetOrder, FEW, isPerplexity, policyOrder, rowsEstimate, scoreText } from "./scores.ts";

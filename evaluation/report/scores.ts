@@ -1,5 +1,5 @@
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSummary, SummaryRow } from "../run/record.ts";
+import type { RunSummary, SummaryRow } from "../run/summary_record.ts";
 import { type Estimate, estimate, type Interval, shareEstimate } from "../statistics.ts";
 
 /** Samples below which an interval says little. */

@@ -1,6 +1,7 @@
 import { isRecord } from "../../runtime/checkpoint/read_json.ts";
 import { FULL } from "../run/measure_cells.ts";
-import type { RunSettings, RunSummary, SampleRecord } from "../run/record.ts";
+import type { RunSettings, SampleRecord } from "../run/record.ts";
+import type { RunSummary } from "../run/summary_record.ts";
 import type { Block } from "./blocks.ts";
 
 /** What decided about a run: the command, the model, every option. */

@@ -1,5 +1,6 @@
 import type { SampleMeasurement } from "./measurement.ts";
-import type { RunSettings, RunSummary, SampleRecord } from "./record.ts";
+import type { RunSettings, SampleRecord } from "./record.ts";
+import type { RunSummary } from "./summary_record.ts";
 import { openRunFolder } from "./run_folder.ts";
 import { summarise } from "./summary.ts";
 

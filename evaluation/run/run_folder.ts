@@ -6,10 +6,10 @@ import {
   RUN_FORMAT,
   RUN_SETTINGS,
   type RunSettings,
-  type RunSummary,
   SAMPLE_RECORD,
   type SampleRecord,
 } from "./record.ts";
+import type { RunSummary } from "./summary_record.ts";
 
 /** The folder of a run: everything that is measured is in it at once. */
 export interface RunFolder extends Disposable {

@@ -1,12 +1,6 @@
 import { estimate, mean, shareEstimate } from "../statistics.ts";
-import type {
-  CellRecord,
-  RunSettings,
-  RunSummary,
-  SampleRecord,
-  SummaryRow,
-  TimingRow,
-} from "./record.ts";
+import type { CellRecord, RunSettings, SampleRecord } from "./record.ts";
+import type { RunSummary, SummaryRow, TimingRow } from "./summary_record.ts";
 
 /** A cell and the sample that it belongs to. */
 interface Measured {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import type { RunSummary, SampleRecord } from "../../evaluation/run/record.ts";
+import type { SampleRecord } from "../../evaluation/run/record.ts";
+import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import { fixture } from "../_test_model.ts";
 import { runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
 

@@ -1,9 +1,5 @@
-import type {
-  CellRecord,
-  RunSettings,
-  RunSummary,
-  SampleRecord,
-} from "../../evaluation/run/record.ts";
+import type { CellRecord, RunSettings, SampleRecord } from "../../evaluation/run/record.ts";
+import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import { summarise } from "../../evaluation/run/summary.ts";
 
 /** Scores by policy and budget, "snapkv 64", or "full". */
