@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import type { QueryGaussian } from "../expected_logits.ts";
-import { cast } from "../onnx/cast.ts";
-import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { exactInput } from "../onnx/cast.ts";
+import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
 import { buildQueryStatistics, type ChunkStatistics } from "../query_statistics.ts";
 import type { RotaryRows } from "../rope.ts";
 import { floats, integers } from "../session.ts";
@@ -94,15 +94,10 @@ export function createEvidenceKernels(
   };
 }
 
-function entries(graph: GraphBuilder, name: string, element: CacheElement, size: string): Value {
-  graph.input(name, element, ["H", size, "D"]);
-  return element === "float32" ? name : cast(graph, name, "float32");
-}
-
 function expectedGraph({ heads, kvHeads, headDim }: HeadShape, element: CacheElement): Graph {
   const graph = createGraph("expected_logits");
   const group = heads / kvHeads;
-  const keys = entries(graph, "keys", element, "C");
+  const keys = exactInput(graph, "keys", element, ["H", "C", "D"]);
   graph.input("query_mean", "float32", [kvHeads, group, headDim]);
   graph.input("query_covariance", "float32", [kvHeads, group, headDim, headDim]);
   const scaled = (value: Value, factor: number) =>
@@ -128,8 +123,8 @@ function followingGraph(shape: HeadShape, element: CacheElement): Graph {
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
   const graph = createGraph("following_attention");
-  const keys = entries(graph, "keys", element, "C");
-  const others = entries(graph, "own", element, "F");
+  const keys = exactInput(graph, "keys", element, ["H", "C", "D"]);
+  const others = exactInput(graph, "own", element, ["H", "F", "D"]);
   graph.input("chosen", "int64", [kvHeads, "Q", 2]);
   graph.input("queries", "float32", [1, "Q", heads * headDim]);
   graph.input("held", "float32", [kvHeads]);

@@ -1,6 +1,6 @@
 import type { HeadShape } from "../attention_nodes.ts";
-import { cast } from "../onnx/cast.ts";
-import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { exactInput } from "../onnx/cast.ts";
+import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
@@ -66,14 +66,9 @@ export function createLayerArithmetic(
   };
 }
 
-function entries(graph: GraphBuilder, name: string, element: CacheElement, headDim: number): Value {
-  graph.input(name, element, ["H", "C", headDim]);
-  return element === "float32" ? name : cast(graph, name, "float32");
-}
-
 function similarityGraph(headDim: number, element: CacheElement): Graph {
   const graph = createGraph("key_similarity");
-  const keys = entries(graph, "keys", element, headDim);
+  const keys = exactInput(graph, "keys", element, ["H", "C", headDim]);
   graph.input("start", "int64", [2]);
   graph.input("end", "int64", [2]);
   graph.input("tokens", "int64", ["S"]);
@@ -107,7 +102,7 @@ function normsGraph(
   element: CacheElement,
 ): Graph {
   const graph = createGraph("output_norms");
-  const values = entries(graph, "values", element, headDim);
+  const values = exactInput(graph, "values", element, ["H", "C", headDim]);
   graph.input("output", "float32", ["H", width, headDim]);
   let sums: Value | undefined;
   for (let part = 0; part < parts; part++) {

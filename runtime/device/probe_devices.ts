@@ -5,6 +5,7 @@ import {
   PROVIDERS,
   whatIsMissing,
 } from "./device_report.ts";
+import { type PipedCommand, spawnPiped } from "../piped_command.ts";
 import type { ProbeAnswer } from "./probe_here.ts";
 
 /** How {@linkcode probeDevices} asks. */
@@ -20,12 +21,7 @@ export interface ProbeOptions {
 }
 
 /** A program and its arguments. */
-export interface ProbeCommand {
-  /** Path or name. */
-  readonly program: string;
-  /** Its arguments. */
-  readonly args: readonly string[];
-}
+export type ProbeCommand = Pick<PipedCommand, "program" | "args">;
 
 /** Milliseconds that a driver may take to start. */
 const PATIENCE = 30_000;
@@ -56,14 +52,7 @@ async function probeApart(
   provider: ProviderName,
   { time = PATIENCE, command = denoCommand, env = {} }: ProbeOptions,
 ): Promise<ProviderReport> {
-  const { program, args } = command(provider);
-  const child = new Deno.Command(program, {
-    args: [...args],
-    env: { NO_COLOR: "1", ...env },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = spawnPiped({ ...command(provider), env });
   let late = false;
   const timer = setTimeout(() => {
     late = true;

@@ -1,3 +1,4 @@
+import { spawnPiped } from "../../runtime/piped_command.ts";
 import { type ChildOrder, READY } from "./child.ts";
 import type { CaseResult } from "./target.ts";
 
@@ -68,13 +69,10 @@ async function* runChild(
   const script = new URL("child.ts", import.meta.url);
   const flags = ["--no-check", "--quiet", `--v8-flags=--max-old-space-size=${HEAP_MEGABYTES}`];
   const permissions = ["read", "write", "env", "ffi", "sys"].map((name) => `--allow-${name}`);
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = spawnPiped({
+    program: Deno.execPath(),
     args: ["run", ...flags, ...permissions, script.href, JSON.stringify(order)],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  });
   const words = new Response(child.stderr).text();
   let hangs = false;
   let running = true;

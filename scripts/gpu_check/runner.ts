@@ -1,13 +1,10 @@
+import { type PipedCommand, spawnPiped } from "../../runtime/piped_command.ts";
 import { findingIn } from "./finding.ts";
 import type { PlannedSection } from "./section.ts";
 import type { Results } from "./results.ts";
 
 /** A program that runs a section and prints findings. */
-export interface SectionCommand {
-  readonly program: string;
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
+export type SectionCommand = Omit<PipedCommand, "detached">;
 
 /** How sections are run. */
 export interface RunOptions {
@@ -66,18 +63,11 @@ interface SectionEnd {
 }
 
 async function runOne(
-  { program, args, env = {} }: SectionCommand,
+  command: SectionCommand,
   seconds: number,
   onLine: (line: string) => void,
 ): Promise<SectionEnd> {
-  const child = new Deno.Command(program, {
-    args: [...args],
-    env: { NO_COLOR: "1", ...env },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    detached: true,
-  }).spawn();
+  const child = spawnPiped({ ...command, detached: true });
   let late = false;
   let said = "";
   const kill = (signal: "SIGTERM" | "SIGKILL") => {

@@ -33,6 +33,13 @@ export function left(
   );
 }
 
+/** Goes on with a fork of a cache, which has to do without the cache from then on. */
+export function replaced<Cache extends KvCache>(stack: DisposableStack, old: Cache, fork: Cache) {
+  stack.use(fork);
+  old[Symbol.dispose]();
+  return fork;
+}
+
 /** Marks a cache, or rolls it and what it must hold back to its mark; gives the mark that it has. */
 export function markOrRollBack(
   what: "mark" | "rollback",

@@ -12,6 +12,7 @@ import {
   left,
   markOrRollBack,
   pick,
+  replaced,
 } from "./_cache_model.ts";
 import { heldBytes } from "./_held_bytes.ts";
 
@@ -126,11 +127,8 @@ Deno.test("createHostCache() holds what a plain list holds, whatever is done to 
           case "rollback":
             mark = markOrRollBack(one.do, cache, model, mark);
             break;
-          case "fork": {
-            const old = cache;
-            cache = stack.use(old.fork());
-            old[Symbol.dispose]();
-          }
+          case "fork":
+            cache = replaced(stack, cache, cache.fork());
         }
         for (const [index, heads] of model.entries()) assertHolds(cache, index, heads);
         const held = model.flat().reduce((sum, { length }) => sum + length, 0);

@@ -10,7 +10,7 @@ import { createHostCache } from "../../../../runtime/cache/host_cache.ts";
 import type { CacheMark } from "../../../../runtime/cache/kv_cache.ts";
 import { KvjudgeError } from "../../../../runtime/errors.ts";
 import { testDevice, testProvider } from "../../../_device.ts";
-import { chosen, type HeldPositions, left, markOrRollBack } from "../_cache_model.ts";
+import { chosen, type HeldPositions, left, markOrRollBack, replaced } from "../_cache_model.ts";
 import { heldBytes } from "../_held_bytes.ts";
 
 const SHAPE = { layers: 2, kvHeads: 2, headDim: 4 };
@@ -147,11 +147,8 @@ Deno.test("createDeviceCache() holds what a plain list holds, whatever is done t
             case "rollback":
               mark = markOrRollBack(one.do, cache, model, mark);
               break;
-            case "fork": {
-              const old = cache;
-              cache = stack.use(await old.fork() as DeviceKvCache);
-              old[Symbol.dispose]();
-            }
+            case "fork":
+              cache = replaced(stack, cache, await cache.fork() as DeviceKvCache);
           }
           for (const [index, heads] of model.entries()) await assertHolds(cache, index, heads);
           const held = model.flat().reduce((sum, { length }) => sum + length, 0);
