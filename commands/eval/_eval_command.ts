@@ -4,17 +4,16 @@ import { parseBudget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
 import { note } from "../_output.ts";
-import { evictingCommand } from "../_model_command.ts";
+import { evictingCommand, type ModelFlags } from "../_model_command.ts";
 import { atLeast } from "./_numbers.ts";
 
 /** What the user said about the measurement. */
-export interface EvalFlags {
+export interface EvalFlags extends ModelFlags {
   readonly policies: string;
   readonly trust?: boolean | undefined;
   readonly budgets: string;
   readonly seed: number;
   readonly chunk?: number | undefined;
-  readonly threads?: number | undefined;
   readonly json?: boolean | undefined;
 }
 

@@ -6,7 +6,7 @@ import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
-import { type ModelFlags, withModel } from "../_model_command.ts";
+import { withModel } from "../_model_command.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import type { Progress } from "../_progress.ts";
@@ -16,7 +16,7 @@ import { percent, percents } from "./_percent.ts";
 import { atLeast } from "./_numbers.ts";
 
 /** What the user said about a run. */
-export interface RunFlags extends ModelFlags, EvalFlags {
+export interface RunFlags extends EvalFlags {
   readonly samples: number;
   readonly out?: string | undefined;
   readonly workers: string;

@@ -3,7 +3,7 @@ import type { HitRateReport, PromptRow } from "../../evaluation/hit_rate.ts";
 import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation/prompt_set.ts";
 import type { Estimate } from "../../evaluation/statistics.ts";
 import { defined } from "../_defined.ts";
-import { type ModelFlags, withModel } from "../_model_command.ts";
+import { withModel } from "../_model_command.ts";
 import { note, write } from "../_output.ts";
 import { readInput } from "../_read_input.ts";
 import {
@@ -16,7 +16,7 @@ import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
 import { atLeast } from "./_numbers.ts";
 
-interface HitRateFlags extends ModelFlags, EvalFlags {
+interface HitRateFlags extends EvalFlags {
   readonly prompts: string;
   readonly responseTokens: number;
   readonly limit?: number | undefined;

@@ -4,7 +4,7 @@ import type { AnswerItem, QuestionPlace, Split } from "../../evaluation/right_an
 import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
-import { type ModelFlags, withModel } from "../_model_command.ts";
+import { withModel } from "../_model_command.ts";
 import { write } from "../_output.ts";
 import {
   type EvalFlags,
@@ -17,7 +17,7 @@ import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
 import { atLeast } from "./_numbers.ts";
 
-interface RightAnswersFlags extends ModelFlags, EvalFlags {
+interface RightAnswersFlags extends EvalFlags {
   readonly kind: "facts" | "codes";
   readonly items: number;
   readonly split: Split;

@@ -1,3 +1,4 @@
+import type { Estimate } from "../statistics.ts";
 import { policyChannels } from "./palette.ts";
 
 /** A value and its interval, as the axis has them. */
@@ -5,6 +6,16 @@ export interface CurvePoint {
   readonly value: number;
   readonly low: number;
   readonly high: number;
+}
+
+/** The point of an estimate, if it has a mean; without an interval, `low` and `high` are the mean. */
+export function curvePoints(
+  { mean, interval }: Pick<Estimate, "mean" | "interval">,
+  onAxis: (value: number) => number,
+): readonly CurvePoint[] {
+  if (mean === null) return [];
+  const [low, high] = interval ?? [mean, mean];
+  return [{ value: onAxis(mean), low: onAxis(low), high: onAxis(high) }];
 }
 
 /** What {@linkcode curves} draws. */

@@ -2,7 +2,7 @@ import { writeAtomically, writeError } from "../../runtime/atomic_file.ts";
 import { LOCAL_TOKENS } from "../critical_hits.ts";
 import type { HitRate, HitRateReport } from "../hit_rate.ts";
 import { type Block, toHtml, toMarkdown } from "./blocks.ts";
-import { curves } from "./curves.ts";
+import { curvePoints, curves } from "./curves.ts";
 import { draw } from "./draw.ts";
 import { heatColour } from "./palette.ts";
 import { FEW, scoreText } from "./scores.ts";
@@ -118,11 +118,9 @@ function rateFigure(results: readonly HitRate[]): Promise<string> {
       whole: [],
       y: { title, scale: { domain: [0, 100] } },
       values: results.flatMap((result) => {
-        const { mean, interval } = of(result);
-        if (mean === null) return [];
-        const [low, high] = interval ?? [mean, mean];
         const { policy, budget } = result;
-        return [{ policy, budget, value: 100 * mean, low: 100 * low, high: 100 * high }];
+        return curvePoints(of(result), (share) => 100 * share)
+          .map((point) => ({ policy, budget, ...point }));
       }),
     }),
   });

@@ -1,7 +1,7 @@
 import { FULL } from "../run/measure_cells.ts";
 import type { RunSummary, SummaryRow } from "../run/summary_record.ts";
 import { draw } from "./draw.ts";
-import { curves } from "./curves.ts";
+import { curvePoints, curves } from "./curves.ts";
 import { budgetOrder, isPerplexity, policyOrder, rowsEstimate, scoreOf } from "./scores.ts";
 
 /** Panels of one figure, so that no file grows large. */
@@ -53,13 +53,8 @@ function panel(
   const policies = policyOrder(all);
   const budgets = budgetOrder(rows);
   const perplexity = rows.some(({ task }) => isPerplexity(task, metrics));
-  const estimated = (chosen: readonly SummaryRow[]) => {
-    const { mean, interval } = rowsEstimate(chosen, metrics, seed);
-    if (mean === null) return [];
-    const [low, high] = interval ?? [mean, mean];
-    const shown = (value: number) => scoreOf(value, perplexity);
-    return [{ value: shown(mean), low: shown(low), high: shown(high) }];
-  };
+  const estimated = (chosen: readonly SummaryRow[]) =>
+    curvePoints(rowsEstimate(chosen, metrics, seed), (score) => scoreOf(score, perplexity));
   const values = policies.flatMap((policy) =>
     budgets.flatMap((budget) =>
       estimated(rows.filter((row) => row.policy === policy && row.budget === budget))
