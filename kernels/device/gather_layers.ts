@@ -1,10 +1,10 @@
-import { setImmediate } from "node:timers";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
 import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { loadedOnDemand } from "./on_demand.ts";
+import { together } from "./together.ts";
 
 /** Gathers entries of layers into buffers of their own. */
 export interface GatherKernel extends AsyncDisposable {
@@ -20,20 +20,21 @@ export interface GatherKernel extends AsyncDisposable {
 interface Wanted {
   readonly buffers: LayerBuffers;
   readonly slots: Int32Array;
-  readonly found: PromiseWithResolvers<LayerBuffers>;
 }
 
 /** Loads graphs when they are first asked for, one for each number of layers. */
 export function createGatherKernel(device: Device, element: CacheElement): GatherKernel {
   const kernels = loadedOnDemand(device);
   const builds = new Map<number, () => Graph>();
-  let waiting: Wanted[] = [];
-  const gatherAll = async (group: readonly Wanted[]): Promise<readonly LayerBuffers[]> => {
+  const gatherAll = async (
+    group: readonly [Wanted, ...Wanted[]],
+  ): Promise<readonly LayerBuffers[]> => {
     const layers = group.length;
     const build = builds.get(layers) ?? (() => gatherGraph(layers, element));
     builds.set(layers, build);
-    const [kvHeads = 1] = group[0]?.buffers.keys.dims ?? [];
-    const count = (group[0]?.slots.length ?? 0) / kvHeads;
+    const [first] = group;
+    const [kvHeads = 1] = first.buffers.keys.dims;
+    const count = first.slots.length / kvHeads;
     const slots = new Float32Array(layers * kvHeads * count);
     const feeds: Record<string, DeviceTensor> = {};
     for (const [layer, { buffers, slots: ofLayer }] of group.entries()) {
@@ -52,25 +53,12 @@ export function createGatherKernel(device: Device, element: CacheElement): Gathe
       values: found.kept(`kept_values.${layer}`),
     }));
   };
-  const settleWaiting = async () => {
-    const groups = Map.groupBy(waiting, ({ slots }) => slots.length);
-    waiting = [];
-    for (const group of groups.values()) {
-      try {
-        const found = await gatherAll(group);
-        for (const [index, buffers] of found.entries()) group[index]?.found.resolve(buffers);
-      } catch (error) {
-        for (const one of group) one.found.reject(error);
-      }
-    }
-  };
+  const gather = together<Wanted, LayerBuffers>(
+    (a, b) => a.slots.length === b.slots.length,
+    gatherAll,
+  );
   return {
-    gather(buffers, slots) {
-      const found = Promise.withResolvers<LayerBuffers>();
-      if (waiting.length === 0) setImmediate(settleWaiting);
-      waiting.push({ buffers, slots, found });
-      return found.promise;
-    },
+    gather: (buffers, slots) => gather({ buffers, slots }),
     [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
   };
 }

@@ -3,9 +3,7 @@ import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import type { KeptTokens } from "./choose.ts";
-
-/** Layers of a device that are compacted in one run: their kept entries exist twice for that time. */
-const LAYERS_TOGETHER = 8;
+import { forLayers } from "./layers_together.ts";
 
 /** How what was chosen is applied. */
 export interface ApplyOptions {
@@ -33,14 +31,7 @@ export async function applyKept(
   );
   if (dropping.length === 0) return;
   await beforeCompaction?.();
-  // A device gathers a few layers in one run; in main memory the peak stays lowest one by one.
-  const together = cache.home === "device" ? LAYERS_TOGETHER : 1;
-  for (let from = 0; from < dropping.length; from += together) {
-    const settled = await Promise.allSettled(
-      // This is the line that frees the cache.
-      dropping.slice(from, from + together).map(({ layer, heads }) => cache.compact(layer, heads)),
-    );
-    for (const one of settled) if (one.status === "rejected") throw one.reason;
-  }
+  // This is the line that frees the cache.
+  await forLayers(cache, dropping, ({ layer, heads }) => cache.compact(layer, heads));
   if (positions === "contiguous") await rerotateKeys(sequence, config);
 }

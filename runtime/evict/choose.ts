@@ -3,6 +3,7 @@ import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { selectKeptOfViews } from "./contract.ts";
 import { keepPinned } from "./keep_pinned.ts";
+import { forLayers } from "./layers_together.ts";
 import { partsOfLayer } from "./part.ts";
 import { pinnedEntries, type TokenSpan } from "./pinned.ts";
 import type { Round } from "./rounds.ts";
@@ -12,9 +13,6 @@ import type { Round } from "./rounds.ts";
  * read into an empty cache they are its positions.
  */
 export type KeptTokens = readonly (readonly Int32Array[])[];
-
-/** Layers that a device scores in one run: more would wait less, and take more of its memory. */
-const LAYERS_TOGETHER = 8;
 
 /** What {@linkcode chooseKept} chooses from. */
 export interface ChoiceRequest {
@@ -45,23 +43,11 @@ export async function chooseKept(
     const stay = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
     return keptOfLayer(rounds, layer, views, stay);
   };
-  // Where a device scores, layers are asked for together, so that it is waited for once.
-  const scoredThere = cache.home === "device" &&
-    rounds.every(({ policy }) => "score" in policy && policy.score.kernel !== undefined);
-  const together = scoredThere ? LAYERS_TOGETHER : 1;
-  const kept: (readonly Int32Array[])[] = [];
-  for (let from = 0; from < cache.layers; from += together) {
-    const layers = Array.from(
-      { length: Math.min(together, cache.layers - from) },
-      (_, index) => choose(from + index),
-    );
-    // All end before a failure is passed on: they use what the caller then frees.
-    for (const settled of await Promise.allSettled(layers)) {
-      if (settled.status === "rejected") throw settled.reason;
-      kept.push(settled.value);
-    }
-  }
-  return kept;
+  const scoredThere = rounds.every(({ policy }) =>
+    "score" in policy && policy.score.kernel !== undefined
+  );
+  const layers = Array.from({ length: cache.layers }, (_, layer) => layer);
+  return await forLayers(cache, layers, choose, scoredThere);
 }
 
 /** What of a layer stays after all rounds: each is shown what the ones before it left. */

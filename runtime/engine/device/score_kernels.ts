@@ -1,6 +1,6 @@
-import { setImmediate } from "node:timers";
 import type { CacheElement } from "../../../kernels/device/layer_buffers.ts";
 import type { Device, DeviceKernel, DeviceTensor } from "../../../kernels/device/device.ts";
+import { together } from "../../../kernels/device/together.ts";
 import { nameInCopy, repeatGraph } from "../../../kernels/onnx/repeat_graph.ts";
 import { floats, integers, type Tensor } from "../../../kernels/session.ts";
 import type { LayerShape } from "../../../policies/policy.ts";
@@ -50,7 +50,6 @@ interface Loaded {
 interface Wanted {
   readonly spec: ScoreSpec;
   readonly run: ScoreRun;
-  readonly found: PromiseWithResolvers<Int32Array>;
 }
 
 /** Graphs that are kept: a prompt needs one for each length of its layers. */
@@ -59,7 +58,6 @@ const MAX_LOADED = 32;
 /** Loads graphs when they are first asked for; those that were not used for longest are dropped. */
 export function createScoreKernels(device: Device, element: CacheElement): ScoreKernels {
   let loaded: Loaded[] = [];
-  let waiting: Wanted[] = [];
   const load = async (spec: ScoreSpec, copies = 1): Promise<Loaded> => {
     const known = loaded.find((one) => one.copies === copies && isSame(one.spec, spec));
     const built = known?.built ?? buildScoreGraph(spec);
@@ -73,9 +71,10 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
     return found;
   };
   /** Scores layers of one shape in one run, which waits for the device once. */
-  const bestOf = async (group: readonly Wanted[]): Promise<readonly Int32Array[]> => {
+  const bestOf = async (
+    group: readonly [Wanted, ...Wanted[]],
+  ): Promise<readonly Int32Array[]> => {
     const [first] = group;
-    if (!first) return [];
     const { built, kernel } = await load(first.spec, group.length);
     const name = (copy: number, of: string) => group.length === 1 ? of : nameInCopy(copy, of);
     using made = new DisposableStack();
@@ -88,23 +87,7 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
     const outputs = await (await kernel).run(feeds);
     return group.map((_, copy) => outputs.integers(name(copy, "best")));
   };
-  const settleWaiting = async () => {
-    let left = waiting;
-    waiting = [];
-    while (left.length > 0) {
-      const [first] = left;
-      const group = left.filter(({ spec }) => first && isSame(spec, first.spec));
-      left = left.filter((one) => !group.includes(one));
-      try {
-        const found = await bestOf(group);
-        for (const [index, one] of group.entries()) {
-          one.found.resolve(found[index] ?? new Int32Array(0));
-        }
-      } catch (error) {
-        for (const one of group) one.found.reject(error);
-      }
-    }
-  };
+  const best = together<Wanted, Int32Array>((a, b) => isSame(a.spec, b.spec), bestOf);
   return {
     async scores(spec, run) {
       const whole = { ...spec, element };
@@ -112,13 +95,7 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
       using made = new DisposableStack();
       return (await (await kernel).run(await feedsOf(whole, built, run, made))).floats("scores");
     },
-    best(spec, run) {
-      const found = Promise.withResolvers<Int32Array>();
-      // Layers that are asked for at the same time are scored together.
-      if (waiting.length === 0) setImmediate(settleWaiting);
-      waiting.push({ spec: { ...spec, element }, run, found });
-      return found.promise;
-    },
+    best: (spec, run) => best({ spec: { ...spec, element }, run }),
     async [Symbol.asyncDispose]() {
       const all = loaded;
       loaded = [];
