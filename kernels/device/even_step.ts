@@ -9,7 +9,7 @@ import { layerPorts } from "./layer_ports.ts";
 import { createObserveKernel } from "./observe.ts";
 import { oneInteger } from "./one_integer.ts";
 import { createScratch } from "./scratch.ts";
-import { stepFeeds } from "./ragged_step.ts";
+import { stepFeeds } from "./step_feeds.ts";
 
 /**
  * Loads the step graph of which all KV heads of a layer hold equally many tokens. What new tokens attend

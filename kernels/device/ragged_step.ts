@@ -3,10 +3,10 @@ import { floats, integers } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
+import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
-import { packedTokens } from "./packed_tokens.ts";
+import { stepFeeds } from "./step_feeds.ts";
 
 /** Loads the step graph whose KV heads may hold different numbers of tokens. */
 export async function createRaggedStepKernel(
@@ -63,15 +63,6 @@ export async function createRaggedStepKernel(
       await counting[Symbol.asyncDispose]();
       await kernel[Symbol.asyncDispose]();
     },
-  };
-}
-
-/** What both step graphs are fed. */
-export function stepFeeds({ hidden, headDim }: StepModel, inputs: DeviceStepInputs) {
-  const { embeddings = new Float32Array(0) } = inputs;
-  return {
-    ...packedTokens(inputs, headDim),
-    embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
   };
 }
 
