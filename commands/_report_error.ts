@@ -17,7 +17,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   "adapters.rank": "--rank",
   "adapters.rate": "--adapter-lr",
   initial: "--init",
-  inPieces: "kvjudge chat",
+  inPieces: "kvjudge generate --in-pieces",
   rate: "--lr",
 };
 

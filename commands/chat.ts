@@ -144,8 +144,8 @@ function tell(error: unknown): void {
 function checkTemplate({ tokenizer }: Model): void {
   if (tokenizer.hasChatTemplate) return;
   throw new PromptError(
-    "Cannot chat: the checkpoint has no chat template; use kvjudge generate --raw, or a model that " +
-      "was made for chats",
+    "Cannot chat: the checkpoint has no chat template; use kvjudge generate, which reads text as it " +
+      "stands, or a model that was made for chats",
   );
 }
 

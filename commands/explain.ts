@@ -2,6 +2,7 @@ import { forcesColors } from "./_colors.ts";
 import { explain, showExplanation, summary } from "./_explanation.ts";
 import { type ModelFlags, withModel } from "./_model_command.ts";
 import { formatBytes, write } from "./_output.ts";
+import { readablePrompt } from "./_plain_prompt.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";
 import { givenQuestion, promptCommand } from "./_prompt_command.ts";
 import { type EvictionFlags, readSettings } from "./_settings.ts";
@@ -45,14 +46,14 @@ export function explainCommand(): Subcommand {
 async function run(flags: ExplainFlags, question: string | undefined): Promise<void> {
   const { scores = false, logits = false, json = false, html } = flags;
   const settings = await readSettings(flags);
-  const prompt = await readPrompt(flags, question, Deno.stdin.isTerminal());
+  const given = await readPrompt(flags, question, Deno.stdin.isTerminal());
   const page = html === undefined ? undefined : await import("./explain/page/write.ts");
   if (html !== undefined) await page?.checkTarget(html);
   await withModel(flags, async ({ model, progress, signal }) => {
     const { promptIds } = await import("../runtime/tokenizer/prompt.ts");
     checkChoice(flags, model.config);
     await using session = model.session(settings);
-    const ids = promptIds(prompt, model.tokenizer);
+    const ids = promptIds(readablePrompt(given, model), model.tokenizer);
     const reading = await session.read(
       { ids },
       { scores: scores || page !== undefined, signal, onProgress: progress.reading },

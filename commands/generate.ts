@@ -12,6 +12,7 @@ import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_comm
 import { checkSaving, questionBelow, readDocument } from "./_document.ts";
 import { withModel } from "./_model_command.ts";
 import { formatBytes, note, write } from "./_output.ts";
+import { readablePrompt } from "./_plain_prompt.ts";
 import { readPrompt } from "./_prompt.ts";
 import { givenQuestion } from "./_prompt_command.ts";
 import { readInput } from "./_read_input.ts";
@@ -21,6 +22,7 @@ import type { Subcommand } from "./_subcommand.ts";
 
 interface GenerateFlags extends AnswerFlags {
   readonly saveCache?: string | undefined;
+  readonly inPieces?: boolean | undefined;
   readonly json?: boolean | undefined;
 }
 
@@ -31,6 +33,11 @@ export function generateCommand(): Subcommand {
     .option("--save-cache <file:string>", "Save what is kept of the document, for --cache.", {
       conflicts: ["cache"],
     })
+    .option(
+      "--in-pieces",
+      "Read what is longer than the model's context in pieces, evicting behind each.",
+      { conflicts: ["cache"] },
+    )
     .option("--json", "Print one JSON object: ids, text, finish_reason, device, stats.")
     .example("A question", 'kvjudge generate "What is the capital of France?"')
     .example(
@@ -42,6 +49,10 @@ export function generateCommand(): Subcommand {
       "kvjudge generate -p keydiff -f report.txt --save-cache report.cache",
     )
     .example("Ask it often", 'kvjudge generate --cache report.cache "Who signed it?"')
+    .example(
+      "A book that is longer than the context",
+      'kvjudge generate -p snapkv -b 512 --in-pieces -f book.txt "Who did it?"',
+    )
     .action(async function (flags, question) {
       await generate(flags, givenQuestion(this, question));
     });
@@ -50,7 +61,7 @@ export function generateCommand(): Subcommand {
 type Options = GenerateOptions & ReadOptions;
 
 /** What is to be done in a session, settled before a model is loaded for it. */
-type Plan = (session: Session, options: Options) => Promise<{
+type Plan = (session: Session, options: Options, model: Model) => Promise<{
   readonly answer?: Generation;
   readonly saved?: SavedCacheInfo;
 }>;
@@ -66,8 +77,9 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
     const { answer, saved } = await plan(session, {
       ...sampling,
       signal,
+      inPieces: flags.inPieces === true,
       onProgress: progress.reading,
-    });
+    }, model);
     progress.clear();
     if (saved && Deno.stderr.isTerminal()) note(summaryOf(saved));
     for await (const text of answer ?? []) {
@@ -100,9 +112,10 @@ async function planOf(flags: GenerateFlags, question: string | undefined): Promi
         "Cannot read both the document and the question from standard input: give one in another way",
       );
     }
-    const document = await readDocument(flags);
+    const given = await readDocument(flags);
     const asked = question === undefined ? undefined : await questionAlone(question, terminal);
-    return async (session, options) => {
+    return async (session, options, model) => {
+      const document = readablePrompt(given, model);
       await session.read(document, options);
       const saved = await session.save(saveCache);
       if (asked === undefined) return { saved };
@@ -111,7 +124,8 @@ async function planOf(flags: GenerateFlags, question: string | undefined): Promi
     };
   }
   const prompt = await readPrompt(flags, question, terminal);
-  return (session, options) => Promise.resolve({ answer: session.generate(prompt, options) });
+  return (session, options, model) =>
+    Promise.resolve({ answer: session.generate(readablePrompt(prompt, model), options) });
 }
 
 /** The question, from standard input if it is `-` or if it is not given and something is piped. */

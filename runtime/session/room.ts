@@ -121,6 +121,12 @@ function noRoom(
   before: number,
   reason: string,
 ): PromptError {
+  if (before === 0) {
+    return new PromptError(
+      `Cannot read ${tokens} tokens in pieces: the model's context is ${context} tokens and the ` +
+        `answer needs at least one; ${reason}`,
+    );
+  }
   return new PromptError(
     `Cannot append ${tokens} tokens: ${before} were read and answered before, evicted ones count ` +
       `too, the model's context is ${context} tokens and the answer needs at least one; ${reason}`,

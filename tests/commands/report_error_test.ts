@@ -25,7 +25,7 @@ Deno.test("reportError() puts flags in the place of a library's options", () => 
       "lower --adapter-lr, set --device to cpu",
     ],
     ["another 'out', or without 'resume'", ["out", "resume"], "another --out, or without --resume"],
-    ["read it with 'inPieces'", ["inPieces"], "read it with kvjudge chat"],
+    ["read it with 'inPieces'", ["inPieces"], "read it with kvjudge generate --in-pieces"],
     // Somebody's text in quotes is no option.
     ["there is no 'rate' here", [], "there is no 'rate' here"],
   ];
