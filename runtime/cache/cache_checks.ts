@@ -1,9 +1,19 @@
 import type { CacheMark } from "./kv_cache.ts";
 
+/** What a mark is checked against. */
+export interface MarkedLayer {
+  /** Tokens that the layer holds; of a sliding layer those that it was ever given. */
+  readonly now: number;
+  /** Fewest that it can be brought back to. */
+  readonly least: number;
+  /** Whether a sliding layer still has what a query behind so many tokens sees. */
+  readonly reaches: (length: number) => boolean;
+}
+
 /** Refuses a mark of another cache, or of entries that are not held any more. */
 export function checkMark(
   { lengths }: CacheMark,
-  held: readonly { readonly lengths: readonly number[] }[],
+  held: readonly MarkedLayer[],
   action: string,
 ): void {
   if (lengths.length !== held.length) {
@@ -11,14 +21,18 @@ export function checkMark(
       `Cannot ${action} the KV cache: the mark has ${lengths.length} layers, it must have ${held.length}`,
     );
   }
-  for (const [index, length] of lengths.entries()) {
-    const layer = held[index];
-    const now = Math.max(0, ...layer?.lengths ?? []);
-    const min = layer ? now - Math.min(...layer.lengths) : 0;
-    if (!Number.isInteger(length) || length < min || length > now) {
+  for (const [index, { now, least, reaches }] of held.entries()) {
+    const length = lengths[index] ?? NaN;
+    if (!Number.isInteger(length) || length < least || length > now) {
       throw new RangeError(
         `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it holds ${now}; ` +
           "take a new mark after a compaction",
+      );
+    }
+    if (!reaches(length)) {
+      throw new RangeError(
+        `Cannot ${action} layer ${index} of the KV cache to ${length} tokens: it was given ${now} ` +
+          "and its window has moved on; hold a mark that is to be come back to",
       );
     }
   }

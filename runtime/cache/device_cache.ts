@@ -3,7 +3,7 @@ import type { CacheElement } from "../../kernels/device/layer_buffers.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { DeviceError } from "../errors.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
-import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
+import { checkKept, requireInteger } from "./cache_checks.ts";
 import {
   bothOf,
   compactLayer,
@@ -14,7 +14,7 @@ import {
   growLayer,
   padded,
 } from "./device_layer.ts";
-import { layerList, lengthsAt, longest } from "./layer_list.ts";
+import { dropLast, layerList, lengthsAt, longest, markedLayer } from "./layer_list.ts";
 import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
 
@@ -63,7 +63,7 @@ function deviceCache(
   /** Keys of one slot, in all heads. */
   const keyBytes = kvHeads * headDim * (element === "float16" ? 2 : 4);
   const maxSlots = Math.floor(maxBufferBytes / keyBytes);
-  const held = layerList(store, freeLayer);
+  const held = layerList(store, { free: freeLayer, marked: markedLayer, rollBack: dropLast });
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
 
@@ -86,6 +86,8 @@ function deviceCache(
     get bytes() {
       return store.reduce((sum, { capacity }) => sum + capacity, 0) * kvHeads * slotBytes;
     },
+
+    window: () => undefined,
 
     length: (layer) => longest(held.at(layer)),
     lengths: (layer) => [...held.at(layer).lengths],
@@ -193,11 +195,18 @@ function deviceCache(
 
     rollback: (mark) => held.rollback(mark),
 
+    canRollBack: (mark) => held.canRollBack(mark),
+
+    hold(mark) {
+      held.check(mark, "hold a mark of");
+      return new DisposableStack();
+    },
+
     mark: () => held.mark(),
 
     async fork(mark) {
       const all = held.all();
-      if (mark) checkMark(mark, all, "fork");
+      if (mark) held.check(mark, "fork");
       const copies = all.map((layer, index): DeviceLayer => ({
         lengths: lengthsAt(layer, mark?.lengths[index]),
         capacity: layer.capacity,

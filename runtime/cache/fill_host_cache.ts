@@ -1,7 +1,9 @@
 import type { CacheShape } from "./bytes_per_token.ts";
 import { hostCacheOver } from "./host_cache.ts";
 import type { HeadEntries, HostKvCache, KvCache } from "./kv_cache.ts";
-import { createStore, entryAt, segmented } from "./host_layer.ts";
+import { createStore, entryAt, type HostLayer, segmented } from "./host_layer.ts";
+import { fillSliding, type SlidingLayer } from "./sliding_layer.ts";
+import { type CacheWindows, checkWindows, DEFAULT_SLACK } from "./windows.ts";
 
 /** Where {@linkcode fillHostCache} wants the entries of a layer. */
 export interface LayerSpace {
@@ -11,40 +13,54 @@ export interface LayerSpace {
   readonly values: Float32Array;
 }
 
+/** What {@linkcode fillHostCache} makes. */
+export interface FilledShape extends CacheShape, CacheWindows {
+  /**
+   * Tokens that sliding layers were given, those that they hold no more included: what they can be
+   * rolled back to follows from it.
+   *
+   * @default {more than they hold, where their windows are full}
+   */
+  readonly given?: readonly number[];
+}
+
 /**
  * Makes a cache of entries that come from elsewhere, such as a file, without a second copy of them.
  *
- * @param lengths Tokens of each KV head, `[layer][KV head]`.
+ * @param lengths Tokens of each KV head, `[layer][KV head]`. Of a sliding layer these may be more than
+ * it shows: its last ones, with those before its window that rollbacks may want.
  * @param fill Writes the keys and values of a layer and returns its positions, `[kvHeads, length]`, or
  * those of one head after the other.
+ * @throws {RangeError} If a window is no size, or the KV heads of a sliding layer differ in length.
  */
 export function fillHostCache(
-  shape: CacheShape,
+  shape: FilledShape,
   lengths: readonly (readonly number[])[],
   fill: (layer: number, space: LayerSpace) => Int32Array,
 ): HostKvCache {
-  const { kvHeads, headDim } = shape;
-  const store = lengths.map((heads) => {
+  const { kvHeads, headDim, windows, slack = DEFAULT_SLACK, given } = shape;
+  checkWindows(shape, lengths.length);
+  const store = lengths.map((heads, index) => {
     const [first = 0] = heads;
-    return heads.every((length) => length === first)
-      ? createStore(first, shape)
-      : segmented(heads, shape);
+    const alike = heads.every((length) => length === first);
+    const window = windows?.[index];
+    if (window === undefined) return alike ? createStore(first, shape) : segmented(heads, shape);
+    if (alike) return fillSliding({ window, slack }, first, given?.[index], shape);
+    throw new RangeError(
+      `Cannot fill layer ${index} of a KV cache: it slides, its KV heads must hold the same tokens, ` +
+        `they hold ${heads.join(", ")}`,
+    );
   });
   const cache = hostCacheOver(shape, store);
   try {
     for (const [index, layer] of store.entries()) {
-      layer.lengths = [...lengths[index] ?? []];
-      const numbers = headDim * layer.lengths.reduce((sum, length) => sum + length, 0);
+      const heads = lengths[index] ?? [];
+      const numbers = headDim * heads.reduce((sum, length) => sum + length, 0);
       const positions = fill(index, {
         keys: layer.keys.subarray(0, numbers),
         values: layer.values.subarray(0, numbers),
       });
-      let from = 0;
-      for (const [head, length] of layer.lengths.entries()) {
-        for (let token = 0; token < length; token++) {
-          layer.positions[entryAt(layer, kvHeads, head, token)] = positions[from++] ?? 0;
-        }
-      }
+      place(layer, positions, heads, kvHeads);
     }
     return cache;
   } catch (error) {
@@ -53,13 +69,37 @@ export function fillHostCache(
   }
 }
 
-/** A copy in main memory, of a cache that may be on a device. */
+function place(
+  layer: HostLayer | SlidingLayer,
+  positions: Int32Array,
+  lengths: readonly number[],
+  kvHeads: number,
+): void {
+  if ("window" in layer) {
+    layer.positions.set(positions.subarray(0, lengths[0]));
+    return;
+  }
+  layer.lengths = [...lengths];
+  let from = 0;
+  for (const [head, length] of lengths.entries()) {
+    for (let token = 0; token < length; token++) {
+      layer.positions[entryAt(layer, kvHeads, head, token)] = positions[from++] ?? 0;
+    }
+  }
+}
+
+/** A copy in main memory, of a cache that may be on a device. What is held for marks stays behind. */
 export async function hostCopy(cache: KvCache): Promise<HostKvCache> {
   const { layers, kvHeads, headDim } = cache;
+  const all = Array.from({ length: layers }, (_, layer) => layer);
   const held: (readonly HeadEntries[])[] = [];
-  for (let layer = 0; layer < layers; layer++) held.push(await cache.entries(layer));
+  for (const layer of all) held.push(await cache.entries(layer, true));
   const lengths = held.map((heads) => heads.map(({ positions }) => positions.length));
-  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
+  const shape = {
+    ...{ layers, kvHeads, headDim, given: cache.mark().lengths },
+    windows: all.map((layer) => cache.window(layer)),
+  };
+  return fillHostCache(shape, lengths, (layer, { keys, values }) => {
     const heads = held[layer] ?? [];
     const alike = heads.every(({ keys }) => keys.length === heads[0]?.keys.length);
     let from = 0;

@@ -1,23 +1,33 @@
-import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
-import { checkKept, checkMark, requireInteger } from "./cache_checks.ts";
-import type { HeadEntries, HostKvCache, KvCache } from "./kv_cache.ts";
 import {
-  appendToStore,
-  compactStore,
-  copyStore,
-  createStore,
-  entryAt,
-  type HostLayer,
-  releaseStore,
-  reserveStore,
-} from "./host_layer.ts";
-import { layerList, lengthsAt, longest } from "./layer_list.ts";
+  allocatedEntries,
+  type AnyHostLayer,
+  appendToLayer,
+  copyLayer,
+  headEntries,
+  isSliding,
+  lengthOf,
+  lengthsOf,
+  markedOf,
+  positionsOf,
+  releaseLayer,
+  reserveLayer,
+  rollBackLayer,
+  shownRows,
+} from "./any_host_layer.ts";
+import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
+import { checkKept, requireInteger } from "./cache_checks.ts";
+import { createHold } from "./holds.ts";
+import { compactStore, createStore, entryAt } from "./host_layer.ts";
+import type { HostKvCache, KvCache } from "./kv_cache.ts";
+import { layerList } from "./layer_list.ts";
+import { createSliding, holdSliding, shiftSliding } from "./sliding_layer.ts";
+import { type CacheWindows, checkWindows, DEFAULT_SLACK } from "./windows.ts";
 import { rerotateKey } from "../rotary/rerotate_key.ts";
 
 /** Settings of {@linkcode createHostCache}. */
-export interface HostCacheOptions extends CacheShape {
+export interface HostCacheOptions extends CacheShape, CacheWindows {
   /**
-   * Tokens per layer to make room for.
+   * Tokens per layer to make room for; a sliding layer takes no more than it can hold.
    *
    * @default {0}
    */
@@ -29,7 +39,8 @@ export interface HostCacheOptions extends CacheShape {
  *
  * Memory grows in place and goes back to the system when tokens are dropped by
  * {@linkcode HostKvCache.compact} or by disposal, without waiting for the garbage collector and without a
- * second copy. Views that were handed out before are then empty.
+ * second copy. Views that were handed out before are then empty. A layer with a window takes the memory
+ * of its window and a little more, however many tokens it is given.
  *
  * @throws {RangeError} If a size is not a positive integer, or an argument does not fit the cache.
  * @throws {KvjudgeError} If the cache is used after its disposal.
@@ -44,50 +55,40 @@ export interface HostCacheOptions extends CacheShape {
  * cache.compact(0, [new Int32Array([1])]);
  * assertEquals(cache.keys(0), new Float32Array([3, 4]));
  * assertEquals(cache.positions(0), new Int32Array([1]));
+ *
+ * using sliding = createHostCache({ layers: 1, kvHeads: 1, headDim: 2, windows: [3] });
+ * sliding.append(0, new Float32Array(16), new Float32Array(16), 0);
+ * assertEquals(sliding.positions(0), new Int32Array([6, 7]));
  * ```
  */
 export function createHostCache(options: HostCacheOptions): HostKvCache {
-  const { layers, kvHeads, headDim, capacity = 0 } = options;
+  const { layers, kvHeads, headDim, capacity = 0, windows, slack = DEFAULT_SLACK } = options;
   requireInteger("layers", layers, 1);
   requireInteger("kvHeads", kvHeads, 1);
   requireInteger("headDim", headDim, 1);
   requireInteger("capacity", capacity, 0);
+  checkWindows({ windows, slack }, layers);
   const shape = { layers, kvHeads, headDim };
-  return hostCacheOver(shape, Array.from({ length: layers }, () => createStore(capacity, shape)));
+  const store = Array.from({ length: layers }, (_, index): AnyHostLayer => {
+    const window = windows?.[index];
+    if (window === undefined) return createStore(capacity, shape);
+    const layer = createSliding(window, slack);
+    reserveLayer(layer, capacity, shape);
+    return layer;
+  });
+  return hostCacheOver(shape, store);
 }
 
 /** A cache over layers that are filled already, or will be. It owns them. */
-export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): HostKvCache {
+export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[]): HostKvCache {
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
-  const held = layerList(store, releaseStore);
-
-  function view(layer: HostLayer, name: "keys" | "values"): Float32Array {
-    const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
-    return layer[name].subarray(0, entries * headDim);
-  }
-
-  function head(index: number, kvHead: number): HeadEntries {
-    const layer = held.at(index);
-    const length = layer.lengths[kvHead];
-    if (length === undefined) {
-      throw new RangeError(
-        `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
-      );
-    }
-    const keys = new Float32Array(length * headDim);
-    const values = new Float32Array(length * headDim);
-    const positions = new Int32Array(length);
-    for (let token = 0; token < length; token++) {
-      const entry = entryAt(layer, kvHeads, kvHead, token);
-      const [start, end] = [entry * headDim, (entry + 1) * headDim];
-      keys.set(layer.keys.subarray(start, end), token * headDim);
-      values.set(layer.values.subarray(start, end), token * headDim);
-      positions[token] = layer.positions[entry] ?? 0;
-    }
-    return { keys, values, positions };
-  }
+  const held = layerList<AnyHostLayer>(store, {
+    free: releaseLayer,
+    marked: markedOf,
+    rollBack: (layer, length) => rollBackLayer(layer, length, shape),
+  });
 
   return {
     home: "host",
@@ -96,25 +97,43 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
     headDim,
 
     get bytes() {
-      return store.reduce((sum, { entries }) => sum + entries, 0) * tokenBytes / kvHeads;
+      return store.reduce((sum, layer) => sum + allocatedEntries(layer, shape), 0) *
+        tokenBytes / kvHeads;
     },
 
-    length: (layer) => longest(held.at(layer)),
-
-    lengths: (layer) => [...held.at(layer).lengths],
-
-    segments(layer) {
-      const { starts, lengths } = held.at(layer);
-      return starts?.map((start, head) => ({ start, length: lengths[head] ?? 0 }));
+    window(index) {
+      const layer = held.at(index);
+      return isSliding(layer) ? layer.window : undefined;
     },
 
-    head,
+    length: (index) => lengthOf(held.at(index)),
 
-    entries: (index) => held.at(index).lengths.map((_, kvHead) => head(index, kvHead)),
+    lengths: (index) => lengthsOf(held.at(index), shape),
+
+    segments(index) {
+      const layer = held.at(index);
+      if (isSliding(layer)) return undefined;
+      return layer.starts?.map((start, head) => ({ start, length: layer.lengths[head] ?? 0 }));
+    },
+
+    head(index, kvHead) {
+      if (kvHead in lengthsOf(held.at(index), shape)) {
+        return headEntries(held.at(index), kvHead, shape);
+      }
+      throw new RangeError(
+        `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
+      );
+    },
+
+    entries: (index, spare) =>
+      Array.from(
+        { length: kvHeads },
+        (_, kvHead) => headEntries(held.at(index), kvHead, shape, spare),
+      ),
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      for (const layer of held.all()) reserveStore(layer, tokens, shape);
+      for (const layer of held.all()) reserveLayer(layer, tokens, shape);
     },
 
     append(index, keys, values, position) {
@@ -126,31 +145,39 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
         );
       }
       requireInteger("position", position, 0);
-      appendToStore(layer, keys, values, position, shape);
+      appendToLayer(layer, { keys, values }, position, shape);
     },
 
-    keys: (index) => view(held.at(index), "keys"),
+    keys: (index) => shownRows(held.at(index), "keys", shape),
 
-    values: (index) => view(held.at(index), "values"),
+    values: (index) => shownRows(held.at(index), "values", shape),
 
-    positions(index) {
-      const layer = held.at(index);
-      return Int32Array.from(layer.lengths.flatMap((length, head) =>
-        Array.from(
-          { length },
-          (_, token) => layer.positions[entryAt(layer, kvHeads, head, token)] ?? 0,
-        )
-      ));
-    },
+    positions: (index) => positionsOf(held.at(index), shape),
 
     compact(index, kept) {
       const layer = held.at(index);
-      checkKept(kept, kvHeads, layer.lengths);
-      compactStore(layer, kept, shape);
+      const lengths = lengthsOf(layer, shape);
+      checkKept(kept, kvHeads, lengths);
+      if (!isSliding(layer)) {
+        compactStore(layer, kept, shape);
+      } else if (kept.some(({ length }, head) => length !== lengths[head])) {
+        throw new RangeError(
+          `Cannot compact layer ${index} of the KV cache: it slides, and keeps the last ` +
+            `${layer.window - 1} tokens whatever is evicted elsewhere`,
+        );
+      }
     },
 
     rerotate(index, { frequencies, to }) {
       const layer = held.at(index);
+      if (isSliding(layer)) {
+        const [first = 0] = positionsOf(layer, shape);
+        const distance = (to[0]?.[0] ?? first) - first;
+        shiftSliding(layer, distance, (key, from) => {
+          rerotateKey(key, frequencies, from, from + distance);
+        }, shape);
+        return;
+      }
       for (const [kvHead, positions] of to.entries()) {
         for (const [token, position] of positions.entries()) {
           const entry = entryAt(layer, kvHeads, kvHead, token);
@@ -163,14 +190,23 @@ export function hostCacheOver(shape: CacheShape, store: readonly HostLayer[]): H
 
     rollback: (mark) => held.rollback(mark),
 
+    canRollBack: (mark) => held.canRollBack(mark),
+
     mark: () => held.mark(),
+
+    hold(mark) {
+      held.check(mark, "hold a mark of");
+      const hold = createHold();
+      held.all().forEach((layer, index) => {
+        if (isSliding(layer)) holdSliding(layer, hold, mark.lengths[index] ?? 0, shape);
+      });
+      return hold;
+    },
 
     fork(mark) {
       const all = held.all();
-      if (mark) checkMark(mark, all, "fork");
-      const copies = all.map((layer, index) =>
-        copyStore(layer, lengthsAt(layer, mark?.lengths[index]), shape)
-      );
+      if (mark) held.check(mark, "fork");
+      const copies = all.map((layer, index) => copyLayer(layer, mark?.lengths[index], shape));
       return hostCacheOver(shape, copies);
     },
 

@@ -21,6 +21,12 @@ export interface BaseKvCache extends Disposable {
   readonly headDim: number;
   /** Bytes that are allocated now, spare capacity and positions included. */
   readonly bytes: number;
+  /**
+   * Tokens that a query of a sliding layer sees at most, itself among them: the layer shows one entry
+   * fewer, its last ones, and keeps little more. `undefined` for a global layer, which keeps what it is
+   * not told to drop.
+   */
+  window(layer: number): number | undefined;
   /** Tokens per KV head in a layer; where the heads hold different numbers, the largest. */
   length(layer: number): number;
   /** Tokens of each KV head in a layer. */
@@ -34,21 +40,49 @@ export interface BaseKvCache extends Disposable {
   reserve(tokens: number): MaybePromise<void>;
   /**
    * Keeps only the given entries of a layer and frees the memory of the rest: this is what makes an
-   * eviction worth its while.
+   * eviction worth its while. Marks of this layer that were taken before are of no more use.
+   *
+   * A sliding layer keeps its last entries whatever is evicted elsewhere.
    *
    * @param kept One ascending array of indices per KV head.
    */
   compact(layer: number, kept: readonly Int32Array[]): MaybePromise<void>;
-  /** Rerotates the keys of a layer to other positions. */
+  /**
+   * Rerotates the keys of a layer to other positions. Those of a sliding layer all move by one distance,
+   * those that it does not show too.
+   */
   rerotate(layer: number, to: Rerotation): MaybePromise<void>;
-  /** Drops the last entries so that each layer holds what it held at the mark. */
+  /**
+   * Drops the last entries so that each layer shows what it showed at the mark.
+   *
+   * @throws {RangeError} If that cannot be done exactly, see {@linkcode BaseKvCache.canRollBack}.
+   */
   rollback(mark: CacheMark): void;
+  /**
+   * Whether a rollback to a mark is exact: global layers hold its entries still, and sliding ones what
+   * their windows showed then. These do for the last 128 tokens or so, and for a mark that is held for as
+   * long as it is.
+   */
+  canRollBack(mark: CacheMark): boolean;
   /** Remembers the lengths now. */
   mark(): CacheMark;
+  /**
+   * Sees to it that the cache, and what is forked from it, can be rolled back to a mark however long the
+   * text becomes, until it is disposed of. Entries that sliding layers are about to lose are then copied;
+   * until then, and without sliding layers, it costs nothing. A rollback to before the mark ends it.
+   *
+   * @throws {RangeError} If the cache cannot be rolled back to the mark now.
+   */
+  hold(mark: CacheMark): Disposable;
   /** An independent copy, of what was held at a mark or of everything. */
   fork(mark?: CacheMark): MaybePromise<KvCache>;
-  /** Copies of what the KV heads of a layer hold, in main memory. */
-  entries(layer: number): MaybePromise<readonly HeadEntries[]>;
+  /**
+   * Copies of what the KV heads of a layer hold, in main memory.
+   *
+   * @param spare Whether those before the window of a sliding layer come along, as far as it keeps them
+   * for rollbacks. @default {false}
+   */
+  entries(layer: number, spare?: boolean): MaybePromise<readonly HeadEntries[]>;
   /** Frees all memory. */
   [Symbol.dispose](): void;
 }
@@ -76,7 +110,7 @@ export interface HostKvCache extends BaseKvCache {
   /** As {@linkcode BaseKvCache.fork}. */
   fork(mark?: CacheMark): HostKvCache;
   /** As {@linkcode BaseKvCache.entries}. */
-  entries(layer: number): readonly HeadEntries[];
+  entries(layer: number, spare?: boolean): readonly HeadEntries[];
   /**
    * Where the entries of each KV head lie in {@linkcode HostKvCache.keys} and
    * {@linkcode HostKvCache.values}, if the heads of a layer hold different numbers of tokens.
@@ -145,6 +179,9 @@ export interface HeadEntries {
 
 /** Lengths of the layers at one moment. */
 export interface CacheMark {
-  /** Tokens of the KV head that holds most, one number per layer. */
+  /**
+   * Tokens of the KV head that holds most, one number per layer; of a sliding layer all tokens that it
+   * was given, those outside its window too. Fewer in all layers are a mark of as many tokens before.
+   */
   readonly lengths: readonly number[];
 }

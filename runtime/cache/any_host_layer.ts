@@ -1,0 +1,151 @@
+import type { CacheShape } from "./bytes_per_token.ts";
+import type { MarkedLayer } from "./cache_checks.ts";
+import {
+  appendToStore,
+  copyStore,
+  entryAt,
+  type HostLayer,
+  releaseStore,
+  reserveStore,
+} from "./host_layer.ts";
+import type { HeadEntries } from "./kv_cache.ts";
+import { dropLast, lengthsAt, longest, markedLayer } from "./layer_list.ts";
+import {
+  allocatedTokens,
+  appendToSliding,
+  canRollBackSliding,
+  copySliding,
+  releaseSliding,
+  reserveSliding,
+  rollBackSliding,
+  shownTokens,
+  type SlidingLayer,
+} from "./sliding_layer.ts";
+
+/** A layer of a cache in main memory: global or sliding. */
+export type AnyHostLayer = HostLayer | SlidingLayer;
+
+type HeadShape = Pick<CacheShape, "kvHeads" | "headDim">;
+
+/** Whether a layer slides. */
+export function isSliding(layer: AnyHostLayer): layer is SlidingLayer {
+  return "window" in layer;
+}
+
+/** Tokens of each KV head. */
+export function lengthsOf(layer: AnyHostLayer, { kvHeads }: HeadShape): number[] {
+  if (!isSliding(layer)) return [...layer.lengths];
+  return new Array<number>(kvHeads).fill(shownTokens(layer));
+}
+
+/** Tokens of the KV head that holds most. */
+export function lengthOf(layer: AnyHostLayer): number {
+  return isSliding(layer) ? shownTokens(layer) : longest(layer);
+}
+
+/** Entries that memory was taken for: numbers of one KV head each. */
+export function allocatedEntries(layer: AnyHostLayer, { kvHeads }: HeadShape): number {
+  return isSliding(layer) ? allocatedTokens(layer) * kvHeads : layer.entries;
+}
+
+/** The keys or values that a layer shows, as they lie. */
+export function shownRows(
+  layer: AnyHostLayer,
+  name: "keys" | "values",
+  { kvHeads, headDim }: HeadShape,
+): Float32Array {
+  const row = kvHeads * headDim;
+  if (isSliding(layer)) {
+    const stored = layer.end - layer.first;
+    return layer[name].subarray((stored - shownTokens(layer)) * row, stored * row);
+  }
+  const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
+  return layer[name].subarray(0, entries * headDim);
+}
+
+/** Copies of what one KV head holds. */
+export function headEntries(
+  layer: AnyHostLayer,
+  kvHead: number,
+  { kvHeads, headDim }: HeadShape,
+  spare = false,
+): HeadEntries {
+  const sliding = isSliding(layer);
+  const stored = sliding ? layer.end - layer.first : 0;
+  const length = !sliding ? layer.lengths[kvHead] ?? 0 : spare ? stored : shownTokens(layer);
+  const keys = new Float32Array(length * headDim);
+  const values = new Float32Array(length * headDim);
+  const positions = new Int32Array(length);
+  for (let token = 0; token < length; token++) {
+    const row = stored - length + token;
+    const entry = sliding ? row * kvHeads + kvHead : entryAt(layer, kvHeads, kvHead, token);
+    const [start, end] = [entry * headDim, (entry + 1) * headDim];
+    keys.set(layer.keys.subarray(start, end), token * headDim);
+    values.set(layer.values.subarray(start, end), token * headDim);
+    positions[token] = layer.positions[sliding ? row : entry] ?? 0;
+  }
+  return { keys, values, positions };
+}
+
+/** Positions of the entries of each KV head, one head behind the other. */
+export function positionsOf(layer: AnyHostLayer, { kvHeads }: HeadShape): Int32Array {
+  if (!isSliding(layer)) {
+    return Int32Array.from(layer.lengths.flatMap((length, head) =>
+      Array.from(
+        { length },
+        (_, token) => layer.positions[entryAt(layer, kvHeads, head, token)] ?? 0,
+      )
+    ));
+  }
+  const shown = shownTokens(layer);
+  const stored = layer.end - layer.first;
+  const ofHead = layer.positions.subarray(stored - shown, stored);
+  const all = new Int32Array(kvHeads * shown);
+  for (let head = 0; head < kvHeads; head++) all.set(ofHead, head * shown);
+  return all;
+}
+
+/** Makes room for more tokens. */
+export function reserveLayer(layer: AnyHostLayer, tokens: number, shape: HeadShape): void {
+  if (isSliding(layer)) reserveSliding(layer, tokens, shape);
+  else reserveStore(layer, tokens, shape);
+}
+
+/** Appends whole rows of tokens, `[tokens, kvHeads, headDim]`. */
+export function appendToLayer(
+  layer: AnyHostLayer,
+  rows: { readonly keys: Float32Array; readonly values: Float32Array },
+  position: number,
+  shape: HeadShape,
+): void {
+  if (isSliding(layer)) appendToSliding(layer, rows.keys, rows.values, position, shape);
+  else appendToStore(layer, rows.keys, rows.values, position, shape);
+}
+
+/** A copy of what a layer held at a mark, or of everything. */
+export function copyLayer(
+  layer: AnyHostLayer,
+  length: number | undefined,
+  shape: HeadShape,
+): AnyHostLayer {
+  if (isSliding(layer)) return copySliding(layer, length ?? layer.end, shape);
+  return copyStore(layer, lengthsAt(layer, length), shape);
+}
+
+/** What a mark of a layer is checked against. */
+export function markedOf(layer: AnyHostLayer): MarkedLayer {
+  if (!isSliding(layer)) return markedLayer(layer);
+  return { now: layer.end, least: 0, reaches: (end) => canRollBackSliding(layer, end) };
+}
+
+/** Brings a layer back to what it was. */
+export function rollBackLayer(layer: AnyHostLayer, length: number, shape: HeadShape): void {
+  if (isSliding(layer)) rollBackSliding(layer, length, shape);
+  else dropLast(layer, length);
+}
+
+/** Gives a layer's memory back. */
+export function releaseLayer(layer: AnyHostLayer): void {
+  if (isSliding(layer)) releaseSliding(layer);
+  else releaseStore(layer);
+}
