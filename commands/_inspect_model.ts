@@ -33,14 +33,17 @@ export function showModel(inspection: ModelInspection): string {
     ["runs", inspection.runs ? "yes" : `no: ${inspection.reason}`],
   ];
   if (config) {
-    const { layers, hidden, heads, kvHeads, headDim, vocabulary, context, ropeScaling } = config;
+    const { layers, hidden, heads, kvHeads, headDim, vocabulary, context, ropes } = config;
     rows.push(
       [
         "model",
         `${config.family}, ${plural(layers, "layer")}, size ${hidden}, ${vocabulary} tokens`,
       ],
       ["attention", `${plural(heads, "head")} of ${headDim} over ${plural(kvHeads, "KV head")}`],
-      ["context", `${context} tokens, RoPE scaling ${ropeScaling.kind}`],
+      [
+        "context",
+        `${context} tokens, RoPE scaling ${ropes.map(({ scaling }) => scaling.kind).join(" and ")}`,
+      ],
       ["cache", `${formatBytes(inspection.cacheBytesPerToken ?? 0)} per token`],
       ["precision", `${inspection.precision} by default`],
       ...holdings.map(({ type, held, tensors }) =>

@@ -1,6 +1,7 @@
 import type { StepModel } from "../kernels/step_model.ts";
 import type { ChosenDevice } from "./device/choose_device.ts";
 import { deviceError } from "./device/device_error.ts";
+import { CheckpointError } from "./errors.ts";
 import { openDeviceEngine } from "./engine/device/open_device_engine.ts";
 import type { Engine } from "./engine/engine.ts";
 import { type HostEngineOptions, openHostEngine } from "./engine/host/open_host_engine.ts";
@@ -14,12 +15,14 @@ export interface OpenEngine extends AsyncDisposable {
  * Loads a model's graphs where they are to run.
  *
  * @throws {DeviceError} If the device cannot hold or run them.
+ * @throws {CheckpointError} If layers do what the graphs do not.
  */
 export async function openEngine(
   { provider, half, maxBufferBytes }: ChosenDevice,
   model: StepModel,
   { config, threads, readOutput }: HostEngineOptions,
 ): Promise<OpenEngine> {
+  refuseUnbuilt(model);
   if (provider === "cpu") return await openHostEngine(model, { config, threads, readOutput });
   return await openDeviceEngine(model, {
     provider,
@@ -30,4 +33,23 @@ export async function openEngine(
     readOutput,
     explain: (error, action) => deviceError(provider, action, error),
   });
+}
+
+function refuseUnbuilt(
+  { layerKinds, layers, ropes, activation, embeddingScale, attentionScale, headDim }: StepModel,
+): void {
+  const sliding = layerKinds.find(({ window }) => window !== undefined);
+  if (sliding) {
+    throw new CheckpointError(
+      `Cannot run this model: its sliding window of ${sliding.window} tokens is smaller than its ` +
+        "context, which this runtime does not do; use a checkpoint with full attention",
+    );
+  }
+  const usual = ropes.length === 1 && layerKinds.every(({ rope }) => rope === 0) &&
+    activation === "silu" && embeddingScale === 1 && attentionScale === 1 / Math.sqrt(headDim) &&
+    layers.every((layer) => !layer.attentionOutputNorm && !layer.mlpOutputNorm);
+  if (usual) return;
+  throw new CheckpointError(
+    "Cannot run this model: its layers compute in a way that this runtime does not do",
+  );
 }

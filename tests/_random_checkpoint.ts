@@ -271,8 +271,10 @@ function ggufTensors(m: FullModel, type: GgufType): GgufInput[] {
 function ropeFactors(m: FullModel): Float32Array | undefined {
   if (m.ropeScaling.kind === "factors") return Float32Array.from(m.ropeScaling.factors);
   if (m.ropeScaling.kind !== "llama3") return undefined;
-  const plain = inverseFrequencies({ ...m, ropeScaling: { kind: "none" } });
-  const scaled = inverseFrequencies(m);
+  const frequencies = (scaling: RopeScaling) =>
+    inverseFrequencies({ headDim: m.headDim, ropes: [{ theta: m.ropeTheta, scaling }] });
+  const plain = frequencies({ kind: "none" });
+  const scaled = frequencies(m.ropeScaling);
   return Float32Array.from(plain, (frequency, index) => frequency / (scaled[index] ?? NaN));
 }
 

@@ -163,15 +163,20 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
  * Rotary frequencies, `[headDim / 2]`.
  *
  * @param sequence Length of the sequence, for dynamic scaling.
+ * @param rope Which of the model's.
  */
 export function inverseFrequencies(
-  { headDim, ropeTheta, ropeScaling }: Pick<ModelConfig, "headDim" | "ropeTheta" | "ropeScaling">,
+  { headDim, ropes }: Pick<ModelConfig, "headDim" | "ropes">,
   sequence = 0,
+  rope = 0,
 ): Float64Array {
-  const base = ropeTheta * baseFactor(ropeScaling, headDim, sequence);
+  const settings = ropes[rope];
+  if (!settings) throw new RangeError(`No RoPE ${rope}`);
+  const { theta, scaling } = settings;
+  const base = theta * baseFactor(scaling, headDim, sequence);
   return Float64Array.from(
     { length: headDim / 2 },
-    (_, index) => scaled(ropeScaling, base ** (-2 * index / headDim), index),
+    (_, index) => scaled(scaling, base ** (-2 * index / headDim), index),
   );
 }
 

@@ -1,3 +1,4 @@
+import type { Activation, LayerKind } from "../../kernels/step_model.ts";
 import type { ModelFamily } from "./families/family.ts";
 
 /** Number formats of stored weights. */
@@ -58,6 +59,14 @@ export type RopeScaling =
   /** Per-frequency divisors, `[headDim / 2]`, as GGUF stores them (`rope_freqs.weight`). */
   | { readonly kind: "factors"; readonly factors: readonly number[] };
 
+/** Rotary position embeddings of some layers. */
+export interface RopeSettings {
+  /** Base of the rotary frequencies, before scaling. */
+  readonly theta: number;
+  /** Scaling of the rotary frequencies. */
+  readonly scaling: RopeScaling;
+}
+
 /** What the step graph needs to know of a model. */
 export interface ModelConfig {
   /** Name of its family, such as `llama`. */
@@ -80,10 +89,16 @@ export interface ModelConfig {
   readonly context: number;
   /** Added to the mean square in normalisation. */
   readonly rmsEpsilon: number;
-  /** Base of the rotary frequencies, before scaling. */
-  readonly ropeTheta: number;
-  /** Scaling of the rotary frequencies. */
-  readonly ropeScaling: RopeScaling;
+  /** Rotary position embeddings, one or two of them; `layerKinds` say which layers use which. */
+  readonly ropes: readonly RopeSettings[];
+  /** How each layer sees the text before it: its window, its rotary position embeddings. */
+  readonly layerKinds: readonly LayerKind[];
+  /** What the gate of a feed-forward layer goes through. */
+  readonly activation: Activation;
+  /** Factor on the embeddings of token ids: 1 mostly, the root of `hidden` for Gemma. */
+  readonly embeddingScale: number;
+  /** Factor on products of queries and keys, mostly 1 over the root of `headDim`. */
+  readonly attentionScale: number;
   /** The output matrix is the embedding matrix. */
   readonly tied: boolean;
   /** Token ids that end a generation, from the checkpoint's settings. */

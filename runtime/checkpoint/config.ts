@@ -2,8 +2,8 @@ import type { ModelConfig } from "./checkpoint.ts";
 import type { ModelFamily } from "./families/family.ts";
 import { type Fields, fieldsOf, shown } from "./fields.ts";
 import { huggingFaceFamily } from "./find_family.ts";
+import { countLayers, parseLayerKinds } from "./layer_kinds.ts";
 import { parseRope } from "./rope_scaling.ts";
-import { refuseWindow } from "./sliding_window.ts";
 
 /** What surrounds a `config.json`. */
 export interface ConfigContext {
@@ -51,9 +51,8 @@ export function parseConfig(
   const hidden = config.count("hidden_size");
   const heads = config.count("num_attention_heads");
   const headDim = config.optional("head_dim", config.count) ?? hidden / heads;
-  const rope = parseRope(path, config);
-  const layers = config.count("num_hidden_layers");
-  if (window) refuseWindow(config, window, { layers, context: rope.context });
+  const { rope, context } = parseRope(path, config);
+  const layers = countLayers(config, "num_hidden_layers");
   const generated = fieldsOf(path, generation);
   const eosIds = generated.ids("eos_token_id");
   const [bosId = config.ids("bos_token_id")[0]] = generated.ids("bos_token_id");
@@ -67,7 +66,12 @@ export function parseConfig(
     intermediate: config.count("intermediate_size"),
     vocabulary: config.count("vocab_size"),
     rmsEpsilon: config.positive("rms_norm_eps"),
-    ...rope,
+    context,
+    ropes: [rope],
+    layerKinds: parseLayerKinds(config, window, { layers, context }),
+    activation: "silu",
+    embeddingScale: 1,
+    attentionScale: 1 / Math.sqrt(headDim),
     tied: config.flag("tie_word_embeddings") ?? !hasOutput,
     eosIds: eosIds.length > 0 ? eosIds : config.ids("eos_token_id"),
     ...(bosId === undefined ? {} : { bosId }),

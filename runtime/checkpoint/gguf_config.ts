@@ -2,6 +2,7 @@ import type { ModelConfig, RopeScaling } from "./checkpoint.ts";
 import { checkHeads } from "./config.ts";
 import { type Fields, fieldsOf, shown } from "./fields.ts";
 import type { GgufFamily } from "./find_family.ts";
+import { countLayers } from "./layer_kinds.ts";
 
 /** What the tensors of a GGUF file say about its model. */
 export interface GgufTensorFacts {
@@ -33,19 +34,31 @@ export function parseGgufConfig(
   const hidden = fields.count(`${architecture}.embedding_length`);
   const heads = fields.count(`${architecture}.attention.head_count`);
   const headDim = fields.count(`${architecture}.attention.key_length`, hidden / heads);
+  const layers = countLayers(fields, `${architecture}.block_count`);
+  const context = fields.count(`${architecture}.context_length`);
+  const window = fields.count(`${architecture}.attention.sliding_window`, context);
   const config: ModelConfig = {
     family: family.name,
-    layers: fields.count(`${architecture}.block_count`),
+    layers,
     hidden,
     heads,
     kvHeads: fields.count(`${architecture}.attention.head_count_kv`, heads),
     headDim,
     intermediate: fields.count(`${architecture}.feed_forward_length`),
     vocabulary: facts.vocabulary,
-    context: fields.count(`${architecture}.context_length`),
+    context,
     rmsEpsilon: fields.positive(`${architecture}.attention.layer_norm_rms_epsilon`),
-    ropeTheta: fields.positive(`${architecture}.rope.freq_base`, DEFAULT_THETA),
-    ropeScaling: parseScaling(fields, architecture, headDim, facts.ropeFactors),
+    ropes: [{
+      theta: fields.positive(`${architecture}.rope.freq_base`, DEFAULT_THETA),
+      scaling: parseScaling(fields, architecture, headDim, facts.ropeFactors),
+    }],
+    layerKinds: Array.from(
+      { length: layers },
+      () => window < context ? { window, rope: 0 } : { rope: 0 },
+    ),
+    activation: "silu",
+    embeddingScale: 1,
+    attentionScale: 1 / Math.sqrt(headDim),
     tied: !facts.hasOutput,
     eosIds: [
       ...new Set([
@@ -75,15 +88,6 @@ function refuseUnsupported(fields: Fields, architecture: string): void {
   const experts = fields.raw(`${architecture}.expert_count`) ?? 0;
   if (experts !== 0) {
     fields.refuse(`it is a mixture of ${shown(experts)} experts, which is not supported`);
-  }
-  const context = fields.count(`${architecture}.context_length`);
-  const window = fields.optional(`${architecture}.attention.sliding_window`, fields.count) ??
-    context;
-  if (window < context) {
-    fields.refuse(
-      `its sliding window of ${window} tokens is smaller than its context of ${context}, ` +
-        "which this runtime does not do; use a checkpoint with full attention",
-    );
   }
 }
 

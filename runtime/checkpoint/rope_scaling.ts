@@ -1,13 +1,10 @@
-import type { RopeScaling } from "./checkpoint.ts";
+import type { RopeScaling, RopeSettings } from "./checkpoint.ts";
 import { type Fields, fieldsOf, shown } from "./fields.ts";
 import { isRecord } from "./read_json.ts";
 
 /** What `config.json` says about rotary position embeddings. */
-export interface RopeSettings {
-  /** Base of the rotary frequencies. */
-  readonly ropeTheta: number;
-  /** How positions scale them. */
-  readonly ropeScaling: RopeScaling;
+export interface StatedRope {
+  readonly rope: RopeSettings;
   /** Tokens that the model handles with this scaling. */
   readonly context: number;
 }
@@ -22,7 +19,7 @@ export interface RopeSettings {
  *
  * @throws {CheckpointError} If a setting is malformed or its kind is not supported.
  */
-export function parseRope(path: string, config: Fields): RopeSettings {
+export function parseRope(path: string, config: Fields): StatedRope {
   const stated = config.count("max_position_embeddings");
   const rope = ropeFields(path, config);
   for (const fields of [config, rope]) {
@@ -33,11 +30,11 @@ export function parseRope(path: string, config: Fields): RopeSettings {
       );
     }
   }
-  const ropeTheta = rope.optional("rope_theta", rope.positive) ?? config.positive("rope_theta");
+  const theta = rope.optional("rope_theta", rope.positive) ?? config.positive("rope_theta");
   const type = rope.raw("rope_type") ?? rope.raw("type") ?? "default";
   switch (type) {
     case "default":
-      return { ropeTheta, ropeScaling: { kind: "none" }, context: stated };
+      return { rope: { theta, scaling: { kind: "none" } }, context: stated };
     case "linear":
     case "dynamic": {
       const factor = rope.positive("factor");
@@ -45,20 +42,22 @@ export function parseRope(path: string, config: Fields): RopeSettings {
       const original = rope.optional("original_max_position_embeddings", rope.count) ?? stated;
       const context = original < stated ? stated : Math.floor(stated * factor);
       // As in transformers, dynamic scaling starts beyond max_position_embeddings.
-      const ropeScaling: RopeScaling = type === "linear"
+      const scaling: RopeScaling = type === "linear"
         ? { kind: "linear", factor }
         : { kind: "dynamic", factor, originalContext: stated };
-      return { ropeTheta, ropeScaling, context };
+      return { rope: { theta, scaling }, context };
     }
     case "llama3":
       return {
-        ropeTheta,
-        ropeScaling: {
-          kind: "llama3",
-          factor: rope.positive("factor"),
-          lowFrequencyFactor: rope.positive("low_freq_factor"),
-          highFrequencyFactor: rope.positive("high_freq_factor"),
-          originalContext: rope.count("original_max_position_embeddings"),
+        rope: {
+          theta,
+          scaling: {
+            kind: "llama3",
+            factor: rope.positive("factor"),
+            lowFrequencyFactor: rope.positive("low_freq_factor"),
+            highFrequencyFactor: rope.positive("high_freq_factor"),
+            originalContext: rope.count("original_max_position_embeddings"),
+          },
         },
         context: stated,
       };

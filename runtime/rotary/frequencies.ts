@@ -1,20 +1,30 @@
 import type { ModelConfig, RopeScaling } from "../checkpoint/checkpoint.ts";
 
 /**
- * Rotary frequencies of a model, `[headDim / 2]`.
+ * Rotary frequencies of a model's layers, `[headDim / 2]`.
  *
  * @param sequence Tokens of the whole sequence. Only dynamic scaling looks at it: every chunk of a
  * prompt must name the length of the whole prompt, or the result would depend on the chunks.
+ * @param rope Which of the model's `ropes`. @default {0}
  */
 export function rotaryFrequencies(
-  { headDim, ropeTheta, ropeScaling }: ModelConfig,
+  { headDim, ropes }: Pick<ModelConfig, "headDim" | "ropes">,
   sequence: number,
+  rope = 0,
 ): Float32Array {
-  const base = ropeTheta * dynamicFactor(ropeScaling, headDim, sequence);
+  const settings = ropes[rope];
+  if (!settings) throw new RangeError(`Cannot use RoPE ${rope} of ${ropes.length}`);
+  const { theta, scaling } = settings;
+  const base = theta * dynamicFactor(scaling, headDim, sequence);
   return Float32Array.from(
     { length: headDim / 2 },
-    (_, index) => scaleFrequency(ropeScaling, 1 / base ** ((2 * index) / headDim), index),
+    (_, index) => scaleFrequency(scaling, 1 / base ** ((2 * index) / headDim), index),
   );
+}
+
+/** Whether rotary frequencies depend on the length of the text. */
+export function changeWithLength({ ropes }: Pick<ModelConfig, "ropes">): boolean {
+  return ropes.some(({ scaling }) => scaling.kind === "dynamic");
 }
 
 // NTK-aware scaling: the base grows with the sequence once it is longer than the original context.

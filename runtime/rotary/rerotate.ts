@@ -1,6 +1,6 @@
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
-import { rotaryFrequencies } from "./frequencies.ts";
+import { changeWithLength, rotaryFrequencies } from "./frequencies.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { tokenOf, tokensRead } from "./position_map.ts";
 
@@ -11,10 +11,10 @@ import { tokenOf, tokensRead } from "./position_map.ts";
  * @throws {PromptError} If the model's rotary frequencies change with the length of the text.
  */
 export function checkRerotatable(
-  { ropeScaling }: Pick<ModelConfig, "ropeScaling">,
+  config: Pick<ModelConfig, "ropes">,
   action: string,
 ) {
-  if (ropeScaling.kind !== "dynamic") return;
+  if (!changeWithLength(config)) return;
   throw new PromptError(
     `Cannot ${action}: this model's RoPE scaling is dynamic, keys that were read at different ` +
       "lengths of the text are rotated by different frequencies and cannot be rerotated together; use " +

@@ -1,5 +1,6 @@
 import { queriesOf } from "../evict/decoding.ts";
 import type { Reading } from "../evict/read.ts";
+import { changeWithLength } from "../rotary/frequencies.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import type { ReadOptions } from "./session.ts";
@@ -41,7 +42,7 @@ function refusal({ model: { engine: { config } }, options }: SessionContext): st
     return "beyondContext is 'refuse'; roll back, or start again with a shorter text";
   }
   if (policy.evicts === false) return `policy '${policy.name}' evicts nothing; use another one`;
-  if (config.ropeScaling.kind !== "dynamic") return undefined;
+  if (!changeWithLength(config)) return undefined;
   return "its RoPE scaling is dynamic, so that cached keys cannot be rerotated to other positions; roll " +
     "back, or start again with a shorter text";
 }

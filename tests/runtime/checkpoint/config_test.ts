@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { CheckpointError } from "../../../runtime/errors.ts";
+import { globalLayers } from "../../../runtime/checkpoint/layer_kinds.ts";
 import { parseConfig } from "../../../runtime/checkpoint/config.ts";
 import { FAMILIES } from "../../../runtime/checkpoint/families/mod.ts";
 
@@ -45,8 +46,11 @@ Deno.test("parseConfig() reads a Llama config", () => {
     vocabulary: 320,
     context: 512,
     rmsEpsilon: 1e-5,
-    ropeTheta: 500000,
-    ropeScaling: { kind: "none" },
+    ropes: [{ theta: 500000, scaling: { kind: "none" } }],
+    layerKinds: [{ rope: 0 }, { rope: 0 }, { rope: 0 }],
+    activation: "silu",
+    embeddingScale: 1,
+    attentionScale: 0.25,
     tied: false,
     eosIds: [1],
     bosId: 0,
@@ -69,7 +73,7 @@ Deno.test("parseConfig() fills in what transformers assumes", () => {
   const config = parse(rest);
   assertEquals(config.kvHeads, 4);
   assertEquals(config.rmsEpsilon, 1e-6);
-  assertEquals(config.ropeTheta, 10_000);
+  assertEquals(config.ropes[0]?.theta, 10_000);
   assertEquals("bosId" in config, false);
   assertEquals(parse(QWEN3).headDim, 128);
   assertEquals(parse({ ...LLAMA, head_dim: null }).headDim, 16);
@@ -122,12 +126,11 @@ Deno.test("parseConfig() reads RoPE scaling in the old and the new form alike", 
       ]
     ) {
       const config = parse({ ...LLAMA, ...form });
-      assertEquals(config.ropeScaling, expected);
-      assertEquals(config.ropeTheta, 5e5);
+      assertEquals(config.ropes, [{ theta: 5e5, scaling: expected }]);
       assertEquals(config.context, context, type);
     }
   }
-  assertEquals(parse({ ...LLAMA, rope_scaling: null }).ropeScaling, { kind: "none" });
+  assertEquals(parse({ ...LLAMA, rope_scaling: null }).ropes[0]?.scaling, { kind: "none" });
 });
 
 Deno.test("parseConfig() does not stretch a context that is stated as stretched already", () => {
@@ -153,7 +156,25 @@ Deno.test("parseConfig() accepts windows that no token feels", () => {
     },
     { ...LLAMA, sliding_window: 8 },
   ];
-  for (const settings of accepted) parse(settings);
+  for (const settings of accepted) assertEquals(globalLayers(parse(settings)).length, 3);
+});
+
+Deno.test("parseConfig() knows which layers slide", () => {
+  const windows = (settings: Record<string, unknown>) =>
+    parse(settings).layerKinds.map(({ window }) => window);
+  assertEquals(windows({ ...MISTRAL, sliding_window: 1024 }), [1024, 1024, 1024]);
+  // transformers assumes 4096 where the setting is absent.
+  assertEquals(windows(MISTRAL), [4096, 4096, 4096]);
+  const slides = { sliding_window: 8, use_sliding_window: true };
+  assertEquals(windows({ ...QWEN2, ...slides, max_window_layers: 2 }), [undefined, undefined, 8]);
+  assertEquals(
+    windows({
+      ...QWEN3,
+      ...slides,
+      layer_types: ["full_attention", "sliding_attention", "full_attention"],
+    }),
+    [undefined, 8, undefined],
+  );
 });
 
 const REFUSED: Record<string, { settings: Record<string, unknown>; message: string }> = {
@@ -242,6 +263,10 @@ const REFUSED: Record<string, { settings: Record<string, unknown>; message: stri
     },
     message: '"original_max_position_embeddings" is missing',
   },
+  "more layers than any model has": {
+    settings: { ...LLAMA, num_hidden_layers: 1_000_000_000 },
+    message: '"num_hidden_layers" is 1000000000, and no model has more than 65536 layers',
+  },
   "RoPE scaling that is no object": {
     settings: { ...LLAMA, rope_scaling: "linear" },
     message: '"rope_scaling" is not an object',
@@ -257,27 +282,6 @@ const REFUSED: Record<string, { settings: Record<string, unknown>; message: stri
   "partial rotation in the new form": {
     settings: { ...LLAMA, rope_parameters: { partial_rotary_factor: 0.25 } },
     message: '"partial_rotary_factor" is 0.25',
-  },
-  "a Mistral window below the context": {
-    settings: { ...MISTRAL, sliding_window: 1024 },
-    message: "its sliding window of 1024 tokens is smaller than its context of 8192",
-  },
-  "a Mistral config that leaves the window to the default": {
-    settings: MISTRAL,
-    message: "its sliding window of 4096 tokens is smaller than its context of 8192",
-  },
-  "a Qwen2 window below the context": {
-    settings: { ...QWEN2, sliding_window: 8, use_sliding_window: true, max_window_layers: 2 },
-    message: "its sliding window of 8 tokens",
-  },
-  "a Qwen3 window in some layers": {
-    settings: {
-      ...QWEN3,
-      sliding_window: 8,
-      use_sliding_window: true,
-      layer_types: ["full_attention", "sliding_attention", "full_attention"],
-    },
-    message: "its sliding window of 8 tokens",
   },
 };
 

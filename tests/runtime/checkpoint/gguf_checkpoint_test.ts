@@ -124,8 +124,8 @@ Deno.test("openCheckpoint() turns llama3 scaling in GGUF into factors of the sam
     await writeGguf(`${folder}/x.gguf`, { ropeScaling, headDim: 16 });
     const hf = (await openCheckpoint(folder)).config;
     const gguf = (await openCheckpoint(`${folder}/x.gguf`)).config;
-    assertEquals(hf.ropeScaling, ropeScaling);
-    assertEquals(gguf.ropeScaling.kind, "factors");
+    assertEquals(hf.ropes[0]?.scaling, ropeScaling);
+    assertEquals(gguf.ropes[0]?.scaling.kind, "factors");
     const [a, b] = [inverseFrequencies(hf), inverseFrequencies(gguf)];
     a.forEach((frequency, i) => assert(Math.abs(frequency / (b[i] ?? NaN) - 1) < 1e-6));
   });
@@ -135,7 +135,7 @@ Deno.test("openCheckpoint() reads linear scaling, old and new, alone and beside 
   await withFolder(async (folder) => {
     const scalingOf = async (model: RandomModel, metadata: GgufOptions["metadata"] = {}) => {
       await writeGguf(`${folder}/x.gguf`, model, { metadata });
-      return (await openCheckpoint(`${folder}/x.gguf`)).config.ropeScaling;
+      return (await openCheckpoint(`${folder}/x.gguf`)).config.ropes[0]?.scaling;
     };
     const linear: RopeScaling = { kind: "linear", factor: 4 };
     assertEquals(await scalingOf({ ropeScaling: linear }), linear);
@@ -214,9 +214,9 @@ const BAD_FILES: Record<string, Damage> = {
     write: { metadata: { "llama.rope.scaling.type": "yarn" } },
     message: 'RoPE scaling "yarn" is not supported',
   },
-  "with a window below the context": {
-    write: { metadata: { "llama.attention.sliding_window": 64 } },
-    message: "its sliding window of 64 tokens is smaller than its context of 256",
+  "with a window of nothing": {
+    write: { metadata: { "llama.attention.sliding_window": 0 } },
+    message: '"llama.attention.sliding_window" is 0 but must be a whole number of at least 1',
   },
   "with partly rotated heads": {
     write: { metadata: { "llama.rope.dimension_count": 4 } },

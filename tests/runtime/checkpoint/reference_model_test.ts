@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
 import { readFloats, readTensor } from "../../../runtime/checkpoint/safetensors.ts";
 import { type RandomModel, writeFolder } from "../../_random_checkpoint.ts";
+import type { RopeScaling } from "../../../runtime/checkpoint/checkpoint.ts";
 import { inverseFrequencies, type ReferenceModel, referenceModel } from "../../_reference_model.ts";
 import { withFolder } from "../../_temp_folder.ts";
 
@@ -111,7 +112,7 @@ Deno.test("referenceModel() attends to embeddings as the golden soft tokens do",
 const DYNAMIC = { kind: "dynamic", factor: 4, originalContext: 16 } as const;
 
 Deno.test("inverseFrequencies() raises the base of dynamic scaling with the sequence", () => {
-  const rope = { headDim: 4, ropeTheta: 100, ropeScaling: DYNAMIC };
+  const rope = { headDim: 4, ropes: [{ theta: 100, scaling: DYNAMIC }] };
   for (const sequence of [0, 3, 16]) {
     assertEquals([...inverseFrequencies(rope, sequence)], [1, 0.1]);
   }
@@ -122,11 +123,13 @@ Deno.test("inverseFrequencies() raises the base of dynamic scaling with the sequ
 });
 
 Deno.test("inverseFrequencies() divides by the factor or the factors", () => {
-  const rope = { headDim: 4, ropeTheta: 100 };
+  const of = (scaling: RopeScaling) => [
+    ...inverseFrequencies({ headDim: 4, ropes: [{ theta: 100, scaling }] }),
+  ];
   const linear = { kind: "linear", factor: 4 } as const;
   const factors = { kind: "factors", factors: [2, 5] } as const;
-  assertEquals([...inverseFrequencies({ ...rope, ropeScaling: linear })], [0.25, 0.025]);
-  assertEquals([...inverseFrequencies({ ...rope, ropeScaling: factors })], [0.5, 0.02]);
+  assertEquals(of(linear), [0.25, 0.025]);
+  assertEquals(of(factors), [0.5, 0.02]);
 });
 
 async function withRandomModel(

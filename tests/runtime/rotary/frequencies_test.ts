@@ -1,26 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import type { ModelConfig, RopeScaling } from "../../../runtime/checkpoint/checkpoint.ts";
+import type { RopeScaling } from "../../../runtime/checkpoint/checkpoint.ts";
 import { rotaryFrequencies } from "../../../runtime/rotary/frequencies.ts";
 import { assertClose } from "../../_close.ts";
 import { inverseFrequencies } from "../../_reference_model.ts";
 
-function config(ropeScaling: RopeScaling, headDim = 16, ropeTheta = 10_000): ModelConfig {
-  return {
-    family: "llama",
-    layers: 1,
-    hidden: 32,
-    heads: 2,
-    kvHeads: 1,
-    headDim,
-    intermediate: 32,
-    vocabulary: 10,
-    context: 64,
-    rmsEpsilon: 1e-5,
-    ropeTheta,
-    ropeScaling,
-    tied: false,
-    eosIds: [],
-  };
+function config(scaling: RopeScaling, headDim = 16, theta = 10_000) {
+  return { headDim, ropes: [{ theta, scaling }] };
 }
 
 const NONE = { kind: "none" } as const;

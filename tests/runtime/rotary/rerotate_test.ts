@@ -181,8 +181,8 @@ Deno.test("rerotate(policy) appends, rolls back and forks like any other", async
 Deno.test("rerotate(policy) is refused where keys have different frequencies, and twice", async () => {
   await using test = await tinyModel("tiny-llama");
   const { engine } = test.model;
-  const ropeScaling = { kind: "dynamic", factor: 2, originalContext: 32 } as const;
-  const config = { ...engine.config, ropeScaling };
+  const scaling = { kind: "dynamic", factor: 2, originalContext: 32 } as const;
+  const config = { ...engine.config, ropes: [{ theta: 10_000, scaling }] };
   const sequence = newSequence(engine);
   using _ = sequence.cache;
   await assertRejects(

@@ -264,8 +264,8 @@ Deno.test("a session that cannot pass the context says so in a sentence, and an 
         `the model's context is ${CONTEXT} tokens`,
     );
   }
-  const ropeScaling = { kind: "dynamic", factor: 2, originalContext: 96 } as const;
-  const config = { ...model.engine.config, ropeScaling };
+  const scaling = { kind: "dynamic", factor: 2, originalContext: 96 } as const;
+  const config = { ...model.engine.config, ropes: [{ theta: 10_000, scaling }] };
   await using dynamic = small({ ...model, engine: { ...model.engine, config } }, {
     policy: knorm(),
   });
