@@ -204,6 +204,14 @@ function huggingFaceScaling(scaling: RopeScaling): Record<string, unknown> {
         high_freq_factor: scaling.highFrequencyFactor,
         original_max_position_embeddings: scaling.originalContext,
       };
+    case "longrope":
+      return {
+        rope_type: "longrope",
+        short_factor: scaling.shortFactors,
+        long_factor: scaling.longFactors,
+        original_max_position_embeddings: scaling.originalContext,
+        attention_factor: scaling.attentionFactor,
+      };
     case "factors":
       throw new RangeError("Hugging Face settings have no list of factors");
   }

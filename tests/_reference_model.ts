@@ -176,7 +176,7 @@ export function inverseFrequencies(
   const base = theta * baseFactor(scaling, headDim, sequence);
   return Float64Array.from(
     { length: headDim / 2 },
-    (_, index) => scaled(scaling, base ** (-2 * index / headDim), index),
+    (_, index) => scaled(scaling, base ** (-2 * index / headDim), index, sequence),
   );
 }
 
@@ -187,7 +187,12 @@ function baseFactor(scaling: RopeScaling, headDim: number, sequence: number): nu
   return (factor * ratio - (factor - 1)) ** (headDim / (headDim - 2));
 }
 
-function scaled(scaling: RopeScaling, frequency: number, index: number): number {
+function scaled(
+  scaling: RopeScaling,
+  frequency: number,
+  index: number,
+  sequence: number,
+): number {
   switch (scaling.kind) {
     case "none":
     case "dynamic":
@@ -196,6 +201,10 @@ function scaled(scaling: RopeScaling, frequency: number, index: number): number 
       return frequency / scaling.factor;
     case "factors":
       return frequency / at(scaling.factors, index);
+    case "longrope":
+      return sequence > scaling.originalContext
+        ? frequency / at(scaling.longFactors, index)
+        : frequency / at(scaling.shortFactors, index);
     case "llama3": {
       const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
       const turns = originalContext * frequency / (2 * Math.PI);

@@ -56,6 +56,17 @@ export type RopeScaling =
     readonly highFrequencyFactor: number;
     readonly originalContext: number;
   }
+  /**
+   * Per-frequency divisors, `[headDim / 2]`, of texts up to and beyond the original context (LongRoPE,
+   * Ding et al. 2024), and a factor on cosines and sines.
+   */
+  | {
+    readonly kind: "longrope";
+    readonly shortFactors: readonly number[];
+    readonly longFactors: readonly number[];
+    readonly originalContext: number;
+    readonly attentionFactor: number;
+  }
   /** Per-frequency divisors, `[headDim / 2]`, as GGUF stores them (`rope_freqs.weight`). */
   | { readonly kind: "factors"; readonly factors: readonly number[] };
 

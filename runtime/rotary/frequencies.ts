@@ -3,8 +3,8 @@ import type { ModelConfig, RopeScaling } from "../checkpoint/checkpoint.ts";
 /**
  * Rotary frequencies of a model's layers, `[headDim / 2]`.
  *
- * @param sequence Tokens of the whole sequence. Only dynamic scaling looks at it: every chunk of a
- * prompt must name the length of the whole prompt, or the result would depend on the chunks.
+ * @param sequence Tokens of the whole sequence. Only dynamic scaling and LongRoPE look at it: every
+ * chunk of a prompt must name the length of the whole prompt, or the result would depend on the chunks.
  * @param rope Which of the model's `ropes`. @default {0}
  */
 export function rotaryFrequencies(
@@ -18,13 +18,13 @@ export function rotaryFrequencies(
   const base = theta * dynamicFactor(scaling, headDim, sequence);
   return Float32Array.from(
     { length: headDim / 2 },
-    (_, index) => scaleFrequency(scaling, 1 / base ** ((2 * index) / headDim), index),
+    (_, index) => scaleFrequency(scaling, 1 / base ** ((2 * index) / headDim), index, sequence),
   );
 }
 
 /** Whether rotary frequencies depend on the length of the text. */
 export function changeWithLength({ ropes }: Pick<ModelConfig, "ropes">): boolean {
-  return ropes.some(({ scaling }) => scaling.kind === "dynamic");
+  return ropes.some(({ scaling: { kind } }) => kind === "dynamic" || kind === "longrope");
 }
 
 // NTK-aware scaling: the base grows with the sequence once it is longer than the original context.
@@ -34,7 +34,12 @@ function dynamicFactor(scaling: RopeScaling, headDim: number, sequence: number):
   return ((factor * sequence) / originalContext - (factor - 1)) ** (headDim / (headDim - 2));
 }
 
-function scaleFrequency(scaling: RopeScaling, frequency: number, index: number): number {
+function scaleFrequency(
+  scaling: RopeScaling,
+  frequency: number,
+  index: number,
+  sequence: number,
+): number {
   switch (scaling.kind) {
     case "none":
     case "dynamic":
@@ -43,6 +48,10 @@ function scaleFrequency(scaling: RopeScaling, frequency: number, index: number):
       return frequency / scaling.factor;
     case "factors":
       return frequency / (scaling.factors[index] ?? 1);
+    case "longrope": {
+      const { shortFactors, longFactors, originalContext } = scaling;
+      return frequency / ((sequence > originalContext ? longFactors : shortFactors)[index] ?? 1);
+    }
     case "llama3": {
       const { factor, lowFrequencyFactor, highFrequencyFactor, originalContext } = scaling;
       const wavelength = (2 * Math.PI) / frequency;

@@ -28,6 +28,13 @@ Deno.test("rotaryFrequencies() agrees with the reference for every scaling", () 
       originalContext: 32,
     },
     { kind: "factors", factors: [1, 1, 1.5, 2, 3, 4, 6, 9] },
+    {
+      kind: "longrope",
+      shortFactors: [1, 1, 1, 1.1, 1.2, 1.3, 1.4, 2],
+      longFactors: [1, 2, 3, 4, 5, 6, 7, 8],
+      originalContext: 16,
+      attentionFactor: 1.1,
+    },
   ];
   for (const scaling of scalings) {
     for (const sequence of [1, 16, 17, 200]) {
