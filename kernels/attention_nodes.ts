@@ -48,7 +48,9 @@ export function prefillAttention(
   const { heads, headDim } = shape;
   const branch = (name: string, observed: boolean): Graph => {
     const inner = builder.branch(name);
-    const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, observed);
+    const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, {
+      withWeights: observed,
+    });
     inner.output(mixed, "float32", [1, "T", heads * headDim]);
     inner.output(observed ? attentionSums(inner, weights) : nothing(inner), "float32", ["N"]);
     return inner.build();
@@ -62,6 +64,20 @@ export function prefillAttention(
   return { mixed, attentionSums: sums };
 }
 
+/**
+ * Attention of many new tokens in a layer that slides: each sees itself and the `window − 1` tokens before
+ * it, of which those that are not new are the past.
+ */
+export function slidingAttention(
+  builder: GraphBuilder,
+  shape: HeadShape,
+  inputs: AttentionInputs,
+  lengths: SequenceLengths,
+  window: number,
+): Value {
+  return groupQueryAttention(builder, shape, inputs, lengths, { window }).mixed;
+}
+
 /** Attention received where none is observed. */
 export function nothing(builder: GraphBuilder): Value {
   return builder.op("Identity", [builder.constant(new Float32Array(0), [0])]);
@@ -72,7 +88,7 @@ function groupQueryAttention(
   { heads, kvHeads, headDim }: HeadShape,
   inputs: AttentionInputs,
   lengths: SequenceLengths,
-  withWeights: boolean,
+  { withWeights = false, window }: { withWeights?: boolean; window?: number },
 ): { mixed: Value; weights: Value } {
   // The operator takes heads of whole eights: others are filled up with zeros, which add nothing.
   const paddedDim = 8 * Math.ceil(headDim / 8);
@@ -110,6 +126,7 @@ function groupQueryAttention(
         scale: { float: 1 / Math.sqrt(headDim) },
         // 2: the weights after the softmax.
         qk_output: { int: withWeights ? 2 : 0 },
+        ...(window === undefined ? {} : { local_window_size: { int: window } }),
       },
     },
   );

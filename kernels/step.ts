@@ -10,7 +10,7 @@ import {
 } from "./session.ts";
 import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
-import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
+import { buildStepGraph, observedLayers, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What one layer holds. */
@@ -51,7 +51,7 @@ export interface StepOutputs {
   readonly queries: readonly Float32Array[];
   /**
    * Attention that each key, cached or new, received from the new tokens, summed over them,
-   * `[heads, P + tokens]` for each layer, each row as long as its head where the heads hold different
+   * `[heads, P + tokens]` for each global layer, each row as long as its head where the heads hold different
    * numbers of tokens; empty unless asked for.
    */
   readonly attentionSums: readonly Float32Array[];
@@ -79,8 +79,8 @@ export async function createStepKernel(
     keys: `past_keys.${layer}`,
     values: `past_values.${layer}`,
     queries: `queries.${layer}`,
-    attentionSums: `attention_sums.${layer}`,
   }));
+  const sums = observedLayers(model).map((layer) => `attention_sums.${layer}`);
   return {
     async run(inputs) {
       const { queries = false, observe = false } = inputs;
@@ -88,13 +88,13 @@ export async function createStepKernel(
         "logits",
         "entries",
         ...(queries ? names.map((name) => name.queries) : []),
-        ...(observe ? names.map((name) => name.attentionSums) : []),
+        ...(observe ? sums : []),
       ]);
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
         queries: queries ? names.map((name) => floatsOf(outputs[name.queries])) : [],
-        attentionSums: observe ? names.map((name) => floatsOf(outputs[name.attentionSums])) : [],
+        attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
       };
     },
     [Symbol.asyncDispose]: () => (kernel satisfies Kernel)[Symbol.asyncDispose](),

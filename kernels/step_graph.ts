@@ -9,6 +9,7 @@ import {
   type PrefillAttention,
   prefillAttention,
   type SequenceLengths,
+  slidingAttention,
 } from "./attention_nodes.ts";
 import { declareEmbedding, type EmbeddingRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
@@ -39,7 +40,7 @@ interface Shared {
   readonly layers: readonly DeclaredLayer[];
   readonly embedding: EmbeddingRows;
   readonly output: Product;
-  /** Of each layer: eviction may leave them caches of different lengths. */
+  /** Of each layer: eviction may leave global ones caches of different lengths. */
   readonly lengths: readonly SequenceLengths[];
   readonly helpers: readonly DecodeHelpers[];
   readonly observe: Value;
@@ -55,11 +56,12 @@ interface Shared {
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), `cos` and `sin [T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`, where
- * `P` may differ between layers, `ragged [layers]` (whether the heads of a layer hold different numbers
+ * `P` may differ between layers (those with the same window all have the same, less than the window),
+ * `ragged [layers]` (whether the heads of a layer hold different numbers
  * of tokens: its past then consists of segments, one for each KV head) and `segments
  * [layers, 2 · kvHeads]` (where those begin, and where they end).
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
- * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L`: the attention that
+ * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
  * heads with as many columns in each row as the head holds (empty unless observed).
  */
@@ -82,8 +84,8 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
     embedding,
     output: model.output ? declareWeight(graph, model.output) : embedding.product,
     layers: model.layers.map((_, index) => declareLayer(graph, model, index, adapters)),
-    lengths: model.layers.map((_, layer) => sequenceLengths(graph, layer)),
-    helpers: model.layers.map((_, layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
+    lengths: perCache(model, (layer) => sequenceLengths(graph, layer)),
+    helpers: perCache(model, (layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     ragged: raggedLayers(graph, model.layers.length),
     tokens: newTokens(graph),
@@ -110,15 +112,34 @@ interface OutputPort {
   readonly shape: readonly Dimension[];
 }
 
-function portsOf({ layers, vocabulary, heads, kvHeads, headDim }: StepModel): OutputPort[] {
-  const perLayer = (stem: string, shape: readonly Dimension[]) =>
-    layers.map((_, layer) => ({ name: `${stem}.${layer}`, shape }));
+function portsOf(model: StepModel): OutputPort[] {
+  const { layers, vocabulary, heads, kvHeads, headDim } = model;
   return [
     { name: "logits", shape: ["R", vocabulary] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
-    ...perLayer("queries", [1, "T", heads * headDim]),
-    ...layers.map((_, layer) => ({ name: `attention_sums.${layer}`, shape: [`N${layer}`] })),
+    ...layers.map((_, layer) => ({ name: `queries.${layer}`, shape: [1, "T", heads * headDim] })),
+    ...observedLayers(model).map((layer) => ({
+      name: `attention_sums.${layer}`,
+      shape: [`N${layer}`],
+    })),
   ];
+}
+
+/** Layers in which attention can be observed: the global ones. */
+export function observedLayers({ layers, layerKinds }: StepModel): readonly number[] {
+  return [...layers.keys()].filter((layer) => layerKinds[layer]?.window === undefined);
+}
+
+/** What follows from the length of a layer's past: made once for all layers with the same window. */
+function perCache<T>({ layers, layerKinds }: StepModel, make: (layer: number) => T): readonly T[] {
+  const ofWindow = new Map<number, T>();
+  return layers.map((_, layer) => {
+    const window = layerKinds[layer]?.window;
+    if (window === undefined) return make(layer);
+    const made = ofWindow.get(window) ?? make(layer);
+    ofWindow.set(window, made);
+    return made;
+  });
 }
 
 function pastNames(layer: number): { pastKeys: Value; pastValues: Value } {
@@ -132,7 +153,7 @@ function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly Outpu
     ports.forEach(({ shape }, index) => inner.output(outputs[index] ?? "", "float32", shape));
     return inner.build();
   };
-  graph.ops("If", [isDecodeStep(graph)], ports.length, {
+  graph.ops("If", [isDecodeStep(graph, shared.model)], ports.length, {
     names: ports.map(({ name }) => name),
     attributes: {
       then_branch: { graph: branch("decode") },
@@ -173,37 +194,55 @@ function sequenceLengths(graph: GraphBuilder, layer: number): SequenceLengths {
 }
 
 // The decode branch multiplies with the past as it lies, which must not be empty.
-function isDecodeStep(graph: GraphBuilder): Value {
+function isDecodeStep(graph: GraphBuilder, { layerKinds }: StepModel): Value {
   const one = graph.integers([1]);
   const single = graph.op("Equal", [newTokens(graph), one]);
-  const past = graph.op("GreaterOrEqual", [pastTokens(graph, 0), one]);
-  const plain = graph.op("And", [past, graph.op("Not", ["observe"])]);
-  return graph.op("Squeeze", [graph.op("And", [single, plain]), graph.integers([0])]);
+  const windows = layerKinds.map(({ window }) => window);
+  const past = windows.flatMap((window, layer) =>
+    windows.indexOf(window) === layer
+      ? [graph.op("GreaterOrEqual", [pastTokens(graph, layer), one])]
+      : []
+  );
+  const plain = [single, ...past, graph.op("Not", ["observe"])].reduce((all, value) =>
+    graph.op("And", [all, value])
+  );
+  return graph.op("Squeeze", [plain, graph.integers([0])]);
 }
 
 type Phase = "decode" | "prefill";
 
+/** Rows of the token ids as the first layer takes them. */
+function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
+  const rows = embedding.lookUp(builder, "ids");
+  if (model.embeddingScale === 1) return rows;
+  return builder.op("Mul", [rows, builder.constant(Float32Array.of(model.embeddingScale), [])]);
+}
+
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
-  const { model, embedding, output } = shared;
+  const { model, output } = shared;
   // A prompt's rounded activations would decide near ties in its answer.
   const arithmetic = phase === "decode" ? "integer" : "float";
   const entries: Value[] = [];
   const queries: Value[] = [];
   const attentionSums: Value[] = [];
-  const rows = builder.op("Concat", [embedding.lookUp(builder, "ids"), "embeddings"], {
+  const rows = builder.op("Concat", [lookUp(builder, shared), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
   const causal = causalMask(builder, shared.tokens);
   const uniform = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
     const [lengths, helpers] = [shared.lengths[layer], shared.helpers[layer]];
     if (!lengths || !helpers) throw new RangeError(`Cannot emit layer ${layer}`);
+    const window = model.layerKinds[layer]?.window;
+    if (phase === "prefill" && window !== undefined) {
+      const mixed = slidingAttention(inner, model, attention, lengths, window);
+      return { mixed, attentionSums: "" };
+    }
     if (phase === "prefill") {
       return prefillAttention(inner, model, attention, lengths, shared.observe);
     }
-    return {
-      mixed: decodeAttention(inner, model, attention, helpers),
-      attentionSums: nothing(inner),
-    };
+    // The past of a sliding layer is what its window shows: one query sees all of it.
+    const mixed = decodeAttention(inner, model, attention, helpers);
+    return { mixed, attentionSums: window === undefined ? nothing(inner) : "" };
   };
   const raggedly = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
     const ofLayer = inner.op("Gather", [
@@ -215,6 +254,8 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   };
   const mix = (tokens: RotatedTokens, layer: number): PrefillAttention => {
     const attention = { ...tokens, ...pastNames(layer) };
+    // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
+    if (model.layerKinds[layer]?.window !== undefined) return uniform(builder, attention, layer);
     const branch = (name: string, emit: typeof uniform): Graph => {
       const inner = builder.branch(name);
       const { mixed, attentionSums: sums } = emit(inner, attention, layer);
@@ -232,7 +273,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   };
   const attend = (tokens: RotatedTokens, layer: number): Value => {
     const result = mix(tokens, layer);
-    attentionSums.push(result.attentionSums);
+    if (result.attentionSums !== "") attentionSums.push(result.attentionSums);
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
     return builder.op("Squeeze", [result.mixed, builder.integers([0])]);

@@ -34,7 +34,10 @@ export interface ProbeInput extends StepInput {
 export interface StepResult {
   /** `[rows, vocabulary]`. */
   readonly logits: Float32Array;
-  /** Attention that each key, cached or new, received from the new tokens; none unless asked for. */
+  /**
+   * Attention that each key, cached or new, received from the new tokens, of the global layers in their
+   * order; none unless asked for.
+   */
   readonly attentionSums: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];

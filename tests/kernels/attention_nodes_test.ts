@@ -4,6 +4,7 @@ import {
   groupDiagonal,
   type HeadShape,
   prefillAttention,
+  slidingAttention,
 } from "../../kernels/attention_nodes.ts";
 import { flag, floats, floatsOf, integers } from "../../kernels/session.ts";
 import { createGraph } from "../../kernels/onnx/graph.ts";
@@ -44,18 +45,27 @@ function makeCase(shape: HeadShape, past: number, tokens: number): Case {
 }
 
 /** Mixed values `[tokens, heads · headDim]` and attention received `[heads, past + tokens]`. */
-function expectedOf({ shape, queries, keys, values, past, tokens }: Case) {
+function expectedOf(
+  { shape, queries, keys, values, past, tokens }: Case,
+  window = Infinity,
+) {
   const { heads, kvHeads, headDim } = shape;
   const length = past + tokens;
   const mixed = new Float64Array(queries.length);
   for (let token = 0; token < tokens; token++) {
-    const weights = referenceAttention({
+    const first = Math.max(0, past + token + 1 - window);
+    const seen = referenceAttention({
       ...shape,
       queries: queries.slice(token * heads * headDim, (token + 1) * heads * headDim),
-      keys,
-      visible: past + token + 1,
+      keys: keys.slice(first * kvHeads * headDim),
+      visible: past + token + 1 - first,
       reduce: "sum",
     });
+    const weights = new Float32Array(heads * length);
+    for (let head = 0; head < heads; head++) {
+      const ofHead = seen.subarray(head * (length - first), (head + 1) * (length - first));
+      weights.set(ofHead, head * length + first);
+    }
     for (let head = 0; head < heads; head++) {
       const kvHead = Math.floor(head * kvHeads / heads);
       for (let i = 0; i < headDim; i++) {
@@ -79,7 +89,7 @@ function expectedOf({ shape, queries, keys, values, past, tokens }: Case) {
 
 async function run(
   { shape, queries, keys, values, past, tokens }: Case,
-  way: "decode" | "observed" | "unobserved",
+  way: "decode" | "observed" | "unobserved" | { readonly window: number },
 ) {
   const { heads, kvHeads, headDim } = shape;
   const width = kvHeads * headDim;
@@ -129,6 +139,11 @@ async function run(
       graph.op("Unsqueeze", [total, graph.integers([0])]),
       graph.constant(Int32Array.of(1), [1]),
     ]);
+    if (typeof way === "object") {
+      const mixed = slidingAttention(graph, shape, inputs, { last, total }, way.window);
+      name(mixed, "mixed", [1, "T", heads * headDim]);
+      return;
+    }
     const observe = graph.op("Squeeze", ["observe", graph.integers([0])]);
     const result = prefillAttention(graph, shape, inputs, { last, total }, observe);
     name(result.mixed, "mixed", [1, "T", heads * headDim]);
@@ -163,6 +178,25 @@ for (const shape of SHAPES) {
       const unobserved = await run(many, "unobserved");
       assertClose(floatsOf(unobserved.mixed), expected.mixed, CLOSE, "mixed, unobserved");
       assertEquals(unobserved.attention_sums?.dims, [0]);
+    }
+  });
+}
+
+for (const shape of SHAPES) {
+  const of = `${shape.heads} heads of ${shape.headDim}, ${shape.kvHeads} KV heads`;
+
+  Deno.test(`slidingAttention() of ${of} sees itself and the window before it`, async () => {
+    for (const window of [1, 2, 8, 24]) {
+      const pasts = [0, Math.floor(window / 2), window - 1];
+      for (const past of pasts) {
+        for (const tokens of [1, 2, window - 1, window, window + 1, 2 * window + 3]) {
+          if (tokens < 1) continue;
+          const many = makeCase(shape, past, tokens);
+          const { mixed } = await run(many, { window });
+          const expected = expectedOf(many, window).mixed;
+          assertClose(floatsOf(mixed), expected, CLOSE, `window ${window}, ${past} + ${tokens}`);
+        }
+      }
     }
   });
 }

@@ -6,6 +6,7 @@ import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
+import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { rotaryFrequencies } from "../../rotary/frequencies.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
@@ -63,6 +64,8 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const { config, threads, kernels } = parts;
   const { layers, heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
+  const observed = globalLayers(config);
+  const windows = config.layerKinds.map(({ window }) => window);
   const step = async (
     sequence: Sequence,
     input: StepInput,
@@ -88,8 +91,8 @@ export function createHostEngine(parts: HostParts): HostEngine {
     });
     return {
       ...outputs,
-      attentionSums: outputs.attentionSums.map((data, layer) => {
-        const seen = cache.lengths(layer).map((length) => length + tokens);
+      attentionSums: outputs.attentionSums.map((data, index) => {
+        const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
         return hostRows(data, seen, group);
       }),
       queries: outputs.queries.map(hostQueries),
@@ -100,7 +103,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
     threads,
     chunk: 256,
     numberBytes: Float32Array.BYTES_PER_ELEMENT,
-    newCache: () => createHostCache({ layers, kvHeads, headDim }),
+    newCache: () => createHostCache({ layers, kvHeads, headDim, windows }),
     adopt: (cache) => cache,
     rows: (floats, lengths) => hostRows(floats, lengths, group),
     maxStepTokens: () => Infinity,
