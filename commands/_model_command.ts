@@ -32,6 +32,10 @@ export function evictingCommand() {
       default: "cpu" as const,
     })
     .option("--chunk <tokens:integer>", "Prompt tokens read at a time.")
+    .option(
+      "--allow-control-tokens",
+      "Read control tokens such as <|im_end|> in messages and documents as such, not as text.",
+    )
     .option("--trust", "Run policies from URLs without a sandbox, with every permission.");
 }
 
@@ -41,16 +45,17 @@ export interface ModelFlags {
   readonly threads?: number | undefined;
   readonly precision: PrecisionChoice;
   readonly device: DeviceChoice;
+  readonly allowControlTokens?: boolean | undefined;
 }
 
 /** Loads the model; native code is loaded here and not before. */
 export async function openModel(
-  { model, threads, precision, device }: ModelFlags,
+  { model, threads, precision, device, allowControlTokens }: ModelFlags,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Model> {
   const { loadModel } = await import("../runtime/model.ts");
-  const options = { ...defined({ threads }), precision, device, signal };
+  const options = { ...defined({ threads, allowControlTokens }), precision, device, signal };
   const loaded = await loadModel(model, { ...options, onProgress: progress.fetching });
   progress.clear();
   const { provider, adapter, why } = loaded.device;

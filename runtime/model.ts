@@ -17,7 +17,7 @@ import { resolveModel } from "./models/resolve_model.ts";
 import { defaultThreads } from "./device/processor.ts";
 import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
-import { createTokenizer } from "./tokenizer/create_tokenizer.ts";
+import { createTokenizer, type TokenizerOptions } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { settlePrecision } from "./weights/precision.ts";
 import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
@@ -37,6 +37,13 @@ export interface LoadOptions {
   readonly threads?: number;
   /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
   readonly home?: string;
+  /**
+   * Control tokens such as `<|im_end|>` in messages, documents and raw text become their ids, instead
+   * of being read as text. Only for texts of one's own: they can end a turn and forge the next.
+   *
+   * @default {false}
+   */
+  readonly allowControlTokens?: boolean;
   /** Gets the progress of a download. */
   readonly onProgress?: (progress: FetchProgress) => void;
   /** Ends a download early. */
@@ -112,6 +119,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     threads = defaultThreads(),
     now = () => performance.now(),
     precision: choice = "auto",
+    allowControlTokens = false,
   } = options;
   checkThreads(threads);
   const device = await chooseDevice(options.device ?? "cpu");
@@ -123,7 +131,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   await using loading = new AsyncDisposableStack();
   loading.use(markInUse(home, path));
   const checkpoint = await openCheckpoint(path, { home });
-  const tokenizer = tokenizerOf(checkpoint);
+  const tokenizer = tokenizerOf(checkpoint, { allowControlTokens });
   const precision = settlePrecision(checkpoint, choice);
   const described = await stepModel(checkpoint, {
     precision,
@@ -181,9 +189,12 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
 }
 
 // Token ids need no tokenizer: a checkpoint whose tokenizer is missing or unsupported runs on them.
-function tokenizerOf({ tokenizer, config: { vocabulary } }: Checkpoint): Tokenizer {
+function tokenizerOf(
+  { tokenizer, config: { vocabulary } }: Checkpoint,
+  options: TokenizerOptions,
+): Tokenizer {
   try {
-    return createTokenizer(tokenizer);
+    return createTokenizer(tokenizer, options);
   } catch (error) {
     if (error instanceof CheckpointError) return idsOnlyTokenizer(vocabulary, error);
     throw error;

@@ -1,3 +1,9 @@
+import {
+  type GuardedText,
+  joinGuarded,
+  plainText,
+  sliceGuarded,
+} from "../../runtime/tokenizer/guarded_text.ts";
 import { commonPrefix } from "../../runtime/tokenizer/prompt.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import {
@@ -50,21 +56,26 @@ export function runPrompt(
   tokenizer: Tokenizer,
 ): RunPrompt {
   const chat = tokenizer.hasChatTemplate && sample.plain !== true;
-  const turn = (content: string) => tokenizer.applyChatTemplate([{ role: "user", content }]);
-  const render = (given: BenchmarkSample): string => {
-    if (!chat) return promptText(given, order);
+  const turn = (content: string) => tokenizer.renderChat([{ role: "user", content }]);
+  const render = (given: BenchmarkSample): GuardedText => {
+    if (!chat) return plainText(promptText(given, order));
     return sample.prefixInTurn
       ? turn(promptText(given, order))
-      : turn(userTurn(given, order)) + given.prefix.trimStart();
+      : joinGuarded(turn(userTurn(given, order)), plainText(given.prefix.trimStart()));
   };
-  const encode = (text: string): readonly number[] =>
+  const encode = (text: GuardedText): readonly number[] =>
     tokenizer.encode(text, chat ? { bos: false } : {});
-  const text = render(sample);
-  const ids = encode(text);
+  const whole = render(sample);
+  const { text } = whole;
+  const ids = encode(whole);
   if (visible || order === "first") return { text, read: ids, then: [] };
-  const [before = ""] = render({ ...sample, question: MARK + sample.question }).split(MARK);
+  const asked = render({ ...sample, question: MARK + sample.question });
+  const [{ length } = ""] = asked.text.split(MARK);
+  const before = sliceGuarded(asked, 0, length);
   const size = Math.min(
-    ...QUESTIONS.map((question) => commonPrefix(encode(before + question), ids)),
+    ...QUESTIONS.map((question) =>
+      commonPrefix(encode(joinGuarded(before, plainText(question))), ids)
+    ),
   );
   return { text, read: ids.slice(0, size), then: ids.slice(size) };
 }

@@ -1,4 +1,5 @@
 import { PromptError } from "../errors.ts";
+import { type GuardedText, sliceGuarded } from "../tokenizer/guarded_text.ts";
 import { asMessages, commonPrefix, type Prompt, promptIds } from "../tokenizer/prompt.ts";
 import type { ChatMessage, Tokenizer } from "../tokenizer/tokenizer.ts";
 
@@ -120,9 +121,12 @@ function textAfter(
   transcript: Transcript,
   messages: readonly ChatMessage[],
   tokenizer: Tokenizer,
-): string {
-  const [, rest, ...more] = tokenizer.applyChatTemplate(marked(transcript, messages)).split(MARK);
-  if (rest !== undefined && more.length === 0) return rest;
+): GuardedText {
+  const rendered = tokenizer.renderChat(marked(transcript, messages));
+  const at = rendered.text.indexOf(MARK);
+  if (at >= 0 && at === rendered.text.lastIndexOf(MARK)) {
+    return sliceGuarded(rendered, at + MARK.length);
+  }
   throw new PromptError(
     "Cannot append messages: the chat template does not write them behind the turns before; read " +
       "the whole conversation again",

@@ -11,6 +11,8 @@ export type TemplateTokens = Readonly<Record<string, string>>;
 export type ChatTemplate = (
   messages: readonly ChatMessage[],
   options?: ChatTemplateOptions,
+  /** Changes what users said, as the template gets to see it. */
+  mark?: (said: unknown) => unknown,
 ) => string;
 
 /**
@@ -37,15 +39,15 @@ export function compileChatTemplate(
   now: () => Date,
 ): ChatTemplate {
   const template = parse(source);
-  return (messages, options = {}) => {
+  return (messages, options = {}, mark = (said) => said) => {
     requireMessages(messages);
     const scope = createScope(now);
     const variables = {
       tools: null,
       documents: null,
       ...tokens,
-      ...options.variables,
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      ...mapped(options.variables ?? {}, mark),
+      messages: messages.map((message) => mark(templateMessage(message))),
       add_generation_prompt: options.addGenerationPrompt ?? true,
     };
     try {
@@ -60,6 +62,39 @@ export function compileChatTemplate(
       );
     }
   };
+}
+
+function mapped(
+  variables: Readonly<Record<string, unknown>>,
+  mark: (said: unknown) => unknown,
+): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(variables).map(([name, said]) => [name, mark(said)]));
+}
+
+/** A message by the names that templates use. */
+function templateMessage({ role, content, name, toolCallId, toolCalls }: ChatMessage): object {
+  return {
+    role,
+    content,
+    ...(name === undefined ? {} : { name }),
+    ...(toolCallId === undefined ? {} : { tool_call_id: toolCallId }),
+    ...(toolCalls === undefined ? {} : {
+      tool_calls: toolCalls.map((call) => ({
+        id: call.id,
+        type: "function",
+        function: { name: call.name, arguments: parsedArguments(call.arguments) },
+      })),
+    }),
+  };
+}
+
+/** Templates write arguments with `tojson`: they want the record, not its text. */
+function parsedArguments(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 function parse(source: string): Template {

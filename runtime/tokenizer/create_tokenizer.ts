@@ -2,17 +2,30 @@ import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
 import { CheckpointError, KvjudgeError, PromptError } from "../errors.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
+import { createEncoder } from "./encoder.ts";
 import { readGgufTokenizer } from "./gguf_tokenizer.ts";
+import { type GuardedText, plainText } from "./guarded_text.ts";
 import { readJsonTokenizer } from "./json_tokenizer.ts";
+import { markControlTokens } from "./mark_control_tokens.ts";
 import { createTextStream, type Vocabulary } from "./text_stream.ts";
 import { readDecoder } from "./token_bytes.ts";
-import type { Tokenizer } from "./tokenizer.ts";
-import type { TokenizerFiles, TokenizerJson, TokenizerSettings } from "./tokenizer_files.ts";
+import type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer.ts";
+import type {
+  AddedToken,
+  TokenizerFiles,
+  TokenizerJson,
+  TokenizerSettings,
+} from "./tokenizer_files.ts";
 
 /** Options of {@linkcode createTokenizer}. */
 export interface TokenizerOptions {
   /** The time that chat templates print. @default {() => new Date()} */
   readonly now?: () => Date;
+  /**
+   * Control tokens in messages and plain text become their ids, as the caller writes them. Whoever
+   * writes those can forge turns. @default {false}
+   */
+  readonly allowControlTokens?: boolean;
 }
 
 /**
@@ -40,7 +53,7 @@ export interface TokenizerOptions {
  */
 export function createTokenizer(
   source: TokenizerSource,
-  { now = () => new Date() }: TokenizerOptions = {},
+  { now = () => new Date(), allowControlTokens = false }: TokenizerOptions = {},
 ): Tokenizer {
   const { tokenizer, settings } = readFiles(source);
   const library = openLibrary(tokenizer);
@@ -49,25 +62,38 @@ export function createTokenizer(
   const size = library.model?.vocab.length ?? 0;
 
   let template: ChatTemplate | undefined;
-  const render: ChatTemplate = (messages, options) => {
+  const render: ChatTemplate = (...given) => {
     if (settings.chatTemplate === undefined) {
       throw new PromptError(
         "Cannot format messages: the checkpoint has no chat template; give the prompt as raw text",
       );
     }
     template ??= compileChatTemplate(settings.chatTemplate, settings.tokens, now);
-    return template(messages, options);
+    return template(...given);
   };
-  const ids = (text: string) =>
-    guarded(() => library.encode(text, { add_special_tokens: false }).ids);
+  const controls = tokenizer.added_tokens.filter((token) => isControl(token, settings));
+  const encoder = guarded(() =>
+    createEncoder(library, tokenizer.added_tokens, new Set(controls.map(({ id }) => id)))
+  );
+  const ids = (text: GuardedText) => guarded(() => encoder(text));
+  const renderChat = (
+    messages: readonly ChatMessage[],
+    options: ChatTemplateOptions = {},
+  ): GuardedText => {
+    if (allowControlTokens) return { text: render(messages, options), guards: [] };
+    const texts = controls.map(({ content }) => content);
+    const { mark, unmark } = markControlTokens(texts, [messages, options.variables]);
+    return unmark(render(messages, options, mark));
+  };
 
   return {
     vocabulary: size,
     ...(bosId === undefined ? {} : { bosId }),
     eosIds: endIds(library, settings),
     hasChatTemplate: settings.chatTemplate !== undefined,
-    encode(text, { special = true, bos = settings.addBos } = {}) {
-      const encoded = special ? ids(text) : guarded(() => plainIds(library, text));
+    encode(text, { special = allowControlTokens, bos = settings.addBos } = {}) {
+      const plain = (said: string) => special ? { text: said, guards: [] } : plainText(said);
+      const encoded = ids(typeof text === "string" ? plain(text) : text);
       return bos && bosId !== undefined && encoded[0] !== bosId ? [bosId, ...encoded] : encoded;
     },
     decode(tokens, { skipSpecial = false } = {}) {
@@ -77,8 +103,9 @@ export function createTokenizer(
       return text + stream.close();
     },
     stream: ({ skipSpecial = false } = {}) => createTextStream(vocabulary, skipSpecial),
-    applyChatTemplate: render,
-    encodeChat: (messages, options) => ids(render(messages, options)),
+    applyChatTemplate: (messages, options) => render(messages, options),
+    renderChat,
+    encodeChat: (messages, options) => ids(renderChat(messages, options)),
   };
 }
 
@@ -131,13 +158,11 @@ function endIds(library: Library, { endIds, chatTemplate = "" }: TokenizerSettin
   return [...new Set([...endIds, ...turns])];
 }
 
-/** Encodes without looking for added tokens in the text. */
-function plainIds(library: Library, text: string): number[] {
-  if (text === "" || library.model === null) return [];
-  const normalized = library.normalizer?.normalize(text) ?? text;
-  const pieces = library.pre_tokenizer?.pre_tokenize(normalized, { section_index: 0 }) ??
-    [normalized];
-  return library.model._call(pieces)
-    .map((token) => library.token_to_id(token) ?? library.model?.unk_token_id)
-    .filter((id) => id !== undefined);
+/** A token that makes turns, and no text. Some checkpoints do not flag all of theirs. */
+function isControl({ id, content, special }: AddedToken, settings: TokenizerSettings): boolean {
+  return special || id === settings.bosId || settings.endIds.includes(id) ||
+    TURN_MARKS.includes(content) || /^<[|｜].*[|｜]>$/.test(content);
 }
+
+/** Control tokens without a form that tells them from words. */
+const TURN_MARKS = [...TURN_ENDS, "<start_of_turn>"];

@@ -29,6 +29,7 @@ export function idsOnlyTokenizer(vocabulary: number, reason: CheckpointError): T
     hasChatTemplate: false,
     encode: refuse,
     applyChatTemplate: refuse,
+    renderChat: refuse,
     encodeChat: refuse,
     decode: () => "",
     stream: () => SILENT,

@@ -1,18 +1,34 @@
+import type { GuardedText } from "./guarded_text.ts";
+
 /** One turn of a conversation. */
 export interface ChatMessage {
   /** Usually `system`, `user` or `assistant`; the checkpoint's template decides. */
   readonly role: string;
   /** What is said in this turn. */
   readonly content: string;
+  /** Functions that an assistant's turn calls. */
+  readonly toolCalls?: readonly ToolCall[];
+  /** The call that a tool's turn answers. */
+  readonly toolCallId?: string;
+  /** Name of the tool that answers, or of who speaks. */
+  readonly name?: string;
+}
+
+/** A call of a function. */
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON. */
+  readonly arguments: string;
 }
 
 /** Options of {@linkcode Tokenizer.encode}. */
 export interface EncodeOptions {
   /**
-   * Control tokens written in the text, such as `<|im_end|>`, become their ids. With `false` they
-   * are read as plain text.
+   * Control tokens written in a text, such as `<|im_end|>`, become their ids. Only for texts of one's
+   * own: in a stranger's document they would end a turn and forge the next.
    *
-   * @default {true}
+   * @default {false}
    */
   readonly special?: boolean;
   /** Open with the BOS token. Default: as the checkpoint says. It is never doubled. */
@@ -23,7 +39,7 @@ export interface EncodeOptions {
 export interface ChatTemplateOptions {
   /** End with the opening of the assistant's turn. @default {true} */
   readonly addGenerationPrompt?: boolean;
-  /** Further variables that the template reads, such as `enable_thinking`. */
+  /** Further variables that the template reads, such as `enable_thinking` or `tools`. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
@@ -54,8 +70,11 @@ export interface Tokenizer {
   readonly eosIds: readonly number[];
   /** Whether messages can be given. */
   readonly hasChatTemplate: boolean;
-  /** Text to ids, with the BOS token where the checkpoint wants one and the text has none. */
-  encode(text: string, options?: EncodeOptions): number[];
+  /**
+   * Text to ids, with the BOS token where the checkpoint wants one and the text has none. In a rendered
+   * chat, control tokens are read where the template wrote them; `special` decides for plain text.
+   */
+  encode(text: string | GuardedText, options?: EncodeOptions): number[];
   /**
    * Ids to text. Ids without a token (padding of the output matrix) give no text.
    *
@@ -74,7 +93,15 @@ export interface Tokenizer {
    */
   applyChatTemplate(messages: readonly ChatMessage[], options?: ChatTemplateOptions): string;
   /**
-   * The ids of the rendered messages. The template alone decides about the BOS token.
+   * Renders messages and tells what in it is a user's, so that {@linkcode encode} reads no control
+   * tokens there.
+   *
+   * @throws {PromptError} As {@linkcode applyChatTemplate}.
+   */
+  renderChat(messages: readonly ChatMessage[], options?: ChatTemplateOptions): GuardedText;
+  /**
+   * The ids of the rendered messages. The template alone decides about the BOS token, and only what it
+   * writes itself is a control token: `<|im_end|>` in a message is text.
    *
    * @throws {PromptError} As {@linkcode applyChatTemplate}.
    */

@@ -16,6 +16,10 @@ export interface AddedToken {
   readonly special: boolean;
   /** Looked for in the text after normalising rather than before. */
   readonly normalized: boolean;
+  /** Swallows the spaces before it. */
+  readonly lstrip?: boolean;
+  /** Swallows the spaces behind it. */
+  readonly rstrip?: boolean;
 }
 
 /** What `tokenizer_config.json` or GGUF metadata say besides the vocabulary. */

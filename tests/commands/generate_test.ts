@@ -351,3 +351,18 @@ for (const [what, args, message] of savingMistakes) {
     assertMatch(err, message);
   });
 }
+
+Deno.test("kvjudge generate reads a user's control tokens as text, unless they are allowed", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const env = { KVJUDGE_HOME: home.path };
+  const tokens = async (text: string, ...flags: string[]) => {
+    const { stats } = await answer(["-m", model, "-n", "1", ...flags, text], { env });
+    return stats.prompt_tokens;
+  };
+  const plain = await tokens("a");
+  assertEquals(await tokens("a<|end|>", "--allow-control-tokens"), plain + 1);
+  assert(await tokens("a<|end|>") > plain + 2);
+  assertEquals(await tokens("a<|end|>b", "--raw", "--allow-control-tokens"), 3);
+  assert(await tokens("a<|end|>b", "--raw") > 5);
+});

@@ -22,16 +22,19 @@ Deno.test("createTokenizer() encodes and decodes by hand-made merges", () => {
   assertEquals(tokenizer.decode([]), "");
 });
 
-Deno.test("createTokenizer() reads control tokens in the text unless told otherwise", () => {
+Deno.test("createTokenizer() reads control tokens in the text only if told so", () => {
   const tokenizer = createTokenizer(tinySource({}, byteLevel));
+  const allowing = createTokenizer(tinySource({}, byteLevel), { allowControlTokens: true });
   const text = "Holmes<|end|> looked";
-  assert(tokenizer.encode(text).includes(0));
-  const plain = tokenizer.encode(text, { special: false });
+  assert(tokenizer.encode(text, { special: true }).includes(0));
+  assert(allowing.encode(text).includes(0));
+  const plain = tokenizer.encode(text);
   assertEquals(plain.includes(0), false);
+  assertEquals(allowing.encode(text, { special: false }), plain);
   assertEquals(tokenizer.decode(plain), text);
-  assertEquals(tokenizer.encode("", { special: false }), []);
+  assertEquals(tokenizer.encode("", { special: true }), []);
   assertEquals(
-    tokenizer.encode("It was 1892.", { special: false }),
+    tokenizer.encode("It was 1892.", { special: true }),
     tokenizer.encode("It was 1892."),
   );
 });
@@ -78,7 +81,7 @@ Deno.test("createTokenizer() never doubles the BOS of a chat template", () => {
     for (const source of sources) {
       const tokenizer = createTokenizer(source);
       assertEquals(tokenizer.encodeChat(messages), [5, 3, 6]);
-      assertEquals(tokenizer.encode(tokenizer.applyChatTemplate(messages)), [5, 3, 6]);
+      assertEquals(tokenizer.encode(tokenizer.renderChat(messages)), [5, 3, 6]);
     }
   }
 });
@@ -153,7 +156,7 @@ Deno.test("createTokenizer() decodes as the library does, whole and piece by pie
   const every = Array.from({ length: tokenizer.vocabulary }, (_, id) => id);
   for (const id of every) assertEquals(tokenizer.decode([id]), plain(library, [id]), `id ${id}`);
   const text = "Holmes: naïve café – “quotes” 你好 🙂🙂 <|end|> done\r\n\t";
-  const ids = tokenizer.encode(text);
+  const ids = tokenizer.encode(text, { special: true });
   assertEquals(tokenizer.decode(ids), plain(library, ids));
   assertEquals(tokenizer.decode(ids), text);
   const stream = tokenizer.stream();

@@ -1,0 +1,115 @@
+import type { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
+import type { GuardedText } from "./guarded_text.ts";
+import type { AddedToken } from "./tokenizer_files.ts";
+
+/** Texts that are tokens by themselves, by their first units. */
+interface Trie {
+  readonly next: Map<number, Trie>;
+  token?: AddedToken;
+}
+
+/** What stands between two added tokens, or one of them. */
+interface Section {
+  readonly text: string;
+  readonly token?: AddedToken;
+}
+
+/**
+ * Encodes as the library does, except that control tokens are not read where a text is guarded.
+ *
+ * @param controls Ids of control tokens, which no plain text ever becomes.
+ */
+export function createEncoder(
+  library: Library,
+  added: readonly AddedToken[],
+  controls: ReadonlySet<number>,
+): (text: GuardedText) => number[] {
+  const { model, normalizer, pre_tokenizer: preTokenizer } = library;
+  // Templates write control tokens as they are, so they are looked for before anything is normalized.
+  const isEarly = ({ id, normalized }: AddedToken) =>
+    !normalized || normalizer === null || controls.has(id);
+  const early = added.filter(isEarly);
+  const late = added.filter((token) => !isEarly(token));
+  const before = trieOf(early, (text) => text);
+  const after = trieOf(late, (text) => normalizer?.normalize(text) ?? text);
+
+  const plainIds = (text: string, index: number): number[] => {
+    if (model === null || text === "") return [];
+    const pieces = preTokenizer?.pre_tokenize(text, { section_index: index }) ?? [text];
+    const idOf = (token: string) => library.token_to_id(token) ?? model.unk_token_id;
+    return model._call(pieces).flatMap((token) => {
+      const id = idOf(token);
+      if (id !== undefined && controls.has(id) && token.length > 1 && text.includes(token)) {
+        // A vocabulary may merge text to a control token: its characters stand for themselves.
+        return model._call([...token]).map(idOf);
+      }
+      return [id];
+    }).filter((id) => id !== undefined);
+  };
+  return ({ text, guards }) =>
+    split(text, before, guards, controls).flatMap((section, index) => {
+      if (section.token) return [section.token.id];
+      const normalized = normalizer?.normalize(section.text) ?? section.text;
+      return split(normalized, after, [], controls).flatMap((part) =>
+        part.token ? [part.token.id] : plainIds(part.text, index)
+      );
+    });
+}
+
+function trieOf(tokens: readonly AddedToken[], written: (text: string) => string): Trie {
+  const root: Trie = { next: new Map() };
+  for (const token of tokens) {
+    let node = root;
+    const text = written(token.content);
+    for (let at = 0; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      let child = node.next.get(unit);
+      if (!child) node.next.set(unit, child = { next: new Map() });
+      node = child;
+    }
+    if (node !== root) node.token = token;
+  }
+  return root;
+}
+
+/** Cuts a text at added tokens: from the left, the longest first. */
+function split(
+  text: string,
+  trie: Trie,
+  guards: GuardedText["guards"],
+  controls: ReadonlySet<number>,
+): Section[] {
+  const sections: Section[] = [];
+  let start = 0;
+  let guard = 0;
+  for (let at = 0; at < text.length;) {
+    while (guard < guards.length && (guards[guard]?.to ?? 0) <= at) guard++;
+    const limit = guards[guard]?.from ?? Infinity;
+    let node = trie.next.get(text.charCodeAt(at));
+    let found: { readonly token: AddedToken; readonly end: number } | undefined;
+    for (let end = at + 1; node; node = node.next.get(text.charCodeAt(end++))) {
+      const { token } = node;
+      if (token && (end <= limit || !controls.has(token.id))) found = { token, end };
+    }
+    if (!found) {
+      at++;
+      continue;
+    }
+    if (at > start) sections.push({ text: text.slice(start, at) });
+    sections.push({ text: text.slice(at, found.end), token: found.token });
+    at = start = found.end;
+  }
+  if (start < text.length) sections.push({ text: text.slice(start) });
+  return stripped(sections);
+}
+
+/** Takes the spaces away that added tokens swallow. */
+function stripped(sections: readonly Section[]): Section[] {
+  return sections.map((section, index) => {
+    if (section.token) return section;
+    let { text } = section;
+    if (sections[index + 1]?.token?.lstrip) text = text.trimEnd();
+    if (sections[index - 1]?.token?.rstrip) text = text.trimStart();
+    return { text };
+  });
+}
