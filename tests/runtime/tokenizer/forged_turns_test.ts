@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "npm:fast-check@4.9.0";
+import fc from "npm:fast-check@4.10.2";
 import type { TokenizerSource } from "../../../runtime/checkpoint/checkpoint.ts";
 import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
 import { readGgufTokenizer } from "../../../runtime/tokenizer/gguf_tokenizer.ts";
