@@ -38,6 +38,25 @@ const quickGelu: Rule = each(({ node, graph, gradient }, x, y) => {
   return graph.op("Mul", [gradient, slope]);
 });
 
+// 2√(2/π) and the share of the cube: twice what the tangent is taken of.
+const GELU_SLOPE = 2 * Math.sqrt(2 / Math.PI);
+const GELU_CUBE = 0.044715;
+
+/** GELU's tanh form, x·σ(2u) with u = √(2/π)·(x + 0.044715·x³): σ + 2u′·y(1 − σ). */
+const fastGelu: Rule = each(({ node, graph, gradient }, x, y) => {
+  if (node.inputs[1]) throw new TypeError("Cannot differentiate FastGelu with a bias");
+  const square = graph.op("Mul", [x, x]);
+  const polynomial = (cube: number) =>
+    graph.op("Add", [
+      graph.op("Mul", [square, scalar(graph, GELU_SLOPE * cube)]),
+      scalar(graph, GELU_SLOPE),
+    ]);
+  const sigmoid = graph.op("Sigmoid", [graph.op("Mul", [x, polynomial(GELU_CUBE)])]);
+  const rest = graph.op("Mul", [y, graph.op("Sub", [scalar(graph, 1), sigmoid])]);
+  const slope = graph.op("Add", [sigmoid, graph.op("Mul", [polynomial(3 * GELU_CUBE), rest])]);
+  return graph.op("Mul", [gradient, slope]);
+});
+
 function castBack({ node, graph, gradient }: BackwardStep, x: Value): Value {
   const to = intOf(node, "to", 0);
   if (!FLOATS.includes(to)) {
@@ -56,6 +75,7 @@ export const ACTIVATIONS: Rules = {
   Sqrt: each(({ graph, gradient }, _, y) =>
     graph.op("Div", [graph.op("Mul", [gradient, scalar(graph, 0.5)]), y])
   ),
+  FastGelu: fastGelu,
   QuickGelu: quickGelu,
   Softmax: softmax,
 };

@@ -33,6 +33,29 @@ Deno.test("QuickGelu has the derivative of finite differences for every alpha", 
   }
 });
 
+const THREE = Float32Array.of(3);
+
+Deno.test("FastGelu has the derivative of finite differences on both sides of zero", async () => {
+  await assertGradients({
+    inputs: { x: [5, 6] },
+    build: (graph) =>
+      graph.op("FastGelu", [graph.op("Mul", ["x", graph.constant(THREE, [])])], {
+        domain: MICROSOFT,
+      }),
+  });
+});
+
+Deno.test("FastGelu with a bias is refused", () => {
+  const graph = createGraph("g");
+  graph.input("x", "float32", [1]);
+  const loss = graph.op("FastGelu", ["x", graph.constant(THREE, [1])], { domain: MICROSOFT });
+  assertThrows(
+    () => differentiate(graph.build(), { loss, by: ["x"], into: graph }),
+    TypeError,
+    "FastGelu with a bias",
+  );
+});
+
 Deno.test("Softmax has the derivative of finite differences along any axis", async () => {
   for (const axis of [-1, 0, 1]) {
     await assertGradients({
