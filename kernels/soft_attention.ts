@@ -5,6 +5,16 @@ import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
 export interface SoftShape extends HeadShape {
   /** Soft tokens. */
   readonly tokens: number;
+  /** What scores are multiplied by. */
+  readonly attentionScale: number;
+}
+
+/** How far back a layer sees. */
+export interface SoftWindow {
+  /** Tokens that a query sees at most, itself among them. */
+  readonly window: number;
+  /** {@linkcode pastMask} of the window, `[1, tokens, 1, P]`. */
+  readonly mask: Value;
 }
 
 /** Softmax weights of soft tokens, in the form that everything after them wants. */
@@ -40,13 +50,15 @@ function byToken(builder: GraphBuilder, { heads, kvHeads, tokens }: SoftShape, v
  * Weights of soft tokens over the past and, causally, themselves: `[kvHeads, tokens, group, P + tokens]`.
  *
  * @param pastKeys `[P, kvHeads, headDim]`, P at least 1.
+ * @param sliding Absent: all of the past is seen.
  */
 export function softWeights(
   builder: GraphBuilder,
   shape: SoftShape,
   { queries, keys, pastKeys }: { queries: Value; keys: Value; pastKeys: Value },
+  sliding?: SoftWindow,
 ): SoftWeights {
-  const { tokens, headDim } = shape;
+  const { tokens, attentionScale } = shape;
   const rows = grouped(builder, shape, queries);
   const scores = (against: Value) =>
     byToken(
@@ -57,24 +69,39 @@ export function softWeights(
         attributes: {
           transB: { int: 1 },
           transBatchB: { int: 1 },
-          alpha: { float: 1 / Math.sqrt(headDim) },
+          alpha: { float: attentionScale },
         },
       }),
     );
   const own = builder.op("Add", [
     scores(perKvHead(builder, shape, keys)),
-    causalMask(builder, tokens),
+    causalMask(builder, tokens, sliding?.window),
   ]);
-  const all = builder.op("Concat", [scores(pastKeys), own], { attributes: { axis: { int: 3 } } });
+  const whole = scores(pastKeys);
+  const past = sliding ? builder.op("Add", [whole, sliding.mask]) : whole;
+  const all = builder.op("Concat", [past, own], { attributes: { axis: { int: 3 } } });
   return builder.op("Softmax", [all], { attributes: { axis: { int: -1 } } });
 }
 
-function causalMask(builder: GraphBuilder, tokens: number): Value {
-  const mask = Float32Array.from(
-    { length: tokens * tokens },
-    (_, index) => index % tokens > Math.floor(index / tokens) ? -Infinity : 0,
-  );
+function causalMask(builder: GraphBuilder, tokens: number, window = Infinity): Value {
+  const mask = Float32Array.from({ length: tokens * tokens }, (_, index) => {
+    const back = Math.floor(index / tokens) - index % tokens;
+    return back >= 0 && back < window ? 0 : -Infinity;
+  });
   return builder.constant(mask, [1, tokens, 1, tokens]);
+}
+
+/**
+ * Which of the last cached tokens each soft token still sees, `[tokens, past]`: zero, and minus
+ * infinity for those that have left its window.
+ */
+export function pastMask(
+  { tokens, past, window }: { tokens: number; past: number; window: number },
+): Float32Array {
+  return Float32Array.from({ length: tokens * past }, (_, index) => {
+    const back = Math.floor(index / past) + past - index % past;
+    return back < window ? 0 : -Infinity;
+  });
 }
 
 /**

@@ -4,8 +4,11 @@
  *
  * ```
  * deno run --allow-read --allow-write scripts/training_data.ts instructions.sharegpt.json \
- *   shakespeare.txt OUT_FOLDER
+ *   shakespeare.txt OUT_FOLDER [STRETCH]
  * ```
+ *
+ * STRETCH makes what consists of several parts so many times as long, for models whose sliding
+ * windows see all of a short prompt anyway: 2 gives prompts of up to 3,000 tokens.
  *
  * `instructions.sharegpt.json` holds ShareGPT records with a `source`, the task that they come from.
  * The tasks in {@linkcode HELD_OUT} are never trained on. The same files give the same bytes.
@@ -57,21 +60,25 @@ function shuffled<T>(items: readonly T[], random: Prng): T[] {
     .map(({ item }) => item);
 }
 
-function trainingSet(pool: readonly Single[], haystack: string, random: Prng): Recipe[] {
+function trainingSet(
+  pool: readonly Single[],
+  { haystack, stretch, random }: { haystack: string; stretch: number; random: Prng },
+): Recipe[] {
+  const bounds = { least: 1600, most: 5200 * stretch };
   const code = pool.filter(({ source }) => source === "codegen");
   const general = shuffled(pool.filter(({ source }) => source !== "codegen"), random);
   const long = general.filter(({ question }) => question.length > 1000 && question.length < 6000);
   return shuffled([
     ...shuffled(code, random).slice(0, 120).map((single) => asMessages([single])),
-    ...packed(code, 80, random),
+    ...packed(code, 80, random, bounds),
     ...long.slice(0, 600).map((single) => asMessages([single])),
-    ...packed(general, 500, random),
-    ...texts(general, 400, random),
-    ...lookups(haystack, 400, random),
+    ...packed(general, 500, random, bounds),
+    ...texts(general, 400, random, stretch),
+    ...lookups(haystack, 400, random, stretch),
   ], random);
 }
 
-function heldOutSet(pool: readonly Single[], random: Prng): Recipe[] {
+function heldOutSet(pool: readonly Single[], stretch: number, random: Prng): Recipe[] {
   const chosen = (least: number, most: number, count: number) =>
     shuffled(pool, random)
       .filter(({ question }) => question.length > least && question.length < most)
@@ -81,7 +88,7 @@ function heldOutSet(pool: readonly Single[], random: Prng): Recipe[] {
     ...chosen(1100, 2600, 50),
     ...packed(pool, 15, random, { least: 1200, most: 2600 }),
     ...chosen(4200, 6600, 40),
-    ...packed(pool, 30, random, { least: 4200, most: 6400 }),
+    ...packed(pool, 30, random, { least: 4200 * stretch, most: 6400 * stretch }),
   ];
 }
 
@@ -96,22 +103,41 @@ export interface TrainingData {
  *
  * @param records ShareGPT records with a source.
  * @param haystack Prose to hide statements in.
+ * @param stretch How many times as long what consists of several parts is, 1 to 8.
  * @throws {TrainingError} If a record is broken, or there is too little of anything.
  */
-export function trainingData(records: readonly unknown[], haystack: string): TrainingData {
+export function trainingData(
+  records: readonly unknown[],
+  haystack: string,
+  stretch = 1,
+): TrainingData {
+  if (!(stretch >= 1 && stretch <= 8)) {
+    throw new TrainingError(`Cannot make the sets: STRETCH must be from 1 to 8, got ${stretch}`);
+  }
   const all = singles(records);
   const random = createPrng(2509, 10798);
   const trained = all.filter((single) => !HELD_OUT.has(single.source));
   const held = all.filter((single) => HELD_OUT.has(single.source));
-  return { train: trainingSet(trained, haystack, random), heldOut: heldOutSet(held, random) };
+  return {
+    train: trainingSet(trained, { haystack, stretch, random }),
+    heldOut: heldOutSet(held, stretch, random),
+  };
 }
 
-async function main([source, haystack, folder, ...rest]: readonly string[]): Promise<void> {
+async function main(
+  [source, haystack, folder, stretch = "1", ...rest]: readonly string[],
+): Promise<void> {
   if (!source || !haystack || !folder || rest.length > 0) {
-    throw new TrainingError("usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER");
+    throw new TrainingError(
+      "usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER [STRETCH]",
+    );
   }
   const records = parse(await read(source), source);
-  const { train, heldOut } = trainingData(records, await read(haystack));
+  const { train, heldOut } = trainingData(
+    records,
+    await read(haystack),
+    Number(stretch),
+  );
   await Deno.mkdir(folder, { recursive: true });
   const sets = [
     ["train.jsonl", train],

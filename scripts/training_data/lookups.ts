@@ -69,28 +69,30 @@ const STATEMENTS: readonly ((random: Prng) => Statement)[] = [
   },
 ];
 
-// The longest text takes fewer: none runs over the end of the prose.
+// The longest text, not stretched, takes fewer: none runs over the end of the prose.
 const FEWEST_SENTENCES = 200;
 
 /**
  * Statements hidden in prose, several to a text, and a question about one: asked first or last.
  *
+ * @param stretch How many times as long the texts are.
  * @throws {TrainingError} If the prose is too short.
  */
-export function lookups(prose: string, count: number, random: Prng): Recipe[] {
+export function lookups(prose: string, count: number, random: Prng, stretch = 1): Recipe[] {
+  const fewest = FEWEST_SENTENCES * stretch;
   const sentences = prose.replace(/\s+/g, " ").split(/(?<=[.!?]) /).filter((text) =>
     text.length > 30
   );
-  if (sentences.length <= FEWEST_SENTENCES) {
+  if (sentences.length <= fewest) {
     throw new TrainingError(
       `Cannot hide statements in the prose: it has ${sentences.length} sentences, more than ` +
-        `${FEWEST_SENTENCES} are needed`,
+        `${fewest} are needed`,
     );
   }
   return Array.from({ length: count }, () => {
-    const aim = 900 + random() * 3800;
+    const aim = stretch * (900 + random() * 3800);
     const lines: string[] = [];
-    let at = below(sentences.length - FEWEST_SENTENCES, random);
+    let at = below(Math.ceil(sentences.length - fewest), random);
     for (let length = 0; length < aim; at++) {
       const line = sentences[at] ?? "";
       lines.push(line);

@@ -61,19 +61,28 @@ const TASKS: readonly ((name: string) => string)[] = [
   (name) => `What is said at the end of ${name}?`,
 ];
 
-/** Several numbered texts and a task about one of them, said before the texts or after. */
-export function texts(pool: readonly Single[], count: number, random: Prng): Recipe[] {
+/**
+ * Several numbered texts and a task about one of them, said before the texts or after.
+ *
+ * @param stretch How many times as many texts there are.
+ */
+export function texts(
+  pool: readonly Single[],
+  count: number,
+  random: Prng,
+  stretch = 1,
+): Recipe[] {
   const bodies = pool.filter(({ question }) => question.length > 300 && question.length < 2500);
   return Array.from({ length: count }, () => {
-    const total = 3 + Math.floor(random() * 6);
+    const total = Math.round(stretch * (3 + Math.floor(random() * 6)));
     const label = pick(["Text", "Document", "Note", "Passage"], random);
     const chosen: string[] = [];
     for (
       let [length, misses] = [0, 0];
-      chosen.length < total && length < 4200 && misses < MOST_MISSES;
+      chosen.length < total && length < 4200 * stretch && misses < MOST_MISSES;
     ) {
       const { question } = pick(bodies, random);
-      misses = length + question.length > 5400 ? misses + 1 : 0;
+      misses = length + question.length > 5400 * stretch ? misses + 1 : 0;
       if (misses > 0) continue;
       chosen.push(question);
       length += question.length;

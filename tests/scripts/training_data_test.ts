@@ -57,6 +57,20 @@ Deno.test("trainingData() makes prompts that end with a user turn", () => {
   }
 });
 
+Deno.test("trainingData() stretches what consists of several parts", () => {
+  const long = prose.repeat(4);
+  const lengthOf = (recipes: ReturnType<typeof trainingData>["train"]) => (source: string) =>
+    recipes.filter((recipe) => recipe.source === source)
+      .reduce((sum, { messages }) => sum + messages.reduce((n, m) => n + m.content.length, 0), 0);
+  const [short, stretched] = [1, 3].map((stretch) => trainingData(records, long, stretch));
+  for (const source of ["texts", "lookups"]) {
+    const [before, after] = [short, stretched].map((set) => lengthOf(set?.train ?? [])(source));
+    assert((after ?? 0) > 2 * (before ?? 0), `${source}: ${before}, ${after}`);
+  }
+  assertThrows(() => trainingData(records, long, 0.5), TrainingError, "1 to 8, got 0.5");
+  assertThrows(() => trainingData(records, long, NaN), TrainingError, "1 to 8, got NaN");
+});
+
 Deno.test("trainingData() hides each statement once, its question first or last", () => {
   const { train } = trainingData(records, prose);
   const lookups = train.filter(({ source }) => source === "lookups");
