@@ -10,13 +10,13 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { rotaryRows } from "../kernels/rope.ts";
 import { createSoftKernel } from "../kernels/soft_kernel.ts";
 import { createStepKernel } from "../kernels/step.ts";
 import { resolveModel } from "../runtime/models/mod.ts";
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { homeFolder } from "../runtime/models/home.ts";
-import { rotaryFrequencies } from "../runtime/rotary/frequencies.ts";
+import { rotaryTables } from "../runtime/rotary/rotary_tables.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";
 import { summarise } from "./statistics.ts";
 
@@ -54,24 +54,26 @@ function random(length: number): Float32Array {
 }
 
 const width = config.kvHeads * config.headDim;
-const rows = Array.from({ length: config.layers }, () => ({
-  keys: random(past * width),
-  values: random(past * width),
-}));
+const judged = globalLayers(config);
+const rows = config.layerKinds.map(({ window = Infinity }) => {
+  const held = Math.min(past, window - 1);
+  return { keys: random(held * width), values: random(held * width) };
+});
 const half = values.type === "float16";
 const inputs = {
   embeddings: random(tokens * config.hidden),
-  rotary: rotaryRows(rotaryFrequencies(config, past + tokens), past, tokens),
+  rotary: rotaryTables(config, { sequence: past + tokens, position: past, tokens }),
   past: half
     ? rows.map(({ keys, values }) => ({
       keys: new Float16Array(keys),
       values: new Float16Array(values),
     }))
     : rows,
-  target: random(config.layers * config.heads * past).map((value) => (value + 0.5) / past),
+  target: random(judged.length * config.heads * past).map((value) => (value + 0.5) / past),
 };
 await using soft = await createSoftKernel(model, {
   tokens,
+  judged,
   threads,
   loss: values.loss === "kl" ? "kl" : "mse",
   past: half ? "float16" : "float32",

@@ -3,6 +3,7 @@ import { keepCount } from "../runtime/evict/budget.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
 import { PromptError } from "../runtime/errors.ts";
 import type { Model } from "../runtime/model.ts";
+import { conversationIds } from "../runtime/tokenizer/completion_form.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";
 import { compareWithReference, localShare } from "./critical_hits.ts";
 import type { Measurement } from "./measurement.ts";
@@ -174,7 +175,9 @@ async function measurePrompt(
 ): Promise<PromptRow | string> {
   const { model, policies, signal, responseTokens = RESPONSE_TOKENS } = request;
   const { engine, tokenizer } = model;
-  const ids = promptIds(prompt, tokenizer);
+  const ids = "messages" in prompt
+    ? conversationIds(prompt.messages, tokenizer)
+    : promptIds(prompt, tokenizer);
   const answer = response === undefined
     ? undefined
     : answerIds(response, tokenizer).slice(0, responseTokens);

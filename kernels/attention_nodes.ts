@@ -8,6 +8,12 @@ export interface HeadShape {
   readonly headDim: number;
 }
 
+/** What attention is computed by. */
+export interface AttentionShape extends HeadShape {
+  /** Factor on products of queries and keys. */
+  readonly attentionScale: number;
+}
+
 /** Tensors of one layer's attention. All are token-major, `[1, tokens, heads · headDim]`. */
 export interface AttentionInputs {
   readonly queries: Value;
@@ -40,7 +46,7 @@ export interface PrefillAttention {
  */
 export function prefillAttention(
   builder: GraphBuilder,
-  shape: HeadShape,
+  shape: AttentionShape,
   inputs: AttentionInputs,
   lengths: SequenceLengths,
   observe: Value,
@@ -70,7 +76,7 @@ export function prefillAttention(
  */
 export function slidingAttention(
   builder: GraphBuilder,
-  shape: HeadShape,
+  shape: AttentionShape,
   inputs: AttentionInputs,
   lengths: SequenceLengths,
   window: number,
@@ -85,7 +91,7 @@ export function nothing(builder: GraphBuilder): Value {
 
 function groupQueryAttention(
   builder: GraphBuilder,
-  { heads, kvHeads, headDim }: HeadShape,
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   inputs: AttentionInputs,
   lengths: SequenceLengths,
   { withWeights = false, window }: { withWeights?: boolean; window?: number },
@@ -123,7 +129,7 @@ function groupQueryAttention(
       attributes: {
         num_heads: { int: heads },
         kv_num_heads: { int: kvHeads },
-        scale: { float: 1 / Math.sqrt(headDim) },
+        scale: { float: attentionScale },
         // 2: the weights after the softmax.
         qk_output: { int: withWeights ? 2 : 0 },
         ...(window === undefined ? {} : { local_window_size: { int: window } }),
@@ -168,7 +174,7 @@ export interface DecodeHelpers {
  */
 export function decodeAttention(
   builder: GraphBuilder,
-  { heads, kvHeads, headDim }: HeadShape,
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   inputs: AttentionInputs,
   { diagonal, parts }: DecodeHelpers,
 ): Value {
@@ -182,7 +188,7 @@ export function decodeAttention(
   const scores = (keys: Value) =>
     builder.op("FusedMatMul", [keys, spread], {
       domain: MICROSOFT,
-      attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
+      attributes: { transB: { int: 1 }, alpha: { float: attentionScale } },
     });
   const all = builder.op("Concat", [scores(inputs.pastKeys), scores(inputs.keys)], {
     attributes: { axis: { int: 1 } },

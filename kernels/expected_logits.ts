@@ -1,4 +1,4 @@
-import type { HeadShape } from "./attention_nodes.ts";
+import type { AttentionShape } from "./attention_nodes.ts";
 import { createGraph, type Graph, MICROSOFT } from "./onnx/graph.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
@@ -10,7 +10,7 @@ export interface QueryGaussian {
   readonly covariance: Float32Array;
 }
 
-/** Attention logits (scaled by `1 / √headDim`) of each key under a {@linkcode QueryGaussian}. */
+/** Attention logits (scaled as in attention) of each key under a {@linkcode QueryGaussian}. */
 export interface LogitMoments {
   /** `[heads, tokens]`. */
   readonly mean: Float32Array;
@@ -29,7 +29,7 @@ export interface ExpectedLogitsKernel extends AsyncDisposable {
 
 /** Loads the kernel. */
 export async function createExpectedLogitsKernel(
-  shape: HeadShape,
+  shape: AttentionShape,
   threads: number,
 ): Promise<ExpectedLogitsKernel> {
   const { heads, kvHeads, headDim } = shape;
@@ -49,7 +49,7 @@ export async function createExpectedLogitsKernel(
   };
 }
 
-function buildExpectedLogits({ heads, kvHeads, headDim }: HeadShape): Graph {
+function buildExpectedLogits({ heads, kvHeads, headDim, attentionScale }: AttentionShape): Graph {
   const graph = createGraph("expected_logits");
   const group = heads / kvHeads;
   graph.input("keys", "float32", ["N", "G", headDim]);
@@ -58,12 +58,12 @@ function buildExpectedLogits({ heads, kvHeads, headDim }: HeadShape): Graph {
   const keys = graph.op("Transpose", ["keys"], { attributes: { perm: { ints: [1, 0, 2] } } });
   const mean = graph.op("FusedMatMul", ["query_mean", keys], {
     domain: MICROSOFT,
-    attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
+    attributes: { transB: { int: 1 }, alpha: { float: attentionScale } },
   });
   const perGroup = graph.op("Unsqueeze", [keys, graph.integers([1])]);
   const turned = graph.op("FusedMatMul", [perGroup, "query_covariance"], {
     domain: MICROSOFT,
-    attributes: { alpha: { float: 1 / headDim } },
+    attributes: { alpha: { float: attentionScale ** 2 } },
   });
   const variance = graph.op("ReduceSum", [
     graph.op("Mul", [turned, perGroup]),

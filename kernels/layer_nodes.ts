@@ -1,6 +1,7 @@
 import { type AdapterShape, type Projection, projectionSize } from "./adapters.ts";
 import { type AdapterProduct, declareAdapter } from "./adapter_nodes.ts";
 import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import { rotaryNames } from "./rotary_inputs.ts";
 import type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 import { type Arithmetic, declareWeight } from "./weight.ts";
 
@@ -125,13 +126,26 @@ export function emitLayers(
   };
   for (const [index, layer] of layers.entries()) {
     const qkv = layer.qkv(builder, normalise(layer.attentionNorm), arithmetic);
-    const mixed = attend(rotate(builder, model, layer, qkv), index);
+    const { rope } = model.layerKinds[index] ?? {};
+    const mixed = attend(rotate(builder, model, layer, { qkv, rope }), index);
     if (mixed === undefined) break;
-    update = layer.attentionOutput(builder, mixed, arithmetic);
-    const normalised = normalise(layer.mlpNorm);
-    update = layer.down(builder, gated(builder, layer, normalised, arithmetic), arithmetic);
+    const attended = layer.attentionOutput(builder, mixed, arithmetic);
+    update = outputNorm(builder, model, attended, layer.attentionOutputNorm);
+    const active = gated(builder, model, layer, { rows: normalise(layer.mlpNorm), arithmetic });
+    const fed = layer.down(builder, active, arithmetic);
+    update = outputNorm(builder, model, fed, layer.mlpOutputNorm);
   }
   return normalise;
+}
+
+/** What a block gives to the stream. */
+function outputNorm(
+  builder: GraphBuilder,
+  { rmsEpsilon }: StepModel,
+  update: Value,
+  norm: Float32Array | undefined,
+): Value {
+  return norm ? rmsNorm(builder, update, norm, rmsEpsilon) : update;
 }
 
 function residualNorm(
@@ -175,7 +189,7 @@ function rotate(
   builder: GraphBuilder,
   { heads, kvHeads, headDim, rmsEpsilon }: StepModel,
   { queryNorm, keyNorm }: DeclaredLayer,
-  qkv: Value,
+  { qkv, rope }: { qkv: Value; rope: number | undefined },
 ): RotatedTokens {
   const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
   const [packed = "", values = ""] = split(
@@ -201,23 +215,25 @@ function rotate(
       perHead(keys, keyNorm, keyWidth),
     ], { attributes: { axis: { int: -1 } } });
   }
-  const turned = builder.op("RotaryEmbedding", [plain, builder.integers([0]), "cos", "sin"], {
-    domain: MICROSOFT,
-  });
+  const turned = rope === undefined
+    ? plain
+    : builder.op("RotaryEmbedding", [plain, builder.integers([0]), ...rotaryNames(rope)], {
+      domain: MICROSOFT,
+    });
   const [queries = "", keys = ""] = split(builder, turned, [queryWidth, keyWidth]);
   return { queries, keys, values };
 }
 
 function gated(
   builder: GraphBuilder,
+  { activation }: StepModel,
   { gate, up }: DeclaredLayer,
-  rows: Value,
-  arithmetic: Arithmetic,
+  { rows, arithmetic }: { rows: Value; arithmetic: Arithmetic },
 ): Value {
-  // QuickGelu with alpha 1 is SiLU in one kernel.
-  const active = builder.op("QuickGelu", [gate(builder, rows, arithmetic)], {
-    domain: MICROSOFT,
-    attributes: { alpha: { float: 1 } },
-  });
+  const open = gate(builder, rows, arithmetic);
+  const active = activation === "gelu_tanh"
+    ? builder.op("FastGelu", [open], { domain: MICROSOFT })
+    // QuickGelu with alpha 1 is SiLU in one kernel.
+    : builder.op("QuickGelu", [open], { domain: MICROSOFT, attributes: { alpha: { float: 1 } } });
   return builder.op("Mul", [active, up(builder, rows, arithmetic)]);
 }

@@ -1,4 +1,4 @@
-import type { HeadShape } from "./attention_nodes.ts";
+import type { AttentionShape } from "./attention_nodes.ts";
 import { createGraph, type Graph, MICROSOFT, type Value } from "./onnx/graph.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
@@ -24,7 +24,7 @@ export interface QueryAttentionKernel extends AsyncDisposable {
 
 /** Loads the kernel. */
 export async function createQueryAttentionKernel(
-  shape: HeadShape,
+  shape: AttentionShape,
   threads: number,
 ): Promise<QueryAttentionKernel> {
   const { heads, kvHeads, headDim } = shape;
@@ -51,7 +51,7 @@ function causalMask(count: number): Float32Array {
   );
 }
 
-function buildQueryAttention({ heads, kvHeads, headDim }: HeadShape): Graph {
+function buildQueryAttention({ heads, kvHeads, headDim, attentionScale }: AttentionShape): Graph {
   const graph = createGraph("query_attention");
   const group = heads / kvHeads;
   graph.input("queries", "float32", ["Q", "G", group, headDim]);
@@ -64,7 +64,7 @@ function buildQueryAttention({ heads, kvHeads, headDim }: HeadShape): Graph {
   const logits = (keys: Value) =>
     graph.op("FusedMatMul", [queries, headMajor(keys)], {
       domain: MICROSOFT,
-      attributes: { transB: { int: 1 }, alpha: { float: 1 / Math.sqrt(headDim) } },
+      attributes: { transB: { int: 1 }, alpha: { float: attentionScale } },
     });
   const all = graph.op("Concat", [logits("past"), graph.op("Add", [logits("own"), "mask"])], {
     attributes: { axis: { int: 3 } },

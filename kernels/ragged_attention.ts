@@ -1,4 +1,4 @@
-import type { AttentionInputs, HeadShape, PrefillAttention } from "./attention_nodes.ts";
+import type { AttentionInputs, AttentionShape, PrefillAttention } from "./attention_nodes.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
@@ -31,12 +31,12 @@ export function causalMask(builder: GraphBuilder, tokens: Value): Value {
  */
 export function raggedAttention(
   builder: GraphBuilder,
-  { heads, kvHeads, headDim }: HeadShape,
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   inputs: AttentionInputs,
   { segments, causal, tokens }: RaggedHelpers,
 ): PrefillAttention {
   const group = heads / kvHeads;
-  const scale = { alpha: { float: 1 / Math.sqrt(headDim) }, transB: { int: 1 } };
+  const scale = { alpha: { float: attentionScale }, transB: { int: 1 } };
   /** `[kvHeads, count of heads · T, headDim]` */
   const headMajor = (value: Value, count: number): Value =>
     builder.op("Reshape", [

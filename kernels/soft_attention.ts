@@ -1,12 +1,10 @@
-import type { HeadShape } from "./attention_nodes.ts";
+import type { AttentionShape } from "./attention_nodes.ts";
 import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
 
 /** Sizes of the attention of soft tokens. */
-export interface SoftShape extends HeadShape {
+export interface SoftShape extends AttentionShape {
   /** Soft tokens. */
   readonly tokens: number;
-  /** What scores are multiplied by. */
-  readonly attentionScale: number;
 }
 
 /** How far back a layer sees. */

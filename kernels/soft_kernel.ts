@@ -1,7 +1,9 @@
 import { adapterFeeds, type AdapterShape, adapterTensors } from "./adapters.ts";
+import { rotaryFeeds } from "./rotary_inputs.ts";
 import type { RotaryRows } from "./rope.ts";
 import { createKernel, flag, floats, floatsOf, halves, type Tensor } from "./session.ts";
-import { buildSoftGraph, gradientName } from "./soft_graph.ts";
+import { pastMask } from "./soft_attention.ts";
+import { buildSoftGraph, gradientName, maskName, windowsOf } from "./soft_graph.ts";
 import type { SoftLossOptions } from "./soft_loss.ts";
 import type { StepModel } from "./step_model.ts";
 
@@ -9,6 +11,8 @@ import type { StepModel } from "./step_model.ts";
 export interface SoftKernelOptions {
   /** Soft tokens. */
   readonly tokens: number;
+  /** Layers whose attention is compared, in order, all with the same window if with any. */
+  readonly judged: readonly number[];
   readonly loss: SoftLossOptions["loss"];
   /** @default {"heads"} */
   readonly average?: SoftLossOptions["average"];
@@ -25,19 +29,22 @@ export interface SoftStepInputs {
   readonly embeddings: Float32Array;
   /** Adapter tensors by name, all of them: only for a kernel with adapters. */
   readonly adapters?: Readonly<Record<string, Float32Array>>;
-  /** Rotary tables of the soft tokens. */
-  readonly rotary: RotaryRows;
-  /** Cached keys and values of each layer, `[P, kvHeads · headDim]`, P at least 1. */
+  /** Rotary tables of the soft tokens, one for each of the model's. */
+  readonly rotary: readonly RotaryRows[];
+  /**
+   * Cached keys and values of each layer, `[P, kvHeads · headDim]`, P at least 1; layers that slide
+   * hold fewer than their window.
+   */
   readonly past: readonly {
     readonly keys: Float32Array | Float16Array;
     readonly values: Float32Array | Float16Array;
   }[];
-  /** Attention of the answer, mean over its tokens, `[layers, heads, P]`. */
+  /** Attention of the answer, mean over its tokens, `[judged, heads, P]`. */
   readonly target: Float32Array;
   /**
-   * `[layers]`: each layer's loss is multiplied by its weight before the mean over layers.
+   * `[judged]`: each layer's loss is multiplied by its weight before the mean over layers.
    *
-   * @default {one for each layer}
+   * @default {one for each judged layer}
    */
   readonly layerWeights?: Float32Array;
   /** Whether gradients are wanted; without them, only the forward pass is run. @default {true} */
@@ -49,7 +56,7 @@ export interface SoftStepInputs {
 /** What one training step gives. */
 export interface SoftStepOutputs {
   readonly loss: number;
-  /** Attention of the soft tokens, mean over them, `[layers, heads, P]`; empty unless asked for. */
+  /** Attention of the soft tokens, mean over them, `[judged, heads, P]`; empty unless asked for. */
   readonly attention: Float32Array;
   /** Of the loss by the embeddings, `[tokens, hidden]`; empty unless wanted. */
   readonly gradient: Float32Array;
@@ -70,10 +77,12 @@ export interface SoftKernel extends AsyncDisposable {
 /** Loads the training step of a model. Its weights are frozen and read as they lie. */
 export async function createSoftKernel(
   model: StepModel,
-  { tokens, loss, average = "heads", past = "float32", adapters, threads }: SoftKernelOptions,
+  { tokens, judged, loss, average = "heads", past = "float32", adapters, threads }:
+    SoftKernelOptions,
 ): Promise<SoftKernel> {
   const graph = buildSoftGraph(model, {
     tokens,
+    judged,
     loss,
     average,
     past,
@@ -86,7 +95,7 @@ export async function createSoftKernel(
     async run(inputs) {
       const { gradients = true, attention = false } = inputs;
       const feeds = {
-        ...feedsOf(model, { tokens, past }, inputs),
+        ...feedsOf(model, { tokens, judged, past }, inputs),
         ...adapterFeeds(tensors, inputs.adapters),
       };
       const wanted = gradients ? ["embeddings", ...tensors.map(({ name }) => name)] : [];
@@ -116,44 +125,44 @@ export async function createSoftKernel(
 }
 
 function feedsOf(
-  { hidden, heads, kvHeads, headDim, layers }: StepModel,
-  { tokens, past: type }: Required<Pick<SoftKernelOptions, "tokens" | "past">>,
+  model: StepModel,
+  { tokens, judged, past: type }: Required<
+    Pick<SoftKernelOptions, "tokens" | "judged" | "past">
+  >,
   { embeddings, rotary, past, target, layerWeights, gradients = true }: SoftStepInputs,
 ): Record<string, Tensor> {
+  const { hidden, heads, kvHeads, headDim, layerKinds, ropes } = model;
   const width = kvHeads * headDim;
-  const length = (past[0]?.keys.length ?? 0) / width;
+  const lengths = layerKinds.map((_, layer) => (past[layer]?.keys.length ?? 0) / width);
+  const length = lengths[judged[0] ?? 0] ?? 0;
   if (!(length >= 1)) {
     throw new TypeError(`Cannot train on a cache of ${length} tokens: at least 1 is needed`);
   }
-  const sized = <T extends Float32Array | Float16Array>(
-    name: string,
-    data: T | undefined,
-    shape: readonly number[],
-  ): T => {
-    const size = shape.reduce((a, b) => a * b);
-    if (data?.length === size) return data;
-    throw new TypeError(
-      `Cannot train with ${name} of ${data?.length ?? 0} numbers: expected ${shape.join(" × ")}`,
-    );
-  };
-  const plain = (name: string, data: Float32Array, shape: readonly number[]) =>
-    floats(sized(name, data, shape), shape);
   const feeds: Record<string, Tensor> = {
     embeddings: plain("embeddings", embeddings, [tokens, hidden]),
-    cos: plain("cos", rotary.cos, [tokens, headDim / 2]),
-    sin: plain("sin", rotary.sin, [tokens, headDim / 2]),
-    target: plain("target", target, [layers.length, heads, length]),
+    target: plain("target", target, [judged.length, heads, length]),
     layer_weights: plain(
       "layerWeights",
-      layerWeights ?? new Float32Array(layers.length).fill(1),
-      [layers.length, 1, 1],
+      layerWeights ?? new Float32Array(judged.length).fill(1),
+      [judged.length, 1, 1],
     ),
     gradients: flag(gradients),
+    ...rotaryFeeds(ropes.map((_, rope) => tablesOf(rotary[rope], [tokens, headDim / 2])), [
+      tokens,
+      headDim / 2,
+    ]),
   };
-  layers.forEach((_, layer) => {
+  for (const window of windowsOf(model)) {
+    const held = lengths[layerKinds.findIndex((kind) => kind.window === window)] ?? 0;
+    const mask = pastMask({ tokens, past: held, window });
+    feeds[maskName(window)] = floats(mask, [1, tokens, 1, held]);
+  }
+  layerKinds.forEach(({ window = Infinity }, layer) => {
     for (const part of ["keys", "values"] as const) {
       const name = `past_${part}.${layer}`;
-      const shape = [length, kvHeads, headDim];
+      // Layers of one window hold equally many, and fewer than it.
+      const held = window === Infinity ? length : Math.min(lengths[layer] ?? 0, window - 1);
+      const shape = [held, kvHeads, headDim];
       const data = sized(name, past[layer]?.[part], shape);
       const isHalf = !(data instanceof Float32Array);
       if (isHalf !== (type === "float16")) {
@@ -163,4 +172,24 @@ function feedsOf(
     }
   });
   return feeds;
+}
+
+function tablesOf(rows: RotaryRows | undefined, shape: readonly number[]): RotaryRows {
+  return { cos: sized("cos", rows?.cos, shape), sin: sized("sin", rows?.sin, shape) };
+}
+
+function plain(name: string, data: Float32Array, shape: readonly number[]): Tensor {
+  return floats(sized(name, data, shape), shape);
+}
+
+function sized<T extends Float32Array | Float16Array>(
+  name: string,
+  data: T | undefined,
+  shape: readonly number[],
+): T {
+  const size = shape.reduce((a, b) => a * b);
+  if (data?.length === size) return data;
+  throw new TypeError(
+    `Cannot train with ${name} of ${data?.length ?? 0} numbers: expected ${shape.join(" × ")}`,
+  );
 }

@@ -10,6 +10,7 @@ import {
 } from "./session.ts";
 import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
+import { rotaryFeeds } from "./rotary_inputs.ts";
 import { buildStepGraph, observedLayers, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
@@ -27,8 +28,8 @@ export interface StepInputs {
   readonly ids: readonly number[];
   /** Rows that follow the ids, `[E, hidden]`: soft tokens. */
   readonly embeddings?: Float32Array;
-  /** Rotary tables of the new tokens. */
-  readonly rotary: RotaryRows;
+  /** Rotary tables of the new tokens, one for each of the model's. */
+  readonly rotary: readonly RotaryRows[];
   /** New tokens whose logits are wanted, from 0; at least one. */
   readonly rows: readonly number[];
   /** Cached keys and values of each layer, `[P, kvHeads · headDim]`. */
@@ -114,8 +115,7 @@ function feedsOf(
   const feeds: Record<string, Tensor> = {
     ids: integers(ids),
     embeddings: floats(embeddings, [soft, hidden]),
-    cos: floats(rotary.cos, [tokens, headDim / 2]),
-    sin: floats(rotary.sin, [tokens, headDim / 2]),
+    ...rotaryFeeds(rotary, [tokens, headDim / 2]),
     rows: integers(rows),
     observe: flag(observe),
     ...raggedFeeds(past, names.length, kvHeads),

@@ -13,6 +13,7 @@ import {
 } from "./attention_nodes.ts";
 import { declareEmbedding, type EmbeddingRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
+import { declareRotary } from "./rotary_inputs.ts";
 import { cast } from "./onnx/cast.ts";
 import {
   createGraph,
@@ -54,7 +55,7 @@ interface Shared {
  * Builds the graph of one step: prefill chunk, decode step, soft tokens and lookahead alike.
  *
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
- * that follow the ids; usually none), `cos` and `sin [T, headDim / 2]` with `T = S + E`, `rows [R]`
+ * that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`, where
  * `P` may differ between layers (those with the same window all have the same, less than the window),
  * `ragged [layers]` (whether the heads of a layer hold different numbers
@@ -72,8 +73,7 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
   graph.input("observe", "bool", [1]);
   graph.input("ids", "int64", ["S"]);
   graph.input("embeddings", "float32", ["E", hidden]);
-  graph.input("cos", "float32", ["T", headDim / 2]);
-  graph.input("sin", "float32", ["T", headDim / 2]);
+  declareRotary(graph, model, "T");
   graph.input("rows", "int64", ["R"]);
   graph.input("ragged", "bool", [model.layers.length]);
   graph.input("segments", "int64", [model.layers.length, 2 * kvHeads]);

@@ -7,6 +7,8 @@ export interface AttentionInput {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Factor on products of queries and keys. @default {1 / √headDim} */
+  readonly attentionScale?: number;
   /** Keys that the first query sees, itself included; each further query sees one more. */
   readonly visible: number;
   /** How the queries are put together. */
@@ -16,6 +18,7 @@ export interface AttentionInput {
 /** Attention that each key receives from the queries, in double precision: `[heads × length]`. */
 export function referenceAttention(input: AttentionInput): Float32Array {
   const { queries, keys, heads, kvHeads, headDim, visible, reduce } = input;
+  const { attentionScale = 1 / Math.sqrt(headDim) } = input;
   const count = queries.length / (heads * headDim);
   const length = keys.length / (kvHeads * headDim);
   const received = new Float64Array(heads * length);
@@ -28,7 +31,7 @@ export function referenceAttention(input: AttentionInput): Float32Array {
           product += (queries[(query * heads + head) * headDim + i] ?? NaN) *
             (keys[(key * kvHeads + group) * headDim + i] ?? NaN);
         }
-        return product / Math.sqrt(headDim);
+        return product * attentionScale;
       });
       const most = Math.max(...logits);
       const exponents = logits.map((logit) => Math.exp(logit - most));

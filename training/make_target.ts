@@ -2,9 +2,10 @@ import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../runtime/engine/sequence.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { meanOverPrompt } from "../runtime/evidence/gather.ts";
-import { greedyAnswer } from "../runtime/evidence/greedy.ts";
+import { greedyAnswer, type GreedyStart } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
-import type { PromptCache, ResponseSource, Target } from "./target.ts";
+import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
+import type { OwnResponse, PromptCache, ResponseSource, Target } from "./target.ts";
 
 /** How prompts are read for training. */
 export interface ReadingOptions {
@@ -13,13 +14,19 @@ export interface ReadingOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a target is made by. */
+export interface TargetMaker {
+  readonly engine: HostEngine;
+  readonly tokenizer: Pick<Tokenizer, "decode">;
+}
+
 /**
  * Reads a prompt, answers it, and measures the answer's attention to the prompt.
  *
  * @returns The target, and the prompt's keys and values.
  */
 export async function makeTarget(
-  engine: HostEngine,
+  { engine, tokenizer }: TargetMaker,
   prompt: readonly number[],
   response: ResponseSource,
   options: ReadingOptions = {},
@@ -27,13 +34,10 @@ export async function makeTarget(
   using reading = await readPrompt(engine, prompt, options);
   const { sequence, logits } = reading;
   const { signal } = options;
-  const ids = response.kind === "original" ? response.ids : await greedyAnswer({
-    engine,
-    sequence,
-    logits,
-    steps: response.tokens,
-    ...(signal ? { signal } : {}),
-  });
+  const start = { engine, sequence, logits, ...(signal ? { signal } : {}) };
+  const ids = response.kind === "original"
+    ? response.ids
+    : await ownAnswer({ ...start, steps: response.tokens }, response, tokenizer);
   const { attentionSums } = await engine.probe(sequence, { ids, observe: true });
   using scope = new DisposableStack();
   const layers = await meanOverPrompt(attentionSums, sequence, ids.length, scope);
@@ -47,6 +51,21 @@ export async function makeTarget(
     target: { prompt: Int32Array.from(prompt), response: Int32Array.from(ids), attention },
     past: halved(sequence),
   };
+}
+
+/** The model's own answer, at least one token, as far as the text that it ends before. */
+async function ownAnswer(
+  start: GreedyStart,
+  { until }: OwnResponse,
+  tokenizer: Pick<Tokenizer, "decode">,
+): Promise<readonly number[]> {
+  if (until === undefined) return await greedyAnswer(start);
+  const end = (ids: readonly number[]) => tokenizer.decode(ids).indexOf(until);
+  const ids = await greedyAnswer(start, (ids) => end(ids) >= 0);
+  const at = end(ids);
+  if (at < 0) return ids;
+  const within = ids.findLastIndex((_, last) => tokenizer.decode(ids.slice(0, last)).length <= at);
+  return ids.slice(0, Math.max(1, within));
 }
 
 /** The keys and values of a prompt, made again: for runs that do not keep them on disk. */

@@ -1,3 +1,4 @@
+import { conversationIds, NEXT_QUESTION } from "../runtime/tokenizer/completion_form.ts";
 import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
 import type { ConversationSet } from "./data/example.ts";
 import { selectExamples } from "./data/select.ts";
@@ -55,7 +56,7 @@ export function trainingPrompts(
   let long = 0;
   for (const { messages, response, kind } of examples) {
     if (chosen.length === wanted) break;
-    const ids = tokenizer.encodeChat(messages);
+    const ids = conversationIds(messages, tokenizer);
     if (ids.length > limit) long++;
     else chosen.push({ ids, response: responseSource(response, tokenizer, settings), kind });
   }
@@ -104,9 +105,17 @@ function responseSource(
   { responses, responseTokens }: TrainingSettings,
 ): ResponseSource {
   const ids = responses === "original" && original !== undefined
-    ? tokenizer.encode(original).slice(0, responseTokens)
+    ? answerIds(original, tokenizer).slice(0, responseTokens)
     : [];
-  return ids.length > 0 ? { kind: "original", ids } : { kind: "self", tokens: responseTokens };
+  if (ids.length > 0) return { kind: "original", ids };
+  const until = tokenizer.hasChatTemplate ? {} : { until: NEXT_QUESTION };
+  return { kind: "self", tokens: responseTokens, ...until };
+}
+
+/** A known answer, as it stands behind what {@linkcode conversationIds} gives. */
+function answerIds(answer: string, tokenizer: Tokenizer): number[] {
+  const text = tokenizer.hasChatTemplate ? answer : ` ${answer.trim()}`;
+  return tokenizer.encode(text, { bos: false });
 }
 
 const SHOWN = 5;

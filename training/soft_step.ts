@@ -1,7 +1,7 @@
-import { rotaryRows } from "../kernels/rope.ts";
 import type { SoftKernel, SoftStepOutputs } from "../kernels/soft_kernel.ts";
 import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
-import { rotaryFrequencies } from "../runtime/rotary/frequencies.ts";
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
+import { rotaryTables } from "../runtime/rotary/rotary_tables.ts";
 import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
 import type { TrainingSettings } from "./settings.ts";
 import type { PromptCache, Target } from "./target.ts";
@@ -26,13 +26,13 @@ export function softStep(
   config: ModelConfig,
   { tokens, layerWeights }: TrainingSettings,
 ): SoftStep {
-  const weights = weightsOf(layerWeights, config.layers);
+  const weights = weightsOf(layerWeights, globalLayers(config).length);
   return ({ target, past }, tensors, { gradients, attention }) => {
     const position = target.prompt.length;
     return kernel.run({
       embeddings: tensors[SOFT_TOKENS_TENSOR] ?? new Float32Array(0),
       adapters: adaptersOf(tensors),
-      rotary: rotaryRows(rotaryFrequencies(config, position + tokens), position, tokens),
+      rotary: rotaryTables(config, { sequence: position + tokens, position, tokens }),
       past,
       target: target.attention,
       layerWeights: weights,
@@ -42,7 +42,7 @@ export function softStep(
   };
 }
 
-/** Weights of the layers, their mean 1. */
+/** Weights of the judged layers, their mean 1. */
 function weightsOf(kind: TrainingSettings["layerWeights"], layers: number): Float32Array {
   return Float32Array.from({ length: layers }, (_, layer) => {
     if (kind === "uniform") return 1;

@@ -1,9 +1,17 @@
 import { createHash } from "node:crypto";
 
+/** The model's own greedy answer. */
+export interface OwnResponse {
+  readonly kind: "self";
+  /** At most that many tokens. */
+  readonly tokens: number;
+  /** Text that the answer ends before: not every model ends it itself. */
+  readonly until?: string;
+}
+
 /** Whose answer says which prompt tokens matter. */
 export type ResponseSource =
-  /** The model's own greedy answer, at most that many tokens. */
-  | { readonly kind: "self"; readonly tokens: number }
+  | OwnResponse
   /** Token ids of a known answer. */
   | { readonly kind: "original"; readonly ids: readonly number[] };
 

@@ -21,23 +21,38 @@ export interface TargetShape {
 
 /** What keys and values must look like to be of use. */
 export interface PastShape {
-  readonly tokens: number;
-  readonly layers: number;
+  /** Tokens that each layer holds. */
+  readonly tokens: readonly number[];
   /** Numbers of one token's keys in a layer. */
   readonly width: number;
 }
 
 /** Shape of the keys and values that a model makes of so many tokens. */
 export function pastShape(
-  { config: { layers, kvHeads, headDim } }: Pick<HostEngine, "config">,
+  { config: { layerKinds, kvHeads, headDim } }: Pick<HostEngine, "config">,
   tokens: number,
 ): PastShape {
-  return { tokens, layers, width: kvHeads * headDim };
+  return {
+    tokens: layerKinds.map(({ window = Infinity }) => Math.min(tokens, window - 1)),
+    width: kvHeads * headDim,
+  };
 }
 
 /** Bytes of a file of keys and values, its header aside. */
-export function pastBytes({ tokens, layers, width }: PastShape): number {
-  return 2 * layers * tokens * width * Float16Array.BYTES_PER_ELEMENT;
+export function pastBytes(shape: PastShape): number {
+  return 2 * bytesByLayer(shape).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function bytesByLayer({ tokens, width }: PastShape): number[] {
+  return tokens.map((count) => count * width * Float16Array.BYTES_PER_ELEMENT);
+}
+
+/** Shape of the tensors on disk: a row for each layer where all are equally long. */
+function storedShape(bytes: readonly number[]): number[] {
+  const [first = 0] = bytes;
+  return bytes.every((one) => one === first)
+    ? [bytes.length, first]
+    : [bytes.reduce((sum, one) => sum + one, 0)];
 }
 
 /** Targets on disk, and the prompts' keys and values beside them. */
@@ -70,7 +85,7 @@ export interface TargetStore {
    *
    * @throws {TrainingError} As {@linkcode TargetStore.load}.
    */
-  loadPast(key: string): PromptCache;
+  loadPast(key: string, shape: PastShape): PromptCache;
 }
 
 /** What a killed run left half-written is this old, in milliseconds, before it is removed. */
@@ -120,7 +135,7 @@ export function openTargetStore(folder: string): TargetStore {
     },
     async save(key, { prompt, response, attention }, past) {
       // The target comes last: where it is, the keys and values are as well.
-      if (past) await savePast(pastPath(key), past, prompt.length);
+      if (past) await savePast(pastPath(key), past);
       await writeSafetensors(targetPath(key), {
         prompt: { shape: [prompt.length], data: prompt },
         response: { shape: [response.length], data: response },
@@ -128,7 +143,7 @@ export function openTargetStore(folder: string): TargetStore {
       });
     },
     load: (key) => reading(key, () => readTarget(targetPath(key))),
-    loadPast: (key) => reading(key, () => readPast(pastPath(key))),
+    loadPast: (key, shape) => reading(key, () => readPast(pastPath(key), shape)),
   };
 }
 
@@ -151,8 +166,8 @@ function isTarget(path: string, { prompt, layers, heads }: TargetShape): boolean
   });
 }
 
-function isPast(path: string, { tokens, layers, width }: PastShape): boolean {
-  const shape = `${layers},${tokens * width * 2}`;
+function isPast(path: string, past: PastShape): boolean {
+  const shape = storedShape(bytesByLayer(past)).join();
   return isWhole(
     path,
     (tensors) => ["keys", "values"].every((part) => tensors.get(part)?.shape.join() === shape),
@@ -185,36 +200,47 @@ function readInts(path: string, name: string): Int32Array {
   throw new CheckpointError(`Cannot read tensor "${name}" of ${path}: it must hold I32`);
 }
 
-async function savePast(path: string, past: PromptCache, tokens: number): Promise<void> {
-  const width = (past[0]?.keys.length ?? 0) / tokens;
+async function savePast(path: string, past: PromptCache): Promise<void> {
+  const bytes = past.map(({ keys }) => keys.byteLength);
+  const shape = storedShape(bytes);
   const stack = (part: "keys" | "values") => {
-    const data = new Uint8Array(past.length * tokens * width * 2);
-    past.forEach((layer, index) => {
+    const data = new Uint8Array(bytes.reduce((sum, one) => sum + one, 0));
+    let at = 0;
+    for (const layer of past) {
       const { buffer, byteOffset, byteLength } = layer[part];
-      data.set(new Uint8Array(buffer, byteOffset, byteLength), index * byteLength);
-    });
-    return { shape: [past.length, tokens * width * 2], data };
+      data.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+      at += byteLength;
+    }
+    return { shape, data };
   };
   await writeSafetensors(path, { keys: stack("keys"), values: stack("values") });
 }
 
-function readPast(path: string): PromptCache {
+function readPast(path: string, past: PastShape): PromptCache {
   const { tensors } = readSafetensors(path);
-  const [keys, values] = ["keys", "values"].map((name) => {
+  const sizes = bytesByLayer(past);
+  const whole = sizes.reduce((sum, one) => sum + one, 0);
+  const [keys = [], values = []] = ["keys", "values"].map((name) => {
     const entry = tensors.get(name);
-    if (!entry) throw new CheckpointError(`Cannot read ${path}: it has no tensor "${name}"`);
+    if (entry?.bytes !== whole) {
+      throw new CheckpointError(
+        `Cannot read ${path}: its tensor "${name}" must have ${whole} bytes, it has ${
+          entry?.bytes ?? 0
+        }`,
+      );
+    }
     using file = openRange(path);
-    const bytes = new Uint8Array(entry.bytes);
+    const bytes = new Uint8Array(whole);
     file.read(bytes, entry.offset);
-    const [layers = 0] = entry.shape;
-    const plane = entry.bytes / layers / 2;
-    return Array.from(
-      { length: layers },
-      (_, layer) => new Float16Array(bytes.buffer, layer * plane * 2, plane),
-    );
+    let at = 0;
+    return sizes.map((size) => {
+      const ofLayer = new Float16Array(bytes.buffer, at, size / Float16Array.BYTES_PER_ELEMENT);
+      at += size;
+      return ofLayer;
+    });
   });
-  return (keys ?? []).map((ofLayer, layer) => ({
+  return keys.map((ofLayer, layer) => ({
     keys: ofLayer,
-    values: values?.[layer] ?? new Float16Array(),
+    values: values[layer] ?? new Float16Array(),
   }));
 }

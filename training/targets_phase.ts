@@ -1,14 +1,14 @@
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { pause } from "../runtime/engine/pause.ts";
-import { makeTarget } from "./make_target.ts";
+import { makeTarget, type TargetMaker } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";
 import { pastBytes, pastShape, type TargetStore } from "./target_store.ts";
 import { targetKey } from "./target.ts";
 
 /** What {@linkcode planTargets} works on. */
-export interface TargetsRequest {
+export interface TargetsRequest extends TargetMaker {
   readonly prompts: readonly TrainingPrompt[];
-  readonly engine: HostEngine;
   readonly model: { readonly fingerprint: string; readonly precision: string };
   readonly store: TargetStore;
   /** Whether the prompts' keys and values are kept on disk. */
@@ -30,7 +30,8 @@ export interface TargetsPlan extends TargetsRequest {
  */
 export function planTargets(request: TargetsRequest): TargetsPlan {
   const { prompts, engine, model, store, keepPast } = request;
-  const { layers, heads } = engine.config;
+  const { heads } = engine.config;
+  const layers = globalLayers(engine.config).length;
   const keys = prompts.map(({ ids, response }) => targetKey(model, ids, response));
   const missing = [...prompts.entries()].flatMap(([place, { ids }]) => {
     const key = keys[place] ?? "";
@@ -56,7 +57,7 @@ export interface MakeTargetsOptions {
  * next is begun.
  */
 export async function makeTargets(
-  { prompts, engine, store, keepPast, keys, missing }: TargetsPlan,
+  { prompts, engine, tokenizer, store, keepPast, keys, missing }: TargetsPlan,
   { signal, onProgress }: MakeTargetsOptions = {},
 ): Promise<void> {
   const found = keys.length - missing.length;
@@ -66,14 +67,20 @@ export async function makeTargets(
     if (!prompt) continue;
     await pause(signal);
     const { ids, response } = prompt;
-    const { target, past } = await makeTarget(engine, ids, response, signal ? { signal } : {});
+    const { target, past } = await makeTarget(
+      { engine, tokenizer },
+      ids,
+      response,
+      signal ? { signal } : {},
+    );
     await store.save(keys[place] ?? "", target, keepPast ? past : undefined);
     onProgress?.(found + index + 1, keys.length, found);
   }
 }
 
 function bytesOf(engine: HostEngine, tokens: number, keepPast: boolean): number {
-  const { layers, heads } = engine.config;
+  const { heads } = engine.config;
+  const layers = globalLayers(engine.config).length;
   const attention = layers * heads * tokens * Float32Array.BYTES_PER_ELEMENT;
   return attention + (keepPast ? pastBytes(pastShape(engine, tokens)) : 0);
 }

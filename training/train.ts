@@ -1,4 +1,5 @@
 import { createSoftKernel } from "../kernels/soft_kernel.ts";
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { loadModel } from "../runtime/model.ts";
 import { modelFacts } from "../runtime/models/facts.ts";
@@ -17,6 +18,7 @@ import {
   validationOf,
 } from "./optimise.ts";
 import { trainingPrompts } from "./prompts.ts";
+import { TrainingError } from "./errors.ts";
 import { openLog } from "./log.ts";
 import { checkPaths, claimRun, hashOf, runPaths } from "./run_files.ts";
 import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
@@ -127,6 +129,14 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
   });
   const checkpoint = await openCheckpoint(path, { home });
   const { config } = checkpoint;
+  const judged = globalLayers(config);
+  if (judged.length === 0) {
+    throw new TrainingError(
+      `Cannot train soft tokens for ${request.model}: all its layers slide, so nothing is ever ` +
+        "evicted; train for a model with global layers",
+      { options: ["model"] },
+    );
+  }
   const facts = await modelFacts(checkpoint);
   const hash = hashOf({ settings, data: dataHash, model: facts.fingerprint });
   using _claim = await claimRun(paths);
@@ -153,6 +163,7 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
   const store = openTargetStore(paths.targets);
   const plan = planTargets({
     engine: model.engine,
+    tokenizer: model.tokenizer,
     model: { fingerprint: facts.fingerprint, precision: model.precision },
     store,
     keepPast,
@@ -172,6 +183,7 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
   });
   await using kernel = await createSoftKernel(described, {
     tokens: settings.tokens,
+    judged,
     loss: settings.loss,
     average: settings.average,
     past: "float16",
@@ -183,10 +195,10 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
     settings,
     run: softStep(kernel, config, settings),
     heads: config,
-    layers: config.layers,
+    layers: judged.length,
     validation: plan.keys.slice(0, prompts.validate.length),
     train: plan.keys.slice(prompts.validate.length),
-    load: exampleLoader(store, keepPast ? undefined : model.engine, signal),
+    load: exampleLoader(store, config, keepPast ? undefined : model.engine, signal),
     start,
     saveEvery: request.saveEvery,
     validateEvery: request.validateEvery,

@@ -2,6 +2,7 @@ import type { Measurement } from "../measurement.ts";
 import { cacheShapeOf } from "../../runtime/engine/engine.ts";
 import { keepCount } from "../../runtime/evict/budget.ts";
 import { PromptError } from "../../runtime/errors.ts";
+import { conversationIds } from "../../runtime/tokenizer/completion_form.ts";
 import { oracle } from "../../policies/oracle.ts";
 import { readEvidence } from "../read_evidence.ts";
 import { type Interval, wilson } from "../statistics.ts";
@@ -107,7 +108,7 @@ async function answerItem(
 ): Promise<AnswerRow> {
   const { model, policies, budgets, answerTokens, signal, chunk } = request;
   const { engine, tokenizer, config: { context } } = model;
-  const ids = tokenizer.encodeChat(messagesOf(item, question));
+  const ids = conversationIds(messagesOf(item, question), tokenizer);
   if (ids.length + answerTokens > context) {
     throw new PromptError(
       `Cannot ask a question of ${ids.length} tokens: with ${answerTokens} of the answer they are ` +

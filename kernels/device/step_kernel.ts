@@ -1,3 +1,4 @@
+import type { RotaryRows } from "../rope.ts";
 import type { StepInputs, StepOutputs } from "../step.ts";
 import type { DeviceTensor } from "./device.ts";
 
@@ -12,7 +13,9 @@ export interface SlottedLayer {
 }
 
 /** What one step on a device reads. */
-export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
+export interface DeviceStepInputs extends Omit<StepInputs, "past" | "rotary"> {
+  /** Rotary table of the new tokens. */
+  readonly rotary: RotaryRows;
   /** The layers, each with room for the new tokens. */
   readonly layers: readonly SlottedLayer[];
 }

@@ -46,11 +46,24 @@ export async function* greedyTokens(
   }
 }
 
-/** The model's own greedy answer. The sequence is left as it was. */
-export async function greedyAnswer(start: GreedyStart): Promise<number[]> {
+/**
+ * The model's own greedy answer. The sequence is left as it was.
+ *
+ * @param isOver Whether an answer that begins with these ids ends with them; where the model ends it
+ * nothing else is asked.
+ */
+export async function greedyAnswer(
+  start: GreedyStart,
+  isOver?: (ids: readonly number[]) => boolean,
+): Promise<number[]> {
   const mark = markSequence(start.sequence);
   try {
-    return await Array.fromAsync(greedyTokens(start));
+    const ids: number[] = [];
+    for await (const id of greedyTokens(start)) {
+      ids.push(id);
+      if (isOver?.(ids)) break;
+    }
+    return ids;
   } finally {
     rollbackSequence(start.sequence, mark);
   }

@@ -11,7 +11,8 @@ import { openGolden } from "../runtime/_golden_file.ts";
 /** A described model and the folder of its converted weights. */
 export interface DescribedModel extends AsyncDisposable {
   readonly model: StepModel;
-  readonly frequencies: Float32Array;
+  /** One for each of the model's rotary tables. */
+  readonly frequencies: readonly Float32Array[];
 }
 
 /** Describes a checkpoint to the kernels. */
@@ -23,7 +24,9 @@ export async function describe(
   const checkpoint = await openCheckpoint(path, { home });
   return {
     model: await stepModel(checkpoint, { precision, home }),
-    frequencies: rotaryFrequencies(checkpoint.config, 0),
+    frequencies: checkpoint.config.ropes.map((_, rope) =>
+      rotaryFrequencies(checkpoint.config, 0, rope)
+    ),
     [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
   };
 }
@@ -47,7 +50,7 @@ export function goldenStep(name: string, { model, frequencies }: DescribedModel)
     tokens,
     inputs: {
       embeddings,
-      rotary: rotaryRows(frequencies, golden.settings.tokens, tokens),
+      rotary: frequencies.map((ofRope) => rotaryRows(ofRope, golden.settings.tokens, tokens)),
       past: model.layers.map((_, layer) => ({
         keys: golden.floats(`k.${layer}`),
         values: golden.floats(`v.${layer}`),
@@ -80,7 +83,7 @@ export function randomStep(
   const size = past * kvHeads * headDim;
   return {
     embeddings: noise(tokens * hidden, 1),
-    rotary: rotaryRows(frequencies, past, tokens),
+    rotary: frequencies.map((ofRope) => rotaryRows(ofRope, past, tokens)),
     past: layers.map((_, layer) => ({
       keys: noise(size, 2 + 2 * layer),
       values: noise(size, 3 + 2 * layer),

@@ -1,8 +1,8 @@
 import { assertEquals } from "@std/assert";
 import {
+  type AttentionShape,
   decodeAttention,
   groupDiagonal,
-  type HeadShape,
   prefillAttention,
   slidingAttention,
 } from "../../kernels/attention_nodes.ts";
@@ -12,18 +12,18 @@ import { assertClose, noise } from "../_close.ts";
 import { referenceAttention } from "../_reference_attention.ts";
 import { runGraph } from "./_run_graph.ts";
 
-const SHAPES: readonly HeadShape[] = [
-  { heads: 4, kvHeads: 4, headDim: 16 },
-  { heads: 6, kvHeads: 3, headDim: 12 },
-  { heads: 9, kvHeads: 3, headDim: 64 },
-  { heads: 5, kvHeads: 1, headDim: 10 },
-  { heads: 1, kvHeads: 1, headDim: 2 },
+const SHAPES: readonly AttentionShape[] = [
+  { heads: 4, kvHeads: 4, headDim: 16, attentionScale: 0.25 },
+  { heads: 6, kvHeads: 3, headDim: 12, attentionScale: 0.25 },
+  { heads: 9, kvHeads: 3, headDim: 64, attentionScale: 0.125 },
+  { heads: 5, kvHeads: 1, headDim: 10, attentionScale: 0.4 },
+  { heads: 1, kvHeads: 1, headDim: 2, attentionScale: 1 },
 ];
 
 const CLOSE = { absolute: 2e-6 };
 
 interface Case {
-  readonly shape: HeadShape;
+  readonly shape: AttentionShape;
   readonly queries: Float32Array;
   readonly keys: Float32Array;
   readonly values: Float32Array;
@@ -31,7 +31,7 @@ interface Case {
   readonly tokens: number;
 }
 
-function makeCase(shape: HeadShape, past: number, tokens: number): Case {
+function makeCase(shape: AttentionShape, past: number, tokens: number): Case {
   const { heads, kvHeads, headDim } = shape;
   const width = kvHeads * headDim;
   return {

@@ -3,7 +3,7 @@ import { columnsOfHead } from "../../runtime/engine/host/keys_by_head.ts";
 import { assertClose } from "../_close.ts";
 import { referenceAttention } from "../_reference_attention.ts";
 
-const SHAPE = { heads: 6, kvHeads: 3, headDim: 5 };
+const SHAPE = { heads: 6, kvHeads: 3, headDim: 5, attentionScale: 0.3 };
 const [LENGTH, QUERIES] = [11, 4];
 
 function noise(count: number, seed: number): Float32Array {

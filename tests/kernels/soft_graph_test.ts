@@ -11,6 +11,7 @@ for (const name of TINY) {
     const { tokens } = golden;
     await using kernel = await createSoftKernel(described.model, {
       tokens,
+      judged: [0, 1, 2],
       loss: "mse",
       threads: 1,
     });

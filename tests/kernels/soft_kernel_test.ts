@@ -13,7 +13,7 @@ import { fixture, TINY } from "../_test_model.ts";
 import { referenceLoss } from "./_reference_loss.ts";
 import { describe, goldenStep, randomStep, relativeError } from "./_soft_case.ts";
 
-const OPTIONS = { loss: "mse", average: "heads", threads: 1 } as const;
+const OPTIONS = { loss: "mse", average: "heads", threads: 1, judged: [0, 1, 2] } as const;
 
 interface Checked {
   readonly model: StepModel;
@@ -121,7 +121,8 @@ for (const [type, precision] of [["Q4_1", "int4"], ["Q4_0", "int4"], ["Q8_0", "i
       const gradientIn = async (kept: Precision) => {
         await using described = await describe(path, kept);
         const step = randomStep(described, { tokens: 4, past: 30 });
-        const options = { ...OPTIONS, tokens: 4, loss: "kl" } as const;
+        const judged = [...described.model.layers.keys()];
+        const options = { ...OPTIONS, tokens: 4, loss: "kl", judged } as const;
         await assertStep({ model: described.model, options, inputs: step });
         await using kernel = await createSoftKernel(described.model, options);
         return (await kernel.run(step)).gradient;
@@ -231,7 +232,7 @@ Deno.test("kernel.run() refuses inputs of wrong sizes, naming them", async () =>
   await rejects({ embeddings: short }, "embeddings of 7 numbers: expected 8 × 64");
   await rejects({ target: short }, "target of 7 numbers: expected 3 × 4 × ");
   await rejects({ layerWeights: short }, "layerWeights of 7 numbers: expected 3 × 1 × 1");
-  await rejects({ rotary: { cos: short, sin: short } }, "cos of 7 numbers: expected 8 × 8");
+  await rejects({ rotary: [{ cos: short, sin: short }] }, "cos of 7 numbers: expected 8 × 8");
   await rejects({ past: inputs.past.slice(1) }, "past_keys.2 of 0 numbers");
   await rejects({ past: [] }, "a cache of 0 tokens");
 });

@@ -30,7 +30,7 @@ function softStep({ model, frequencies }: DescribedModel, tokens: number): StepI
   return {
     ids: [],
     embeddings: noise(tokens * hidden, 50),
-    rotary: rotaryRows(frequencies, past, tokens),
+    rotary: frequencies.map((ofRope) => rotaryRows(ofRope, past, tokens)),
     rows: [tokens - 1],
     past: layers.map((_, layer) => ({
       keys: noise(past * kvHeads * headDim, 60 + layer),

@@ -7,6 +7,7 @@ import { SMALL } from "./_run.ts";
 
 /** A token per character, and one before each turn and at the end. */
 const tokenizer = {
+  hasChatTemplate: true,
   encode: (text: string) => [...text].map((character) => character.charCodeAt(0)),
   encodeChat: (messages: readonly ChatMessage[]) => [
     ...messages.flatMap(({ role, content }) => [role === "user" ? 1 : 2, ...idsOf(content)]),
@@ -41,6 +42,23 @@ Deno.test("trainingPrompts() ends a conversation with its last user turn, earlie
   const { train, validate } = trainingPrompts(set, tokenizer, 100, SMALL);
   assertEquals(validate, []);
   assertEquals(train.map(({ ids }) => ids), [[1, 97, 2, 98, 1, 99, 3]]);
+});
+
+Deno.test("trainingPrompts() gives a base model questions and answers, the next one left out", () => {
+  const base = { ...tokenizer, hasChatTemplate: false };
+  const set = setOf([example("a", { response: "b\n" }), example("c", { response: "d " })]);
+  const { train: [own] } = trainingPrompts(set, base, 100, SMALL);
+  assertEquals(own?.response, { kind: "self", tokens: SMALL.responseTokens, until: "\nQuestion:" });
+  const { train } = trainingPrompts(set, base, 100, {
+    ...SMALL,
+    validate: 0,
+    responses: "original",
+  });
+  const read = train.map(({ ids, response }) => [
+    String.fromCharCode(...ids),
+    response.kind === "original" ? String.fromCharCode(...response.ids) : response,
+  ]);
+  assertEquals(read.toSorted(), [["Question: a\nAnswer:", " b"], ["Question: c\nAnswer:", " d"]]);
 });
 
 Deno.test("trainingPrompts() never trains on what it validates with", () => {

@@ -13,6 +13,7 @@ import { type ResponseSource, targetKey } from "../../training/target.ts";
 import { openTargetStore, pastShape } from "../../training/target_store.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
 import { withFolder } from "../_temp_folder.ts";
+import { wordTokenizer } from "../_word_tokenizer.ts";
 
 const SELF: ResponseSource = { kind: "self", tokens: 3 };
 
@@ -33,6 +34,7 @@ async function withTargets(
       const plan = planTargets({
         prompts: prompts(),
         engine,
+        tokenizer: wordTokenizer(engine.config.vocabulary),
         model: { fingerprint: "abc", precision: "fp32" },
         store,
         keepPast: true,
@@ -83,7 +85,7 @@ Deno.test("makeTargets() makes each target once and gives their names in order",
     assertEquals(response.length, 3);
     const { layers, heads } = first.engine.config;
     assertEquals(attention.length, layers * heads * 20);
-    assertEquals(first.store.loadPast(key).length, layers);
+    assertEquals(first.store.loadPast(key, pastShape(first.engine, 20)).length, layers);
   });
 });
 
@@ -101,6 +103,27 @@ Deno.test("makeTargets() makes others where model or answer are others", async (
     assertEquals(new Set([keys, ...others.map((other) => other.keys)].flat()).size, 18);
     const [, known] = others;
     assertEquals([...known?.store.load(known.keys[0] ?? "").response ?? []], [5, 6, 7]);
+  });
+});
+
+Deno.test("makeTargets() ends an answer before the text that it is to end before", async () => {
+  await withTargets(async (make) => {
+    const tokens = 6;
+    const whole = await make({ prompts: prompts({ kind: "self", tokens }) });
+    for (const [place, prompt] of prompts().entries()) {
+      const { response } = whole.store.load(whole.keys[place] ?? "");
+      // The tokenizer writes token 5 as " 5".
+      for (const [from, length] of [[3, 3], [0, 1]] as const) {
+        const until = ` ${response[from]} `;
+        const cut: ResponseSource = { kind: "self", tokens, until };
+        const { keys, store } = await make({ prompts: [{ ...prompt, response: cut }] });
+        const found = [...response].findIndex((id, at) => id === response[from] && at < tokens - 1);
+        assertEquals(
+          [...store.load(keys[0] ?? "").response],
+          [...response.slice(0, Math.max(1, Math.min(found, length)))],
+        );
+      }
+    }
   });
 });
 
@@ -162,17 +185,17 @@ Deno.test("makeTargets() stops between two prompts, and what it made is found ag
 Deno.test("exampleLoader() recomputes keys and values to the very bits that are kept", async () => {
   await withTargets(async (make) => {
     const { engine, store, keys } = await make();
-    const kept = exampleLoader(store, undefined);
+    const kept = exampleLoader(store, engine.config, undefined);
     const bare = { ...store, hasPast: () => false };
-    const recomputed = exampleLoader(bare, engine);
+    const recomputed = exampleLoader(bare, engine.config, engine);
     for (const key of keys) assertEquals(await recomputed(key), await kept(key));
   });
 });
 
 Deno.test("exampleLoader() names a target that was lost and has it made again", async () => {
   await withTargets(async (make, folder) => {
-    const { store, keys: [key = "", other = ""] } = await make();
-    const load = exampleLoader(store, undefined);
+    const { engine, store, keys: [key = "", other = ""] } = await make();
+    const load = exampleLoader(store, engine.config, undefined);
     const target = `${folder}/${key}.target.safetensors`;
     const bytes = Deno.readFileSync(target);
     // What is no attention in a file whose header is sound.
@@ -227,7 +250,7 @@ Deno.test("pastShape() follows the model and the length of the prompt", async ()
     const shape = pastShape(engine, 20);
     assert(store.hasPast(key, shape));
     assert(!store.hasPast(key, pastShape(engine, 21)));
-    assert(!store.hasPast(key, { ...shape, layers: shape.layers + 1 }));
+    assert(!store.hasPast(key, { ...shape, tokens: [...shape.tokens, 20] }));
     assertNotEquals(shape.width, 0);
   });
 });

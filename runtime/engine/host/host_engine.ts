@@ -1,13 +1,12 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
-import { rotaryRows } from "../../../kernels/rope.ts";
 import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { globalLayers } from "../../checkpoint/layer_kinds.ts";
-import { rotaryFrequencies } from "../../rotary/frequencies.ts";
+import { rotaryTables } from "../../rotary/rotary_tables.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
   type Engine,
@@ -76,12 +75,12 @@ export function createHostEngine(parts: HostParts): HostEngine {
     const cache = hostCacheOf(sequence.cache);
     const { ids = [] } = input;
     const tokens = tokenCount(input, config.hidden);
-    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
+    const whole = Math.max(planned, position + tokens);
     const outputs = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids,
-      rotary: rotaryRows(frequencies, position, tokens),
+      rotary: rotaryTables(config, { sequence: whole, position, tokens }),
       rows: input.rows ?? [tokens - 1],
       past: Array.from({ length: layers }, (_, layer) => ({
         keys: cache.keys(layer),

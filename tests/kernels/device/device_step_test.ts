@@ -42,7 +42,7 @@ for (const name of TINY) {
       await using host = await createStepKernel(model, 1);
       const read = await host.run({
         ids: IDS,
-        rotary: rotary(0, IDS.length),
+        rotary: [rotary(0, IDS.length)],
         rows: [2, IDS.length - 1],
         past: layers.map(() => ({ keys: none, values: none })),
         observe: true,
@@ -55,12 +55,17 @@ for (const name of TINY) {
       const probed = await host.run({
         ids: [4],
         embeddings: soft,
-        rotary: rotary(IDS.length, 3),
+        rotary: [rotary(IDS.length, 3)],
         rows: [2],
         past,
         observe: true,
       });
-      const decoded = await host.run({ ids: [6], rotary: rotary(IDS.length, 1), rows: [0], past });
+      const decoded = await host.run({
+        ids: [6],
+        rotary: [rotary(IDS.length, 1)],
+        rows: [0],
+        past,
+      });
 
       await using device = testDevice();
       await using rows = createRowKernels(device);

@@ -34,7 +34,7 @@ function feedsOf({ model, frequencies }: DescribedModel, half: boolean, adapters
     { length: kvHeads },
     (_, head) => Array.from({ length: TOKENS }, (_, token) => [head, HELD + token]).flat(),
   ).flat();
-  const rotary = rotaryRows(frequencies, HELD, TOKENS);
+  const rotary = rotaryRows(frequencies[0] ?? new Float32Array(), HELD, TOKENS);
   const feeds: Record<string, Tensor> = {
     ...packedTokens({ ids: [3, 1, 4, 1], rotary, rows: [0, TOKENS - 1] }, headDim),
     embeddings: floats(noise(hidden, 5), [1, hidden]),
