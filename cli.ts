@@ -1,5 +1,5 @@
 /**
- * The command line: `kvjudge generate`, `chat`, `explain`, `eval`, `policies`, `devices`, `models`.
+ * The command line: `kvjudge generate`, `chat`, `serve`, `explain`, `eval`, `policies`, `devices`, `models`.
  *
  * @module
  */
@@ -23,6 +23,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   chat: {
     description: "Talk, about a document or what comes.",
     load: async () => (await import("./commands/chat.ts")).chatCommand(),
+  },
+  serve: {
+    description: "Serve models over HTTP, to the clients of OpenAI and Ollama.",
+    load: async () => (await import("./commands/serve.ts")).serveCommand(config.version),
   },
   explain: {
     description: "Show which tokens a policy keeps.",

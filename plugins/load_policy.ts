@@ -16,6 +16,8 @@ export interface LoadPolicyOptions {
   readonly options?: object;
   /** Run a policy from a URL in this process, with all its permissions. @default {false} */
   readonly trust?: boolean;
+  /** Run files in a process without permissions too, as if they were a stranger's. @default {false} */
+  readonly sandbox?: boolean;
   /** Milliseconds that a policy in a sandbox has for one answer. @default {20 seconds} */
   readonly timeLimit?: number;
   /** Bytes of memory that a policy in a sandbox may take. @default {2 GiB} */
@@ -155,7 +157,8 @@ async function findFactory(
     const defaults = given ? {} : settings.defaults?.[found.name];
     return async (own) => await create(Array.isArray(own) ? own : { ...defaults, ...own });
   }
-  if (place.kind === "file" || settings.trust === true) return await importPlugin(place.url);
+  const own = place.kind === "file" && settings.sandbox !== true;
+  if (own || settings.trust === true) return await importPlugin(place.url);
   const { timeLimit = TIME_LIMIT, memoryLimit = MEMORY_LIMIT, onPrint = () => {} } = settings;
   const plugin = await openSandbox({
     url: place.url,

@@ -25,8 +25,12 @@ export interface DocumentStore {
 export interface DocumentRequest {
   readonly model?: string;
   readonly name?: string;
-  /** Becomes the beginning of the first user's message. */
   readonly text: string;
+  /**
+   * `chat`: the text becomes the beginning of the first user's message. `text`: of a text without a
+   * template. @default {"chat"}
+   */
+  readonly form?: "chat" | "text";
   /** A system message in front of it. */
   readonly system?: string;
   readonly eviction?: EvictionSettings | false;
@@ -41,6 +45,7 @@ export interface DocumentInfo {
   readonly id: string;
   readonly name?: string;
   readonly model: string;
+  readonly form: "chat" | "text";
   /** Unix time in seconds. */
   readonly created: number;
   readonly lastUsed: number;

@@ -1,0 +1,99 @@
+import { EnumType } from "@cliffy/command";
+import { DEVICE_CHOICES } from "../runtime/device/choose_device.ts";
+import { parseBudget } from "../runtime/evict/budget.ts";
+import { PRECISIONS } from "../runtime/weights/precisions.ts";
+import { note } from "./_output.ts";
+import { reportError } from "./_report_error.ts";
+import { bareCommand, type Subcommand } from "./_subcommand.ts";
+import {
+  apiKeysOf,
+  bytesOf,
+  KEY_VARIABLE,
+  schedulerOptions,
+  type ServeFlags,
+} from "./serve/settings.ts";
+import { listenForStop } from "./serve/signals.ts";
+
+/** `kvjudge serve`: an OpenAI-compatible server. */
+export function serveCommand(version: string): Subcommand {
+  return bareCommand()
+    .name("kvjudge serve")
+    .description("Serves models over HTTP, in the forms of OpenAI, llama.cpp and Ollama.")
+    .type("precision", new EnumType(PRECISIONS))
+    .type("device", new EnumType(DEVICE_CHOICES))
+    .option(
+      "-m, --model <model:string>",
+      "Name, folder, .gguf file or owner/name; NAME=… renames.",
+      {
+        collect: true,
+        default: ["smollm2-135m-instruct"],
+      },
+    )
+    .option("-p, --policy <policy:string>", "Evicts where a request says nothing of it.")
+    .option("-b, --budget <amount:string>", "What is kept: tokens (256), a ratio (0.1) or bytes.", {
+      default: "512",
+    })
+    .option("--host <address:string>", "Address to listen on.", { default: "127.0.0.1" })
+    .option("--port <port:integer>", "Port; 0 for any that is free.", { default: 8080 })
+    .option("--api-key <key:string>", `Key that requests must have; safer in ${KEY_VARIABLE}.`, {
+      collect: true,
+    })
+    .option("--api-key-file <file:string>", "File of keys, one a line.")
+    .option("--parallel <count:integer>", "Answers that are written at once.", { default: 8 })
+    .option("--max-queue <count:integer>", "Requests that may wait.", { default: 64 })
+    .option("--timeout <seconds:number>", "Seconds that a request may take.", { default: 600 })
+    .option("--cache-memory <bytes:string>", "Memory for KV caches.", { default: "2GiB" })
+    .option("--cache-folder <folder:string>", "Folder where documents stay.")
+    .option("--model-memory <bytes:string>", "Memory for models; more are unloaded.")
+    .option("--max-body <bytes:string>", "Largest request.", { default: "16MiB" })
+    .option("--allow-origin <origin:string>", "Origin whose pages may ask; * for all.", {
+      collect: true,
+    })
+    .option("--allow-policy <pattern:string>", "Files and URLs that may be named as policies.", {
+      collect: true,
+    })
+    .option("--threads <count:integer>", "Threads; one per processor if absent.")
+    .option("--precision <precision:precision>", "How weights are held.", {
+      default: "auto" as const,
+    })
+    .option("--device <device:device>", "Where models run and KV caches live.", {
+      default: "cpu" as const,
+    })
+    .example("With eviction", "kvjudge serve -m smollm2-135m-instruct -p snapkv -b 512")
+    .example("Two models", "kvjudge serve -m small=./small.gguf -m large=./large.gguf")
+    .action((flags) => serve(flags, version));
+}
+
+async function serve(flags: ServeFlags, version: string): Promise<void> {
+  const apiKeys = await apiKeysOf(flags);
+  const settings = await schedulerOptions(flags);
+  const maxBody = bytesOf(flags.maxBody, "--max-body");
+  const { createSimpleScheduler } = await import("../server/scheduler/simple_scheduler.ts");
+  const { startServer } = await import("../server/server.ts");
+  using stopping = listenForStop();
+  const started = settings.now();
+  const scheduler = createSimpleScheduler(settings);
+  const server = await startServer(scheduler, {
+    host: flags.host,
+    port: flags.port,
+    eviction: { policy: flags.policy ?? false, budget: parseBudget(flags.budget) },
+    allowPolicies: flags.allowPolicy ?? [],
+    apiKeys,
+    allowOrigins: flags.allowOrigin ?? [],
+    maxBody,
+    version,
+    log: (error) => note(reportError(error, "kvjudge serve", true).text),
+  });
+  const { host, port } = server.listening;
+  note(`listening on http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  try {
+    const loaded = scheduler.ready.then(() => {
+      const names = settings.models.map(({ id }) => id).join(", ");
+      note(`ready with ${names} after ${((settings.now() - started) / 1000).toFixed(1)} s`);
+    });
+    await Promise.race([loaded.then(() => stopping.asked), stopping.asked]);
+    note("ending when all is answered; a second signal ends it at once");
+  } finally {
+    await server.drain();
+  }
+}

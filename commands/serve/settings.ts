@@ -1,0 +1,124 @@
+import { loadPolicy } from "../../plugins/load_policy.ts";
+import { BudgetError, PromptError } from "../../runtime/errors.ts";
+import { parseBudget } from "../../runtime/evict/budget.ts";
+import type { DeviceChoice } from "../../runtime/device/choose_device.ts";
+import type { PrecisionChoice } from "../../runtime/weights/precisions.ts";
+import type { ModelSource, SchedulerOptions } from "../../server/scheduler/options.ts";
+import { defined } from "../_defined.ts";
+import { note } from "../_output.ts";
+import { readInput } from "../_read_input.ts";
+
+/** What the user said about the server. */
+export interface ServeFlags {
+  readonly model: readonly string[];
+  readonly policy?: string | undefined;
+  readonly budget: string;
+  readonly host: string;
+  readonly port: number;
+  readonly apiKey?: readonly string[] | undefined;
+  readonly apiKeyFile?: string | undefined;
+  readonly parallel: number;
+  readonly cacheMemory: string;
+  readonly cacheFolder?: string | undefined;
+  readonly modelMemory?: string | undefined;
+  readonly maxBody: string;
+  readonly maxQueue: number;
+  readonly timeout: number;
+  readonly allowOrigin?: readonly string[] | undefined;
+  readonly allowPolicy?: readonly string[] | undefined;
+  readonly threads?: number | undefined;
+  readonly precision: PrecisionChoice;
+  readonly device: DeviceChoice;
+}
+
+/** Where a key may stand that must not be seen in the list of processes. */
+export const KEY_VARIABLE = "KVJUDGE_API_KEY";
+
+/**
+ * Reads the flags of the scheduler, before any model is loaded for them.
+ *
+ * @throws {OptionError} If there is no such policy or it refuses an option.
+ * @throws {BudgetError} If the budget is out of range.
+ * @throws {PromptError} If anything else is.
+ */
+export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOptions> {
+  const { policy, threads, precision, device, cacheFolder, modelMemory } = flags;
+  const budget = parseBudget(flags.budget);
+  if (policy !== undefined) await (await loadPolicy(policy))[Symbol.asyncDispose]();
+  return {
+    models: modelSources(flags.model),
+    load: { precision, device, ...defined({ threads }) },
+    eviction: policy === undefined ? false : { policy, budget },
+    parallel: atLeast(1, flags.parallel, "--parallel"),
+    maxQueue: atLeast(0, flags.maxQueue, "--max-queue"),
+    cacheMemory: bytesOf(flags.cacheMemory, "--cache-memory"),
+    timeout: seconds(flags.timeout),
+    now: () => Date.now(),
+    log: note,
+    ...defined({
+      cacheFolder,
+      modelMemory: modelMemory === undefined ? undefined : bytesOf(modelMemory, "--model-memory"),
+    }),
+  };
+}
+
+/** `NAME=SOURCE`, or a source whose last part is the name. */
+function modelSources(given: readonly string[]): readonly ModelSource[] {
+  const models = given.map((text): ModelSource => {
+    const [, name, renamed] = /^([\w.:-]+)=(.+)$/.exec(text) ?? [];
+    const source = renamed ?? text;
+    return { id: name ?? source.replace(/\/+$/, "").replace(/^.*\/|\.gguf$/gi, ""), source };
+  });
+  const twice = models.find(({ id }, at) => models.findIndex((other) => other.id === id) !== at);
+  if (!twice) return models;
+  throw new PromptError(
+    `Cannot serve two models as '${twice.id}': give one another name, as in --model other=FOLDER`,
+  );
+}
+
+/**
+ * A number of bytes as people write it.
+ *
+ * @throws {PromptError} If it is none.
+ */
+export function bytesOf(text: string, flag: string): number {
+  try {
+    const amount = parseBudget(/^\d+$/.test(text.trim()) ? `${text}B` : text);
+    if (typeof amount === "object" && "bytes" in amount) return amount.bytes;
+  } catch (error) {
+    if (!(error instanceof BudgetError)) throw error;
+  }
+  throw new PromptError(`Cannot use ${JSON.stringify(text)} for ${flag}: give bytes such as 2GiB`);
+}
+
+function atLeast(least: number, value: number, flag: string): number {
+  if (value >= least) return value;
+  throw new PromptError(`Cannot use ${value} for ${flag}: it must be at least ${least}`);
+}
+
+function seconds(value: number): number {
+  if (value > 0 && value <= 86_400) return value * 1000;
+  throw new PromptError(
+    `Cannot use ${value} for --timeout: give seconds above 0 and at most 86400`,
+  );
+}
+
+/**
+ * Keys of the flags, the file and the environment.
+ *
+ * @throws {PromptError} If the file has none.
+ */
+export async function apiKeysOf({ apiKey = [], apiKeyFile }: ServeFlags): Promise<string[]> {
+  const inFile = apiKeyFile === undefined
+    ? []
+    : lines(await readInput(apiKeyFile, "the file of API keys"));
+  if (apiKeyFile !== undefined && inFile.length === 0) {
+    throw new PromptError(`Cannot use ${apiKeyFile}: it has no key; write one a line`);
+  }
+  const keys = [...apiKey, Deno.env.get(KEY_VARIABLE) ?? ""].flatMap(lines);
+  return [...keys, ...inFile];
+}
+
+function lines(text: string): string[] {
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+}

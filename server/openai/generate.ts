@@ -1,0 +1,38 @@
+import type { Services } from "../http/services.ts";
+import type { GenerationEvent } from "../scheduler/events.ts";
+import type { GenerationRequest } from "../scheduler/request.ts";
+
+/** A request that was accepted, and what will happen to it. */
+export interface Running {
+  readonly promptTokens: number;
+  /** All events behind `accepted`. */
+  readonly events: AsyncIterableIterator<GenerationEvent>;
+  /** Ends it at once. */
+  readonly cancel: () => void;
+}
+
+/**
+ * Submits a request and waits until it is accepted, so that what is wrong with it can still have a
+ * status of its own.
+ *
+ * @param left Aborts when the client leaves.
+ * @throws What the scheduler refuses it with.
+ */
+export async function run(
+  { scheduler, metrics }: Services,
+  request: GenerationRequest,
+  left: AbortSignal,
+): Promise<Running> {
+  const own = new AbortController();
+  const signal = AbortSignal.any([left, own.signal]);
+  const events = metrics.watch(scheduler.submit({ ...request, signal }));
+  const first = await events.next();
+  const promptTokens = !first.done && first.value.kind === "accepted"
+    ? first.value.promptTokens
+    : 0;
+  return {
+    promptTokens,
+    events,
+    cancel: () => own.abort(new DOMException("The client has left", "AbortError")),
+  };
+}
