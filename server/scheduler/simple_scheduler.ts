@@ -1,6 +1,6 @@
 import { full } from "../../policies/full.ts";
 import { loadPolicy } from "../../plugins/load_policy.ts";
-import { loadModel, type LoadOptions, type Model } from "../../runtime/model.ts";
+import { loadModel, type Model } from "../../runtime/model.ts";
 import type { GenerationEvent } from "./events.ts";
 import type { SchedulerOptions } from "./options.ts";
 import type { GenerationRequest } from "./request.ts";
