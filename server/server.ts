@@ -1,6 +1,6 @@
 import { createApp } from "./app.ts";
-import { watchReadiness } from "./http/health.ts";
 import { createMetrics } from "./http/metrics.ts";
+import { watchReadiness } from "./http/readiness.ts";
 import type { Services } from "./http/services.ts";
 import { listen, type Listening, type ListenOptions } from "./listen.ts";
 import type { EvictionDefaults } from "./policies/eviction.ts";

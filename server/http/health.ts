@@ -1,15 +1,4 @@
-import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { Services } from "./services.ts";
-
-/** Whether requests can be answered. */
-export type Readiness = "loading" | "ok" | "failed";
-
-/** Follows whether a scheduler is ready. */
-export function watchReadiness({ ready }: Pick<Scheduler, "ready">): () => Readiness {
-  let state: Readiness = "loading";
-  ready.then(() => state = "ok", () => state = "failed");
-  return () => state;
-}
 
 /** Answers `GET /health`: 503 until the default model is loaded, and where it cannot be. */
 export function health({ readiness }: Services): Response {

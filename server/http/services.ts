@@ -1,7 +1,7 @@
 import type { EvictionDefaults } from "../policies/eviction.ts";
 import type { PolicyPermit } from "../policies/permit.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { Readiness } from "./health.ts";
+import type { Readiness } from "./readiness.ts";
 import type { ServerMetrics } from "./metrics.ts";
 
 /** What handlers work with. Time and randomness come from outside. */
