@@ -22,8 +22,8 @@ export async function openEngine(
   model: StepModel,
   { config, threads, readOutput }: HostEngineOptions,
 ): Promise<OpenEngine> {
-  refuseUnbuilt(model);
   if (provider === "cpu") return await openHostEngine(model, { config, threads, readOutput });
+  refuseUnbuilt(model);
   return await openDeviceEngine(model, {
     provider,
     config,
@@ -38,18 +38,13 @@ export async function openEngine(
 function refuseUnbuilt(
   { layerKinds, layers, ropes, activation, embeddingScale, attentionScale, headDim }: StepModel,
 ): void {
-  const sliding = layerKinds.find(({ window }) => window !== undefined);
-  if (sliding) {
-    throw new CheckpointError(
-      `Cannot run this model: its sliding window of ${sliding.window} tokens is smaller than its ` +
-        "context, which this runtime does not do; use a checkpoint with full attention",
-    );
-  }
-  const usual = ropes.length === 1 && layerKinds.every(({ rope }) => rope === 0) &&
-    activation === "silu" && embeddingScale === 1 && attentionScale === 1 / Math.sqrt(headDim) &&
+  const usual = ropes.length === 1 && activation === "silu" && embeddingScale === 1 &&
+    layerKinds.every(({ rope, window }) => rope === 0 && window === undefined) &&
+    attentionScale === 1 / Math.sqrt(headDim) &&
     layers.every((layer) => !layer.attentionOutputNorm && !layer.mlpOutputNorm);
   if (usual) return;
   throw new CheckpointError(
-    "Cannot run this model: its layers compute in a way that this runtime does not do",
+    "Cannot run this model on a device: its layers compute in a way that only the processor does; set " +
+      "'device' to cpu",
   );
 }

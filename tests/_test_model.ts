@@ -18,6 +18,9 @@ import { type ReferenceModel, referenceModel } from "./_reference_model.ts";
 /** Random checkpoints with known answers. */
 export const TINY = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];
 
+/** Random checkpoints with sliding windows, with known answers. */
+export const WINDOWED = ["tiny-mistral-window"];
+
 /** A loaded model, its slow twin, and the folder that both vanish with. */
 export interface TestModel extends AsyncDisposable {
   readonly model: Model<HostEngine>;

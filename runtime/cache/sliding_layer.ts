@@ -193,8 +193,8 @@ export function releaseSliding(layer: SlidingLayer): void {
   layer.end = layer.first = layer.capacity = 0;
 }
 
-/** Tokens that a layer ever has room for: some more than it keeps, so that moves are rare. */
-function mostTokens(layer: SlidingLayer): number {
+/** Tokens that a layer ever has room for, copies for holds aside: some more than it keeps, so that moves are rare. */
+export function mostTokens(layer: Pick<SlidingLayer, "window" | "slack">): number {
   const kept = keptTokens(layer);
   return kept + Math.max(FIRST_GROWTH, Math.ceil(kept / 4));
 }

@@ -1,4 +1,5 @@
 import { requireInteger } from "./cache_checks.ts";
+import { mostTokens } from "./sliding_layer.ts";
 
 /** Which layers of a cache slide, and what they keep beside their windows. */
 export interface CacheWindows {
@@ -37,4 +38,11 @@ export function checkWindows({ windows, slack }: CacheWindows, layers: number): 
     if (window !== undefined) requireInteger("windows", window, 1);
   }
   if (slack !== undefined) requireInteger("slack", slack, 0);
+}
+
+/** Most tokens that a sliding layer takes memory for, whatever it is given; what is held for marks comes on top. */
+export function mostSliding(
+  { window, slack = DEFAULT_SLACK }: { readonly window: number; readonly slack?: number },
+): number {
+  return mostTokens({ window, slack });
 }

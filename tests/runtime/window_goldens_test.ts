@@ -1,0 +1,127 @@
+import { assertEquals } from "@std/assert";
+import { greedyToken } from "../../runtime/sampling/greedy.ts";
+import { assertClose } from "../_close.ts";
+import { newSequence, tinyModel, WINDOWED } from "../_test_model.ts";
+import { openGolden } from "./_golden_file.ts";
+
+for (const name of WINDOWED) {
+  const golden = openGolden(name);
+  const ids = golden.integers("input_ids");
+
+  Deno.test(`engine.advance() gives the golden logits, queries and keys of ${name}`, async () => {
+    await using test = await tinyModel(name);
+    const { engine, config } = test.model;
+    const rows = ids.map((_, index) => index);
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    const step = await engine.advance(sequence, { ids, rows, queries: true });
+    assertClose(step.logits, golden.floats("logits"), { absolute: 1e-3 }, "logits");
+    for (let layer = 0; layer < config.layers; layer++) {
+      const within = (actual: Float32Array | undefined, tensor: string) =>
+        assertClose(actual ?? [], golden.floats(tensor), { absolute: 1e-4 }, tensor);
+      within(step.queries[layer]?.data, `q.${layer}`);
+      within(step.entries[layer]?.keys, `k.${layer}`);
+      const window = config.layerKinds[layer]?.window;
+      assertEquals(cache.window(layer), window);
+      assertEquals(cache.length(layer), window === undefined ? 96 : 31);
+    }
+  });
+
+  Deno.test(`engine.advance() continues ${name} with the golden greedy tokens, past its window`, async () => {
+    await using test = await tinyModel(name);
+    const { engine, config: { vocabulary } } = test.model;
+    const expected = golden.integers("greedy");
+    const greedyLogits = golden.floats("greedy_logits");
+    const sequence = newSequence(engine);
+    using _cache = sequence.cache;
+    let { logits } = await engine.advance(sequence, { ids });
+    const made: number[] = [];
+    while (made.length < expected.length) {
+      made.push(greedyToken(logits));
+      ({ logits } = await engine.advance(sequence, { ids: made.slice(-1) }));
+      const known = [0, 15, 31, 47].indexOf(made.length - 1);
+      if (known < 0) continue;
+      const row = greedyLogits.subarray(known * vocabulary, (known + 1) * vocabulary);
+      assertClose(logits, row, { absolute: 1e-3 }, `logits behind greedy token ${made.length - 1}`);
+    }
+    assertEquals(made, expected);
+  });
+
+  Deno.test(`engine.advance() observes the golden attention of ${name} in its global layers`, async () => {
+    await using test = await tinyModel(name);
+    const { engine, config } = test.model;
+    const globals = [...config.layerKinds.entries()].filter(([, { window }]) =>
+      window === undefined
+    );
+    for (const chunk of [96, 33]) {
+      const sequence = newSequence(engine);
+      using _cache = sequence.cache;
+      const sums = globals.map(() => new Float32Array(config.heads * ids.length));
+      for (let from = 0; from < ids.length; from += chunk) {
+        const read = Math.min(from + chunk, ids.length);
+        const { attentionSums } = await engine.advance(sequence, {
+          ids: ids.slice(from, read),
+          observe: true,
+        });
+        assertEquals(attentionSums.length, globals.length);
+        for (const [index, { data }] of attentionSums.entries()) {
+          for (const [at, value] of data.entries()) {
+            const to = Math.floor(at / read) * ids.length + at % read;
+            const of = sums[index];
+            if (of) of[to] = (of[to] ?? 0) + value;
+          }
+        }
+      }
+      for (const [index, [layer]] of globals.entries()) {
+        const expected = golden.floats(`attention_sum.${layer}`);
+        assertClose(sums[index] ?? [], expected, { absolute: 1e-4 }, `layer ${layer}`);
+      }
+    }
+  });
+
+  Deno.test(`the chunks that ${name} is read in change nothing, around its window or elsewhere`, async () => {
+    await using test = await tinyModel(name);
+    const { engine } = test.model;
+    const logitsOf = async (sizes: readonly number[]) => {
+      const sequence = newSequence(engine);
+      using cache = sequence.cache;
+      const all: number[] = [];
+      let from = 0;
+      for (let at = 0; from < ids.length; at++) {
+        const part = ids.slice(from, from + (sizes[at % sizes.length] ?? 1));
+        const rows = part.map((_, row) => row);
+        all.push(...(await engine.advance(sequence, { ids: part, rows })).logits);
+        from += part.length;
+      }
+      const held = Array.from({ length: cache.layers }, (_, layer) => [
+        ...cache.positions(layer),
+        ...cache.keys(layer),
+      ]);
+      return [...all, ...held.flat()];
+    };
+    const whole = await logitsOf([96]);
+    for (const sizes of [[31], [32], [33], [1], [2], [30, 1], [64, 1, 1], [5, 40]]) {
+      assertClose(await logitsOf(sizes), whole, { absolute: 1e-4 }, `chunks of ${sizes}`);
+    }
+  });
+
+  Deno.test(`rolling ${name} back over its window gives the very numbers that were there`, async () => {
+    await using test = await tinyModel(name);
+    const { engine } = test.model;
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    await engine.advance(sequence, { ids: ids.slice(0, 50) });
+    const mark = cache.mark();
+    using _hold = cache.hold(mark);
+    const read = async () => [
+      ...(await engine.advance(sequence, { ids: ids.slice(50, 60) })).logits,
+      ...(await engine.advance(sequence, { ids: ids.slice(60, 61) })).logits,
+    ];
+    const first = await read();
+    for (let time = 0; time < 10; time++) await engine.advance(sequence, { ids });
+    cache.rollback(mark);
+    sequence.position = 50;
+    sequence.planned = 0;
+    assertEquals(await read(), first);
+  });
+}
