@@ -1,3 +1,4 @@
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { cacheShapeOf } from "../runtime/engine/engine.ts";
 import { keepCount } from "../runtime/evict/budget.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
@@ -6,6 +7,7 @@ import type { Model } from "../runtime/model.ts";
 import { conversationIds } from "../runtime/tokenizer/completion_form.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";
 import { compareWithReference, localShare } from "./critical_hits.ts";
+import { globalKept } from "./global_kept.ts";
 import type { Measurement } from "./measurement.ts";
 import type { PromptEvidence } from "./prompt_evidence.ts";
 import { readEvidence } from "./read_evidence.ts";
@@ -34,11 +36,11 @@ export interface PromptHit {
   readonly hitRate: number | null;
   /** Share of the answer's attention that is kept. */
   readonly attentionMass: number | null;
-  /** Hit rate of each `[layer][KV head]`; `null` as above. */
+  /** Hit rate of each `[global layer][KV head]`; `null` as above. */
   readonly byHead: HeadRates | null;
 }
 
-/** Hit rates by layer and KV head. */
+/** Hit rates by global layer and KV head. */
 export type HeadRates = readonly (readonly number[])[];
 
 /** One prompt. */
@@ -61,7 +63,7 @@ export interface HitRate extends Pick<PromptHit, "policy" | "budget"> {
   readonly hitRate: Estimate;
   /** Share of the answer's attention that is kept. */
   readonly attentionMass: Estimate;
-  /** Mean hit rate of each `[layer][KV head]`; empty without prompts. */
+  /** Mean hit rate of each `[global layer][KV head]`; empty without prompts. */
   readonly byHead: HeadRates;
   /** Prompts that the budget covers: they are not part of the means. */
   readonly leftOut: number;
@@ -69,6 +71,8 @@ export interface HitRate extends Pick<PromptHit, "policy" | "budget"> {
 
 /** What was measured. */
 export interface HitRateReport {
+  /** Numbers of the layers that are evicted, and so measured: all but those whose window slides. */
+  readonly layers: readonly number[];
   /** One for each prompt. */
   readonly rows: readonly PromptRow[];
   /** One for each policy and budget. */
@@ -128,6 +132,7 @@ export async function measureHitRates(request: HitRateRequest): Promise<HitRateR
   }
   const { seed = 0 } = request;
   return {
+    layers: globalLayers(request.model.config),
     rows,
     skipped,
     results: policies.flatMap(({ label: policy }) =>
@@ -217,7 +222,7 @@ async function hitsOf(
         hits.push({ policy, budget, hitRate: null, attentionMass: null, byHead: null });
         continue;
       }
-      const kept = await evidence.keep(asked, amount);
+      const kept = globalKept(await evidence.keep(asked, amount), model.config);
       const catches = kept.map((ofLayer, layer) =>
         compareWithReference(ofLayer, scores[layer] ?? new Float32Array(0), count)
       );

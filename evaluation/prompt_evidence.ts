@@ -42,14 +42,17 @@ export interface PromptEvidence extends Disposable {
   readonly bytes: number;
   /** Milliseconds of reading and of decoding the answer. */
   readonly times: { readonly prefill: number; readonly answer: number };
-  /** Attention of the answer's queries, `[heads × tokens]` per layer. */
+  /** Attention of the answer's queries, `[heads × tokens]` per global layer. */
   readonly answerAttention: readonly Float32Array[];
   /**
-   * Attention that a policy judges by, `[heads × tokens]` per layer; absent where it needs none, or
+   * Attention that a policy judges by, `[heads × tokens]` per global layer; absent where it needs none, or
    * where it depends on the budget.
    */
   attention(policy: Policy): readonly Float32Array[] | undefined;
-  /** What a policy keeps at a budget, `[layer][KV head]`. Changes nothing. */
+  /**
+   * What a policy keeps at a budget, `[layer][KV head]`; of a layer that slides, what it holds. Changes
+   * nothing.
+   */
   keep(policy: Policy, budget: Budget): Promise<KeptTokens>;
   /** Milliseconds that gathering a policy's evidence took, where it does not depend on the budget. */
   evidenceTime(policy: Policy): number;

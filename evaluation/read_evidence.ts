@@ -1,4 +1,5 @@
 import type { Evidence, Policy } from "../policies/policy.ts";
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { cacheShapeOf, type Gathered } from "../runtime/engine/engine.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import {
@@ -14,6 +15,7 @@ import { applyKept } from "../runtime/evict/apply.ts";
 import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
 import { answerEvicting } from "../runtime/evict/decoding.ts";
 import { policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { globalKept } from "./global_kept.ts";
 import { createEvidencePool } from "./evidence_pool.ts";
 import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_evidence.ts";
 
@@ -29,7 +31,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
   const { chunk = engine.chunk, now = () => performance.now() } = request;
   const { config } = engine;
-  const { layers, heads, kvHeads } = config;
+  const { heads, kvHeads } = config;
   using opening = new DisposableStack();
   const cache = opening.use(engine.newCache());
   const scope = opening.use(new DisposableStack());
@@ -74,7 +76,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   }
 
   const keep: PromptEvidence["keep"] = async (policy, budget) => {
-    const held = new Array<number>(layers).fill(ids.length);
+    const held = globalLayers(config).map(() => ids.length);
     const shape = cacheShapeOf(engine);
     const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
     const gathered: Gathered[] = [];
@@ -100,7 +102,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     steps: number,
     { policy, budget }: EvictedBy,
   ): Promise<readonly number[]> => {
-    const whole = kept.every((heads) => heads.every(({ length }) => length === ids.length));
+    const whole = globalKept(kept, config).flat().every(({ length }) => length === ids.length);
     const judgedBy = whole ? undefined : byPolicy.get(policy)?.attention;
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },

@@ -141,8 +141,9 @@ function show({ rows, results, localShares }: HitRateReport): string {
 }
 
 function record({ prompts, broken }: PromptSet, report: HitRateReport, perPrompt: boolean): object {
-  const { rows, skipped, results, localShares } = report;
+  const { layers, rows, skipped, results, localShares } = report;
   return {
+    layers,
     prompts: { usable: prompts.length, used: rows.length, broken, skipped },
     results: results.map(({ policy, budget, hitRate, attentionMass, byHead, leftOut }) => ({
       policy,

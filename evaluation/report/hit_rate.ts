@@ -36,7 +36,7 @@ export async function writeHitRateReport(
   } catch (error) {
     throw writeError(folder, error);
   }
-  const [rates, heads] = [await rateFigure(report.results), await headFigure(report.results)];
+  const [rates, heads] = [await rateFigure(report.results), await headFigure(report)];
   const blocks: readonly Block[] = [
     { kind: "heading", level: 1, text: title },
     { kind: "text", text: opening(report) },
@@ -161,7 +161,7 @@ function hitTable(
 }
 
 /** One map for each policy and budget. */
-function headFigure(results: readonly HitRate[]): Promise<string> {
+function headFigure({ layers, results }: HitRateReport): Promise<string> {
   const maps = results.filter(({ byHead }) => byHead.length > 0);
   return draw(
     "Hit rate (%) by layer and KV head",
@@ -176,8 +176,8 @@ function headFigure(results: readonly HitRate[]): Promise<string> {
         width: 12 * byHead.length,
         height: 14 * (byHead[0]?.length ?? 1),
         data: {
-          values: byHead.flatMap((rates, layer) =>
-            rates.map((rate, head) => ({ layer, head, value: 100 * rate }))
+          values: byHead.flatMap((rates, index) =>
+            rates.map((rate, head) => ({ layer: layers[index], head, value: 100 * rate }))
           ),
         },
         mark: "rect",

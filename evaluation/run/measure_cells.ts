@@ -1,5 +1,7 @@
+import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import type { KeptTokens } from "../../runtime/evict/choose.ts";
+import { globalKept } from "../global_kept.ts";
 import type { EvictedBy, EvictedWork, PromptEvidence } from "../prompt_evidence.ts";
 import type { SampleMeasurement } from "./measurement.ts";
 import type { CellRecord } from "./record.ts";
@@ -27,7 +29,7 @@ export async function measureCells(
   { policies, budgets, model: { config }, signal, now }: SampleMeasurement,
   { full: { decode, ...judged }, from }: CellWork,
 ): Promise<readonly CellRecord[]> {
-  const total = evidence.tokens * config.layers * config.kvHeads;
+  const total = evidence.tokens * globalLayers(config).length * config.kvHeads;
   const full: CellRecord = {
     policy: FULL,
     budget: null,
@@ -50,7 +52,7 @@ export async function measureCells(
         cells.push({
           ...base,
           ...result,
-          kept: [kept.flat().reduce((sum, { length }) => sum + length, 0), total],
+          kept: [lengthOf(globalKept(kept, config)), total],
           bytes: [evidence.bytes, bytes],
           times: {
             evict: evidence.evidenceTime(policy) + chosen + times.compact,
@@ -64,6 +66,10 @@ export async function measureCells(
     }
   }
   return cells;
+}
+
+function lengthOf(kept: KeptTokens): number {
+  return kept.flat().reduce((sum, { length }) => sum + length, 0);
 }
 
 const REFUSED = {

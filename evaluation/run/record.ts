@@ -47,7 +47,7 @@ export interface CellRecord {
   readonly output: string;
   /** Of the task's metric, from 0 to 1; for perplexity the mean negative log-likelihood. */
   readonly score: number;
-  /** Tokens held after the eviction, summed over layers and KV heads, of how many. */
+  /** Tokens held after the eviction, summed over global layers and KV heads, of how many. */
   readonly kept: readonly [kept: number, total: number];
   /** Bytes of the cache that were allocated before and after the eviction. */
   readonly bytes: readonly [before: number, after: number];

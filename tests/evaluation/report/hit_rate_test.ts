@@ -19,7 +19,7 @@ Deno.test("writeHitRateReport() draws every layer and head, and runs no stranger
   const files = await writeHitRateReport(out, {
     title: `Hit rate on ${HOSTILE}`,
     figures: { model: "tiny", settings: { seed: 3 }, policies: [{ policy: HOSTILE }], results },
-    report: { rows: [], skipped: [], results, localShares: [] },
+    report: { layers: [5, 11, 17], rows: [], skipped: [], results, localShares: [] },
   });
   assertEquals(files.map((file) => file.slice(out.length)), [
     "figures.json",
@@ -30,6 +30,7 @@ Deno.test("writeHitRateReport() draws every layer and head, and runs no stranger
   const squares = [...heads.matchAll(/<path d="(M[^"]*)" fill="#[0-9a-f]{6}"\/>/g)];
   assertEquals(squares.length, 2 * 2 * 3 * 2);
   assertEquals(new Set(squares.map(([, place]) => place)).size, 3 * 2);
+  for (const layer of ["5", "11", "17"]) assertMatch(heads, new RegExp(`>${layer}</text>`));
   const markdown = Deno.readTextFileSync(`${out}/report.md`);
   assertMatch(markdown, /^\| snapkv \| 25\.0 \(25\.0–25\.0\) \| 25\.0 /m);
   assertMatch(markdown, /^\| seed \| 3 \|$/m);
