@@ -1,4 +1,5 @@
-import { type Device, openDevice } from "../kernels/device/device.ts";
+import type { Device } from "../kernels/device/device.ts";
+import { openDevice } from "../kernels/device/open_device.ts";
 import type { ProviderName } from "../kernels/device/provider_probe.ts";
 
 /**

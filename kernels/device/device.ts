@@ -1,8 +1,5 @@
-import * as ort from "npm:onnxruntime-node@1.30.0";
-import { encodeModel } from "../onnx/encode.ts";
-import { cast } from "../onnx/cast.ts";
-import { createGraph, type ElementType, type Graph } from "../onnx/graph.ts";
-import { halfBits, halves, integers, locatedFiles, narrowed } from "../session.ts";
+import type { ElementType, Graph } from "../onnx/graph.ts";
+import type { Tensor } from "../session.ts";
 import type { ProviderName } from "./provider_probe.ts";
 
 /** A tensor that stays where a device computes, owned by whoever asked for it. */
@@ -13,12 +10,11 @@ export interface DeviceTensor extends Disposable {
   readonly dims: readonly number[];
   /** Bytes that it takes. */
   readonly bytes: number;
-  /**
-   * What onnxruntime sees.
-   *
-   * @internal
-   */
-  readonly tensor: ort.Tensor;
+}
+
+/** Tells tensors of a device from arrays that are sent to it. */
+export function isDeviceTensor(value: Tensor | DeviceTensor): value is DeviceTensor {
+  return "bytes" in value;
 }
 
 /** What a device has done and holds. */
@@ -27,6 +23,8 @@ export interface DeviceUsage {
   readonly tensors: number;
   /** Their bytes. */
   readonly bytes: number;
+  /** Bytes of weights that lie on the device once for all graphs; graphs may hold others of their own. */
+  readonly weights: number;
   /** Bytes that went to the device since it was opened. */
   readonly sent: number;
   /** Bytes that came back. */
@@ -59,10 +57,13 @@ export interface DeviceRun {
   readonly into?: Readonly<Record<string, DeviceTensor>>;
 }
 
+/** Inputs of a run: arrays that are sent, and tensors that are there. */
+export type DeviceFeeds = Readonly<Record<string, Tensor | DeviceTensor>>;
+
 /** A graph that is ready to run on a device. */
 export interface DeviceKernel extends AsyncDisposable {
   run(
-    feeds: Readonly<Record<string, ort.Tensor | DeviceTensor>>,
+    feeds: DeviceFeeds,
     options?: DeviceRun,
   ): Promise<DeviceOutputs>;
 }
@@ -76,6 +77,33 @@ export interface DeviceLoadOptions {
    * itself: outputs without a tensor come to main memory. @default {false}
    */
   readonly inPlace?: boolean;
+}
+
+/** A graph whose kernels are recorded when it first runs, and started all at once from then on. */
+export interface CapturedKernel extends AsyncDisposable {
+  /**
+   * Runs the graph. A recording is of the very tensors that it was made with; others make another one. It
+   * ends when one of its tensors is disposed of.
+   */
+  run(tensors: CapturedTensors): Promise<void>;
+  /** Writes numbers over those of a tensor; they count as an input of the graph. */
+  write(name: string, tensor: DeviceTensor, numbers: Tensor): void;
+  /** Numbers of a tensor of 32-bit floats, which count as an output of the graph. */
+  floats(name: string, tensor: DeviceTensor): Float32Array;
+}
+
+/** What a captured graph reads and writes, all of it. */
+export interface CapturedTensors {
+  readonly inputs: Readonly<Record<string, DeviceTensor>>;
+  readonly outputs: Readonly<Record<string, DeviceTensor>>;
+}
+
+/** What a device that can start a whole graph at once does. */
+export interface GraphCapture {
+  /** Loads a graph of which every node runs on the device and every size is known. */
+  load(graph: Graph): Promise<CapturedKernel>;
+  /** A tensor in which nothing lies yet. */
+  tensor(dims: readonly number[], type: ElementType): DeviceTensor;
 }
 
 /** Where kernels run and tensors stay. */
@@ -92,6 +120,8 @@ export interface Device extends AsyncDisposable {
   ): Promise<DeviceTensor>;
   /** The same numbers under another shape. Owns nothing: valid as long as the tensor is. */
   reshaped(tensor: DeviceTensor, dims: readonly number[]): DeviceTensor;
+  /** Starts whole graphs at once; absent where that is not possible. */
+  readonly capture?: GraphCapture;
   /** Is told of each array that crosses. */
   onCrossing: ((crossing: Crossing) => void) | undefined;
 }
@@ -100,185 +130,8 @@ export interface Device extends AsyncDisposable {
 export interface DeviceOptions {
   /** Threads of what runs on the processor. @default {1} */
   readonly threads?: number;
+  /** Kernels that are handed to the driver at once; the first session of a process settles it. */
+  readonly pendingDispatches?: number;
   /** Turns what the native library throws into what is thrown. @default {the error itself} */
   readonly explain?: (error: unknown, action: "load" | "run") => unknown;
-}
-
-/**
- * Opens a device. Tensors of `webgpu` stay in its buffers. onnxruntime's Node binding has no buffers
- * of other providers: theirs lie in main memory and are copied for each run.
- */
-export function openDevice(
-  provider: ProviderName,
-  { threads = 1, explain = (error) => error }: DeviceOptions = {},
-): Device {
-  const explained = <T>(action: "load" | "run", work: Promise<T>): Promise<T> =>
-    work.catch((error) => {
-      throw explain(error, action);
-    });
-  const resident = provider === "webgpu";
-  const counts = { tensors: 0, bytes: 0, sent: 0, received: 0 };
-  const hold = (made: ort.Tensor): DeviceTensor => {
-    const tensor = resident ? made : readable(made);
-    const bytes = bytesOf(tensor);
-    counts.tensors++;
-    counts.bytes += bytes;
-    let disposed = false;
-    return {
-      type: tensor.type as ElementType,
-      dims: tensor.dims,
-      bytes,
-      tensor,
-      [Symbol.dispose]() {
-        if (disposed) return;
-        disposed = true;
-        counts.tensors--;
-        counts.bytes -= bytes;
-        if (resident) tensor.dispose();
-      },
-    };
-  };
-  const makers = new Map<string, Promise<DeviceKernel>>();
-  const device: Device = {
-    provider,
-    resident,
-    onCrossing: undefined,
-    get usage() {
-      return { ...counts };
-    },
-    async load(graph, { stay = [], inPlace = false } = {}) {
-      const names = graph.outputs.map(({ name }) => name);
-      const staying = new Set(stay);
-      const { folder, graph: located } = locatedFiles(graph);
-      const creating = ort.InferenceSession.create(encodeModel(located), {
-        executionProviders: [provider],
-        intraOpNumThreads: threads,
-        interOpNumThreads: 1,
-        logSeverityLevel: 4,
-        ...(resident && !inPlace
-          ? {
-            preferredOutputLocation: Object.fromEntries(
-              names.map((name) => [name, staying.has(name) ? "gpu-buffer" : "cpu"] as const),
-            ),
-          }
-          : {}),
-        extra: {
-          session: {
-            model_external_initializers_file_folder_path: folder,
-            "intra_op.allow_spinning": "0",
-          },
-        },
-      });
-      const session = await explained("load", creating);
-      const cross = (name: string, direction: Crossing["direction"], tensor: ort.Tensor) => {
-        const bytes = bytesOf(tensor);
-        counts[direction === "in" ? "sent" : "received"] += bytes;
-        device.onCrossing?.({ kernel: graph.name, name, direction, bytes });
-      };
-      return {
-        async run(feeds, { fetches = names, into = {} } = {}) {
-          const given: Record<string, ort.Tensor> = {};
-          for (const [name, value] of Object.entries(feeds)) {
-            if ("tensor" in value) given[name] = value.tensor;
-            else {
-              given[name] = value;
-              cross(name, "in", value);
-            }
-          }
-          const wanted = Object.fromEntries(
-            fetches.map((name) => [name, into[name]?.tensor ?? null]),
-          );
-          const found = await explained("run", session.run(given, wanted));
-          for (const name of fetches) {
-            const tensor = found[name];
-            if (tensor && !staying.has(name) && !into[name]) cross(name, "out", tensor);
-          }
-          const output = (name: string): ort.Tensor => {
-            const tensor = found[name];
-            if (!tensor) throw new RangeError(`Cannot find output '${name}' of ${graph.name}`);
-            return tensor;
-          };
-          return {
-            kept: (name) => hold(output(name)),
-            floats(name) {
-              const { data } = output(name);
-              if (!(data instanceof Float32Array)) {
-                throw new TypeError(`Cannot read '${name}' of ${graph.name} as float32`);
-              }
-              return data;
-            },
-            integers(name) {
-              const { data } = output(name);
-              if (data instanceof BigInt64Array) return narrowed(data);
-              if (data instanceof Int32Array) return data;
-              throw new TypeError(`Cannot read '${name}' of ${graph.name} as whole numbers`);
-            },
-          };
-        },
-        [Symbol.asyncDispose]: () => session.release(),
-      };
-    },
-    async zeros(dims, type = "float32") {
-      const key = `${type} ${dims.length}`;
-      const made = makers.get(key) ?? device.load(zeros(type, dims.length), { stay: ["zeros"] });
-      makers.set(key, made);
-      return (await (await made).run({ size: integers(dims) })).kept("zeros");
-    },
-    reshaped: (tensor, dims) => ({
-      ...tensor,
-      dims,
-      tensor: resident
-        ? ort.Tensor.fromGpuBuffer(tensor.tensor.gpuBuffer, { dataType: floatType(tensor), dims })
-        : alike(tensor.tensor, dims),
-      [Symbol.dispose]() {},
-    }),
-    async [Symbol.asyncDispose]() {
-      const loaded = [...makers.values()];
-      makers.clear();
-      for (const kernel of loaded) await (await kernel)[Symbol.asyncDispose]();
-    },
-  };
-  return device;
-}
-
-function zeros(type: "float32" | "float16", rank: number): Graph {
-  const graph = createGraph("zeros");
-  graph.input("size", "int64", ["R"]);
-  const zero = graph.constant(new Float32Array(1), [1]);
-  const typed = type === "float32" ? zero : cast(graph, zero, "float16");
-  // Not ConstantOfShape, which would make its zeros on the processor.
-  graph.op("Expand", [typed, "size"], { names: ["zeros"] });
-  graph.output("zeros", type, Array.from({ length: rank }, (_, axis) => `D${axis}`));
-  return graph.build();
-}
-
-/** A tensor in main memory as native code can read it again. */
-function readable(tensor: ort.Tensor): ort.Tensor {
-  return tensor.data instanceof Float16Array ? halves(tensor.data, tensor.dims) : tensor;
-}
-
-/** A tensor over the same array in main memory. */
-function alike({ type, data }: ort.Tensor, dims: readonly number[]): ort.Tensor {
-  if (data instanceof Uint16Array && type === "float16") return halfBits(data, dims);
-  if (data instanceof Float32Array) return new ort.Tensor("float32", data, dims);
-  throw new TypeError(`Cannot give a tensor of ${type} another shape: it must hold floats`);
-}
-
-function floatType({ type }: DeviceTensor): "float32" | "float16" {
-  if (type === "float32" || type === "float16") return type;
-  throw new TypeError(`Cannot give a tensor of ${type} another shape: it must hold floats`);
-}
-
-const ELEMENT_BYTES: Readonly<Record<string, number>> = {
-  float32: 4,
-  int32: 4,
-  int64: 8,
-  float16: 2,
-  uint8: 1,
-  int8: 1,
-  bool: 1,
-};
-
-function bytesOf({ type, dims }: ort.Tensor): number {
-  return dims.reduce((product, size) => product * size, ELEMENT_BYTES[type] ?? 4);
 }

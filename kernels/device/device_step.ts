@@ -1,4 +1,5 @@
 import type { StepModel } from "../step_model.ts";
+import { createDecodeKernel, type DecodeKernel } from "./decode_step.ts";
 import type { Device } from "./device.ts";
 import type { DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { checkEvenAttention, type EvenSupport, FEW } from "./even_check.ts";
@@ -40,13 +41,24 @@ export async function createDeviceStepKernel(
   };
   // What does not fit is told when a model is opened.
   await kernel(right.few || right.many ? "even" : "ragged");
+  const { capture } = device;
+  let decoding: Promise<DecodeKernel> | undefined;
   return {
     async run(inputs) {
       const tokens = inputs.rotary.cos.length / (model.headDim / 2);
       const even = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
+      if (even && right.captured && capture && tokens === 1) {
+        const decode = await (decoding ??= createDecodeKernel(
+          ...[device, capture, model, options.half ?? false] as const,
+        ));
+        if (decode.takes(inputs)) {
+          return { logits: await decode.run(inputs), queries: [], attentionSums: [] };
+        }
+      }
       return await (await kernel(even ? "even" : "ragged")).run(inputs);
     },
     async [Symbol.asyncDispose]() {
+      await (await decoding)?.[Symbol.asyncDispose]();
       const kernels = [...loaded.values()];
       loaded.clear();
       for (const one of kernels) await (await one)[Symbol.asyncDispose]();

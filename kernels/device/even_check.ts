@@ -12,6 +12,8 @@ export interface EvenSupport {
   readonly few: boolean;
   /** Steps of more. */
   readonly many: boolean;
+  /** Whether steps of one token are right when the operator is captured. */
+  readonly captured: boolean;
   /** Whether it takes lengths from `total` alone, so that `last_index` need not be sent. */
   readonly ignoresLastIndex: boolean;
 }
@@ -32,10 +34,11 @@ export async function checkEvenAttention(
   shape: HeadShape,
   element: CacheElement,
 ): Promise<EvenSupport> {
+  const captured = await tryCaptured(device, shape, element);
   const blind = await tryOperator(device, shape, element, () => 0);
-  if (blind.few) return { ...blind, ignoresLastIndex: true };
+  if (blind.few) return { ...blind, captured, ignoresLastIndex: true };
   const seeing = await tryOperator(device, shape, element, (total) => total - 1);
-  return { ...seeing, ignoresLastIndex: false };
+  return { ...seeing, captured, ignoresLastIndex: false };
 }
 
 async function tryOperator(
@@ -43,7 +46,7 @@ async function tryOperator(
   shape: HeadShape,
   element: CacheElement,
   lastIndex: (total: number) => number,
-): Promise<{ readonly few: boolean; readonly many: boolean }> {
+): Promise<Pick<EvenSupport, "few" | "many">> {
   const support = { few: true, many: true };
   try {
     const { heads, kvHeads, headDim } = shape;
@@ -78,10 +81,7 @@ async function tryOperator(
         into: { present_keys: keys, present_values: values },
       });
       const expected = attention(shape, queries, past, total - tokens);
-      const mixed = found.floats("mixed");
-      const right = expected.every((value, index) =>
-        Math.abs(value - (mixed[index] ?? NaN)) <= TOLERANCE[element]
-      );
+      const right = isClose(found.floats("mixed"), expected, element);
       if (!right) support[tokens < FEW ? "few" : "many"] = false;
     }
     return support;
@@ -90,11 +90,72 @@ async function tryOperator(
   }
 }
 
-function checkGraph(shape: HeadShape, element: CacheElement): Graph {
+/** Steps of one token that are tried: the first two are recorded, the others replayed. */
+const CAPTURED_STEPS = 6;
+
+/** Tries the operator as a captured step has it: lengths are read on the device. */
+async function tryCaptured(
+  device: Device,
+  shape: HeadShape,
+  element: CacheElement,
+): Promise<boolean> {
+  const { capture } = device;
+  if (!capture) return false;
+  try {
+    const { heads, kvHeads, headDim } = shape;
+    await using kernel = await capture.load(checkGraph(shape, element, 1));
+    using made = new DisposableStack();
+    const tensor = (dims: readonly number[], type: CacheElement | "int32") =>
+      made.use(capture.tensor(dims, type));
+    const slots = [1, kvHeads, CAPTURED_STEPS + 3, headDim];
+    const cache = {
+      keys: made.use(await device.zeros(slots, element)),
+      values: made.use(await device.zeros(slots, element)),
+    };
+    const inputs = {
+      queries: tensor([1, 1, heads * headDim], "float32"),
+      keys: tensor([1, 1, kvHeads * headDim], "float32"),
+      values: tensor([1, 1, kvHeads * headDim], "float32"),
+      past_keys: cache.keys,
+      past_values: cache.values,
+      last_index: tensor([1], "int32"),
+      total: tensor([1], "int32"),
+    };
+    const mixed = tensor([1, 1, heads * headDim], "float32");
+    const outputs = { mixed, present_keys: cache.keys, present_values: cache.values };
+    const past = { keys: [] as number[], values: [] as number[] };
+    for (let step = 0; step < CAPTURED_STEPS; step++) {
+      const queries = waves(heads * headDim, step + 1);
+      const keys = waves(kvHeads * headDim, 2 + step / 7);
+      const values = waves(kvHeads * headDim, 3 + step / 7);
+      past.keys.push(...keys);
+      past.values.push(...values);
+      kernel.write("queries", inputs.queries, floats(queries, inputs.queries.dims));
+      kernel.write("keys", inputs.keys, floats(keys, inputs.keys.dims));
+      kernel.write("values", inputs.values, floats(values, inputs.values.dims));
+      kernel.write("last_index", inputs.last_index, int32s([step]));
+      kernel.write("total", inputs.total, int32s([step + 1]));
+      await kernel.run({ inputs, outputs });
+      const expected = attention(shape, queries, past, step);
+      if (!isClose(kernel.floats("mixed", mixed), expected, element)) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isClose(actual: Float32Array, expected: Float32Array, element: CacheElement): boolean {
+  return expected.every((value, index) =>
+    Math.abs(value - (actual[index] ?? NaN)) <= TOLERANCE[element]
+  );
+}
+
+function checkGraph(shape: HeadShape, element: CacheElement, tokens: number | "T" = "T"): Graph {
   const { heads, kvHeads, headDim } = shape;
   const graph = createGraph("even_check");
   const given = (["queries", "keys", "values"] as const).map((name) => {
-    graph.input(name, "float32", [1, "T", (name === "queries" ? heads : kvHeads) * headDim]);
+    graph.input(name, "float32", [1, tokens, (name === "queries" ? heads : kvHeads) * headDim]);
     return cast(graph, name, element);
   });
   const slots = [1, kvHeads, "C", headDim];
@@ -109,7 +170,7 @@ function checkGraph(shape: HeadShape, element: CacheElement): Graph {
     ["own", "present_keys", "present_values"],
   );
   cast(graph, mixed, "float32", ["mixed"]);
-  graph.output("mixed", "float32", [1, "T", heads * headDim]);
+  graph.output("mixed", "float32", [1, tokens, heads * headDim]);
   graph.output("present_keys", element, slots);
   graph.output("present_values", element, slots);
   return graph.build();

@@ -23,6 +23,17 @@ export interface StepAttention {
  */
 export function evenAttention(
   plain: GraphBuilder,
+  rotated: RotatedTokens,
+  step: StepAttention,
+): Value {
+  const { heads, headDim } = step.shape;
+  plain.output(rotated.queries, step.element, [1, "T", heads * headDim]);
+  return decodeAttention(plain, rotated, step);
+}
+
+/** {@linkcode evenAttention} of which nobody asks for the queries. */
+export function decodeAttention(
+  plain: GraphBuilder,
   { queries, keys, values }: RotatedTokens,
   { shape, layer, element }: StepAttention,
 ): Value {
@@ -38,7 +49,6 @@ export function evenAttention(
   ], [`mixed.${layer}`, ports.presentKeys, ports.presentValues]);
   plain.output(ports.presentKeys, element, slots);
   plain.output(ports.presentValues, element, slots);
-  plain.output(queries, element, [1, "T", heads * headDim]);
   return plain.op("Reshape", [mixed, plain.integers([-1, heads * headDim])]);
 }
 

@@ -1,103 +1,123 @@
-import * as ort from "npm:onnxruntime-node@1.30.0";
-import { type Device, type DeviceTensor, openDevice } from "../../kernels/device/device.ts";
+import { openBindingDevice } from "../../kernels/device/binding_device.ts";
+import { buildDecodeGraph } from "../../kernels/device/decode_graph.ts";
+import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { buildEvenStepGraph } from "../../kernels/device/device_step_graph.ts";
 import { layerPorts } from "../../kernels/device/layer_ports.ts";
 import { oneInteger } from "../../kernels/device/one_integer.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 import { packedTokens } from "../../kernels/device/packed_tokens.ts";
-import { encodeModel } from "../../kernels/onnx/encode.ts";
 import type { Graph } from "../../kernels/onnx/graph.ts";
-import { floats, int32s, locatedFiles } from "../../kernels/session.ts";
+import { floats, int32s } from "../../kernels/session.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
 import type { StepModel } from "../../kernels/step_model.ts";
+import type { Trial } from "./trials.ts";
 
-/** Options of onnxruntime, as its binding takes them. */
-export type SessionChoice = Omit<ort.InferenceSession.SessionOptions, "executionProviders"> & {
-  /** Options of the provider, such as `validationMode`. */
-  readonly provider?: Readonly<Record<string, unknown>>;
-  /** Entries of onnxruntime's own configuration, such as those of `ep.webgpuexecutionprovider`. */
-  readonly entries?: Readonly<Record<string, string>>;
-};
-
-/** A step graph with a session of its own, for tokens behind those that are held. */
+/** A decoding step behind tokens that are held. */
 export interface RawStep extends AsyncDisposable {
   readonly graph: Graph;
+  readonly device: Device;
   /** Runs a step; logits come to main memory. */
   run(): Promise<void>;
-  /** Runs a step; logits stay, so that nobody waits for the device. Not on the processor. */
+  /** Runs a step; logits stay, so that nobody waits for the device. */
   runAhead(): Promise<void>;
-  endProfiling(): void;
 }
 
-/** Loads the step graph with chosen options, over a cache that is filled with zeros. */
+/** Loads a step over a cache that is filled with zeros. */
 export async function openRawStep(
   model: StepModel,
-  { device, half, held, tokens, choice }: {
+  { device: provider, half, trial }: {
     readonly device: "webgpu" | "cpu";
     readonly half: boolean;
-    /** Tokens that are held. */
-    readonly held: number;
-    /** Tokens of a step. */
-    readonly tokens: number;
-    readonly choice: SessionChoice;
+    readonly trial: Trial;
   },
 ): Promise<RawStep> {
-  const graph = buildEvenStepGraph(model, { half }).graph;
-  const { folder, graph: located } = locatedFiles(graph);
-  const { provider = {}, entries = {}, ...session } = choice;
-  // The first session of a process settles what all of them share, so it is made before any other.
-  const made = await ort.InferenceSession.create(encodeModel(located), {
-    executionProviders: [{ ...provider, name: device }],
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    logSeverityLevel: 4,
-    ...session,
-    extra: {
-      "session.model_external_initializers_file_folder_path": folder,
-      "session.intra_op.allow_spinning": "0",
-      ...entries,
-    },
+  const { held = 512, binding = false, pending, captured = false } = trial;
+  const device = binding ? openBindingDevice(provider) : openDevice(provider, {
+    ...pending === undefined ? {} : { pendingDispatches: pending },
   });
-  const home = openDevice(device);
   const { kvHeads, headDim, vocabulary } = model;
   const element = half ? "float16" : "float32";
-  const capacity = held + tokens;
-  const feeds: Record<string, ort.Tensor> = {
-    ...packedTokens({
-      ids: new Array<number>(tokens).fill(5),
-      rotary: rotaryRows(new Float32Array(headDim / 2), 0, tokens),
-      rows: [tokens - 1],
-    }, headDim),
-    embeddings: floats(new Float32Array(0), [0, model.hidden]),
-  };
-  const into: Record<string, ort.Tensor> = {};
-  const lastIndex = home.resident ? (await oneInteger(home)).tensor : int32s([capacity - 1]);
-  for (const layer of model.layers.keys()) {
-    const port = layerPorts(layer);
-    const [keys, values] = [await zeros(home, element), await zeros(home, element)];
-    Object.assign(feeds, { [port.keys]: keys.tensor, [port.values]: values.tensor });
-    Object.assign(into, { [port.presentKeys]: keys.tensor, [port.presentValues]: values.tensor });
-    feeds[port.lastIndex] = lastIndex;
-    feeds[port.total] = int32s([capacity]);
+  const slots = [1, kvHeads, held + 1, headDim];
+  const caches: { readonly keys: DeviceTensor; readonly values: DeviceTensor }[] = [];
+  while (caches.length < model.layers.length) {
+    caches.push({
+      keys: await device.zeros(slots, element),
+      values: await device.zeros(slots, element),
+    });
   }
-  const there = (await home.zeros([1, vocabulary])).tensor;
+  const cached = <T>(make: (port: ReturnType<typeof layerPorts>, layer: number) => T) =>
+    Object.assign({}, ...caches.map((_, layer) => make(layerPorts(layer), layer)));
+  const past = cached(({ keys, values }, layer) => ({
+    [keys]: caches[layer]?.keys,
+    [values]: caches[layer]?.values,
+  }));
+  const present = cached(({ presentKeys, presentValues }, layer) => ({
+    [presentKeys]: caches[layer]?.keys,
+    [presentValues]: caches[layer]?.values,
+  }));
+  const logits = await device.zeros([1, vocabulary]);
+  const rotary = rotaryRows(new Float32Array(headDim / 2), 0, 1);
+  if (captured) {
+    const { capture } = device;
+    if (!capture) throw new Error("This device captures no graphs");
+    const graph = buildDecodeGraph(model, half);
+    const kernel = await capture.load(graph);
+    const [token, last, total] = [
+      capture.tensor([1, headDim + 1], "float32"),
+      capture.tensor([1], "int32"),
+      capture.tensor([1], "int32"),
+    ];
+    const inputs = {
+      ...past,
+      token,
+      ...cached((port) => ({ [port.lastIndex]: last, [port.total]: total })),
+    };
+    const runAhead = async () => {
+      const packed = Float32Array.of(...rotary.cos, ...rotary.sin, 5);
+      kernel.write("token", token, floats(packed, [1, headDim + 1]));
+      kernel.write("last_index", last, int32s([held]));
+      kernel.write("total", total, int32s([held + 1]));
+      await kernel.run({ inputs, outputs: { ...present, logits } });
+    };
+    return {
+      graph,
+      device,
+      runAhead,
+      async run() {
+        await runAhead();
+        kernel.floats("logits", logits);
+      },
+      async [Symbol.asyncDispose]() {
+        await kernel[Symbol.asyncDispose]();
+        await device[Symbol.asyncDispose]();
+      },
+    };
+  }
+  const { graph, queries } = buildEvenStepGraph(model, { half });
+  const stay = [...Object.keys(present), ...queries];
+  const kernel = await device.load(graph, { stay, inPlace: true });
+  const lastIndex = device.resident ? await oneInteger(device) : int32s([held]);
+  const feeds = {
+    ...past,
+    ...packedTokens({ ids: [5], rotary, rows: [0] }, headDim),
+    embeddings: floats(new Float32Array(0), [0, model.hidden]),
+    ...cached((port) => ({ [port.lastIndex]: lastIndex, [port.total]: int32s([held + 1]) })),
+  };
+  const fetches = ["logits", ...Object.keys(present)];
   return {
     graph,
+    device,
     async run() {
-      await made.run(feeds, { ...into, logits: null });
+      await kernel.run(feeds, { fetches, into: present });
     },
     async runAhead() {
-      await made.run(feeds, { ...into, logits: there });
+      await kernel.run(feeds, { fetches, into: { ...present, logits } });
     },
-    endProfiling: () => made.endProfiling(),
     async [Symbol.asyncDispose]() {
-      await made.release();
-      await home[Symbol.asyncDispose]();
+      await kernel[Symbol.asyncDispose]();
+      await device[Symbol.asyncDispose]();
     },
   };
-
-  function zeros(on: Device, type: "float16" | "float32"): Promise<DeviceTensor> {
-    return on.zeros([1, kvHeads, capacity, headDim], type);
-  }
 }
 
 /** Nodes of a graph, those of one branch of each `If` included. */

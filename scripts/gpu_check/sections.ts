@@ -1,11 +1,11 @@
 import type { Section } from "./section.ts";
 import { adapter } from "./sections/adapter.ts";
 import { card } from "./sections/card.ts";
+import { decode } from "./sections/decode.ts";
 import { deviceTests, engineTests } from "./sections/device_tests.ts";
 import { flat } from "./sections/flat.ts";
 import { goldens, moreGoldens } from "./sections/goldens.ts";
 import { models } from "./sections/models.ts";
-import { options } from "./sections/options.ts";
 import { overflow } from "./sections/overflow.ts";
 import { peer } from "./sections/peer.ts";
 import { chunks, long, speed, speedF16, staircase } from "./sections/speed.ts";
@@ -16,7 +16,7 @@ export const SECTIONS: readonly Section[] = [
   goldens,
   models,
   speed,
-  options,
+  decode,
   flat,
   overflow,
   card,

@@ -1,4 +1,4 @@
-import { openDevice } from "../../kernels/device/device.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 
 // After the last session on it, onnxruntime gives up a device, and opens it again for the next.
 for (let round = 1; round <= 2; round++) {

@@ -4,7 +4,12 @@ import { testProvider } from "../_device.ts";
 import { probed, softwareVulkan } from "../_vulkan.ts";
 
 /** Tests of what runs on a device; by themselves they run its graphs on the processor. */
-const FOLDERS = ["../kernels/device", "../runtime/cache/device", "../runtime/engine/device"];
+const FOLDERS = [
+  "../kernels/device",
+  "../kernels/device/native",
+  "../runtime/cache/device",
+  "../runtime/engine/device",
+];
 
 if (testProvider() === "webgpu") {
   // Here, in a process of their own, they share compiled shaders. Each file would lose them.

@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { findingIn, readable } from "../../scripts/gpu_check/finding.ts";
-import { summariseProfile } from "../../scripts/gpu_check/profile.ts";
 import { openResults } from "../../scripts/gpu_check/results.ts";
 import { runSections } from "../../scripts/gpu_check/runner.ts";
 
@@ -115,18 +114,4 @@ Deno.test("findingIn() and readable() take findings as sections print them", () 
   };
   assertEquals(readable(finding), "  12.3 s  speed: 512 tokens: a 1.00e-5, b 1000000");
   assert(readable({ ...finding, pass: false }).endsWith("  FAIL"));
-});
-
-Deno.test("summariseProfile() adds up what onnxruntime says, operator by operator", () => {
-  const rows = summariseProfile(JSON.stringify([
-    { cat: "Session", name: "model_run", dur: 500 },
-    { cat: "Node", name: "Add_12_kernel_time", dur: 2000, args: { op_name: "Add", provider: "P" } },
-    { cat: "Node", name: "Add_7_kernel_time", dur: 1000, args: { op_name: "Add", provider: "P" } },
-    { cat: "Api", name: "prefix&MatMul_3", dur: 4000 },
-    { name: "process_name" },
-  ]));
-  assertEquals(rows.slice(0, 2), [
-    { kind: "Api", name: "MatMul", count: 1, milliseconds: 4 },
-    { kind: "Node kernel_time P", name: "Add", count: 2, milliseconds: 3 },
-  ]);
 });

@@ -1,6 +1,7 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import { createCacheKernels } from "../../../kernels/device/cache_kernels.ts";
-import { type Device, type DeviceOptions, openDevice } from "../../../kernels/device/device.ts";
+import type { Device, DeviceOptions } from "../../../kernels/device/device.ts";
+import { openDevice } from "../../../kernels/device/open_device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";

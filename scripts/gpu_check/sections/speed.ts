@@ -2,7 +2,6 @@ import { knownBandwidth } from "../gpu_memory.ts";
 import { policyNamed } from "../check_policies.ts";
 import { gpuState } from "../gpu_memory.ts";
 import { checkpointPath, openModel, someIds } from "../open_model.ts";
-import { type RunTimes, timeRuns } from "../run_timer.ts";
 import type { CheckOptions, Report, Section } from "../section.ts";
 
 const BUDGET = 256;
@@ -14,7 +13,6 @@ interface Measurement {
   readonly policy: string;
   readonly steps: number;
   readonly round: string;
-  readonly runs: RunTimes;
   /** GB/s, where it is known. */
   readonly card?: number | undefined;
   readonly chunk?: number;
@@ -22,7 +20,7 @@ interface Measurement {
 
 /** Reads a prompt and decodes behind it, and tells what that took. */
 async function measure(opened: Opened, of: Measurement, report: Report): Promise<void> {
-  const { length, policy, steps, round, runs, card, chunk } = of;
+  const { length, policy, steps, round, card, chunk } = of;
   const { layers, kvHeads, headDim, vocabulary } = opened.config;
   await using session = opened.session({
     policy: policyNamed(policy),
@@ -34,7 +32,6 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
   await session.read({ ids: someIds(length, vocabulary) });
   const reading = performance.now() - whole;
   const read = opened.usage();
-  const begun = { ...runs };
   const done = opened.stepTimes.length;
   for await (const _ of session.generate({ maxTokens: steps + 1 }));
   const end = opened.usage();
@@ -43,7 +40,6 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
   // The first step makes room in the cache, and may make shaders.
   const [first = 0, ...others] = opened.stepTimes.slice(done);
   const step = median(others.length > 0 ? others : [first]);
-  const inRuns = (runs.milliseconds - begun.milliseconds) / count;
   const held = policy === "full" ? length : Math.min(BUDGET, length);
   const cacheBytes = held * layers * kvHeads * headDim * 2 * (opened.half ? 2 : 4);
   const moved = (opened.weights.perToken + cacheBytes) / 1e6 / step;
@@ -53,8 +49,6 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
     "decode ms/token": step,
     "first step ms": first,
     "mean ms/token": times.decode / count,
-    "in onnxruntime": inRuns,
-    "runs a step": (runs.runs - begun.runs) / count,
     "GB/s": moved,
     ...(card === undefined ? {} : { "of what bandwidth allows": moved / card }),
     ...(policy === "full" ? {} : {
@@ -68,6 +62,7 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
     "received, reading": read.received - before.received,
     "sent a step": (end.sent - read.sent) / count,
     "received a step": (end.received - read.received) / count,
+    "shared weights, MB": end.weights / 1e6,
     "cache before": bytes.before,
     "cache after": bytes.after,
     "decoding steps": made,
@@ -80,13 +75,12 @@ function median(numbers: readonly number[]): number {
 }
 
 async function opened(options: CheckOptions, report: Report, format: "q4_0" | "f16") {
-  const runs = timeRuns();
   const start = performance.now();
   const model = await openModel(options, await checkpointPath(options, format));
   report(`${model.name}, loaded`, { seconds: (performance.now() - start) / 1000 });
   const state = await gpuState();
   if (state) report("GPU memory, MiB", { used: state.used, total: state.total });
-  return { model, runs, card: state && knownBandwidth(state.name) };
+  return { model, card: state && knownBandwidth(state.name) };
 }
 
 interface SpeedOptions {

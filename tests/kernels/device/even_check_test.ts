@@ -6,7 +6,10 @@ import { testDevice } from "../../_device.ts";
 const SHAPE = { heads: 4, kvHeads: 2, headDim: 16 };
 
 /** A device whose graphs give other numbers for steps of as many tokens as are named. */
-function wrongFrom(device: Device, isWrong: (tokens: number) => boolean): Device {
+function wrongFrom(
+  { capture: _, ...device }: Device,
+  isWrong: (tokens: number) => boolean,
+): Device {
   return {
     ...device,
     async load(graph, options) {
@@ -35,12 +38,17 @@ Deno.test("checkEvenAttention() tells few tokens from many, and trusts no device
   const many = await checkEvenAttention(wrongFrom(device, (n) => n >= FEW), SHAPE, "float32");
   assertEquals([many.few, many.many], [true, false]);
   const all = await checkEvenAttention(wrongFrom(device, () => true), SHAPE, "float32");
-  assertEquals(all, { few: false, many: false, ignoresLastIndex: false });
+  assertEquals(all, { few: false, many: false, captured: false, ignoresLastIndex: false });
 });
 
 Deno.test("checkEvenAttention() takes an operator that cannot run for a wrong one", async () => {
   await using device = testDevice();
-  const failing: Device = { ...device, load: () => Promise.reject(new Error("no such operator")) };
+  const fails = { load: () => Promise.reject(new Error("no such operator")) };
+  const failing: Device = {
+    ...device,
+    ...fails,
+    ...device.capture ? { capture: { ...device.capture, ...fails } } : {},
+  };
   const support = await checkEvenAttention(failing, SHAPE, "float32");
-  assertEquals(support, { few: false, many: false, ignoresLastIndex: false });
+  assertEquals(support, { few: false, many: false, captured: false, ignoresLastIndex: false });
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
-import { openDevice } from "../../../kernels/device/device.ts";
+import { openDevice } from "../../../kernels/device/open_device.ts";
 import { deviceError } from "../../../runtime/device/device_error.ts";
 import { BudgetError, DeviceError } from "../../../runtime/errors.ts";
 import { probed } from "../../_vulkan.ts";

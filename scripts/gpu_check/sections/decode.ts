@@ -6,9 +6,9 @@ import { TRIALS } from "../trials.ts";
 /** Seconds for one trial. */
 const TRIAL = 30;
 
-/** Times decoding steps under options of onnxruntime, each in a fresh process. */
-export const options: Section = {
-  name: "options",
+/** Times decoding steps that are started in different ways, each in a fresh process. */
+export const decode: Section = {
+  name: "decode",
   seconds: 130,
   least: 15,
   async run(check, report) {
@@ -17,7 +17,7 @@ export const options: Section = {
     for (const { name, format } of TRIALS) {
       // Nor is writing the checkpoint.
       if (format !== undefined) await checkpointPath(check, format);
-      const module = fileURLToPath(new URL("../option_trial.ts", import.meta.url));
+      const module = fileURLToPath(new URL("../decode_trial.ts", import.meta.url));
       // In the foreground, or it would leave the group of processes that is ended with the section.
       const { code, signal } = await new Deno.Command("timeout", {
         args: [

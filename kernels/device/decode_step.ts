@@ -1,0 +1,77 @@
+import { floats, int32s } from "../session.ts";
+import type { StepModel } from "../step_model.ts";
+import { buildDecodeGraph } from "./decode_graph.ts";
+import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
+import { layerPorts } from "./layer_ports.ts";
+import type { DeviceStepInputs } from "./step_kernel.ts";
+
+/** A step of one token, started as a whole. */
+export interface DecodeKernel extends AsyncDisposable {
+  /** Whether a step is one that this kernel can do. */
+  takes(inputs: DeviceStepInputs): boolean;
+  /** Logits of the token. */
+  run(inputs: DeviceStepInputs): Promise<Float32Array>;
+}
+
+/** Loads the graph that is captured. */
+export async function createDecodeKernel(
+  device: Device,
+  capture: GraphCapture,
+  model: StepModel,
+  half: boolean,
+): Promise<DecodeKernel> {
+  const { headDim, vocabulary } = model;
+  const ports = model.layers.map((_, layer) => layerPorts(layer));
+  await using opening = new AsyncDisposableStack();
+  const kernel = opening.use(await capture.load(buildDecodeGraph(model, half)));
+  const token = opening.use(capture.tensor([1, headDim + 1], "float32"));
+  const logits = opening.use(capture.tensor([1, vocabulary], "float32"));
+  /** One set for each different number of tokens that layers hold: most often there is one. */
+  const counts: { readonly last: DeviceTensor; readonly total: DeviceTensor }[] = [];
+  const countsAt = (index: number) => {
+    const known = counts[index];
+    if (known) return known;
+    const made = {
+      last: opened.use(capture.tensor([1], "int32")),
+      total: opened.use(capture.tensor([1], "int32")),
+    };
+    counts.push(made);
+    return made;
+  };
+  const opened = opening.move();
+  return {
+    takes: ({ ids, rows, embeddings, adapters, queries = false, observe = false, layers }) =>
+      ids.length === 1 && rows.length === 1 && (embeddings?.length ?? 0) === 0 && !adapters &&
+      !queries && !observe && layers.length === ports.length,
+    async run({ ids, rotary: { cos, sin }, layers }) {
+      const inputs: Record<string, DeviceTensor> = { token };
+      const outputs: Record<string, DeviceTensor> = { logits };
+      const totals: number[] = [];
+      for (const [layer, { keys, values, lengths }] of layers.entries()) {
+        const port = ports[layer] ?? layerPorts(layer);
+        const total = (lengths[0] ?? 0) + 1;
+        if (!totals.includes(total)) totals.push(total);
+        const counted = countsAt(totals.indexOf(total));
+        inputs[port.lastIndex] = counted.last;
+        inputs[port.total] = counted.total;
+        inputs[port.keys] = outputs[port.presentKeys] = batch(keys);
+        inputs[port.values] = outputs[port.presentValues] = batch(values);
+      }
+      const packed = Float32Array.of(...cos, ...sin, ids[0] ?? 0);
+      kernel.write("token", token, floats(packed, [1, headDim + 1]));
+      for (const [index, total] of totals.entries()) {
+        const { last, total: all } = countsAt(index);
+        kernel.write("last_index", last, int32s([total - 1]));
+        kernel.write("total", all, int32s([total]));
+      }
+      await kernel.run({ inputs, outputs });
+      return kernel.floats("logits", logits);
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+
+  /** `[kvHeads, capacity, headDim]` as a batch of one. */
+  function batch(tensor: DeviceTensor): DeviceTensor {
+    return device.reshaped(tensor, [1, ...tensor.dims]);
+  }
+}
