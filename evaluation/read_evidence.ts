@@ -1,10 +1,11 @@
 import type { Evidence, Policy } from "../policies/policy.ts";
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { cacheShapeOf, type Gathered } from "../runtime/engine/engine.ts";
+import { beginning } from "../runtime/engine/go_back.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import {
   emptySequence,
-  markSequence,
+  holdSequence,
   rollbackSequence,
   type Sequence,
 } from "../runtime/engine/sequence.ts";
@@ -50,7 +51,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     return (await prefill(engine, from, then, { chunk, observe: "none", signal })).logits;
   };
   const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
-    const mark = markSequence(from);
+    using mark = holdSequence(from);
     const logits = await logitsBefore(from);
     const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal });
     rollbackSequence(from, mark);
@@ -103,13 +104,15 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     { policy, budget }: EvictedBy,
   ): Promise<readonly number[]> => {
     const whole = globalKept(kept, config).flat().every(({ length }) => length === ids.length);
+    using start = holdSequence(from);
     const judgedBy = whole ? undefined : byPolicy.get(policy)?.attention;
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
       logits: await logitsBefore(from),
       ids: [...ids, ...then],
       tail: then.length + (whole ? ids.length : 0),
-      earlier: await sumsToCarry(policy, judgedBy, kept, heads / kvHeads),
+      tailStart: whole ? beginning(from) : start,
+      earlier: await sumsToCarry(policy, judgedBy, kept, { cache, group: heads / kvHeads }),
     });
   };
   const owned = opening.move();

@@ -10,6 +10,20 @@ export interface CacheShape {
   readonly numberBytes?: number;
 }
 
+/** Sizes of a model's cache as budgets see it. */
+export interface BudgetShape extends CacheShape {
+  /** Global layers: those that keep what they are not told to drop, and are evicted. */
+  readonly layers: number;
+  /** Most tokens that each of the other layers, which slide, takes memory for. @default {none slide} */
+  readonly sliding?: readonly number[];
+}
+
+/** Bytes that the sliding layers take when so many tokens were read. */
+export function slidingBytes({ sliding = [], ...shape }: BudgetShape, length: number): number {
+  const tokens = sliding.reduce((sum, most) => sum + Math.min(most, length), 0);
+  return tokens * bytesPerToken({ ...shape, layers: 1 });
+}
+
 /**
  * Bytes that one token takes in all layers and KV heads: a key, a value and a position each.
  *

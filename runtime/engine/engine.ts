@@ -3,9 +3,11 @@ import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotaryRows } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
-import type { CacheShape } from "../cache/bytes_per_token.ts";
+import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
+import { mostSliding } from "../cache/windows.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
 import type { Rows } from "./rows.ts";
 import type { Sequence } from "./sequence.ts";
@@ -82,7 +84,7 @@ export interface ExpectedRows {
   readonly variance: Rows;
 }
 
-/** What was gathered for a policy, per layer. */
+/** What was gathered for a policy, per global layer. */
 export interface Gathered {
   /** Attention to each cached token; absent where there are no queries. */
   readonly attention?: readonly Rows[];
@@ -121,9 +123,10 @@ export interface Engine {
    */
   probe(sequence: Sequence, input: ProbeInput): Promise<StepResult>;
   /**
-   * Shows a layer to a policy: where the KV heads hold different numbers of tokens, each as a layer of
-   * its own.
+   * Shows a global layer to a policy, counted among its like: where the KV heads hold different numbers
+   * of tokens, each as a layer of its own.
    *
+   * @param layer Its number among all layers.
    * @param onCopy Gets the number of bytes that had to be copied off a device, because the policy
    * asked for them.
    */
@@ -156,9 +159,17 @@ export function tokenCount({ ids = [], embeddings }: StepInput, hidden: number):
   throw new PromptError("Cannot run a step without tokens: give ids or embeddings");
 }
 
-/** Sizes of the caches of an engine. */
+/** Sizes of the caches of an engine, as budgets see them. */
 export function cacheShapeOf(
-  { config: { layers, kvHeads, headDim }, numberBytes }: Pick<Engine, "config" | "numberBytes">,
-): CacheShape {
-  return { layers, kvHeads, headDim, numberBytes };
+  { config, numberBytes }: Pick<Engine, "config" | "numberBytes">,
+): BudgetShape {
+  const { kvHeads, headDim, layerKinds } = config;
+  const windows = layerKinds.flatMap(({ window }) => window ?? []);
+  return {
+    layers: globalLayers(config).length,
+    kvHeads,
+    headDim,
+    numberBytes,
+    ...(windows.length > 0 ? { sliding: windows.map((window) => mostSliding({ window })) } : {}),
+  };
 }

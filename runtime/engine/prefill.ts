@@ -1,3 +1,4 @@
+import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
 import type { Engine, StepQueries } from "./engine.ts";
 import type { Sequence } from "./sequence.ts";
 import { pause } from "./pause.ts";
@@ -16,7 +17,7 @@ export interface Observed {
   readonly last: number;
   /** Number of observed queries: fewer than asked for where the prompt is shorter. */
   readonly queries: number;
-  /** What each cached token received, summed over these queries, per layer. */
+  /** What each cached token received, summed over these queries, per global layer. */
   readonly attentionSums: readonly Rows[];
 }
 
@@ -72,7 +73,7 @@ export async function prefill(
       ids.length,
     );
     const observing = begun.length > 0;
-    const held = Math.max(0, ...cache.mark().lengths);
+    const held = mostHeld(cache);
     const max = Math.min(chunk, engine.maxStepTokens(held));
     const size = observing ? Math.min(max, OBSERVED_CHUNK) : max;
     const end = Math.min(start + size, limit);
@@ -153,7 +154,7 @@ function runningSums(scope: DisposableStack): RunningSums {
     },
     async of(engine, { cache }) {
       // Nothing was read: nothing was received.
-      for (let layer = total.length; layer < cache.layers; layer++) {
+      for (const layer of globalLayersOf(cache).slice(total.length)) {
         const lengths = cache.lengths(layer);
         const held = lengths.reduce((sum, length) => sum + length, 0);
         const { heads, kvHeads } = engine.config;

@@ -37,9 +37,23 @@ export function rollbackSequence(sequence: Sequence, mark: SequenceMark): void {
   sequence.planned = mark.planned;
 }
 
-/** Takes the last tokens out of a sequence. */
-export function dropLast(sequence: Sequence, tokens: number): void {
-  const { lengths } = sequence.cache.mark();
-  sequence.cache.rollback({ lengths: lengths.map((length) => length - tokens) });
-  sequence.position -= tokens;
+/** Where a sequence stood, however long it becomes: disposing forgets it. */
+export interface HeldMark extends SequenceMark, Disposable {}
+
+/**
+ * As {@linkcode markSequence}, for a sequence that may go on for longer than its sliding layers remember:
+ * they put aside what the mark needs.
+ *
+ * @param ago Tokens before the last one.
+ */
+export function holdSequence(sequence: Sequence, ago = 0): HeldMark {
+  const mark = markBefore(sequence, ago);
+  const hold = sequence.cache.hold(mark.cache);
+  return { ...mark, [Symbol.dispose]: () => hold[Symbol.dispose]() };
+}
+
+/** The mark of a sequence some tokens ago. */
+export function markBefore({ cache, position, planned }: Sequence, tokens: number): SequenceMark {
+  const lengths = cache.mark().lengths.map((length) => length - tokens);
+  return { cache: { lengths }, position: position - tokens, planned };
 }

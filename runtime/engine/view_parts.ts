@@ -1,10 +1,29 @@
 import { EvidenceError, PolicyError } from "../errors.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import type { ExpectedRows, Gathered } from "./engine.ts";
 import type { Rows } from "./rows.ts";
 
 /**
+ * Where a layer stands among those that policies see: the global ones.
+ *
+ * @param layer Its number among all layers.
+ * @throws {RangeError} If it slides: nothing is ever evicted from it.
+ */
+export function globalPlace(
+  config: Pick<ModelConfig, "layerKinds">,
+  layer: number,
+): { readonly layer: number; readonly layers: number } {
+  const globals = globalLayers(config);
+  const place = globals.indexOf(layer);
+  if (place >= 0) return { layer: place, layers: globals.length };
+  throw new RangeError(`Cannot show layer ${layer} to a policy: it is no global layer`);
+}
+
+/**
  * What a layer's tokens received.
  *
+ * @param layer Its number among the global layers.
  * @throws {EvidenceError} If nothing was gathered.
  */
 export function attentionOf(attention: Gathered["attention"], layer: number): Rows {

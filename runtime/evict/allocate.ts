@@ -1,25 +1,25 @@
 import type { Policy } from "../../policies/policy.ts";
 import { type Budget, checkBudget, isPerLayer, keepCount } from "./budget.ts";
-import type { CacheShape } from "../cache/bytes_per_token.ts";
+import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import { BudgetError, PolicyError } from "../errors.ts";
 
 /** What {@linkcode keepPerLayer} divides. */
 export interface KeepRequest {
   /** Cached tokens per KV head. */
   readonly length: number;
-  /** How much is kept, of the whole cache or of each layer. */
+  /** How much is kept, of the whole cache or of each global layer. */
   readonly budget: Budget;
   /** Layers and sizes of the cache. */
-  readonly shape: CacheShape;
+  readonly shape: BudgetShape;
 }
 
 /**
- * Tokens that each KV head keeps, per layer.
+ * Tokens that each KV head keeps, per global layer: layers that slide are never evicted.
  *
  * A budget given per layer stands as it is; otherwise the policy's allocator, where it has one,
  * divides it and must give out exactly the total. A budget of at least the length keeps everything.
  *
- * @returns One integer per layer, from 1 to `length`.
+ * @returns One integer per global layer, from 1 to `length`.
  * @throws {BudgetError} If the budget is out of range or has the wrong number of layers.
  * @throws {PolicyError} If the policy's allocator breaks its contract.
  *
@@ -44,17 +44,23 @@ export async function keepPerLayer(
   request: KeepRequest,
 ): Promise<readonly number[]> {
   const { length, budget, shape } = request;
-  const { layers } = shape;
+  const { layers, sliding } = shape;
   checkBudget(budget);
+  // A model whose layers all slide has nothing to evict.
+  if (layers === 0) return [];
   if (policy.evicts === false) return new Array<number>(layers).fill(length);
   if (isPerLayer(budget)) {
     if (budget.length !== layers) {
       throw new BudgetError(
-        `Cannot use a budget for ${budget.length} layers: the model has ${layers}; give one for ` +
-          "each layer or one for all",
+        `Cannot use a budget for ${budget.length} layers: the model has ${layers}` +
+          `${
+            sliding ? " global ones, the others slide and are not evicted" : ""
+          }; give one for each ` +
+          `${sliding ? "global " : ""}layer or one for all`,
       );
     }
-    return budget.map((one) => keepCount(length, one, { ...shape, layers: 1 }));
+    const { sliding: _, ...one } = { ...shape, layers: 1 };
+    return budget.map((amount) => keepCount(length, amount, one));
   }
   const keep = keepCount(length, budget, shape);
   if (keep >= length || policy.allocate === undefined) return new Array<number>(layers).fill(keep);

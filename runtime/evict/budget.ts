@@ -3,13 +3,16 @@
  *
  * @module
  */
-import { bytesPerToken, type CacheShape } from "../cache/bytes_per_token.ts";
+import { type BudgetShape, bytesPerToken, slidingBytes } from "../cache/bytes_per_token.ts";
 import { BudgetError } from "../errors.ts";
 
 /**
  * What one layer, or each layer, keeps: an integer of at least 1 is tokens per KV head, a number
  * between 0 and 1 is the ratio *kept*. `bytes` is for all the layers that the budget is for,
  * positions included.
+ *
+ * Layers that slide keep their window whatever the budget is: tokens and ratios are those of the other,
+ * global ones. Bytes are for all: what the windows take is taken off first.
  */
 export type UniformBudget =
   | number
@@ -17,7 +20,7 @@ export type UniformBudget =
   | { readonly ratio: number }
   | { readonly bytes: number };
 
-/** A budget for the whole cache, or one for each layer. */
+/** A budget for the whole cache, or one for each global layer. */
 export type Budget = UniformBudget | readonly UniformBudget[];
 
 type Amount =
@@ -36,7 +39,8 @@ const ROUNDING_SLACK = 1e-6;
  * Parts of a token are dropped, but at least 1 is kept and never more than there are.
  *
  * @param length Cached tokens per KV head.
- * @param shape Layers that share the budget (this matters for `bytes` alone) and their sizes.
+ * @param shape Layers that share the budget, and those that slide beside them (this matters for `bytes`
+ * alone), and their sizes.
  * @throws {BudgetError} If the budget is out of range, or its bytes hold no token.
  *
  * @example
@@ -51,25 +55,29 @@ const ROUNDING_SLACK = 1e-6;
  * assertEquals(keepCount(100, 256, shape), 100);
  * ```
  */
-export function keepCount(length: number, budget: UniformBudget, shape: CacheShape): number {
+export function keepCount(length: number, budget: UniformBudget, shape: BudgetShape): number {
   return Math.min(length, wholeTokens(length, readAmount(budget), shape));
 }
 
-function wholeTokens(length: number, { unit, value }: Amount, shape: CacheShape): number {
+function wholeTokens(length: number, { unit, value }: Amount, shape: BudgetShape): number {
   switch (unit) {
     case "tokens":
       return value;
     case "ratio":
       return Math.max(1, Math.floor(length * value + ROUNDING_SLACK));
     case "bytes": {
-      const min = bytesPerToken(shape);
-      if (value < min) {
-        throw new BudgetError(
-          `Cannot evict to a budget of ${value} bytes: one token per KV head takes ${min} bytes ` +
-            `in ${shape.layers} layers; give at least that much`,
-        );
-      }
-      return Math.floor(value / min);
+      const each = bytesPerToken(shape);
+      const windows = slidingBytes(shape, length);
+      const min = windows + each;
+      if (value >= min) return Math.floor((value - windows) / each);
+      const layers = windows > 0
+        ? `${shape.layers} global layers, and the windows of ${shape.sliding?.length} others take ` +
+          `${windows}; give at least ${min}`
+        : `${shape.layers} layers; give at least that much`;
+      throw new BudgetError(
+        `Cannot evict to a budget of ${value} bytes: one token per KV head takes ${each} bytes in ` +
+          layers,
+      );
     }
   }
 }

@@ -1,4 +1,5 @@
 import type { LayerView } from "../../policies/policy.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { selectKeptOfViews } from "./contract.ts";
@@ -10,7 +11,7 @@ import type { Round } from "./rounds.ts";
 
 /**
  * What stays of a cache, `[layer][KV head]`: ascending indices of its entries. Of a prompt that was
- * read into an empty cache they are its positions.
+ * read into an empty cache they are its positions. A layer that slides keeps all that it holds.
  */
 export type KeptTokens = readonly (readonly Int32Array[])[];
 
@@ -38,33 +39,46 @@ export async function chooseKept(
   { engine, sequence, rounds, gathered, pinned = [], onCopy }: ChoiceRequest,
 ): Promise<KeptTokens> {
   const { cache } = sequence;
-  const choose = (layer: number): Promise<readonly Int32Array[]> => {
+  const globals = globalLayersOf(cache);
+  const choose = (index: number): Promise<readonly Int32Array[]> => {
+    const layer = globals[index] ?? 0;
     const views = (round: number) => engine.views(cache, layer, gathered[round] ?? {}, onCopy);
     const stay = pinned.length > 0 ? pinnedEntries(sequence, pinned, layer) : undefined;
-    return keptOfLayer(rounds, layer, views, stay);
+    return keptOfLayer(rounds, index, views, stay);
   };
   const scoredThere = rounds.every(({ policy }) =>
     "score" in policy && policy.score.kernel !== undefined
   );
-  const layers = Array.from({ length: cache.layers }, (_, layer) => layer);
-  return await forLayers(cache, layers, choose, scoredThere);
+  const chosen = await forLayers(cache, [...globals.keys()], choose, scoredThere);
+  return Array.from(
+    { length: cache.layers },
+    (_, layer) => chosen[globals.indexOf(layer)] ?? cache.lengths(layer).map(allOf),
+  );
 }
 
-/** What of a layer stays after all rounds: each is shown what the ones before it left. */
+function allOf(length: number): Int32Array {
+  return Int32Array.from({ length }, (_, index) => index);
+}
+
+/**
+ * What of a layer stays after all rounds: each is shown what the ones before it left.
+ *
+ * @param index Its number among the global layers.
+ */
 async function keptOfLayer(
   rounds: readonly Round[],
-  layer: number,
+  index: number,
   views: (round: number) => readonly LayerView[],
   pinned: readonly Int32Array[] | undefined,
 ): Promise<readonly Int32Array[]> {
   let kept: readonly Int32Array[] | undefined;
-  for (const [index, { policy, keep }] of rounds.entries()) {
-    const whole = views(index);
+  for (const [round, { policy, keep }] of rounds.entries()) {
+    const whole = views(round);
     const before = kept;
     const shown = before ? partsOfLayer(whole, before) : whole;
     const stay = before ? pinned?.map((of, head) => placesOf(of, before[head])) : pinned;
     const asked = stay ? keepPinned(policy, shown, stay) : policy;
-    const chosen = await selectKeptOfViews(asked, shown, keep[layer] ?? 0);
+    const chosen = await selectKeptOfViews(asked, shown, keep[index] ?? 0);
     kept = before
       ? chosen.map((indices, head) => indices.map((at) => before[head]?.[at] ?? 0))
       : chosen;

@@ -1,8 +1,10 @@
 import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { keepPerLayer } from "./allocate.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import { cacheShapeOf, type Engine } from "../engine/engine.ts";
-import { dropLast, type Sequence } from "../engine/sequence.ts";
+import { goBack } from "../engine/go_back.ts";
+import { holdSequence, type Sequence, type SequenceMark } from "../engine/sequence.ts";
 import { greedyTokens } from "../evidence/greedy.ts";
 import { readPrompt } from "./read.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
@@ -38,7 +40,8 @@ export async function evictionDue(
   const wanted = phase.target ?? budget;
   const shape = cacheShapeOf(engine);
   const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
-  if (keep.every((count, layer) => cache.length(layer) <= count)) return undefined;
+  const globals = globalLayersOf(cache);
+  if (globals.every((layer, index) => cache.length(layer) <= (keep[index] ?? 0))) return undefined;
   return {
     budget: wanted,
     reread: Math.min(tail, queriesOf(policy)),
@@ -75,6 +78,8 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   readonly facts: ModelFacts;
   /** Tokens before the answer: as many as the position says. */
   readonly ids: readonly number[];
+  /** Where the tail begins, held, or the beginning of the text where nothing was evicted. */
+  readonly tailStart: SequenceMark;
   /** Logits of the last of them. */
   readonly logits: Float32Array;
   /** Tokens of the answer, at most. */
@@ -93,15 +98,15 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
 export async function answerEvicting(request: EvictingAnswerRequest): Promise<readonly number[]> {
   const { engine, sequence, policy, budget, facts, chunk, now, logits, steps, signal } = request;
   const text = [...request.ids];
-  let { tail, earlier } = request;
+  let { tail, tailStart, earlier } = request;
+  using held = new DisposableStack();
   const tokens = greedyTokens({ engine, sequence, logits, steps, signal }, {
     async onRead(id) {
       text.push(id);
       tail++;
       const due = await evictionDue({ engine, sequence, policy, budget, tail });
       if (!due) return;
-      const ids = text.slice(text.length - due.reread);
-      dropLast(sequence, ids.length);
+      const ids = text.slice(text.length - goBack(sequence, due.reread, [tailStart]));
       const reading = await readPrompt({
         ...{
           engine,
@@ -119,6 +124,7 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
       });
       earlier = reading.attentionSums;
       tail = 0;
+      tailStart = held.use(holdSequence(sequence));
       return ids.length > 0 ? reading.logits : undefined;
     },
   });

@@ -7,6 +7,7 @@ import type {
   ScorerPolicy,
   SoftTokens,
 } from "../../policies/policy.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import { cacheShapeOf, type Engine, type Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
@@ -64,12 +65,12 @@ export interface Reading {
   readonly tokens: number;
   /**
    * What was kept, `[layer][KV head]`: indices of the entries that were held when all was read. Of a
-   * first prompt these are its positions.
+   * first prompt these are its positions. A layer that slides keeps all that it holds.
    */
   readonly kept: KeptTokens;
   /**
    * Scores `[kvHeads × held]` per layer, those of one KV head behind those of the one before; empty
-   * unless wanted, or where the policy has none.
+   * unless wanted, or where the policy has none, and of layers that slide.
    */
   readonly scores: readonly Float32Array[];
   /** Allocated bytes of the cache. */
@@ -119,7 +120,10 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   await applyKept(sequence, kept, { config, positions, beforeCompaction });
   const end = now();
   const group = config.heads / config.kvHeads;
-  const attentionSums = await sumsToCarry(policy, gathered.at(-1)?.attention, kept, group);
+  const attentionSums = await sumsToCarry(policy, gathered.at(-1)?.attention, kept, {
+    cache,
+    group,
+  });
   return {
     logits: observed.logits,
     tokens: ids.length,
@@ -150,14 +154,12 @@ async function planned(
   const { cache } = sequence;
   const shape = cacheShapeOf(engine);
   const length = tokensRead(sequence) + ids.length;
-  const held = Array.from(
-    { length: cache.layers },
-    (_, layer) => cache.length(layer) + ids.length,
-  );
+  const held = globalLayersOf(cache).map((layer) => cache.length(layer) + ids.length);
   const request = { length, budget, shape };
   const rounds = await roundsOf(policy, request, held, countPinned(pinned, length));
   const keep = rounds.at(-1)?.keep ?? held;
-  return { rounds, evicts: scores || keep.some((count, layer) => count < (held[layer] ?? 0)) };
+  const scored = scores && held.length > 0;
+  return { rounds, evicts: scored || keep.some((count, index) => count < (held[index] ?? 0)) };
 }
 
 interface Settled {
@@ -191,7 +193,11 @@ async function scoresOf(
 ): Promise<readonly Float32Array[]> {
   const scores: Float32Array[] = [];
   for (let layer = 0; layer < cache.layers; layer++) {
-    scores.push(await scoreViews(policy, engine.views(cache, layer, gathered, onCopy)));
+    scores.push(
+      cache.window(layer) === undefined
+        ? await scoreViews(policy, engine.views(cache, layer, gathered, onCopy))
+        : new Float32Array(),
+    );
   }
   return scores;
 }

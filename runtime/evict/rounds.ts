@@ -5,15 +5,15 @@ import { keepPerLayer, type KeepRequest } from "./allocate.ts";
 /** A policy, and what it leaves of what the rounds before it left. */
 export interface Round {
   readonly policy: Policy;
-  /** Tokens per KV head, one number per layer. */
+  /** Tokens per KV head, one number per global layer. */
   readonly keep: readonly number[];
 }
 
 /**
  * The rounds in which a policy evicts: one, or more where others evict first.
  *
- * @param held Tokens that each layer holds.
- * @param pinned Tokens that each layer keeps in any case: a policy that gives it less gives it these.
+ * @param held Tokens that each global layer holds.
+ * @param pinned Tokens that each of them keeps in any case: a policy that gives it less gives it these.
  * @throws {BudgetError} If the budget is out of range or below what is pinned, or a policy that evicts
  * first leaves less.
  * @throws {PolicyError} If an allocator breaks its contract.

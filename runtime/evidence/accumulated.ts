@@ -1,4 +1,5 @@
 import type { Policy } from "../../policies/policy.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { emptyRows, rowsOfHead } from "../engine/packed_rows.ts";
@@ -6,7 +7,7 @@ import type { Rows } from "../engine/rows.ts";
 
 /**
  * Attention that held tokens have received since they were read, in main memory: rows of query heads,
- * per layer. It outlives a reading.
+ * per global layer. It outlives a reading.
  */
 export type AttentionSums = readonly Float32Array[];
 
@@ -27,10 +28,11 @@ export async function withEarlier(
   },
 ): Promise<readonly Rows[]> {
   if (!earlier) return attentionSums;
+  const globals = globalLayersOf(cache);
   const totals: Rows[] = [];
-  for (const [layer, rows] of attentionSums.entries()) {
-    const lengths = cache.lengths(layer).map((length) => length - read);
-    using before = await engine.rows(earlier[layer] ?? new Float32Array(), lengths);
+  for (const [index, rows] of attentionSums.entries()) {
+    const lengths = cache.lengths(globals[index] ?? 0).map((length) => length - read);
+    using before = await engine.rows(earlier[index] ?? new Float32Array(), lengths);
     totals.push(scope.use(await rows.plus(before)));
   }
   return totals;
@@ -39,8 +41,8 @@ export async function withEarlier(
 /**
  * What the tokens that are kept have received.
  *
- * @param lengths What each KV head of a layer held before.
- * @param kept `[layer][KV head]`: indices.
+ * @param lengths What each KV head of a global layer held before.
+ * @param kept `[global layer][KV head]`: indices.
  * @param group Query heads of a KV head.
  */
 export function sumsOfKept(
@@ -68,17 +70,19 @@ export function sumsOfKept(
  * What a policy that accumulates attention while an answer is written takes along from an eviction:
  * what the tokens that are kept have received, in main memory.
  *
- * @param attention What it judged by, of all tokens that were held.
+ * @param attention What it judged by, of all tokens that were held, per global layer.
+ * @param kept `[layer][KV head]`: indices.
  * @returns `undefined` for any other policy.
  */
 export async function sumsToCarry(
   { evidence, phases }: Pick<Policy, "evidence" | "phases">,
   attention: readonly Rows[] | undefined,
   kept: readonly (readonly Int32Array[])[],
-  group: number,
+  { cache, group }: { readonly cache: KvCache; readonly group: number },
 ): Promise<AttentionSums | undefined> {
   if (!attention || evidence.kind !== "accumulated" || !phases?.decoding) return undefined;
   const sums: Float32Array[] = [];
   for (const rows of attention) sums.push(await rows.floats());
-  return sumsOfKept(sums, attention.map(({ lengths }) => lengths), kept, group);
+  const ofGlobal = globalLayersOf(cache).map((layer) => kept[layer] ?? []);
+  return sumsOfKept(sums, attention.map(({ lengths }) => lengths), ofGlobal, group);
 }

@@ -2,6 +2,7 @@ import type { Evidence, ModelFacts, QuerySource } from "../../policies/policy.ts
 import { EvidenceError, PromptError } from "../errors.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
 import type { Engine, ExpectedRows, Gathered } from "../engine/engine.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
@@ -82,7 +83,10 @@ async function expectedLogits(
     );
   }
   const logits: ExpectedRows[] = [];
-  for (const [layer, queries] of found.at(sequence, future).entries()) {
+  const queriesOf = found.at(sequence, future);
+  for (const [index, layer] of globalLayersOf(sequence.cache).entries()) {
+    const queries = queriesOf[index];
+    if (!queries) throw new RangeError(`There are no statistics of layer ${layer}`);
     const { mean, variance } = await engine.expectedLogits(sequence.cache, layer, queries);
     logits.push({ mean: scope.use(mean), variance: scope.use(variance) });
   }
@@ -166,9 +170,10 @@ export async function meanOverPrompt(
   scope: DisposableStack,
 ): Promise<readonly Rows[]> {
   for (const rows of attentionSums) scope.use(rows);
+  const globals = globalLayersOf(cache);
   const prompt: Rows[] = [];
-  for (const [layer, rows] of attentionSums.entries()) {
-    prompt.push(scope.use(await rows.leading(cache.lengths(layer))));
+  for (const [index, rows] of attentionSums.entries()) {
+    prompt.push(scope.use(await rows.leading(cache.lengths(globals[index] ?? 0))));
   }
   return await scaled(prompt, 1 / queries, scope);
 }

@@ -1,7 +1,7 @@
 import type { MaybePromise } from "../../policies/policy.ts";
 import type { Engine, StepResult } from "../engine/engine.ts";
 import { pause } from "../engine/pause.ts";
-import { markSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
+import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
 import { greedyToken } from "../sampling/greedy.ts";
 
 /** What greedy tokens start from. */
@@ -56,7 +56,7 @@ export async function greedyAnswer(
   start: GreedyStart,
   isOver?: (ids: readonly number[]) => boolean,
 ): Promise<number[]> {
-  const mark = markSequence(start.sequence);
+  using mark = holdSequence(start.sequence);
   try {
     const ids: number[] = [];
     for await (const id of greedyTokens(start)) {

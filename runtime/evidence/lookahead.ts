@@ -2,6 +2,7 @@ import type { Evidence } from "../../policies/policy.ts";
 import { applyKept } from "../evict/apply.ts";
 import { chooseKept } from "../evict/choose.ts";
 import { greedyTokens } from "./greedy.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
@@ -17,7 +18,7 @@ export interface DraftRequest {
   readonly sequence: Sequence;
   /** Logits of the last token read. */
   readonly logits: Float32Array;
-  /** Tokens that each layer keeps. */
+  /** Tokens that each global layer keeps. */
   readonly keep: readonly number[];
   /** What the draft policy judges by. */
   readonly gathered: Gathered;
@@ -30,7 +31,7 @@ export interface DraftRequest {
 export interface LookaheadAttention {
   /** Pseudo queries: fewer than asked for where the draft ended early. */
   readonly queries: number;
-  /** Summed over the queries, per layer. */
+  /** Summed over the queries, per global layer. */
   readonly attentionSums: readonly Rows[];
 }
 
@@ -45,7 +46,8 @@ export async function lookaheadAttention(
   const { engine, sequence: { cache }, scope } = request;
   using drafted = await draftAnswer(steps, draft, request);
   const attentionSums: Rows[] = [];
-  for (const [layer, queries] of drafted.queries.entries()) {
+  for (const [index, layer] of globalLayersOf(cache).entries()) {
+    const queries = drafted.queries[index] ?? new Float32Array();
     const following = { cache: drafted.cache, queries };
     attentionSums.push(scope.use(await engine.followingAttention(cache, layer, following)));
   }
@@ -56,7 +58,7 @@ export async function lookaheadAttention(
 interface Drafted extends Disposable {
   /** Its last entries are the draft's. */
   readonly cache: KvCache;
-  /** Rotated queries of the draft in each layer, `[tokens, heads · headDim]`. */
+  /** Rotated queries of the draft in each global layer, `[tokens, heads · headDim]`. */
   readonly queries: readonly Float32Array[];
 }
 
@@ -73,16 +75,19 @@ async function draftAnswer(
   const drafted: Sequence = { cache: fork, position, planned };
   // The draft's queries are shown to the whole cache: its keys stay at their own positions.
   await applyKept(drafted, kept, { config: engine.config, positions: undefined });
-  const queries: Float32Array[][] = keep.map(() => []);
+  const globals = globalLayersOf(cache);
+  const queries: Float32Array[][] = globals.map(() => []);
   const start = { engine, sequence: drafted, logits, steps, signal };
   const draftTokens = greedyTokens(start, {
     queries: true,
     // A query is made when its token is read: that of the last one judges too.
     readLast: true,
     async onRead(_, step) {
-      for (const [layer, ofLayer] of step.queries.entries()) {
-        using asked = ofLayer;
-        queries[layer]?.push((await asked.floats()).slice());
+      using asked = new DisposableStack();
+      for (const ofLayer of step.queries) asked.use(ofLayer);
+      for (const [index, layer] of globals.entries()) {
+        const floats = await step.queries[layer]?.floats();
+        if (floats) queries[index]?.push(floats.slice());
       }
     },
   });

@@ -1,6 +1,7 @@
 import type { QueryGaussian } from "../../kernels/expected_logits.ts";
-import { rotaryRows } from "../../kernels/rope.ts";
+import { type RotaryRows, rotaryRows } from "../../kernels/rope.ts";
 import type { Evidence } from "../../policies/policy.ts";
+import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { rotaryFrequencies } from "../rotary/frequencies.ts";
 import type { Engine, StepQueries } from "../engine/engine.ts";
 
@@ -12,7 +13,7 @@ export interface Span {
   readonly planned: number;
 }
 
-/** Mean and covariance of the un-rotated queries of a prompt, gathered while it is read. */
+/** Mean and covariance of the un-rotated queries of a prompt in each global layer, gathered while it is read. */
 export interface QueryStatistics {
   /**
    * Adds tokens.
@@ -21,7 +22,7 @@ export interface QueryStatistics {
    * @param tokens How many there are.
    */
   add(queries: readonly StepQueries[], span: Span, tokens: number): Promise<void>;
-  /** The Gaussian of each layer, rotated by the mean rotation of some positions. */
+  /** The Gaussian of each global layer, rotated by the mean rotation of some positions. */
   at(span: Span, positions: number): readonly QueryGaussian[];
 }
 
@@ -64,8 +65,16 @@ export function gatherQueryStatistics(
   { config, queryStatistics }: Pick<Engine, "config" | "queryStatistics">,
   skip: number,
 ): QueryStatistics {
-  const { layers, heads, headDim } = config;
-  const moments = Array.from({ length: layers }, (): Moments => ({
+  const { heads, headDim, layerKinds } = config;
+  const globals = globalLayers(config);
+  const rows = (layer: number, planned: number, from: number, count: number): RotaryRows => {
+    const { rope } = layerKinds[layer] ?? {};
+    const frequencies = rope === undefined
+      ? new Float32Array(headDim / 2)
+      : rotaryFrequencies(config, planned, rope);
+    return rotaryRows(frequencies, from, count);
+  };
+  const moments = globals.map((): Moments => ({
     count: 0,
     mean: new Float64Array(heads * headDim),
     products: new Float64Array(heads * headDim * headDim),
@@ -75,17 +84,20 @@ export function gatherQueryStatistics(
       const left = Math.min(tokens, Math.max(0, skip - position));
       if (left === tokens) return;
       const count = tokens - left;
-      const rotary = rotaryRows(rotaryFrequencies(config, planned), position + left, count);
-      for (const [layer, ofLayer] of queries.entries()) {
+      for (const [index, layer] of globals.entries()) {
+        const [ofLayer, total] = [queries[layer], moments[index]];
+        if (!ofLayer || !total) continue;
+        const rotary = rows(layer, planned, position + left, count);
         const { mean, products } = await queryStatistics(ofLayer, rotary, left);
-        const total = moments[layer];
-        if (total) merge(total, { count, mean, products }, headDim);
+        merge(total, { count, mean, products }, headDim);
       }
     },
     at({ position, planned }, positions) {
-      const { cos, sin } = rotaryRows(rotaryFrequencies(config, planned), position, positions);
-      const rotation = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
-      return moments.map((total) => rotated(total, rotation, heads, headDim));
+      return moments.map((total, index) => {
+        const { cos, sin } = rows(globals[index] ?? 0, planned, position, positions);
+        const rotation = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
+        return rotated(total, rotation, heads, headDim);
+      });
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
 import { changeWithLength, rotaryFrequencies } from "./frequencies.ts";
+import { mostHeld } from "../cache/global_layers.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { tokenOf, tokensRead } from "./position_map.ts";
 
@@ -25,7 +26,8 @@ export function checkRerotatable(
 /**
  * Rerotates all keys of a sequence to positions without gaps, in place; the next token follows them.
  *
- * Attention sees differences of positions only, so heads that hold different numbers of tokens all
+ * Each layer's keys are rotated on by the frequencies of its own RoPE. Attention sees differences of
+ * positions only, so layers that slide see the distances that they saw, and heads that hold different numbers of tokens all
  * end right before the next token: to each it is as if its own tokens stood at 0, 1, 2 and so on.
  *
  * @throws {PromptError} As {@linkcode checkRerotatable} does.
@@ -34,8 +36,7 @@ export async function rerotateKeys(sequence: Sequence, config: ModelConfig): Pro
   checkRerotatable(config, "rerotate keys");
   const { cache, positionMap } = sequence;
   const read = tokensRead(sequence);
-  const next = Math.max(0, ...cache.mark().lengths);
-  const frequencies = rotaryFrequencies(config, next);
+  const next = mostHeld(cache);
   const tokens: Int32Array[][] = [];
   for (let layer = 0; layer < cache.layers; layer++) {
     const lengths = cache.lengths(layer);
@@ -44,15 +45,24 @@ export async function rerotateKeys(sequence: Sequence, config: ModelConfig): Pro
       Int32Array.from({ length }, (_, index) => next - length + index)
     );
     let from = 0;
-    tokens.push(to.map((places, head) => {
+    // Nothing is evicted from a layer that slides: nobody asks which tokens it holds.
+    const asked = cache.window(layer) === undefined ? to : [];
+    tokens.push(asked.map((places, head) => {
       const ofHead = new Int32Array(next).fill(-1);
       for (const place of places) {
         ofHead[place] = tokenOf(positionMap, layer, head, positions[from++] ?? 0);
       }
       return ofHead;
     }));
-    await cache.rerotate(layer, { frequencies, to });
+    await cache.rerotate(layer, { frequencies: frequenciesOf(config, layer, next), to });
   }
   sequence.positionMap = { base: next, shift: read - next, tokens };
   sequence.position = sequence.planned = next;
+}
+
+/** Frequencies of the layer's RoPE; all 0 where it has none. */
+function frequenciesOf(config: ModelConfig, layer: number, sequence: number): Float32Array {
+  const { rope } = config.layerKinds[layer] ?? {};
+  if (rope === undefined) return new Float32Array(config.headDim / 2);
+  return rotaryFrequencies(config, sequence, rope);
 }

@@ -1,9 +1,11 @@
+import { reachOf } from "../engine/go_back.ts";
 import type { Reading } from "../evict/read.ts";
 import type { Prompt } from "../tokenizer/prompt.ts";
 import type { ReadOptions } from "./session.ts";
 import { checkMore } from "./check_prompt.ts";
 import { addedSpans, systemSpan } from "./pin.ts";
 import type { SessionContext } from "./context.ts";
+import { pointsOf } from "./return_points.ts";
 import { readInPieces } from "./room.ts";
 import { dropTail } from "./state.ts";
 import { noteUnseenQuestion } from "./tally.ts";
@@ -18,11 +20,11 @@ export function whatFollows(
   { model: { engine, tokenizer }, state }: SessionContext,
   prompt: Prompt,
 ): Continuation {
-  const { transcript, answer, ids, pending, tail } = state;
+  const { transcript, answer, ids, pending, tail, sequence } = state;
   const standing = {
     transcript: withAnswer(transcript, answer),
     ids: [...ids, ...pending],
-    tail: tail + pending.length,
+    tail: reachOf(sequence, tail, pointsOf(state)) + pending.length,
   };
   const found = continuation(standing, prompt, tokenizer);
   checkMore(found.ids, engine);
@@ -31,14 +33,16 @@ export function whatFollows(
 
 /** Makes a state ready for the ids of a continuation. */
 export function takeUp(
-  { state, tally }: SessionContext,
+  { state, tally, marks }: SessionContext,
   { drop, transcript, note }: Continuation,
 ): void {
   const unread = Math.min(drop, state.pending.length);
   const pending = state.pending.slice(0, state.pending.length - unread);
+  const left = state.ids.length - (drop - unread);
   dropTail(state, drop - unread);
-  // What was dropped from the cache comes again, written otherwise.
-  state.pending = pending;
+  // What was dropped from the cache comes again, written otherwise; what windows lack is read again.
+  state.pending = [...state.pending.slice(0, left - state.ids.length), ...pending];
+  if (drop > 0) marks.dropped(state);
   state.transcript = transcript;
   state.answer = undefined;
   if (note !== undefined) tally.notes.add(note);

@@ -1,7 +1,12 @@
-import type { KvCache } from "../cache/kv_cache.ts";
-import type { PositionMap } from "../rotary/position_map.ts";
+import {
+  type HeldMark,
+  holdSequence,
+  type Sequence,
+  type SequenceMark,
+} from "../engine/sequence.ts";
 import { PromptError } from "../errors.ts";
 import { commonPrefix } from "../tokenizer/prompt.ts";
+import { pointsIn, type ReturnPoints } from "./return_points.ts";
 import { dropTail, replaceSequence, type State } from "./state.ts";
 
 /** A moment that a session can be rolled back to. */
@@ -13,18 +18,20 @@ export interface SessionMark extends Disposable {
 }
 
 interface Moment {
-  readonly state: Omit<State, "sequence">;
+  readonly state: Omit<State, "sequence" | "points">;
   readonly planned: number;
   /** Which eviction was the last one. */
   readonly epoch: number;
+  /** The cache then, or where it last had what it had then. */
+  at: HeldMark;
 }
 
 /** The cache as it was before an eviction. */
 interface Copy {
-  readonly cache: KvCache;
+  readonly sequence: Sequence;
+  readonly points: ReturnPoints;
   readonly ids: number[];
   readonly tail: number;
-  readonly positionMap: PositionMap | undefined;
 }
 
 /** The moments that a session can be rolled back to. Owns the copies that they need. */
@@ -39,8 +46,14 @@ export interface Marks extends Disposable {
    * @throws {PromptError} If the mark is not one of these, or not good any more.
    */
   restore(mark: SessionMark, state: State): void;
-  /** To be called before an eviction: copies the cache if a mark needs it as it is. */
-  beforeEviction(state: State, lengths: readonly number[]): Promise<void>;
+  /** To be called when tokens were dropped, and others will take their places. */
+  dropped(state: State): void;
+  /**
+   * To be called before an eviction: copies the cache if a mark needs it as it is.
+   *
+   * @param at The state's last moment before what is being read.
+   */
+  beforeEviction(state: State, at: SequenceMark): Promise<void>;
   /** Forgets every mark. */
   clear(): void;
 }
@@ -54,33 +67,36 @@ export function createMarks(): Marks {
 
   const releaseUnneeded = () => {
     const needed = new Set([...moments.values()].map((moment) => moment.epoch));
-    for (const [of, { cache }] of copies) {
+    for (const [of, { sequence: { cache } }] of copies) {
       if (needed.has(of)) continue;
       cache[Symbol.dispose]();
       copies.delete(of);
     }
   };
-  const forget = (mark: SessionMark) => {
-    moments.delete(mark);
+  const forgetAll = (marks: readonly SessionMark[]) => {
+    for (const mark of marks) {
+      moments.get(mark)?.at[Symbol.dispose]();
+      moments.delete(mark);
+    }
     releaseUnneeded();
   };
   const clear = () => {
-    moments.clear();
-    releaseUnneeded();
+    forgetAll([...moments.keys()]);
     epoch = ++epochs;
   };
   return {
     get bytes() {
-      return [...copies.values()].reduce((sum, { cache }) => sum + cache.bytes, 0);
+      return [...copies.values()].reduce((sum, { sequence }) => sum + sequence.cache.bytes, 0);
     },
     take(state) {
-      const { sequence, ...rest } = state;
+      const { sequence, points: _, ...rest } = state;
       const mark: SessionMark = {
         tokens: state.ids.length + state.pending.length,
-        [Symbol.dispose]: () => forget(mark),
+        [Symbol.dispose]: () => forgetAll([mark]),
       };
       const copied = { ...rest, ids: rest.ids.slice() };
-      moments.set(mark, { state: copied, planned: sequence.planned, epoch });
+      const { planned } = sequence;
+      moments.set(mark, { state: copied, planned, epoch, at: holdSequence(sequence) });
       return mark;
     },
     restore(mark, state) {
@@ -91,25 +107,20 @@ export function createMarks(): Marks {
             "after a moment that the session has been rolled back to",
         );
       }
-      let later = false;
-      for (const other of [...moments.keys()]) {
-        if (later) moments.delete(other);
-        if (other === mark) later = true;
-      }
+      const all = [...moments.keys()];
+      forgetAll(all.slice(all.indexOf(mark) + 1));
       if (moment.epoch !== epoch) {
         const copy = copies.get(moment.epoch);
         if (!copy) throw new Error("an eviction did not copy the cache for its marks");
         copies.delete(moment.epoch);
-        const { cache, ids, tail, positionMap } = copy;
-        const position = ids.length - (positionMap?.shift ?? 0);
-        replaceSequence(state, { cache, position, planned: moment.planned, positionMap });
-        state.ids = ids;
-        state.tail = tail;
+        replaceSequence(state, copy.sequence, copy.points);
+        state.ids = copy.ids;
+        state.tail = copy.tail;
         epoch = moment.epoch;
       }
       releaseUnneeded();
-      const same = commonPrefix(state.ids, moment.state.ids);
-      dropTail(state, state.ids.length - same);
+      dropTail(state, state.ids.length - commonPrefix(state.ids, moment.state.ids), [moment.at]);
+      const same = state.ids.length;
       const { ids, pending, logits, attentionSums, pinned, transcript, answer, outcome } =
         moment.state;
       state.pending = [...ids.slice(same), ...pending];
@@ -121,11 +132,20 @@ export function createMarks(): Marks {
       state.outcome = outcome;
       state.sequence.planned = moment.planned;
     },
-    async beforeEviction(state, lengths) {
+    dropped({ sequence }) {
+      for (const moment of moments.values()) {
+        if (moment.epoch !== epoch || moment.at.position <= sequence.position) continue;
+        moment.at[Symbol.dispose]();
+        moment.at = holdSequence(sequence);
+      }
+    },
+    async beforeEviction(state, at) {
       if ([...moments.values()].some((moment) => moment.epoch === epoch)) {
-        const cache = await state.sequence.cache.fork({ lengths });
-        const { ids, tail, sequence: { positionMap } } = state;
-        copies.set(epoch, { cache, ids: ids.slice(), tail, positionMap });
+        const { ids, tail, points, sequence: { cache, positionMap } } = state;
+        const { position, planned } = at;
+        const sequence = { cache: await cache.fork(at.cache), position, planned, positionMap };
+        const kept = pointsIn(points, sequence);
+        copies.set(epoch, { sequence, points: kept, ids: ids.slice(), tail });
       }
       epoch = ++epochs;
     },

@@ -17,6 +17,7 @@ import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
 import { makeRoom, readInPieces, requireRoom } from "./room.ts";
+import { beginAnswer } from "./return_points.ts";
 import { emptyState, forkState, freeCache, type State } from "./state.ts";
 import { forkTally, newTally, noteUnseenQuestion, type Tally } from "./tally.ts";
 import { statsOf } from "./stats.ts";
@@ -90,6 +91,7 @@ function openSession(
   const start = (): GenerationStart => {
     const { logits, ids, pending } = state;
     if (!logits) throw new PromptError("Cannot answer: nothing was read; read a prompt first");
+    if (state.answer === undefined && state.transcript.kind !== "raw") beginAnswer(state);
     state.answer ??= "";
     return {
       logits,

@@ -11,8 +11,11 @@ export interface Outcome {
   readonly bytes: { readonly before: number; readonly after: number };
   /** What evicted last, if anything was evicted. */
   readonly judge?: Judge;
-  /** Whether a policy might have evicted something, and nothing was. */
-  readonly uncut: boolean;
+  /**
+   * Why nothing was evicted where a policy might have: the budget covers all, or every layer of the
+   * model slides.
+   */
+  readonly uncut: "covered" | "sliding" | undefined;
 }
 
 /** What nothing was read into. */
@@ -20,7 +23,7 @@ export const NO_OUTCOME: Outcome = {
   promptTokens: 0,
   kept: [],
   bytes: { before: 0, after: 0 },
-  uncut: false,
+  uncut: undefined,
 };
 
 /**
@@ -29,14 +32,15 @@ export const NO_OUTCOME: Outcome = {
  * @param before What was read before it.
  * @param tokens Tokens of all of it.
  * @param judge What evicted, if anything was evicted.
+ * @param uncut Why nothing was, if nothing was.
  */
 export function outcomeOf(
   before: Outcome,
   { kept, bytes }: Reading,
   tokens: number,
-  { judge = before.judge, evicts }: {
+  { judge = before.judge, uncut }: {
     readonly judge?: Judge | undefined;
-    readonly evicts: boolean;
+    readonly uncut: Outcome["uncut"];
   },
 ): Outcome {
   return {
@@ -44,7 +48,7 @@ export function outcomeOf(
     kept: kept.map((heads) => heads.map(({ length }) => length)),
     bytes,
     ...(judge ? { judge } : {}),
-    uncut: evicts && judge === undefined,
+    uncut: judge === undefined ? uncut : undefined,
   };
 }
 
@@ -55,7 +59,7 @@ export function loadedOutcome({ kept, tokens, record }: SavedCacheInfo, bytes: n
     promptTokens: tokens,
     kept,
     bytes: { before: bytes, after: bytes },
-    uncut: false,
+    uncut: undefined,
     ...judge,
   };
 }

@@ -1,10 +1,14 @@
-import { type DueEviction, evictionDue } from "../evict/decoding.ts";
+import { globalLayersOf } from "../cache/global_layers.ts";
+import { DEFAULT_SLACK } from "../cache/windows.ts";
+import { type DueEviction, evictionDue, queriesOf } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
+import { reachOf } from "../engine/go_back.ts";
 import { prefill } from "../engine/prefill.ts";
-import { markSequence, rollbackSequence } from "../engine/sequence.ts";
+import { holdSequence, markSequence, rollbackSequence } from "../engine/sequence.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions } from "./session.ts";
 import type { SessionContext } from "./context.ts";
+import { beginTail, pointsOf } from "./return_points.ts";
 import { dropTail, type State } from "./state.ts";
 import { countDecodeEviction, countReading } from "./tally.ts";
 import { judgeOf, outcomeOf } from "./outcome.ts";
@@ -22,16 +26,17 @@ export async function readAndEvict(
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
   const { state, tally, marks, options: { policy, budget } } = context;
-  const { lengths } = state.sequence.cache.mark();
+  const at = markSequence(state.sequence);
   let evicted = false;
   const reading = await evicting(context, ids, readOptions, async () => {
     beforeEviction();
-    await marks.beforeEviction(state, lengths);
+    await marks.beforeEviction(state, at);
     evicted = true;
   });
+  const slides = globalLayersOf(state.sequence.cache).length === 0;
   state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
     judge: evicted ? judgeOf(policy, budget, true) : undefined,
-    evicts: policy.evicts !== false,
+    uncut: policy.evicts === false ? undefined : slides ? "sliding" : "covered",
   });
   countReading(tally, reading, policy);
   return reading;
@@ -53,15 +58,19 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
   const { options, state, tally, marks } = context;
   const { policy } = options;
   // Before anything is read again: marks bring back the very numbers that were there.
-  await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
+  await marks.beforeEviction(state, markSequence(state.sequence));
   const later = state.pending;
   state.pending = [];
-  dropTail(state, due.reread);
+  dropTail(state, reachOf(state.sequence, due.reread, pointsOf(state)));
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
   const { attentionSums: earlier } = state;
   try {
     const reading = await evicting(whileWriting, [], { earlier }, () => {});
-    state.outcome = { ...state.outcome, judge: judgeOf(policy, due.budget, true), uncut: false };
+    state.outcome = {
+      ...state.outcome,
+      judge: judgeOf(policy, due.budget, true),
+      uncut: undefined,
+    };
     countDecodeEviction(tally, reading, policy);
   } finally {
     state.pending = [...state.pending, ...later];
@@ -104,6 +113,7 @@ async function evicting(
   if (evicted) {
     state.tail = 0;
     state.attentionSums = reading.attentionSums;
+    beginTail(state, state.transcript.kind !== "raw" || queriesOf(policy) > DEFAULT_SLACK);
   }
   return reading;
 }
@@ -135,7 +145,7 @@ function hold(state: State, ids: readonly number[], logits: Float32Array): void 
 
 /** Where work fails, takes what it has read so far out of the cache again. */
 async function undoing<T>({ sequence }: State, work: () => Promise<T>): Promise<T> {
-  const mark = markSequence(sequence);
+  using mark = holdSequence(sequence);
   try {
     return await work();
   } catch (error) {

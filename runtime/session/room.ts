@@ -1,9 +1,12 @@
+import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
+import { markSequence } from "../engine/sequence.ts";
 import { queriesOf } from "../evict/decoding.ts";
 import type { Reading } from "../evict/read.ts";
 import { changeWithLength } from "../rotary/frequencies.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
 import type { ReadOptions } from "./session.ts";
+import { movedPoints } from "./return_points.ts";
 import { evictHeld, readAndEvict } from "./read.ts";
 import type { SessionContext } from "./context.ts";
 
@@ -23,7 +26,7 @@ export async function makeRoom(
   if (fits()) return undefined;
   const refused = refusal(context);
   if (refused !== undefined) return refused;
-  const held = () => Math.max(0, ...sequence.cache.mark().lengths);
+  const held = () => mostHeld(sequence.cache);
   const wanted = queriesOf(policy);
   // Without a token that no eviction has seen, there is nothing to judge by.
   const judges = wanted === 0 || state.tail > 0;
@@ -36,12 +39,17 @@ export async function makeRoom(
 }
 
 /** Why a session may not pass its model's context at all, if it may not. */
-function refusal({ model: { engine: { config } }, options }: SessionContext): string | undefined {
+function refusal(
+  { model: { engine: { config } }, options, state }: SessionContext,
+): string | undefined {
   const { policy, beyondContext } = options;
   if (beyondContext === "refuse") {
     return "beyondContext is 'refuse'; roll back, or start again with a shorter text";
   }
-  if (policy.evicts === false) return `policy '${policy.name}' evicts nothing; use another one`;
+  const evictable = globalLayersOf(state.sequence.cache).length > 0;
+  if (policy.evicts === false && evictable) {
+    return `policy '${policy.name}' evicts nothing; use another one`;
+  }
   if (!changeWithLength(config)) return undefined;
   return "its RoPE scaling is dynamic, so that cached keys cannot be rerotated to other positions; roll " +
     "back, or start again with a shorter text";
@@ -111,8 +119,11 @@ export async function readInPieces(
 async function closeGaps(
   { model: { engine }, state, tally, marks }: SessionContext,
 ): Promise<void> {
-  await marks.beforeEviction(state, state.sequence.cache.mark().lengths);
-  await rerotateKeys(state.sequence, engine.config);
+  const { sequence } = state;
+  await marks.beforeEviction(state, markSequence(sequence));
+  const { position } = sequence;
+  await rerotateKeys(sequence, engine.config);
+  state.points = movedPoints(state.points, sequence.position - position);
   tally.rerotated = { times: (tally.rerotated?.times ?? 0) + 1, at: state.ids.length };
 }
 

@@ -1,8 +1,10 @@
 import type { Engine } from "../engine/engine.ts";
-import { dropLast, emptySequence, type Sequence } from "../engine/sequence.ts";
+import { goBack } from "../engine/go_back.ts";
+import { emptySequence, type Sequence, type SequenceMark } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { AttentionSums } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./outcome.ts";
+import { pointsIn, pointsOf, releasePoints, type ReturnPoints } from "./return_points.ts";
 import type { Transcript } from "./transcript.ts";
 
 /** What a session holds. All of it together says how its text goes on. */
@@ -17,6 +19,8 @@ export interface State {
   logits: Float32Array | undefined;
   /** Tokens at the end of the cache that no eviction has touched: the same ones in every head. */
   tail: number;
+  /** Where the sequence can be taken back to. */
+  points: ReturnPoints;
   /** Attention that the tokens before the tail have received, where the policy goes on to add to it. */
   attentionSums: AttentionSums | undefined;
   /** Tokens that no eviction may take. */
@@ -42,6 +46,7 @@ export function stateOf(sequence: Sequence): State {
     pending: [],
     logits: undefined,
     tail: 0,
+    points: {},
     attentionSums: undefined,
     pinned: [],
     transcript: { kind: "raw" },
@@ -52,32 +57,44 @@ export function stateOf(sequence: Sequence): State {
 
 /** A copy that lives on by itself. */
 export async function forkState(state: State): Promise<State> {
-  const { sequence } = state;
+  const sequence = { ...state.sequence, cache: await state.sequence.cache.fork() };
   return {
     ...state,
-    sequence: { ...sequence, cache: await sequence.cache.fork() },
+    sequence,
+    points: pointsIn(state.points, sequence),
     ids: state.ids.slice(),
   };
 }
 
-/** Takes tokens off the end of the cache; they are then pending. */
-export function dropTail(state: State, tokens: number): void {
+/**
+ * Takes tokens off the end of the cache, and where windows have moved on as many more as have to be read
+ * again; all of them are then pending.
+ *
+ * @param points Moments that it can be taken back to, beside the state's own.
+ */
+export function dropTail(
+  state: State,
+  tokens: number,
+  points: readonly SequenceMark[] = [],
+): void {
   if (tokens === 0) return;
   const { sequence, ids } = state;
-  dropLast(sequence, tokens);
-  state.pending = [...ids.slice(ids.length - tokens), ...state.pending];
-  state.ids = ids.slice(0, ids.length - tokens);
-  state.tail -= tokens;
+  const left = ids.length - goBack(sequence, tokens, [...pointsOf(state), ...points]);
+  state.pending = [...ids.slice(left), ...state.pending];
+  state.ids = ids.slice(0, left);
+  state.tail -= ids.length - left;
   state.logits = undefined;
 }
 
 /** Puts another sequence in the place of a state's own, and frees the old one's cache. */
-export function replaceSequence(state: State, sequence: Sequence): void {
+export function replaceSequence(state: State, sequence: Sequence, points: ReturnPoints): void {
   freeCache(state);
   state.sequence = sequence;
+  state.points = points;
 }
 
 /** Frees the cache of a state that is not used any more. */
-export function freeCache({ sequence: { cache } }: State): void {
-  cache[Symbol.dispose]();
+export function freeCache(state: State): void {
+  releasePoints(state);
+  state.sequence.cache[Symbol.dispose]();
 }

@@ -40,14 +40,21 @@ export function forkTally(tally: Tally): Tally {
   };
 }
 
+/** Why nothing was evicted. */
+const UNCUT = {
+  covered: (tokens: number) =>
+    `nothing was evicted: the budget covers the prompt's ${tokens} tokens`,
+  sliding: () =>
+    "nothing was evicted: every layer of this model slides and keeps its window alone, so there is " +
+    "nothing to evict",
+} as const;
+
 /** All notes that hold now. */
 export function notesOf(
   { uncut, promptTokens }: Outcome,
   { notes, copied, rerotated }: Tally,
 ): string[] {
-  const covered = uncut
-    ? [`nothing was evicted: the budget covers the prompt's ${promptTokens} tokens`]
-    : [];
+  const whole = uncut ? [UNCUT[uncut](promptTokens)] : [];
   const moved = rerotated
     ? [
       `the model's context was full ${
@@ -60,7 +67,7 @@ export function notesOf(
     `${name} has no kernel for all that it computes: ${bytes} bytes of its arrays were copied from ` +
     "the device to main memory"
   );
-  return [...covered, ...moved, ...shown, ...notes];
+  return [...whole, ...moved, ...shown, ...notes];
 }
 
 const READ_PHASES = ["prefill", "evidence", "selection", "compaction"] as const;

@@ -4,7 +4,7 @@ import type { DeviceKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { scorable } from "../../evict/layer_scorer.ts";
 import type { Gathered } from "../engine.ts";
-import { attentionOf, checkTokens, expectationOf, groupMean } from "../view_parts.ts";
+import { attentionOf, checkTokens, expectationOf, globalPlace, groupMean } from "../view_parts.ts";
 import { rowsOfHead } from "../packed_rows.ts";
 import type { Rows } from "../rows.ts";
 import { tensorOf } from "./device_rows.ts";
@@ -64,7 +64,8 @@ function deviceView(
   { config, kernels, onCopy }: DeviceViewContext,
   { first, count }: ShownHeads,
 ): LayerView {
-  const { heads: all, layers, kvHeads } = config;
+  const { heads: all, kvHeads } = config;
+  const place = globalPlace(config, layer);
   const { headDim } = cache;
   const group = all / kvHeads;
   const lengths = cache.lengths(layer);
@@ -96,12 +97,12 @@ function deviceView(
     const shown = count === kvHeads ? floats : rowsOfHead(floats, group, lengths, first);
     return copied(shown.slice());
   };
-  const paid = once(() => rowsOf(attentionOf(attention, layer)));
+  const paid = once(() => rowsOf(attentionOf(attention, place.layer)));
   const moments = once(async () => {
-    const { mean, variance } = expectationOf(expected, layer);
+    const { mean, variance } = expectationOf(expected, place.layer);
     return { mean: await rowsOf(mean), variance: await rowsOf(variance) };
   });
-  const known: LayerShape = { layer, layers, heads, kvHeads: count, headDim, length, positions };
+  const known: LayerShape = { ...place, heads, kvHeads: count, headDim, length, positions };
   const view: LayerView = {
     ...known,
     keys: async () => (await keys()).slice(),
@@ -134,9 +135,9 @@ function deviceView(
     firstHead: first,
     keys: () => cache.buffers(layer).keys,
     values: () => cache.buffers(layer).values,
-    attention: () => tensorOf(attentionOf(attention, layer)),
-    mean: () => tensorOf(expectationOf(expected, layer).mean),
-    variance: () => tensorOf(expectationOf(expected, layer).variance),
+    attention: () => tensorOf(attentionOf(attention, place.layer)),
+    mean: () => tensorOf(expectationOf(expected, place.layer).mean),
+    variance: () => tensorOf(expectationOf(expected, place.layer).variance),
     norms: () => kernels.outputNorms(cache.buffers(layer).values, layer),
   });
   return scorable(view, scorer);

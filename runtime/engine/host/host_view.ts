@@ -3,7 +3,7 @@ import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { Gathered } from "../engine.ts";
 import { rowsOfHead } from "../packed_rows.ts";
-import { attentionOf, checkTokens, expectationOf, groupMean } from "../view_parts.ts";
+import { attentionOf, checkTokens, expectationOf, globalPlace, groupMean } from "../view_parts.ts";
 import type { Rows } from "../rows.ts";
 
 /** What is computed on behalf of policies. */
@@ -48,28 +48,30 @@ export function hostViews(
 /** One KV head as a layer: what its query heads paid is its attention. */
 function headView(
   cache: HostKvCache,
-  { config: { heads, layers }, similarity, outputNorms }: LayerArithmetic,
+  { config, similarity, outputNorms }: LayerArithmetic,
   layer: number,
   head: number,
   { attention, expected }: Gathered,
 ): LayerView {
+  const { heads } = config;
   const { headDim, kvHeads } = cache;
+  const place = globalPlace(config, layer);
   const group = heads / kvHeads;
   const { keys, values, positions } = cache.head(layer, head);
   const { length } = positions;
   const rows = async (all: Rows): Promise<Float32Array> =>
     rowsOfHead(await all.floats(), group, cache.lengths(layer), head).slice();
   return Object.freeze<LayerView>({
-    ...{ layer, layers, headDim, length, positions },
+    ...{ ...place, headDim, length, positions },
     heads: group,
     kvHeads: 1,
     keys: () => settle(() => keys.slice()),
     values: () => settle(() => values.slice()),
-    attention: async () => await rows(attentionOf(attention, layer)),
+    attention: async () => await rows(attentionOf(attention, place.layer)),
     groupAttention: async () =>
-      groupMean(await rows(attentionOf(attention, layer)), group, 1, length),
+      groupMean(await rows(attentionOf(attention, place.layer)), group, 1, length),
     async expectedLogits() {
-      const { mean, variance } = expectationOf(expected, layer);
+      const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: await rows(mean), variance: await rows(variance) };
     },
     async similarity(kvHead, tokens) {
@@ -91,13 +93,13 @@ export function layerView(
   layer: number,
   { attention, expected }: Gathered,
 ): LayerView {
-  const { heads, layers } = engine.config;
+  const { heads } = engine.config;
+  const place = globalPlace(engine.config, layer);
   const { kvHeads, headDim } = cache;
   const length = cache.length(layer);
-  const paid = () => attentionOf(attention, layer).floats();
+  const paid = () => attentionOf(attention, place.layer).floats();
   return Object.freeze<LayerView>({
-    layer,
-    layers,
+    ...place,
     heads,
     kvHeads,
     headDim,
@@ -108,7 +110,7 @@ export function layerView(
     attention: async () => (await paid()).slice(),
     groupAttention: async () => groupMean(await paid(), heads, kvHeads, length),
     async expectedLogits() {
-      const { mean, variance } = expectationOf(expected, layer);
+      const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: (await mean.floats()).slice(), variance: (await variance.floats()).slice() };
     },
     outputNorms: () => engine.outputNorms(cache.values(layer), layer),

@@ -99,3 +99,26 @@ Deno.test("keepPerLayer() keeps everything for a policy that evicts nothing", as
     assertEquals(await keepPerLayer(keeper, { length: 20, budget, shape }), [20, 20, 20]);
   }
 });
+
+Deno.test("keepPerLayer() divides among the global layers alone, and has nothing to divide without them", async () => {
+  const mixed = { ...shape, layers: 2, sliding: [32, 32] };
+  const seen: number[] = [];
+  const allocate: BudgetAllocator = ({ layers }) => (seen.push(layers), [12, 8]);
+  assertEquals(
+    await keepPerLayer(policy(allocate), { length: 50, budget: 10, shape: mixed }),
+    [12, 8],
+  );
+  assertEquals(seen, [2]);
+  assertEquals(await keepPerLayer(policy(), { length: 50, budget: [3, 4], shape: mixed }), [3, 4]);
+  await assertRejects(
+    () => keepPerLayer(policy(), { length: 50, budget: [1, 2, 3, 4], shape: mixed }),
+    BudgetError,
+    "Cannot use a budget for 4 layers: the model has 2 global ones, the others slide and are not " +
+      "evicted; give one for each global layer or one for all",
+  );
+  const never: BudgetAllocator = () => {
+    throw new Error("asked");
+  };
+  const sliding = { ...shape, layers: 0, sliding: [32] };
+  assertEquals(await keepPerLayer(policy(never), { length: 50, budget: 10, shape: sliding }), []);
+});

@@ -181,3 +181,20 @@ Deno.test("parseBudget() refuses everything else", () => {
     assertThrows(() => parseBudget(text), BudgetError, message);
   }
 });
+
+Deno.test("keepCount() gives bytes to the global layers when the windows of the others have theirs", () => {
+  // Beside two global layers, three that take memory for 20, 20 and 50 tokens: 204 bytes each.
+  const mixed = { ...shape, sliding: [20, 20, 50] };
+  const windows = (20 + 20 + 50) * 204;
+  assertEquals(keepCount(1000, { bytes: windows + 7 * TOKEN_BYTES }, mixed), 7);
+  // A short text fills no window.
+  assertEquals(keepCount(10, { bytes: 3 * 10 * 204 + 4 * TOKEN_BYTES }, mixed), 4);
+  assertEquals(keepCount(1000, 0.25, mixed), 250);
+  assertEquals(keepCount(1000, 64, mixed), 64);
+  assertThrows(
+    () => keepCount(1000, { bytes: windows }, mixed),
+    BudgetError,
+    `Cannot evict to a budget of ${windows} bytes: one token per KV head takes 408 bytes in 2 global ` +
+      `layers, and the windows of 3 others take ${windows}; give at least ${windows + 408}`,
+  );
+});
