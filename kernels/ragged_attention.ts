@@ -124,3 +124,80 @@ export function raggedAttention(
     attentionSums: joined(attentionSums),
   };
 }
+
+/**
+ * Attention of one new token over a past whose KV heads hold different numbers of tokens,
+ * `[1, 1, heads · headDim]`: one product with all entries, in which a query head sees those of its
+ * own segment.
+ *
+ * @param segments As in {@linkcode RaggedHelpers}.
+ */
+export function raggedDecodeAttention(
+  builder: GraphBuilder,
+  { heads, kvHeads, headDim, attentionScale: scale }: AttentionShape,
+  { queries, keys, values, pastKeys, pastValues }: AttentionInputs,
+  segments: Value,
+): Value {
+  const group = heads / kvHeads;
+  const shaped = (value: Value, ...shape: readonly number[]): Value =>
+    builder.op("Reshape", [value, builder.integers(shape)]);
+  const last = { attributes: { axis: { int: -1 } } };
+  const queryRows = shaped(queries, heads, headDim);
+  const entries = shaped(pastKeys, -1, headDim);
+  const scores = builder.op("FusedMatMul", [queryRows, entries], {
+    domain: MICROSOFT,
+    attributes: { alpha: { float: scale }, transB: { int: 1 } },
+  });
+  const [starts = "", ends = ""] = builder.ops(
+    "Split",
+    [shaped(segments, 2 * kvHeads, 1, 1), builder.integers([kvHeads, kvHeads])],
+    2,
+    { attributes: { axis: { int: 0 } } },
+  );
+  const zero = builder.constant(BigInt64Array.of(0n), []);
+  const one = builder.constant(BigInt64Array.of(1n), []);
+  const size = builder.op("Shape", [entries], {
+    attributes: { start: { int: 0 }, end: { int: 1 } },
+  });
+  const index = builder.op("Range", [
+    zero,
+    builder.op("Squeeze", [size, builder.integers([0])]),
+    one,
+  ]);
+  const seen = builder.op("And", [
+    builder.op("GreaterOrEqual", [index, starts]),
+    builder.op("Less", [index, ends]),
+  ]);
+  const past = builder.op("Where", [
+    seen,
+    shaped(scores, kvHeads, group, -1),
+    builder.constant(Float32Array.of(-Infinity), []),
+  ]);
+  const own = builder.op("FusedMatMul", [
+    shaped(queries, kvHeads, group, headDim),
+    shaped(keys, kvHeads, 1, headDim),
+  ], { domain: MICROSOFT, attributes: { alpha: { float: scale }, transB: { int: 1 } } });
+  const weights = builder.op("Softmax", [builder.op("Concat", [past, own], last)], last);
+  const parts = builder.op("Concat", [size, builder.integers([1])], {
+    attributes: { axis: { int: 0 } },
+  });
+  const [pastWeights = "", ownWeights = ""] = builder.ops("Split", [weights, parts], 2, last);
+  const mixed = builder.op("Add", [
+    shaped(
+      builder.op("MatMul", [
+        builder.op("Reshape", [
+          pastWeights,
+          builder.op("Concat", [builder.integers([heads]), size], {
+            attributes: { axis: { int: 0 } },
+          }),
+        ]),
+        shaped(pastValues, -1, headDim),
+      ]),
+      kvHeads,
+      group,
+      headDim,
+    ),
+    builder.op("Mul", [ownWeights, shaped(values, kvHeads, 1, headDim)]),
+  ]);
+  return shaped(mixed, 1, 1, heads * headDim);
+}

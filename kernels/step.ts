@@ -11,6 +11,7 @@ import {
 import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
+import { sequenceNames } from "./sequence_attention.ts";
 import { buildStepGraph, observedLayers, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
@@ -34,6 +35,11 @@ export interface StepInputs {
   readonly rows: readonly number[];
   /** Cached keys and values of each layer, `[P, kvHeads · headDim]`. */
   readonly past: readonly PastLayer[];
+  /**
+   * What further sequences have cached, where each new token is the next one of a sequence of its own:
+   * only for a kernel for several sequences, and none of the pasts may be empty.
+   */
+  readonly others?: readonly (readonly PastLayer[])[];
   /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
@@ -76,6 +82,7 @@ export async function createStepKernel(
   const kernel = await createKernel(buildStepGraph(model, options), { threads, spinning: true });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const layers = model.layers.length;
+  const further = sequenceFeeds(model, options.sequences ?? 1);
   const names = Array.from({ length: layers }, (_, layer) => ({
     keys: `past_keys.${layer}`,
     values: `past_values.${layer}`,
@@ -85,7 +92,8 @@ export async function createStepKernel(
   return {
     async run(inputs) {
       const { queries = false, observe = false } = inputs;
-      const outputs = await kernel.run(feedsOf(model, names, tensors, inputs), [
+      const feeds = { ...feedsOf(model, names, tensors, inputs), ...further(inputs.others ?? []) };
+      const outputs = await kernel.run(feeds, [
         "logits",
         "entries",
         ...(queries ? names.map((name) => name.queries) : []),
@@ -147,6 +155,34 @@ function raggedFeeds(
   return {
     ragged: flags(ofLayers.map((segments) => segments !== undefined)),
     segments: integers(bounds, [layers, 2 * kvHeads]),
+  };
+}
+
+/** Gives the feeds of further sequences: those that are absent share empty ones. */
+function sequenceFeeds(
+  { layers, kvHeads, headDim }: StepModel,
+  sequences: number,
+): (others: readonly (readonly PastLayer[])[]) => Readonly<Record<string, Tensor>> {
+  if (sequences === 1) return () => ({});
+  const width = kvHeads * headDim;
+  const empty = floats(new Float32Array(0), [1, 0, width]);
+  const nothing = raggedFeeds([], layers.length, kvHeads);
+  return (others) => {
+    const feeds: Record<string, Tensor> = { sequences: integers([others.length + 1]) };
+    for (let sequence = 1; sequence < sequences; sequence++) {
+      const names = sequenceNames(sequence);
+      const past = others[sequence - 1];
+      const { ragged, segments } = past ? raggedFeeds(past, layers.length, kvHeads) : nothing;
+      feeds[names.ragged] = ragged;
+      feeds[names.segments] = segments;
+      layers.forEach((_, layer) => {
+        const held = past?.[layer];
+        const tensor = (of: Float32Array) => floats(of, [1, of.length / width, width]);
+        feeds[names.keys(layer)] = held ? tensor(held.keys) : empty;
+        feeds[names.values(layer)] = held ? tensor(held.values) : empty;
+      });
+    }
+    return feeds;
   };
 }
 

@@ -1,5 +1,5 @@
 import type { AdapterShape } from "./adapters.ts";
-import { causalMask, raggedAttention } from "./ragged_attention.ts";
+import { causalMask, raggedAttention, raggedDecodeAttention } from "./ragged_attention.ts";
 import {
   type AttentionInputs,
   decodeAttention,
@@ -16,12 +16,14 @@ import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from
 import { declareRotary } from "./rotary_inputs.ts";
 import { cast } from "./onnx/cast.ts";
 import {
+  type Attribute,
   createGraph,
   type Dimension,
   type Graph,
   type GraphBuilder,
   type Value,
 } from "./onnx/graph.ts";
+import { declareSequences, sequencesAttention, severalSequences } from "./sequence_attention.ts";
 import type { StepModel } from "./step_model.ts";
 import { declareWeight, type Product } from "./weight.ts";
 
@@ -34,6 +36,13 @@ export interface StepGraphOptions {
    * on every new token; the graph then only has the branch for many tokens.
    */
   readonly adapters?: AdapterShape;
+  /**
+   * Sequences that a decoding step may advance at once: each new token is then one of a sequence of its
+   * own. Each takes inputs of its own, so that one more costs every step some time.
+   *
+   * @default {1}
+   */
+  readonly sequences?: number;
 }
 
 interface Shared {
@@ -49,6 +58,9 @@ interface Shared {
   readonly ragged: readonly Value[];
   /** New tokens, `[1]`. */
   readonly tokens: Value;
+  /** Sequences at most, and whether a step advances several, where it can. */
+  readonly sequences: number;
+  readonly several: Value | undefined;
 }
 
 /**
@@ -65,8 +77,14 @@ interface Shared {
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
  * heads with as many columns in each row as the head holds (empty unless observed).
+ *
+ * With several `sequences` there are inputs for each further one ({@linkcode declareSequences}), and
+ * `sequences [1]`: above 1, new token `i` is the next one of sequence `i`.
  */
-export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions = {}): Graph {
+export function buildStepGraph(
+  model: StepModel,
+  { adapters, sequences = 1 }: StepGraphOptions = {},
+): Graph {
   const graph = createGraph("step");
   const { headDim, kvHeads, hidden } = model;
   const width = kvHeads * headDim;
@@ -77,6 +95,7 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
   graph.input("rows", "int64", ["R"]);
   graph.input("ragged", "bool", [model.layers.length]);
   graph.input("segments", "int64", [model.layers.length, 2 * kvHeads]);
+  if (sequences > 1) declareSequences(graph, model, sequences);
   const embedding = declareEmbedding(graph, model.embedding);
   const diagonal = groupDiagonal(graph, model);
   const shared: Shared = {
@@ -89,6 +108,8 @@ export function buildStepGraph(model: StepModel, { adapters }: StepGraphOptions 
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     ragged: raggedLayers(graph, model.layers.length),
     tokens: newTokens(graph),
+    sequences,
+    several: sequences > 1 ? severalSequences(graph) : undefined,
   };
   model.layers.forEach((_, layer) => {
     const { pastKeys, pastValues } = pastNames(layer);
@@ -153,7 +174,7 @@ function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly Outpu
     ports.forEach(({ shape }, index) => inner.output(outputs[index] ?? "", "float32", shape));
     return inner.build();
   };
-  graph.ops("If", [isDecodeStep(graph, shared.model)], ports.length, {
+  graph.ops("If", [isDecodeStep(graph, shared)], ports.length, {
     names: ports.map(({ name }) => name),
     attributes: {
       then_branch: { graph: branch("decode") },
@@ -194,7 +215,10 @@ function sequenceLengths(graph: GraphBuilder, layer: number): SequenceLengths {
 }
 
 // The decode branch multiplies with the past as it lies, which must not be empty.
-function isDecodeStep(graph: GraphBuilder, { layerKinds }: StepModel): Value {
+function isDecodeStep(
+  graph: GraphBuilder,
+  { model: { layerKinds }, several }: Pick<Shared, "model" | "several">,
+): Value {
   const one = graph.integers([1]);
   const single = graph.op("Equal", [newTokens(graph), one]);
   const windows = layerKinds.map(({ window }) => window);
@@ -206,7 +230,8 @@ function isDecodeStep(graph: GraphBuilder, { layerKinds }: StepModel): Value {
   const plain = [single, ...past, graph.op("Not", ["observe"])].reduce((all, value) =>
     graph.op("And", [all, value])
   );
-  return graph.op("Squeeze", [plain, graph.integers([0])]);
+  const alone = graph.op("Squeeze", [plain, graph.integers([0])]);
+  return several === undefined ? alone : graph.op("Or", [alone, several]);
 }
 
 type Phase = "decode" | "prefill";
@@ -249,30 +274,38 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
       "segments",
       inner.constant(BigInt64Array.of(BigInt(layer)), []),
     ]);
+    if (phase === "decode") {
+      return {
+        mixed: raggedDecodeAttention(inner, model, attention, ofLayer),
+        attentionSums: nothing(inner),
+      };
+    }
     const helpers = { segments: ofLayer, causal, tokens: shared.tokens };
     return raggedAttention(inner, model, attention, helpers);
   };
-  const mix = (tokens: RotatedTokens, layer: number): PrefillAttention => {
+  const mix = (outer: GraphBuilder, tokens: RotatedTokens, layer: number): PrefillAttention => {
     const attention = { ...tokens, ...pastNames(layer) };
     // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
-    if (model.layerKinds[layer]?.window !== undefined) return uniform(builder, attention, layer);
-    const branch = (name: string, emit: typeof uniform): Graph => {
-      const inner = builder.branch(name);
-      const { mixed, attentionSums: sums } = emit(inner, attention, layer);
-      inner.output(mixed, "float32", [1, "T", model.heads * model.headDim]);
-      inner.output(sums, "float32", ["N"]);
-      return inner.build();
-    };
-    const [mixed = "", sums = ""] = builder.ops("If", [shared.ragged[layer] ?? ""], 2, {
-      attributes: {
-        then_branch: { graph: branch("ragged", raggedly) },
-        else_branch: { graph: branch("uniform", uniform) },
-      },
+    if (model.layerKinds[layer]?.window !== undefined) return uniform(outer, attention, layer);
+    return eitherAttention(outer, model, shared.ragged[layer] ?? "", {
+      ragged: (inner) => raggedly(inner, attention, layer),
+      uniform: (inner) => uniform(inner, attention, layer),
     });
-    return { mixed, attentionSums: sums };
+  };
+  const { several, sequences } = shared;
+  const mixOfEach = (tokens: RotatedTokens, layer: number): PrefillAttention => {
+    if (phase === "prefill" || several === undefined) return mix(builder, tokens, layer);
+    const sliding = model.layerKinds[layer]?.window !== undefined;
+    return eitherAttention(builder, model, several, {
+      several: (inner) => ({
+        mixed: sequencesAttention(inner, { shape: model, sequences, layer, sliding, tokens }),
+        attentionSums: sliding ? "" : nothing(inner),
+      }),
+      alone: (inner) => mix(inner, tokens, layer),
+    });
   };
   const attend = (tokens: RotatedTokens, layer: number): Value => {
-    const result = mix(tokens, layer);
+    const result = mixOfEach(tokens, layer);
     if (result.attentionSums !== "") attentionSums.push(result.attentionSums);
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
@@ -284,4 +317,27 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const logits = output(builder, last, phase === "decode" ? "integer" : "twice");
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
   return [logits, stacked, ...queries, ...attentionSums];
+}
+
+/** The attention of one of two branches: the first where the condition holds. */
+function eitherAttention(
+  builder: GraphBuilder,
+  { heads, headDim }: StepModel,
+  condition: Value,
+  branches: Readonly<Record<string, (inner: GraphBuilder) => PrefillAttention>>,
+): PrefillAttention {
+  let observed = false;
+  const [then, otherwise] = Object.entries(branches).map(([name, emit]): Attribute => {
+    const inner = builder.branch(name);
+    const { mixed, attentionSums } = emit(inner);
+    inner.output(mixed, "float32", [1, "T", heads * headDim]);
+    observed = attentionSums !== "";
+    if (observed) inner.output(attentionSums, "float32", ["N"]);
+    return { graph: inner.build() };
+  });
+  if (!then || !otherwise) throw new RangeError("Cannot choose between fewer than two branches");
+  const [mixed = "", attentionSums = ""] = builder.ops("If", [condition], observed ? 2 : 1, {
+    attributes: { then_branch: then, else_branch: otherwise },
+  });
+  return { mixed, attentionSums };
 }
