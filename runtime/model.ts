@@ -1,3 +1,4 @@
+import { MAX_SEQUENCES } from "../kernels/sequence_attention.ts";
 import type { ModelFacts } from "../policies/policy.ts";
 import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
@@ -35,6 +36,11 @@ export interface LoadOptions {
   readonly device?: DeviceChoice;
   /** Threads. @default {one per processor} */
   readonly threads?: number;
+  /**
+   * Sequences that one decoding step may advance together, up to 16, in main memory. Each makes loading
+   * slower. @default {1}
+   */
+  readonly sequences?: number;
   /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
   readonly home?: string;
   /**
@@ -117,11 +123,13 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const {
     home = homeFolder(),
     threads = defaultThreads(),
+    sequences = 1,
     now = () => performance.now(),
     precision: choice = "auto",
     allowControlTokens = false,
   } = options;
-  checkThreads(threads);
+  checkCount("threads", threads);
+  checkCount("sequences", sequences, MAX_SEQUENCES);
   const device = await chooseDevice(options.device ?? "cpu");
   const path = await resolveModel(source, {
     home,
@@ -142,6 +150,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     await openEngine(device, described, {
       config,
       threads,
+      sequences,
       readOutput: (layer) =>
         readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
     }),
@@ -151,16 +160,18 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   const checkOpen = () => {
     if (closed) throw new KvjudgeError("Cannot run the model: it is closed; load it again");
   };
+  const whileOpen =
+    <Step extends readonly unknown[], Result>(run: (...step: Step) => Promise<Result>) =>
+    async (...step: Step): Promise<Result> => {
+      checkOpen();
+      return await run(...step);
+    };
+  const { advance, probe, together } = opened.engine;
   const engine: Engine = {
     ...opened.engine,
-    async advance(...step) {
-      checkOpen();
-      return await opened.engine.advance(...step);
-    },
-    async probe(...step) {
-      checkOpen();
-      return await opened.engine.probe(...step);
-    },
+    advance: whileOpen(advance),
+    probe: whileOpen(probe),
+    ...(together ? { together: whileOpen(together) } : {}),
   };
   let facts: Promise<ModelFacts> | undefined;
   const model: Model = {
@@ -201,9 +212,10 @@ function tokenizerOf(
   }
 }
 
-function checkThreads(threads: number): void {
-  if (Number.isInteger(threads) && threads >= 1) return;
+function checkCount(name: "threads" | "sequences", count: number, most = Infinity): void {
+  if (Number.isInteger(count) && count >= 1 && count <= most) return;
+  const range = most === Infinity ? "of at least 1" : `from 1 to ${most}`;
   throw new KvjudgeError(
-    `Cannot run on ${threads} threads: threads must be an integer of at least 1`,
+    `Cannot run ${name === "threads" ? "on" : "with"} ${count} ${name}: ${name} must be an integer ${range}`,
   );
 }

@@ -9,6 +9,7 @@ import { mostSliding } from "../cache/windows.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
+import type { NextToken } from "./advance_together.ts";
 import type { Rows } from "./rows.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -116,6 +117,11 @@ export interface Engine {
   maxStepTokens(held: number): number;
   /** Reads tokens and appends their keys and values to the cache. */
   advance(sequence: Sequence, input: StepInput): Promise<StepResult>;
+  /**
+   * Reads one token behind each of several sequences, where that is less work than one after the other:
+   * see `advanceTogether`.
+   */
+  readonly together?: (next: readonly NextToken[]) => Promise<readonly Float32Array[]>;
   /**
    * Reads tokens after the sequence without leaving a trace in it.
    *

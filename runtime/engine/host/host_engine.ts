@@ -23,6 +23,7 @@ import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
 import type { HostRows } from "../rows.ts";
 import { hostRows } from "./host_rows.ts";
+import { createTogether } from "./together.ts";
 
 /** What a step gives in main memory. */
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
@@ -56,6 +57,8 @@ export interface HostParts {
   /** Gives the step graph with adapters, for the probes that have some. */
   readonly adapted: (shape: AdapterShape) => Promise<StepKernel>;
   readonly kernels: LayerKernels;
+  /** Sequences that one run of the step graph may advance. @default {1} */
+  readonly sequences?: number;
 }
 
 /** Runs the step graph on sequences in main memory. */
@@ -65,28 +68,34 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const group = heads / kvHeads;
   const observed = globalLayers(config);
   const windows = config.layerKinds.map(({ window }) => window);
+  const inputsOf = (sequence: Sequence, tokens: number) => {
+    const { position, planned } = sequence;
+    const cache = hostCacheOf(sequence.cache);
+    const whole = Math.max(planned, position + tokens);
+    return {
+      rotary: rotaryTables(config, { sequence: whole, position, tokens }),
+      past: Array.from({ length: layers }, (_, layer) => ({
+        keys: cache.keys(layer),
+        values: cache.values(layer),
+        segments: cache.segments(layer),
+      })),
+    };
+  };
   const step = async (
     sequence: Sequence,
     input: StepInput,
     { run }: StepKernel = parts.step,
     adapters?: SoftAdapters["tensors"],
   ): Promise<HostStepResult> => {
-    const { position, planned } = sequence;
     const cache = hostCacheOf(sequence.cache);
     const { ids = [] } = input;
     const tokens = tokenCount(input, config.hidden);
-    const whole = Math.max(planned, position + tokens);
     const outputs = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids,
-      rotary: rotaryTables(config, { sequence: whole, position, tokens }),
+      ...inputsOf(sequence, tokens),
       rows: input.rows ?? [tokens - 1],
-      past: Array.from({ length: layers }, (_, layer) => ({
-        keys: cache.keys(layer),
-        values: cache.values(layer),
-        segments: cache.segments(layer),
-      })),
     });
     return {
       ...outputs,
@@ -167,7 +176,11 @@ export function createHostEngine(parts: HostParts): HostEngine {
       return hostRows(joined(rows), host.lengths(layer), group);
     },
   };
-  return engine;
+  const { sequences = 1 } = parts;
+  if (sequences === 1) return engine;
+  const { run } = parts.step;
+  const together = createTogether({ config, sequences, run, inputsOf, alone: engine.advance });
+  return { ...engine, together };
 }
 
 function hostQueries(data: Float32Array): HostQueries {

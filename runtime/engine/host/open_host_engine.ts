@@ -9,6 +9,8 @@ import { layerKernels } from "./layer_kernels.ts";
 export interface HostEngineOptions {
   readonly config: ModelConfig;
   readonly threads: number;
+  /** Sequences that one decoding step may advance. @default {1} */
+  readonly sequences?: number;
   /** Reads a layer's output matrix, `[hidden, heads · headDim]`. */
   readonly readOutput: (layer: number) => Float32Array;
 }
@@ -21,16 +23,16 @@ export interface OpenHostEngine extends AsyncDisposable {
 /** Loads a model's graphs on the processor. */
 export async function openHostEngine(
   model: StepModel,
-  { config, threads, readOutput }: HostEngineOptions,
+  { config, threads, sequences = 1, readOutput }: HostEngineOptions,
 ): Promise<OpenHostEngine> {
   await using opening = new AsyncDisposableStack();
-  const step = opening.use(await createStepKernel(model, threads));
+  const step = opening.use(await createStepKernel(model, threads, { sequences }));
   const kernels = opening.use(layerKernels(config, threads, readOutput));
   const adapted = opening.use(
     adaptedKernels((adapters) => createStepKernel(model, threads, { adapters })),
   );
   const engine = createHostEngine({
-    ...{ config, threads, step, kernels },
+    ...{ config, threads, step, kernels, sequences },
     adapted: (shape) => adapted.kernel(shape),
   });
   const opened = opening.move();

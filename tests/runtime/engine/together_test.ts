@@ -1,0 +1,104 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { advanceTogether } from "../../../runtime/engine/advance_together.ts";
+import type { Engine } from "../../../runtime/engine/engine.ts";
+import { emptySequence, type Sequence } from "../../../runtime/engine/sequence.ts";
+import { loadModel } from "../../../runtime/model.ts";
+import { KvjudgeError } from "../../../runtime/errors.ts";
+import { fixture } from "../../_test_model.ts";
+
+const STEPS = 5;
+
+/** Sequences of different lengths; the odd ones evicted, the third with ragged heads. */
+async function sequencesOf(engine: Engine, count: number): Promise<Sequence[]> {
+  const { vocabulary, layers, kvHeads } = engine.config;
+  const sequences: Sequence[] = [];
+  for (let index = 0; index < count; index++) {
+    const sequence = emptySequence(engine.newCache());
+    const ids = Array.from({ length: 20 + 3 * index }, (_, at) => (at * 7 + index) % vocabulary);
+    await engine.advance(sequence, { ids });
+    for (let layer = 0; layer < layers && index % 2 === 1; layer++) {
+      const kept = Array.from(
+        { length: kvHeads },
+        (_, head) =>
+          Int32Array.from({ length: index === 3 ? 4 + head + layer : 6 + layer }, (_, at) => 2 * at),
+      );
+      await sequence.cache.compact(layer, kept);
+    }
+    sequences.push(sequence);
+  }
+  return sequences;
+}
+
+function entriesOf({ cache }: Sequence): number[] {
+  return Array.from({ length: cache.layers }, (_, layer) => cache.home === "host"
+    ? cache.entries(layer).flatMap(({ keys, values, positions }) => [
+      ...keys,
+      ...values,
+      ...positions,
+    ])
+    : []).flat();
+}
+
+for (const precision of ["int8", "fp32"] as const) {
+  for (const count of [2, 3, 5, 7]) {
+    Deno.test(`advanceTogether() with ${count} sequences in ${precision} is one after the other to the bit`, async () => {
+      // Five at once: seven are a step of five and one of two.
+      await using model = await loadModel(fixture("tiny-qwen3"), { precision, sequences: 5 });
+      const { engine } = model;
+      const [together, alone] = [
+        await sequencesOf(engine, count),
+        await sequencesOf(engine, count),
+      ];
+      for (let step = 0; step < STEPS; step++) {
+        const ids = together.map((_, index) => 11 + index + step);
+        const logits = await advanceTogether(
+          engine,
+          together.map((sequence, index) => ({ sequence, id: ids[index] ?? 0 })),
+        );
+        for (const [index, sequence] of alone.entries()) {
+          const expected = await engine.advance(sequence, { ids: [ids[index] ?? 0] });
+          assertEquals(logits[index], expected.logits, `step ${step}, sequence ${index}`);
+        }
+      }
+      for (const [index, sequence] of together.entries()) {
+        const other = alone[index];
+        assert(other);
+        assertEquals(sequence.position, other.position);
+        assertEquals(entriesOf(sequence), entriesOf(other));
+      }
+      for (const { cache } of [...together, ...alone]) cache[Symbol.dispose]();
+    });
+  }
+}
+
+Deno.test("advanceTogether() reads one after the other where an engine knows no better", async () => {
+  await using model = await loadModel(fixture("tiny-llama"));
+  const { engine } = model;
+  assertEquals(engine.together, undefined);
+  const [together, alone] = [await sequencesOf(engine, 2), await sequencesOf(engine, 2)];
+  const logits = await advanceTogether(engine, together.map((sequence) => ({ sequence, id: 3 })));
+  for (const [index, sequence] of alone.entries()) {
+    assertEquals(logits[index], (await engine.advance(sequence, { ids: [3] })).logits);
+  }
+  for (const { cache } of [...together, ...alone]) cache[Symbol.dispose]();
+});
+
+Deno.test("engine.together() takes sequences that hold nothing yet", async () => {
+  await using model = await loadModel(fixture("tiny-llama"), { precision: "int8", sequences: 2 });
+  const { engine } = model;
+  const sequences = [engine.newCache(), engine.newCache()].map((cache) => emptySequence(cache));
+  const logits = await advanceTogether(engine, sequences.map((sequence) => ({ sequence, id: 3 })));
+  assertEquals(logits[0], logits[1]);
+  assertEquals(sequences.map(({ position }) => position), [1, 1]);
+  for (const { cache } of sequences) cache[Symbol.dispose]();
+});
+
+Deno.test("loadModel() refuses numbers of sequences out of range", async () => {
+  for (const sequences of [0, 1.5, 17]) {
+    await assertRejects(
+      () => loadModel(fixture("tiny-llama"), { sequences }),
+      KvjudgeError,
+      `Cannot run with ${sequences} sequences: sequences must be an integer from 1 to 16`,
+    );
+  }
+});
