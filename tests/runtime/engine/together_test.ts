@@ -8,6 +8,12 @@ import { fixture } from "../../_test_model.ts";
 
 const STEPS = 5;
 
+const CASES = [
+  ["tiny-qwen3", "int8"],
+  ["tiny-qwen3", "fp32"],
+  ["tiny-mistral-window", "int8"],
+] as const;
+
 /** Sequences of different lengths; the odd ones evicted, the third with ragged heads. */
 async function sequencesOf(engine: Engine, count: number): Promise<Sequence[]> {
   const { vocabulary, layers, kvHeads } = engine.config;
@@ -16,13 +22,18 @@ async function sequencesOf(engine: Engine, count: number): Promise<Sequence[]> {
     const sequence = emptySequence(engine.newCache());
     const ids = Array.from({ length: 20 + 3 * index }, (_, at) => (at * 7 + index) % vocabulary);
     await engine.advance(sequence, { ids });
+    const { cache } = sequence;
     for (let layer = 0; layer < layers && index % 2 === 1; layer++) {
+      if (cache.window(layer) !== undefined) continue;
       const kept = Array.from(
         { length: kvHeads },
         (_, head) =>
-          Int32Array.from({ length: index === 3 ? 4 + head + layer : 6 + layer }, (_, at) => 2 * at),
+          Int32Array.from(
+            { length: index === 3 ? 4 + head + layer : 6 + layer },
+            (_, at) => 2 * at,
+          ),
       );
-      await sequence.cache.compact(layer, kept);
+      await cache.compact(layer, kept);
     }
     sequences.push(sequence);
   }
@@ -30,20 +41,24 @@ async function sequencesOf(engine: Engine, count: number): Promise<Sequence[]> {
 }
 
 function entriesOf({ cache }: Sequence): number[] {
-  return Array.from({ length: cache.layers }, (_, layer) => cache.home === "host"
-    ? cache.entries(layer).flatMap(({ keys, values, positions }) => [
-      ...keys,
-      ...values,
-      ...positions,
-    ])
-    : []).flat();
+  return Array.from(
+    { length: cache.layers },
+    (_, layer) =>
+      cache.home === "host"
+        ? cache.entries(layer).flatMap(({ keys, values, positions }) => [
+          ...keys,
+          ...values,
+          ...positions,
+        ])
+        : [],
+  ).flat();
 }
 
-for (const precision of ["int8", "fp32"] as const) {
+for (const [name, precision] of CASES) {
   for (const count of [2, 3, 5, 7]) {
-    Deno.test(`advanceTogether() with ${count} sequences in ${precision} is one after the other to the bit`, async () => {
+    Deno.test(`advanceTogether() with ${count} sequences of ${name} in ${precision} is one after the other to the bit`, async () => {
       // Five at once: seven are a step of five and one of two.
-      await using model = await loadModel(fixture("tiny-qwen3"), { precision, sequences: 5 });
+      await using model = await loadModel(fixture(name), { precision, sequences: 5 });
       const { engine } = model;
       const [together, alone] = [
         await sequencesOf(engine, count),
