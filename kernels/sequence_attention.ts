@@ -132,7 +132,11 @@ export function sequencesAttention(
   return builder.op("Concat", all, { attributes: { axis: { int: 1 } } });
 }
 
-function oneUniform(builder: GraphBuilder, shape: AttentionShape, attention: AttentionInputs): Value {
+function oneUniform(
+  builder: GraphBuilder,
+  shape: AttentionShape,
+  attention: AttentionInputs,
+): Value {
   const past = builder.op("Shape", [attention.pastKeys], {
     attributes: { start: { int: 1 }, end: { int: 2 } },
   });

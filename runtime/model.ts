@@ -216,6 +216,8 @@ function checkCount(name: "threads" | "sequences", count: number, most = Infinit
   if (Number.isInteger(count) && count >= 1 && count <= most) return;
   const range = most === Infinity ? "of at least 1" : `from 1 to ${most}`;
   throw new KvjudgeError(
-    `Cannot run ${name === "threads" ? "on" : "with"} ${count} ${name}: ${name} must be an integer ${range}`,
+    `Cannot run ${
+      name === "threads" ? "on" : "with"
+    } ${count} ${name}: ${name} must be an integer ${range}`,
   );
 }
