@@ -1,11 +1,5 @@
 import type { Engine } from "./engine.ts";
-import type { Sequence } from "./sequence.ts";
-
-/** The next token of a sequence that holds some already. */
-export interface NextToken {
-  readonly sequence: Sequence;
-  readonly id: number;
-}
+import type { NextToken } from "./sequence.ts";
 
 /**
  * Reads one token behind each of several sequences. The numbers are those of reading one after the

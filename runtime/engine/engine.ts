@@ -9,9 +9,8 @@ import { mostSliding } from "../cache/windows.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
-import type { NextToken } from "./advance_together.ts";
 import type { Rows } from "./rows.ts";
-import type { Sequence } from "./sequence.ts";
+import type { NextToken, Sequence } from "./sequence.ts";
 
 /** Tokens, or rows of embeddings, that one step reads. */
 export interface StepInput {

@@ -30,8 +30,8 @@ export type {
   StepQueries,
   StepResult,
 } from "./engine.ts";
-export { advanceTogether, type NextToken } from "./advance_together.ts";
-export type { Sequence } from "./sequence.ts";
+export { advanceTogether } from "./advance_together.ts";
+export type { NextToken, Sequence } from "./sequence.ts";
 export type { HostEngine, HostStepResult } from "./host/host_engine.ts";
 export type { LayerArithmetic } from "./host/host_view.ts";
 export type { BaseRows, DeviceRows, HostRows, Rows } from "./rows.ts";

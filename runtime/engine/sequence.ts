@@ -13,6 +13,12 @@ export interface Sequence<Cache extends KvCache = KvCache> {
   positionMap?: PositionMap | undefined;
 }
 
+/** The next token of a sequence that holds some already. */
+export interface NextToken {
+  readonly sequence: Sequence;
+  readonly id: number;
+}
+
 /** A sequence over a cache that holds nothing. */
 export function emptySequence<Cache extends KvCache>(cache: Cache): Sequence<Cache> {
   return { cache, position: 0, planned: 0 };

@@ -2,9 +2,9 @@ import type { RotaryRows } from "../../../kernels/rope.ts";
 import type { StepInputs, StepOutputs } from "../../../kernels/step.ts";
 import { hostCacheOf } from "../../cache/host_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
-import { advanceTogether, type NextToken } from "../advance_together.ts";
-import type { HostEngine } from "./host_engine.ts";
-import type { Sequence } from "../sequence.ts";
+import type { StepInput, StepResult } from "../engine.ts";
+import { advanceTogether } from "../advance_together.ts";
+import type { NextToken, Sequence } from "../sequence.ts";
 
 /** What {@linkcode createTogether} works with. */
 export interface TogetherParts {
@@ -15,7 +15,10 @@ export interface TogetherParts {
   readonly run: (inputs: StepInputs) => Promise<StepOutputs>;
   /** What a sequence brings to a step that reads so many tokens behind it. */
   readonly inputsOf: (sequence: Sequence, tokens: number) => Pick<StepInputs, "rotary" | "past">;
-  readonly alone: HostEngine["advance"];
+  readonly alone: (
+    sequence: Sequence,
+    input: StepInput,
+  ) => Promise<StepResult & Pick<StepOutputs, "entries">>;
 }
 
 /**
