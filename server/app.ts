@@ -5,7 +5,8 @@ import { createGuard, type GuardOptions } from "./http/guard.ts";
 import { readJsonBody } from "./http/read_body.ts";
 import { InvalidRequestError } from "./http/request_error.ts";
 import type { Services } from "./http/services.ts";
-import { type Route, ROUTES } from "./routes.ts";
+import type { Route } from "./route.ts";
+import { ROUTES } from "./routes.ts";
 
 /** What a server permits. */
 export interface AppOptions extends GuardOptions {

@@ -1,36 +1,24 @@
-import type * as v from "npm:valibot@1.5.0";
+import {
+  createDocument,
+  listDocuments,
+  removeDocument,
+  showDocument,
+} from "./documents/handlers.ts";
 import { health, metricsText } from "./http/health.ts";
 import { detokenize, props, tokenize } from "./http/llama_cpp.ts";
-import type { Services } from "./http/services.ts";
+import * as ollama from "./ollama/handlers.ts";
+import { openApi } from "./openapi.ts";
 import { chatCompletions } from "./openai/chat/handler.ts";
 import { completions } from "./openai/completions/handler.ts";
 import { listModels, showModel } from "./openai/models.ts";
+import { responses } from "./openai/responses/handler.ts";
+import type { Route } from "./route.ts";
 import { CHAT_REQUEST } from "./schemas/chat.ts";
 import { COMPLETION_REQUEST } from "./schemas/completion.ts";
+import { DOCUMENT_REQUEST } from "./schemas/document.ts";
+import { OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_SHOW } from "./schemas/ollama.ts";
+import { RESPONSES_REQUEST } from "./schemas/responses.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "./schemas/tokenize.ts";
-
-/** What a handler gets of a request. */
-export interface Asked {
-  /** The parsed body, where the route has one. */
-  readonly body: unknown;
-  /** What stands for `:id` in the path. */
-  readonly param: string;
-  /** Aborts when the client leaves. */
-  readonly left: AbortSignal;
-}
-
-/** A way to ask. */
-export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
-  /** `:id` stands for a part of it, `:id{.+}` for all that follows. */
-  readonly path: string;
-  readonly summary: string;
-  /** The body's schema; the route checks it itself. */
-  readonly body?: v.GenericSchema;
-  /** Whether it needs no key. */
-  readonly open?: boolean;
-  readonly handle: (services: Services, asked: Asked) => Promise<Response | object> | object;
-}
 
 /** All routes. */
 export const ROUTES: readonly Route[] = [
@@ -92,5 +80,83 @@ export const ROUTES: readonly Route[] = [
     path: "/metrics",
     summary: "Counts and times for Prometheus.",
     handle: (services) => metricsText(services),
+  },
+  {
+    method: "POST",
+    path: "/v1/responses",
+    summary: "Answers in the form of OpenAI's responses, text only.",
+    body: RESPONSES_REQUEST,
+    handle: (services, { body, left }) => responses(services, body, left),
+  },
+  {
+    method: "POST",
+    path: "/v1/documents",
+    summary: "Reads and compresses a document once.",
+    body: DOCUMENT_REQUEST,
+    handle: (services, { body, left }) => createDocument(services, body, left),
+  },
+  {
+    method: "GET",
+    path: "/v1/documents",
+    summary: "Lists the documents.",
+    handle: (services) => listDocuments(services),
+  },
+  {
+    method: "GET",
+    path: "/v1/documents/:id",
+    summary: "Shows a document.",
+    handle: (services, { param }) => showDocument(services, param),
+  },
+  {
+    method: "DELETE",
+    path: "/v1/documents/:id",
+    summary: "Forgets a document.",
+    handle: (services, { param }) => removeDocument(services, param),
+  },
+  {
+    method: "POST",
+    path: "/api/chat",
+    summary: "Answers a conversation in Ollama's form.",
+    body: OLLAMA_CHAT,
+    handle: (services, { body, left }) => ollama.chat(services, body, left),
+  },
+  {
+    method: "POST",
+    path: "/api/generate",
+    summary: "Answers a prompt in Ollama's form.",
+    body: OLLAMA_GENERATE,
+    handle: (services, { body, left }) => ollama.generate(services, body, left),
+  },
+  {
+    method: "GET",
+    path: "/api/tags",
+    summary: "Lists the models in Ollama's form.",
+    handle: (services) => ollama.tags(services),
+  },
+  {
+    method: "GET",
+    path: "/api/ps",
+    summary: "Lists the models in memory in Ollama's form.",
+    handle: (services) => ollama.loadedModels(services),
+  },
+  {
+    method: "POST",
+    path: "/api/show",
+    summary: "Shows a model in Ollama's form.",
+    body: OLLAMA_SHOW,
+    handle: (services, { body }) => ollama.show(services, body),
+  },
+  {
+    method: "GET",
+    path: "/api/version",
+    summary: "Says which version runs.",
+    handle: ({ version }) => ({ version }),
+  },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    summary: "Describes all of this.",
+    open: true,
+    handle: ({ version }) => openApi(ROUTES, version),
   },
 ];

@@ -1,3 +1,4 @@
+import type { ChatMessage } from "../../runtime/tokenizer/tokenizer.ts";
 import type { ToolDefinition } from "../scheduler/grammar.ts";
 
 /** A conversation that the model's template renders. */
@@ -11,19 +12,6 @@ export interface ChatPrompt {
 }
 
 /** One message of a conversation. */
-export interface ChatTurn {
+export interface ChatTurn extends ChatMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
-  readonly content: string;
-  /** What an assistant's message called. */
-  readonly toolCalls?: readonly ToolCall[];
-  /** The call that a tool's message answers. */
-  readonly toolCallId?: string;
-}
-
-/** A function that a model called. */
-export interface ToolCall {
-  readonly id: string;
-  readonly name: string;
-  /** JSON. */
-  readonly arguments: string;
 }

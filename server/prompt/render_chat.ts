@@ -1,17 +1,31 @@
 import { PromptError } from "../../runtime/errors.ts";
-import type { ChatMessage, Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
+import type {
+  ChatMessage,
+  ChatTemplateOptions,
+  Tokenizer,
+} from "../../runtime/tokenizer/tokenizer.ts";
 import type { ChatPrompt, ChatTurn } from "./chat_prompt.ts";
-import { toolCallText, toolInstructions, toolResultText } from "./tool_text.ts";
+import {
+  shownTools,
+  TOOL_CALL,
+  toolCallText,
+  toolInstructions,
+  toolResultText,
+} from "./tool_text.ts";
+
+/** What renders conversations. */
+export type ChatRenderer = Pick<Tokenizer, "encode" | "hasChatTemplate" | "renderChat">;
 
 /**
- * The ids of a conversation. Where the model's template refuses a system message, or two messages of
- * one role in a row, the same is said with messages that it takes.
+ * The ids of a conversation. A template that knows tools in the form that is read here tells of them
+ * itself; for others they are written out. Where the template refuses a system message, or two
+ * messages of one role in a row, the same is said with messages that it takes.
  *
  * @throws {PromptError} If there is no template, or it takes none of the forms.
  */
 export function renderChat(
-  prompt: Pick<ChatPrompt, "messages" | "tools" | "variables">,
-  tokenizer: Pick<Tokenizer, "encodeChat" | "hasChatTemplate">,
+  { messages: given, tools = [], variables }: Omit<ChatPrompt, "kind">,
+  tokenizer: ChatRenderer,
 ): number[] {
   if (!tokenizer.hasChatTemplate) {
     throw new PromptError(
@@ -19,32 +33,53 @@ export function renderChat(
         "for chats",
     );
   }
-  const messages = plainMessages(prompt);
-  const options = prompt.variables ? { variables: prompt.variables } : {};
+  const messages = given.map(wellFormed);
+  const options: ChatTemplateOptions = variables ? { variables } : {};
+  const called = tools.length > 0 ||
+    messages.some(({ role, toolCalls }) => role === "tool" || toolCalls);
+  if (called) {
+    const told = { variables: { ...variables, tools: shownTools(tools) } };
+    const native = tools.length > 0 ? attempt(messages, told, tokenizer) : undefined;
+    if (native?.text.includes(TOOL_CALL.open)) return tokenizer.encode(native);
+  }
+  const plain = called ? writtenOut(messages, tools) : messages;
+  const rendered = attempt(plain, options, tokenizer) ??
+    attempt(alternating(plain), options, tokenizer) ??
+    // The template's own complaint about the messages as they are.
+    tokenizer.renderChat(plain, options);
+  return tokenizer.encode(rendered);
+}
+
+function attempt(
+  messages: readonly ChatMessage[],
+  options: ChatTemplateOptions,
+  tokenizer: ChatRenderer,
+) {
   try {
-    return tokenizer.encodeChat(messages, options);
+    return tokenizer.renderChat(messages, options);
   } catch (error) {
-    if (!(error instanceof PromptError)) throw error;
-    const simpler = alternating(messages);
-    if (same(simpler, messages)) throw error;
-    try {
-      return tokenizer.encodeChat(simpler, options);
-    } catch {
-      throw error;
-    }
+    if (error instanceof PromptError) return undefined;
+    throw error;
   }
 }
 
+function wellFormed(turn: ChatTurn): ChatMessage {
+  return { ...turn, content: turn.content.toWellFormed() };
+}
+
 /** Messages with nothing but text: tools, their calls and what they gave are written out. */
-export function plainMessages({ messages, tools = [] }: ChatPrompt | Omit<ChatPrompt, "kind">) {
+function writtenOut(
+  messages: readonly ChatMessage[],
+  tools: ChatPrompt["tools"] = [],
+): readonly ChatMessage[] {
   const plain: ChatMessage[] = [];
-  for (const [at, turn] of messages.entries()) {
-    const message = plainMessage(turn);
+  for (const [at, message] of messages.entries()) {
+    const written = writeOut(message);
     const last = plain.at(-1);
     // Results of several calls make one message.
-    if (turn.role === "tool" && last && messages[at - 1]?.role === "tool") {
-      plain[plain.length - 1] = { ...last, content: `${last.content}\n${message.content}` };
-    } else plain.push(message);
+    if (message.role === "tool" && last && messages[at - 1]?.role === "tool") {
+      plain[plain.length - 1] = { ...last, content: `${last.content}\n${written.content}` };
+    } else plain.push(written);
   }
   if (tools.length === 0) return plain;
   const instructions = toolInstructions(tools);
@@ -53,16 +88,15 @@ export function plainMessages({ messages, tools = [] }: ChatPrompt | Omit<ChatPr
   return [{ role: "system", content: `${first.content}\n\n${instructions}` }, ...plain.slice(1)];
 }
 
-function plainMessage({ role, content, toolCalls = [] }: ChatTurn): ChatMessage {
-  const text = content.toWellFormed();
-  if (role === "tool") return { role: "user", content: toolResultText(text) };
-  if (toolCalls.length === 0) return { role, content: text };
+function writeOut({ role, content, toolCalls = [] }: ChatMessage): ChatMessage {
+  if (role === "tool") return { role: "user", content: toolResultText(content) };
+  if (toolCalls.length === 0) return { role, content };
   const calls = toolCallText(toolCalls).toWellFormed();
-  return { role, content: text === "" ? calls : `${text}\n${calls}` };
+  return { role, content: content === "" ? calls : `${content}\n${calls}` };
 }
 
 /** Users and assistants in turn: system messages join the user's that follows. */
-function alternating(messages: readonly ChatMessage[]): ChatMessage[] {
+function alternating(messages: readonly ChatMessage[]): readonly ChatMessage[] {
   const turns: ChatMessage[] = [];
   for (const { role, content } of messages) {
     const said = role === "system" ? "user" : role;
@@ -72,11 +106,4 @@ function alternating(messages: readonly ChatMessage[]): ChatMessage[] {
     } else turns.push({ role: said, content });
   }
   return turns;
-}
-
-function same(one: readonly ChatMessage[], other: readonly ChatMessage[]): boolean {
-  return one.length === other.length &&
-    one.every(({ role, content }, at) =>
-      role === other[at]?.role && content === other[at]?.content
-    );
 }

@@ -1,21 +1,24 @@
+import type { ToolCall } from "../../runtime/tokenizer/tokenizer.ts";
 import type { ToolDefinition } from "../scheduler/grammar.ts";
-import type { ToolCall } from "./chat_prompt.ts";
 
 /** What stands around a call of a tool, as Hermes and Qwen write it. */
 export const TOOL_CALL = { open: "<tool_call>", close: "</tool_call>" } as const;
 
+/** Tools in OpenAI's form, as templates and models know them. */
+export function shownTools(tools: readonly ToolDefinition[]) {
+  return tools.map(({ name, description, parameters }) => ({
+    type: "function",
+    function: {
+      name,
+      ...(description === undefined ? {} : { description }),
+      parameters: parameters ?? { type: "object", properties: {} },
+    },
+  }));
+}
+
 /** What a model is told of tools, in the words that Qwen's template uses. */
 export function toolInstructions(tools: readonly ToolDefinition[]): string {
-  const lines = tools.map(({ name, description, parameters }) =>
-    JSON.stringify({
-      type: "function",
-      function: {
-        name,
-        ...(description === undefined ? {} : { description }),
-        parameters: parameters ?? { type: "object", properties: {} },
-      },
-    })
-  );
+  const lines = shownTools(tools).map((tool) => JSON.stringify(tool));
   return "# Tools\n\n" +
     "You may call one or more functions to assist with the user query.\n\n" +
     "You are provided with function signatures within <tools></tools> XML tags:\n" +

@@ -3,7 +3,7 @@ import { checkBody } from "../../schemas/check.ts";
 import { CHAT_REQUEST } from "../../schemas/chat.ts";
 import { run } from "../generate.ts";
 import { replyHead } from "../head.ts";
-import { streamed } from "../streamed.ts";
+import { streamed } from "../../http/streamed.ts";
 import { chatReply } from "./reply.ts";
 import { chatGeneration } from "./request.ts";
 import { chatStream } from "./stream.ts";

@@ -4,7 +4,7 @@ import { checkBody } from "../../schemas/check.ts";
 import { COMPLETION_REQUEST } from "../../schemas/completion.ts";
 import { run } from "../generate.ts";
 import { replyHead } from "../head.ts";
-import { streamed } from "../streamed.ts";
+import { streamed } from "../../http/streamed.ts";
 import {
   completed,
   type CompletedPrompt,

@@ -1,6 +1,6 @@
-import { errorReply } from "../http/error_reply.ts";
-import { serverSentEvent, streamBody } from "../http/event_stream.ts";
-import type { Services } from "../http/services.ts";
+import { errorReply } from "./error_reply.ts";
+import { serverSentEvent, streamBody } from "./event_stream.ts";
+import type { Services } from "./services.ts";
 
 /** Header fields of server-sent events; nginx holds streams back unless it is told not to. */
 const HEADERS = {
