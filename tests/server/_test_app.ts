@@ -72,6 +72,7 @@ export interface ChatChunk {
     readonly index: number;
     readonly delta: {
       readonly role?: string;
+      readonly refusal?: null;
       readonly content?: string;
       readonly tool_calls?: readonly object[];
     };
