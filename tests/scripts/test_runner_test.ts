@@ -71,7 +71,7 @@ Deno.test("scripts/test.ts runs what it is given, shows errors and sums up", asy
   write("crashes", "Deno.exit(7);\n");
   const run = async (name: string) => {
     const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-read", "--allow-run", "scripts/test.ts"]
+      args: ["run", "--quiet", "--allow-read", "--allow-write", "--allow-run", "scripts/test.ts"]
         .concat(["--folder", folder.path, `${folder.path}/${name}`]),
       cwd: ROOT,
       stdout: "piped",
