@@ -19,7 +19,13 @@ export type { Reading, ReadTimes } from "../evict/read.ts";
 export type { AttentionSums } from "../evidence/accumulated.ts";
 export type { SamplingOptions } from "../sampling/sampler.ts";
 export type { Prompt } from "../tokenizer/prompt.ts";
-export type { FinishReason, GenerateOptions, Generation } from "./generate.ts";
+export type {
+  FinishReason,
+  GenerateOptions,
+  Generation,
+  GenerationSource,
+  GenerationStart,
+} from "./generate.ts";
 export type { SessionMark } from "./marks.ts";
 export { readSavedCacheInfo } from "./saved/file.ts";
 export { type SavedCacheInfo } from "./saved/info.ts";

@@ -5,6 +5,7 @@ import {
   createGeneration,
   type GenerateOptions,
   type Generation,
+  type GenerationSource,
   type GenerationStart,
 } from "./generate.ts";
 import { asMessages, type Prompt, promptIds } from "../tokenizer/prompt.ts";
@@ -100,16 +101,16 @@ function openSession(
       stream: tokenizer.stream({ skipSpecial: true }),
     };
   };
-  /** Makes an answer to what `prepare` reads when the iteration starts. */
-  const answer = (
+  /** What makes the tokens of an answer to what `prepare` reads when it begins. */
+  const writing = (
     action: string,
-    given: AnswerOptions,
+    given: ReadOptions,
     prepare: (within: ReadOptions) => Promise<unknown>,
     finish?: () => void,
-  ): Generation => {
+  ): GenerationSource => {
     let task: ExclusiveTask | undefined;
     const current = (): ExclusiveTask => task ??= exclusive.begin(action);
-    return createGeneration({
+    return {
       begin: () =>
         current().run(async () => {
           endQuestion();
@@ -143,7 +144,21 @@ function openSession(
       async end() {
         if (task && !task.signal.aborted && finish) await task.run(() => Promise.resolve(finish()));
       },
-    }, given);
+    };
+  };
+  const answer = (
+    action: string,
+    given: AnswerOptions,
+    prepare: (within: ReadOptions) => Promise<unknown>,
+    finish?: () => void,
+  ): Generation => createGeneration(writing(action, given, prepare, finish), given);
+  const prepareAnswer = async (readOptions: ReadOptions) => {
+    if (state.transcript.kind === "document") {
+      throw new PromptError(
+        "Cannot answer a document without a question: ask one, or append it as a message",
+      );
+    }
+    if (state.pending.length > 0) await readWhole(context(), [], readOptions);
   };
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
     checkGenerateOptions(given);
@@ -189,15 +204,9 @@ function openSession(
     },
     generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
       if (isPrompt(first)) return answerPrompt(first, second);
-      return answer("answer", first, async (readOptions) => {
-        if (state.transcript.kind === "document") {
-          throw new PromptError(
-            "Cannot answer a document without a question: ask one, or append it as a message",
-          );
-        }
-        if (state.pending.length > 0) await readWhole(context(), [], readOptions);
-      });
+      return answer("answer", first, prepareAnswer);
     },
+    write: (given = {}) => writing("answer", given, prepareAnswer),
     ask(text: string, second: string | AnswerOptions = {}, given: AnswerOptions = {}) {
       if (typeof second !== "string") return answerQuestion(text, second);
       return answerPrompt({ messages: asMessages({ document: text }, second) }, given);

@@ -2,7 +2,7 @@ import type { Policy } from "../../policies/policy.ts";
 import type { Budget } from "../evict/budget.ts";
 import type { Reading } from "../evict/read.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
-import type { GenerateOptions, Generation } from "./generate.ts";
+import type { GenerateOptions, Generation, GenerationSource } from "./generate.ts";
 import type { Prompt } from "../tokenizer/prompt.ts";
 import type { SavedCacheInfo } from "./saved/info.ts";
 import type { SessionMark } from "./marks.ts";
@@ -97,6 +97,11 @@ export interface Session extends AsyncDisposable {
   generate(prompt: Prompt, options?: GenerateOptions & ReadOptions): Generation;
   /** Answers what was read, or goes on with an answer that ended early. */
   generate(options?: GenerateOptions & ReadOptions): Generation;
+  /**
+   * Answers what was read, token by token, for those who draw the tokens by themselves: what
+   * `generate` is made of.
+   */
+  write(options?: ReadOptions): GenerationSource;
   /**
    * Asks a question about what was read, then rolls back to that: the next question finds what this
    * one found. After `read({ document })` the question ends the document's message, after messages it
