@@ -5,7 +5,9 @@
  * @module
  */
 import type { Checkpoint, ModelConfig, RopeScaling } from "../runtime/checkpoint/checkpoint.ts";
+import type { FamilyTensor } from "../runtime/checkpoint/families/family.ts";
 import { readRows } from "../runtime/checkpoint/read_rows.ts";
+import { weightName } from "../runtime/checkpoint/tensor_names.ts";
 
 /** What one layer computed for the new tokens. */
 export interface ReferenceLayer {
@@ -79,16 +81,24 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
   /** `[n, in] × [out, in]ᵀ + bias`. */
   const linear = (input: Float64Array, name: string, outputs: number): Float64Array =>
     product(input, weight(`${name}.weight`), outputs, weights.get(`${name}.bias`));
-  const normed = (input: Float64Array, name: string, width: number) =>
-    rmsNorm(input, weight(`${name}.weight`), width, config.rmsEpsilon);
+  const norm = (
+    input: Float64Array,
+    tensor: FamilyTensor | undefined,
+    width: number,
+    layer?: number,
+  ) => tensor ? rmsNorm(input, weight(weightName(tensor, layer)), width, config.rmsEpsilon) : input;
+  const role = family.layer;
 
+  /** As the step graph takes embeddings in place of ids: scaled. */
   const embed = (ids: ArrayLike<number>): Float32Array => {
     const table = weight("model.embed_tokens.weight");
     const rows = new Float32Array(ids.length * hidden);
     for (let row = 0; row < ids.length; row++) {
       const id = at(ids, row);
       if (!(id >= 0 && id < vocabulary)) throw new RangeError(`No token ${id}`);
-      rows.set(table.subarray(id * hidden, (id + 1) * hidden), row * hidden);
+      for (let i = 0; i < hidden; i++) {
+        rows[row * hidden + i] = at(table, id * hidden + i) * config.embeddingScale;
+      }
     }
     return rows;
   };
@@ -101,33 +111,41 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
     const count = states.length / hidden;
     const length = past.length + count;
     const seen = Math.max(past.seen, options.sequenceLength ?? length);
-    const frequencies = inverseFrequencies(config, seen);
+    const ropes = config.ropes.map((_, rope) => inverseFrequencies(config, seen, rope));
     const outputs: ReferenceLayer[] = [];
     const keys: Float32Array[] = [];
     const values: Float32Array[] = [];
     for (let layer = 0; layer < layers; layer++) {
       const prefix = `model.layers.${layer}`;
       const attended = `${prefix}.self_attn`;
-      const before = normed(states, `${prefix}.input_layernorm`, hidden);
+      const before = norm(states, role.attentionNorm, hidden, layer);
       let q = linear(before, `${attended}.q_proj`, heads * headDim);
       let k = linear(before, `${attended}.k_proj`, kvHeads * headDim);
       const v = linear(before, `${attended}.v_proj`, kvHeads * headDim);
-      if (family.layer.queryNorm) q = normed(q, `${attended}.q_norm`, headDim);
-      if (family.layer.keyNorm) k = normed(k, `${attended}.k_norm`, headDim);
-      rotate(q, heads, past.length, frequencies);
-      rotate(k, kvHeads, past.length, frequencies);
+      q = norm(q, role.queryNorm, headDim, layer);
+      k = norm(k, role.keyNorm, headDim, layer);
+      const { window, rope } = config.layerKinds[layer] ?? {};
+      const frequencies = rope === undefined ? undefined : ropes[rope];
+      const factor = attentionFactor(config.ropes[rope ?? 0]?.scaling);
+      if (frequencies) {
+        rotate(q, heads, past.length, frequencies, factor);
+        rotate(k, kvHeads, past.length, frequencies, factor);
+      }
       const allKeys = joined(past.keys[layer], k);
       const allValues = joined(past.values[layer], v);
       const { mixed, attention } = attend(config, q, allKeys, allValues, {
         past: past.length,
+        window: window ?? Infinity,
         visible: (kvHead, index) => options.visible?.(layer, kvHead, index) ?? true,
       });
-      states = sum(states, linear(mixed, `${attended}.o_proj`, hidden));
-      const after = normed(states, `${prefix}.post_attention_layernorm`, hidden);
+      const attentionOutput = linear(mixed, `${attended}.o_proj`, hidden);
+      states = sum(states, norm(attentionOutput, role.attentionOutputNorm, hidden, layer));
+      const after = norm(states, role.mlpNorm, hidden, layer);
       const gate = linear(after, `${prefix}.mlp.gate_proj`, config.intermediate);
       const up = linear(after, `${prefix}.mlp.up_proj`, config.intermediate);
-      const gated = gate.map((value, i) => value / (1 + Math.exp(-value)) * at(up, i));
-      states = sum(states, linear(gated, `${prefix}.mlp.down_proj`, hidden));
+      const gated = gate.map((value, i) => activated(config, value) * at(up, i));
+      const mlpOutput = linear(gated, `${prefix}.mlp.down_proj`, hidden);
+      states = sum(states, norm(mlpOutput, role.mlpOutputNorm, hidden, layer));
       keys.push(allKeys);
       values.push(allValues);
       outputs.push({
@@ -137,7 +155,7 @@ export function referenceModel(checkpoint: Checkpoint): ReferenceModel {
         attention,
       });
     }
-    const final = normed(states, "model.norm", hidden);
+    const final = norm(states, family.finalNorm, hidden);
     const head = weight(config.tied ? "model.embed_tokens.weight" : "lm_head.weight");
     return {
       logits: Float32Array.from(product(final, head, vocabulary)),
@@ -226,11 +244,15 @@ export function argmax(values: ArrayLike<number>): number {
 }
 
 function attend(
-  { heads, kvHeads, headDim }: ModelConfig,
+  { heads, kvHeads, headDim, attentionScale }: ModelConfig,
   q: Float64Array,
   keys: Float32Array,
   values: Float32Array,
-  { past, visible }: { past: number; visible: (kvHead: number, index: number) => boolean },
+  { past, window, visible }: {
+    past: number;
+    window: number;
+    visible: (kvHead: number, index: number) => boolean;
+  },
 ): { mixed: Float64Array; attention: Float32Array } {
   const total = keys.length / (kvHeads * headDim);
   const count = total - past;
@@ -244,11 +266,12 @@ function attend(
       let normaliser = 0;
       const scores = Array.from({ length: past + query + 1 }, (_, index) => {
         if (index < past && !visible(kvHead, index)) return -Infinity;
+        if (past + query - index >= window) return -Infinity;
         let score = 0;
         for (let d = 0; d < headDim; d++) {
           score += at(q, from + d) * at(keys, (index * kvHeads + kvHead) * headDim + d);
         }
-        return score / Math.sqrt(headDim);
+        return score * attentionScale;
       });
       const largest = scores.reduce((a, b) => Math.max(a, b));
       scores.forEach((score, index) => normaliser += weights[index] = Math.exp(score - largest));
@@ -265,13 +288,29 @@ function attend(
   return { mixed, attention };
 }
 
-function rotate(x: Float64Array, heads: number, start: number, frequencies: Float64Array): void {
+/** What LongRoPE multiplies rotated queries and keys by. */
+function attentionFactor(scaling: RopeScaling | undefined): number {
+  return scaling?.kind === "longrope" ? scaling.attentionFactor : 1;
+}
+
+function activated({ activation }: ModelConfig, x: number): number {
+  if (activation === "silu") return x / (1 + Math.exp(-x));
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+function rotate(
+  x: Float64Array,
+  heads: number,
+  start: number,
+  frequencies: Float64Array,
+  factor: number,
+): void {
   const half = frequencies.length;
   for (let row = 0; row < x.length / (2 * half); row++) {
     const position = start + Math.floor(row / heads);
     for (let index = 0; index < half; index++) {
-      const cos = Math.cos(position * at(frequencies, index));
-      const sin = Math.sin(position * at(frequencies, index));
+      const cos = factor * Math.cos(position * at(frequencies, index));
+      const sin = factor * Math.sin(position * at(frequencies, index));
       const low = row * 2 * half + index;
       const [a, b] = [at(x, low), at(x, low + half)];
       x[low] = a * cos - b * sin;

@@ -38,6 +38,8 @@ export interface TensorLocation {
    * to `[2, headDim / 2]`. Absent: rows lie as in Hugging Face checkpoints.
    */
   readonly interleavedHeads?: number;
+  /** Added to each number on reading: norms that are stored less 1. Absent: nothing. */
+  readonly offsetBy?: number;
 }
 
 /** How positions scale the rotary frequencies. */

@@ -3,7 +3,8 @@ import type { ModelFamily } from "./families/family.ts";
 import { type Fields, fieldsOf, shown } from "./fields.ts";
 import { huggingFaceFamily } from "./find_family.ts";
 import { countLayers, parseLayerKinds } from "./layer_kinds.ts";
-import { parseRope } from "./rope_scaling.ts";
+import { isRecord } from "./read_json.ts";
+import { parseRopes } from "./rope_scaling.ts";
 
 /** What surrounds a `config.json`. */
 export interface ConfigContext {
@@ -45,13 +46,13 @@ export function parseConfig(
   settings: Readonly<Record<string, unknown>>,
   { path, generation = {}, hasOutput, family = huggingFaceFamily(path, settings) }: ConfigContext,
 ): ModelConfig {
-  const { defaults, window } = family.huggingFace;
-  const config = fieldsOf(path, settings, defaults);
+  const { defaults, queryScalar } = family.huggingFace;
+  const config = fieldsOf(path, textSettings(settings), defaults);
   refuseUnsupported(config);
   const hidden = config.count("hidden_size");
   const heads = config.count("num_attention_heads");
   const headDim = config.optional("head_dim", config.count) ?? hidden / heads;
-  const { rope, context } = parseRope(path, config);
+  const { ropes, context } = parseRopes(path, config, family.huggingFace);
   const layers = countLayers(config, "num_hidden_layers");
   const generated = fieldsOf(path, generation);
   const eosIds = generated.ids("eos_token_id");
@@ -67,11 +68,11 @@ export function parseConfig(
     vocabulary: config.count("vocab_size"),
     rmsEpsilon: config.positive("rms_norm_eps"),
     context,
-    ropes: [rope],
-    layerKinds: parseLayerKinds(config, window, { layers, context }),
-    activation: "silu",
-    embeddingScale: 1,
-    attentionScale: 1 / Math.sqrt(headDim),
+    ropes,
+    layerKinds: parseLayerKinds(config, family.huggingFace, { layers, context }),
+    activation: activationOf(config, family),
+    embeddingScale: embeddingScale(family, hidden),
+    attentionScale: 1 / Math.sqrt(queryScalar ? config.positive(queryScalar) : headDim),
     tied: config.flag("tie_word_embeddings") ?? !hasOutput,
     eosIds: eosIds.length > 0 ? eosIds : config.ids("eos_token_id"),
     ...(bosId === undefined ? {} : { bosId }),
@@ -97,16 +98,57 @@ export function checkHeads(
   }
 }
 
+/** What looked-up embeddings are multiplied by. */
+export function embeddingScale({ embeddingScale: rule }: ModelFamily, hidden: number): number {
+  return rule === "root of hidden" ? Math.sqrt(hidden) : 1;
+}
+
+/**
+ * Refuses a model that bounds its logits.
+ *
+ * @throws {CheckpointError} If the setting is there.
+ */
+export function refuseCapping(fields: Fields, key: string): void {
+  const bound = fields.raw(key);
+  if (bound === undefined) return;
+  fields.refuse(`"${key}" is ${shown(bound)}, and logits that are capped are not supported`);
+}
+
+/** Of a multimodal checkpoint, the settings of its text model, and those that only the whole has. */
+function textSettings(
+  settings: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const { text_config: text, ...whole } = settings;
+  return isRecord(text) ? { ...text, ...whole } : settings;
+}
+
+const ACTIVATIONS: ReadonlyMap<unknown, ModelConfig["activation"]> = new Map([
+  ["silu", "silu"],
+  ["gelu_pytorch_tanh", "gelu_tanh"],
+]);
+
+function activationOf(config: Fields, { huggingFace }: ModelFamily): ModelConfig["activation"] {
+  const key = huggingFace.activation ?? "hidden_act";
+  const stated = config.raw(key);
+  return ACTIVATIONS.get(stated) ?? config.refuse(
+    `"${key}" is ${shown(stated)}, and only ${
+      [...ACTIVATIONS.keys()].map(shown).join(" and ")
+    } are supported`,
+  );
+}
+
 function refuseUnsupported(config: Fields): void {
-  const activation = config.raw("hidden_act");
-  if (activation !== "silu") {
-    config.refuse(`"hidden_act" is ${shown(activation)}, and only "silu" is supported`);
-  }
   const quantised = config.raw("quantization_config");
   if (quantised !== undefined) {
     config.refuse(
       'its weights are quantised ("quantization_config"), which is not supported in this format; ' +
         "use the unquantised checkpoint or a GGUF file",
+    );
+  }
+  for (const kind of ["attn", "final"]) refuseCapping(config, `${kind}_logit_softcapping`);
+  if (config.flag("use_bidirectional_attention") === true) {
+    config.refuse(
+      '"use_bidirectional_attention" is true, and tokens that see those behind them are not supported',
     );
   }
 }

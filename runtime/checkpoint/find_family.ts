@@ -1,5 +1,5 @@
 import { FAMILIES } from "./families/mod.ts";
-import type { ModelFamily } from "./families/family.ts";
+import type { ModelFamily, MultimodalNames } from "./families/family.ts";
 import { fieldsOf, named } from "./fields.ts";
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -21,11 +21,15 @@ export function huggingFaceFamily(
   const type = config.raw("model_type");
   const stated = config.raw("architectures") ?? [];
   const classes: readonly unknown[] = Array.isArray(stated) ? stated : [stated];
-  const family = families.find(({ huggingFace: { modelType, architecture } }) =>
+  const isNamed = (
+    { modelType, architecture }: Pick<MultimodalNames, "modelType" | "architecture">,
+  ) =>
     (type === undefined || type === modelType) &&
     (classes.length === 0
       ? type === modelType
-      : classes.some((item) => named(item).toLowerCase() === architecture.toLowerCase()))
+      : classes.some((item) => named(item).toLowerCase() === architecture.toLowerCase()));
+  const family = families.find(({ huggingFace }) =>
+    isNamed(huggingFace) || (huggingFace.multimodal && isNamed(huggingFace.multimodal))
   );
   if (family) return family;
   const names = [

@@ -12,7 +12,12 @@ import { readRows } from "./read_rows.ts";
 import { huggingFaceNames, weightName } from "./tensor_names.ts";
 import { BLOCK_LAYOUTS, bytesOf, elementsOf } from "./tensor_types.ts";
 
-const ROPE_FACTORS = "rope_freqs.weight";
+/** Tensors of divisors of rotary frequencies, by what they are. */
+const ROPE_FACTORS = {
+  all: "rope_freqs.weight",
+  short: "rope_factors_short.weight",
+  long: "rope_factors_long.weight",
+} as const;
 /** No head is larger; keeps a damaged file from being read whole here. */
 const MAX_ROPE_FACTORS = 4096;
 
@@ -38,12 +43,17 @@ export function openGguf(path: string, options: GgufOptions = {}): Checkpoint {
   const nameOf = huggingFaceNames(family);
   const found = new Map(listed.map((tensor) => [nameOf(tensor.name), tensor]));
   const locate = (name: string, tensor: GgufTensor) => place(path, file, fileSize, name, tensor);
-  const ropeFactors = readRopeFactors(path, found.get(ROPE_FACTORS), locate);
+  const factors = (name: string) => readRopeFactors(path, name, found.get(name), locate);
+  const [all, short, long] = [ROPE_FACTORS.all, ROPE_FACTORS.short, ROPE_FACTORS.long].map(factors);
   const config = parseGgufConfig(path, metadata, family, {
     // A file without embeddings fails below with the tensor's name.
     vocabulary: found.get(weightName(family.embedding))?.shape[0] ?? 0,
     hasOutput: found.has(weightName(family.output)),
-    ...(ropeFactors ? { ropeFactors } : {}),
+    ropeFactors: {
+      ...(all ? { all } : {}),
+      ...(short ? { short } : {}),
+      ...(long ? { long } : {}),
+    },
   });
   const tensors = selectTensors(path, { family, config }, found, (name, tensor, need) => {
     const heads = interleavedHeads(family, config, need.tensor);
@@ -63,17 +73,18 @@ export function openGguf(path: string, options: GgufOptions = {}): Checkpoint {
 
 function readRopeFactors(
   path: string,
+  name: string,
   tensor: GgufTensor | undefined,
   locate: (name: string, tensor: GgufTensor) => TensorLocation,
 ): readonly number[] | undefined {
   if (!tensor) return undefined;
   if (elementsOf(tensor.shape) > MAX_ROPE_FACTORS) {
     throw new CheckpointError(
-      `Cannot open ${path}: tensor "${ROPE_FACTORS}" has shape [${tensor.shape.join(", ")}], ` +
+      `Cannot open ${path}: tensor "${name}" has shape [${tensor.shape.join(", ")}], ` +
         `and no model has more than ${MAX_ROPE_FACTORS} factors.`,
     );
   }
-  return [...readRows(locate(ROPE_FACTORS, tensor))];
+  return [...readRows(locate(name, tensor))];
 }
 
 function place(

@@ -1,7 +1,9 @@
-import type { ModelConfig, RopeScaling } from "./checkpoint.ts";
-import { checkHeads } from "./config.ts";
+import type { ModelConfig, RopeSettings } from "./checkpoint.ts";
+import { checkHeads, embeddingScale, refuseCapping } from "./config.ts";
 import { type Fields, fieldsOf, shown } from "./fields.ts";
 import type { GgufFamily } from "./find_family.ts";
+import { parseGgufLayerKinds } from "./gguf_layer_kinds.ts";
+import { type GgufScalingFacts, parseGgufScaling, type RopeFactors } from "./gguf_rope.ts";
 import { countLayers } from "./layer_kinds.ts";
 
 /** What the tensors of a GGUF file say about its model. */
@@ -10,8 +12,8 @@ export interface GgufTensorFacts {
   readonly vocabulary: number;
   /** Whether there is an output matrix of its own. */
   readonly hasOutput: boolean;
-  /** Contents of `rope_freqs.weight`, if there is one: divisors of the rotary frequencies. */
-  readonly ropeFactors?: readonly number[];
+  /** Divisors of the rotary frequencies. */
+  readonly ropeFactors: RopeFactors;
 }
 
 /** What ggml assumes of a file that does not state it. */
@@ -29,14 +31,13 @@ export function parseGgufConfig(
   facts: GgufTensorFacts,
 ): ModelConfig {
   const fields = fieldsOf(path, metadata);
-  const { architecture } = family.gguf;
+  const { architecture, scaledByHidden } = family.gguf;
   refuseUnsupported(fields, architecture);
   const hidden = fields.count(`${architecture}.embedding_length`);
   const heads = fields.count(`${architecture}.attention.head_count`);
   const headDim = fields.count(`${architecture}.attention.key_length`, hidden / heads);
   const layers = countLayers(fields, `${architecture}.block_count`);
   const context = fields.count(`${architecture}.context_length`);
-  const window = fields.count(`${architecture}.attention.sliding_window`, context);
   const config: ModelConfig = {
     family: family.name,
     layers,
@@ -48,17 +49,11 @@ export function parseGgufConfig(
     vocabulary: facts.vocabulary,
     context,
     rmsEpsilon: fields.positive(`${architecture}.attention.layer_norm_rms_epsilon`),
-    ropes: [{
-      theta: fields.positive(`${architecture}.rope.freq_base`, DEFAULT_THETA),
-      scaling: parseScaling(fields, architecture, headDim, facts.ropeFactors),
-    }],
-    layerKinds: Array.from(
-      { length: layers },
-      () => window < context ? { window, rope: 0 } : { rope: 0 },
-    ),
-    activation: "silu",
-    embeddingScale: 1,
-    attentionScale: 1 / Math.sqrt(headDim),
+    ropes: parseRopes(fields, family, { headDim, context, factors: facts.ropeFactors }),
+    layerKinds: parseGgufLayerKinds(fields, family, { layers, context }),
+    activation: family.activation ?? "silu",
+    embeddingScale: embeddingScale(family, hidden),
+    attentionScale: 1 / Math.sqrt(scaledByHidden?.includes(layers) ? hidden / heads : headDim),
     tied: !facts.hasOutput,
     eosIds: [
       ...new Set([
@@ -89,34 +84,24 @@ function refuseUnsupported(fields: Fields, architecture: string): void {
   if (experts !== 0) {
     fields.refuse(`it is a mixture of ${shown(experts)} experts, which is not supported`);
   }
+  for (const kind of ["attn", "final"]) {
+    refuseCapping(fields, `${architecture}.${kind}_logit_softcapping`);
+  }
 }
 
-function parseScaling(
+/** Of all layers; or of the global ones, then of those that slide, which no scaling touches. */
+function parseRopes(
   fields: Fields,
-  architecture: string,
-  headDim: number,
-  factors: readonly number[] | undefined,
-): RopeScaling {
-  // Files made before 2024 have `scale_linear` alone.
-  const old = fields.optional(`${architecture}.rope.scale_linear`, fields.positive);
-  const type = fields.raw(`${architecture}.rope.scaling.type`) ??
-    (old === undefined ? "none" : "linear");
-  if (type !== "none" && type !== "linear") {
-    fields.refuse(
-      `RoPE scaling ${shown(type)} is not supported, only none and linear ` +
-        "(and the factors of rope_freqs.weight)",
-    );
-  }
-  const linear = type === "linear"
-    ? fields.positive(`${architecture}.rope.scaling.factor`, old)
-    : 1;
-  if (factors) {
-    if (factors.length !== headDim / 2 || !factors.every((factor) => factor > 0)) {
-      fields.refuse(`rope_freqs.weight does not hold ${headDim / 2} numbers above 0`);
-    }
-    return { kind: "factors", factors: factors.map((factor) => factor * linear) };
-  }
-  return linear === 1 ? { kind: "none" } : { kind: "linear", factor: linear };
+  { gguf: { architecture, localTheta } }: GgufFamily,
+  facts: Omit<GgufScalingFacts, "architecture">,
+): readonly RopeSettings[] {
+  const rope: RopeSettings = {
+    theta: fields.positive(`${architecture}.rope.freq_base`, DEFAULT_THETA),
+    scaling: parseGgufScaling(fields, { architecture, ...facts }),
+  };
+  if (localTheta === undefined) return [rope];
+  const theta = fields.positive(`${architecture}.rope.freq_base_swa`, localTheta);
+  return [rope, { theta, scaling: { kind: "none" } }];
 }
 
 function bos(fields: Fields): { readonly bosId?: number } {

@@ -1,7 +1,7 @@
 import type { LayerKind } from "../../kernels/step_model.ts";
 import type { ModelConfig } from "./checkpoint.ts";
-import type { WindowRule } from "./families/family.ts";
-import type { Fields } from "./fields.ts";
+import type { ModelFamily, WindowRule } from "./families/family.ts";
+import { type Fields, shown } from "./fields.ts";
 
 /**
  * Numbers of the layers that see the whole text; in the others a window slides. Eviction is about
@@ -33,38 +33,109 @@ export function countLayers(fields: Fields, key: string): number {
   return fields.refuse(`"${key}" is ${layers}, and no model has more than ${MAX_LAYERS} layers`);
 }
 
-/** Which layers slide, as `config.json` has it: `true` for those. */
-function sliding(config: Fields, { kinds, from }: WindowRule, layers: number): readonly boolean[] {
-  const listed = kinds === undefined ? undefined : config.raw(kinds);
-  if (Array.isArray(listed)) return listed.map((kind) => kind === "sliding_attention");
-  const first = from === undefined ? 0 : config.raw(from);
-  const start = typeof first === "number" ? first : 0;
-  return Array.from({ length: layers }, (_, layer) => layer >= start);
+/** What {@linkcode layerKindsOf} makes kinds of. */
+export interface StatedLayers {
+  readonly context: number;
+  /** Tokens of the window of layers that slide, if any do. */
+  readonly window?: number | undefined;
+  /** Of each layer, whether it slides. */
+  readonly slides: readonly boolean[];
+  /** Of each layer, whether queries and keys are rotated. @default {in all of them} */
+  readonly rotates?: readonly boolean[];
+  /** Whether layers that slide rotate by a RoPE of their own, the second. @default {false} */
+  readonly localRope?: boolean;
+}
+
+/** The kind of each layer. A window that holds the whole context is none. */
+export function layerKindsOf(
+  { context, window, slides, rotates, localRope = false }: StatedLayers,
+): readonly LayerKind[] {
+  return slides.map((slide, layer) => ({
+    ...(slide && window !== undefined && window < context ? { window } : {}),
+    ...(rotates?.[layer] === false ? {} : { rope: slide && localRope ? 1 : 0 }),
+  }));
 }
 
 /**
- * Reads how each layer sees the text. A window that holds the whole context is none.
+ * Reads how each layer sees the text, as `config.json` has it.
  *
- * @param rule The family's settings of windows, if its models may have any.
  * @throws {CheckpointError} If a setting is malformed.
  */
 export function parseLayerKinds(
   config: Fields,
-  rule: WindowRule | undefined,
+  { window: rule, localRope, unrotated }: ModelFamily["huggingFace"],
   { layers, context }: Pick<ModelConfig, "layers" | "context">,
 ): readonly LayerKind[] {
-  const window = rule && windowOf(config, rule);
-  const slides = rule && window !== undefined && window < context
-    ? sliding(config, rule, layers)
-    : [];
-  return Array.from(
-    { length: layers },
-    (_, layer) => slides[layer] && window !== undefined ? { window, rope: 0 } : { rope: 0 },
-  );
+  const rotates = unrotated === undefined ? undefined : rotatedLayers(config, unrotated, layers);
+  return layerKindsOf({
+    context,
+    window: rule && windowOf(config, rule),
+    slides: rule ? sliding(config, rule, rotates, layers) : new Array(layers).fill(false),
+    ...(rotates ? { rotates } : {}),
+    localRope: localRope !== undefined,
+  });
 }
 
 function windowOf(config: Fields, { size, enabledBy }: WindowRule): number | undefined {
   if (enabledBy !== undefined && config.flag(enabledBy) !== true) return undefined;
   // Absent means the family's default, null means none.
-  return config.isNull(size) ? undefined : config.count(size);
+  return config.isNull(size) ? undefined : config.optional(size, config.count);
+}
+
+const KINDS: ReadonlyMap<unknown, boolean> = new Map([
+  ["sliding_attention", true],
+  ["full_attention", false],
+]);
+
+function sliding(
+  config: Fields,
+  { kinds, from, globalEvery = [], unrotatedOnly = false }: WindowRule,
+  rotates: readonly boolean[] | undefined,
+  layers: number,
+): readonly boolean[] {
+  const listed = kinds === undefined ? undefined : config.raw(kinds);
+  if (kinds !== undefined && listed !== undefined) return listedKinds(config, kinds, layers);
+  const first = from === undefined ? 0 : config.raw(from);
+  const start = typeof first === "number" ? first : 0;
+  const every = globalEvery.map((key) => config.optional(key, config.count))
+    .find((count) => count !== undefined);
+  return Array.from(
+    { length: layers },
+    (_, layer) =>
+      layer >= start && (every === undefined || (layer + 1) % every !== 0) &&
+      (!unrotatedOnly || rotates?.[layer] === false),
+  );
+}
+
+function listedKinds(config: Fields, key: string, layers: number): readonly boolean[] {
+  const listed = config.raw(key);
+  if (!Array.isArray(listed) || listed.length !== layers) {
+    return config.refuse(`"${key}" is not a list of ${layers} kinds of layers`);
+  }
+  return listed.map((kind, layer) =>
+    KINDS.get(kind) ?? config.refuse(
+      `"${key}" has ${shown(kind)} for layer ${layer}, and only ${
+        [...KINDS.keys()].join(" and ")
+      } are supported`,
+    )
+  );
+}
+
+/** Of each layer, whether it is rotated. */
+function rotatedLayers(
+  config: Fields,
+  { listed, every }: { readonly listed: string; readonly every: string },
+  layers: number,
+): readonly boolean[] {
+  const list = config.raw(listed);
+  if (list === undefined) {
+    const interval = config.count(every);
+    return Array.from({ length: layers }, (_, layer) => (layer + 1) % interval !== 0);
+  }
+  const flags: readonly unknown[] = Array.isArray(list) ? list : [];
+  const known = flags.slice(0, layers).every((flag) => flag === 0 || flag === 1);
+  if (flags.length < layers || !known) {
+    config.refuse(`"${listed}" is not a list of ${layers} numbers, each 0 or 1`);
+  }
+  return flags.slice(0, layers).map((flag) => flag === 1);
 }

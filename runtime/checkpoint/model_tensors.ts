@@ -1,6 +1,7 @@
 import { CheckpointError } from "../errors.ts";
 import type { ModelConfig, TensorLocation } from "./checkpoint.ts";
 import type { FamilyTensor, ModelFamily, SizeName } from "./families/family.ts";
+import { fusedMatrix, rowsOfLocation } from "./fused_tensors.ts";
 import { biasName, layerOf, weightName } from "./tensor_names.ts";
 
 /** A tensor that a model of a given config has, or may have. */
@@ -13,6 +14,8 @@ export interface TensorNeed {
   readonly optional: boolean;
   /** The tensor of the family that it is, or whose bias it is. */
   readonly tensor: FamilyTensor;
+  /** Its layer, if it is in one. */
+  readonly layer?: number;
 }
 
 /**
@@ -45,10 +48,11 @@ function* weightAndBias(
 ): Generator<TensorNeed> {
   const name = weightName(tensor, layer);
   const shape = tensor.shape.map((size) => sizes[size]);
-  yield { name, shape, optional: false, tensor };
+  const where = layer === undefined ? {} : { layer };
+  yield { name, shape, optional: false, tensor, ...where };
   if (tensor.bias === undefined) return;
   const optional = tensor.bias === "optional";
-  yield { name: biasName(name), shape: shape.slice(0, 1), optional, tensor };
+  yield { name: biasName(name), shape: shape.slice(0, 1), optional, tensor, ...where };
 }
 
 /**
@@ -68,8 +72,19 @@ export function selectTensors<T extends { readonly shape: readonly number[] }>(
   locate: (name: string, tensor: T, need: TensorNeed) => TensorLocation,
 ): ReadonlyMap<string, TensorLocation> {
   const selected = new Map<string, TensorLocation>();
+  const fused = new Set<string>();
+  const sizes = sizesOf(config);
   for (const need of neededTensors(family, config)) {
     const { name, shape, optional } = need;
+    const matrix = fusedMatrix(family, need, found, (role) => sizes[family.layer[role].shape[0]]);
+    if (matrix) {
+      checkShape(path, matrix.name, matrix.tensor.shape, [matrix.rows, ...shape.slice(1)]);
+      const stored = locate(matrix.name, matrix.tensor, need);
+      const place = { name, from: matrix.from, rows: shape[0] ?? 1 };
+      selected.set(name, rowsOfLocation(path, stored, place));
+      fused.add(matrix.name);
+      continue;
+    }
     const tensor = found.get(name);
     if (!tensor) {
       if (optional && !found.has(inFirstLayer(name))) continue;
@@ -83,16 +98,25 @@ export function selectTensors<T extends { readonly shape: readonly number[] }>(
         `Cannot open ${path}: tensor "${name}" is there but "${inFirstLayer(name)}" is missing.`,
       );
     }
-    if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
-      throw new CheckpointError(
-        `Cannot open ${path}: tensor "${name}" has shape [${tensor.shape.join(", ")}], ` +
-          `but the settings ask for [${shape.join(", ")}].`,
-      );
-    }
+    checkShape(path, name, tensor.shape, shape);
     selected.set(name, locate(name, tensor, need));
   }
-  refuseUnknown(path, { family, config }, found.keys(), selected);
+  const known = new Set([...selected.keys(), ...fused]);
+  refuseUnknown(path, { family, config }, found.keys(), known);
   return selected;
+}
+
+function checkShape(
+  path: string,
+  name: string,
+  found: readonly number[],
+  wanted: readonly number[],
+): void {
+  if (found.length === wanted.length && found.every((size, i) => size === wanted[i])) return;
+  throw new CheckpointError(
+    `Cannot open ${path}: tensor "${name}" has shape [${found.join(", ")}], ` +
+      `but the settings ask for [${wanted.join(", ")}].`,
+  );
 }
 
 function inFirstLayer(name: string): string {
@@ -104,11 +128,11 @@ function refuseUnknown(
   path: string,
   { family, config }: { readonly family: ModelFamily; readonly config: ModelConfig },
   names: Iterable<string>,
-  selected: ReadonlyMap<string, unknown>,
+  known: ReadonlySet<string>,
 ): void {
   const outputBias = biasName(weightName(family.output));
   for (const name of names) {
-    if (selected.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue;
+    if (known.has(name) || name.endsWith(".rotary_emb.inv_freq")) continue;
     const layer = layerOf(name);
     // Layers past the last one are extra heads for drafting.
     if (layer === undefined ? name !== outputBias : layer >= config.layers) continue;

@@ -16,7 +16,7 @@ const BATCH = 1 << 18;
 
 /**
  * Reads rows of a tensor as float32, in Hugging Face order: quantised formats are widened and the
- * interleaving of {@linkcode TensorLocation.interleavedHeads} is undone. Only the bytes of the rows
+ * interleaving of {@linkcode TensorLocation.interleavedHeads} is undone, and what norms lack is added. Only the bytes of the rows
  * (for interleaved tensors: of the heads that they belong to) are read.
  *
  * @param tensor Where the tensor lies. A row is `shape[0]`'s unit: one element of a vector.
@@ -46,7 +46,8 @@ export function readRows(tensor: TensorLocation, range: RowRange = {}): Float32A
       rowsRead,
     );
   }
-  return rowsRead;
+  const { offsetBy } = tensor;
+  return offsetBy === undefined ? rowsRead : rowsRead.map((value) => value + offsetBy);
 }
 
 interface HeadRange extends Required<RowRange> {

@@ -1,9 +1,9 @@
 import * as v from "npm:valibot@1.5.0";
 import { CheckpointError } from "../errors.ts";
 import { checkRecord, demand } from "../schema.ts";
-import type { Checkpoint, TensorType } from "./checkpoint.ts";
+import type { Checkpoint, TensorLocation, TensorType } from "./checkpoint.ts";
 import { parseConfig } from "./config.ts";
-import type { ModelFamily } from "./families/family.ts";
+import type { FamilyTensor, ModelFamily } from "./families/family.ts";
 import { fingerprintOf, type FingerprintOptions } from "./fingerprint.ts";
 import { huggingFaceFamily } from "./find_family.ts";
 import { selectTensors } from "./model_tensors.ts";
@@ -48,19 +48,21 @@ export function openSafetensors(folder: string, options: SafetensorsOptions = {}
     ? collectTensors(folder, found)
     : [addTensors(`${folder}/${options.weights}`, found)];
   const family = huggingFaceFamily(configPath, settings, options.families);
+  const named = textTensors(family, found);
   const config = parseConfig(settings, {
     path: configPath,
     family,
-    hasOutput: found.has(weightName(family.output)),
+    hasOutput: named.has(weightName(family.output)),
     ...(fileExists(generationPath) ? { generation: readJson(generationPath) } : {}),
   });
-  const tensors = selectTensors(folder, { family, config }, found, (name, tensor) => ({
+  const tensors = selectTensors(folder, { family, config }, named, (name, tensor, need) => ({
     name,
     type: weightType(folder, name, tensor.dtype),
     shape: tensor.shape,
     file: tensor.file,
     offset: tensor.offset,
     bytes: tensor.bytes,
+    ...offsetOf(family, need.tensor),
   }));
   return {
     path: folder,
@@ -70,6 +72,26 @@ export function openSafetensors(folder: string, options: SafetensorsOptions = {}
     tokenizer: readTokenizerSource(folder),
     fingerprint: fingerprintOf([configPath, ...files], options),
   };
+}
+
+/** Tensors by the names that they have in a checkpoint of text alone. */
+function textTensors(
+  { huggingFace: { multimodal } }: ModelFamily,
+  found: ReadonlyMap<string, FoundTensor>,
+): ReadonlyMap<string, FoundTensor> {
+  if (!multimodal) return found;
+  return new Map([...found].map(([name, tensor]) => {
+    const prefix = multimodal.prefixes.find(([from]) => name.startsWith(from));
+    return [prefix ? prefix[1] + name.slice(prefix[0].length) : name, tensor];
+  }));
+}
+
+/** What a norm lacks in the file; norms are the vectors among a family's weights. */
+function offsetOf(
+  { huggingFace: { normOffset } }: ModelFamily,
+  { shape }: FamilyTensor,
+): Pick<TensorLocation, "offsetBy"> {
+  return normOffset === undefined || shape.length > 1 ? {} : { offsetBy: normOffset };
 }
 
 /** Fills `into` and returns the real paths of the weight files, in order. */

@@ -4,7 +4,10 @@ import type { FamilyTensor, ModelFamily } from "./families/family.ts";
 const IN_LAYER = /^(?:model\.layers|blk)\.(\d+)\.(.*)$/;
 
 /** Hugging Face name of a tensor; of one in a layer, with the layer's number. */
-export function weightName({ huggingFace }: FamilyTensor, layer?: number): string {
+export function weightName(
+  { huggingFace }: Pick<FamilyTensor, "huggingFace">,
+  layer?: number,
+): string {
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${huggingFace}.weight`;
 }
 
@@ -23,7 +26,10 @@ export function layerOf(name: string): number | undefined {
 export function huggingFaceNames(family: ModelFamily): (name: string) => string {
   const { embedding, finalNorm, output } = family;
   const outside = namesByGguf([embedding, finalNorm, output]);
-  const inside = namesByGguf(Object.values(family.layer));
+  const inside = new Map([
+    ...namesByGguf(Object.values(family.layer)),
+    ...namesByGguf(family.fused ?? []),
+  ]);
   return (name) => {
     const [, layer, part = ""] = IN_LAYER.exec(name) ?? [];
     if (layer === undefined) return outside.get(name) ?? name;
@@ -32,7 +38,9 @@ export function huggingFaceNames(family: ModelFamily): (name: string) => string 
   };
 }
 
-function namesByGguf(tensors: readonly FamilyTensor[]): ReadonlyMap<string, string> {
+function namesByGguf(
+  tensors: readonly Pick<FamilyTensor, "gguf" | "huggingFace">[],
+): ReadonlyMap<string, string> {
   return new Map(
     tensors.flatMap(({ gguf, huggingFace }) =>
       ["weight", "bias"].map((kind) => [`${gguf}.${kind}`, `${huggingFace}.${kind}`] as const)

@@ -4,8 +4,13 @@ function norm(huggingFace: string, gguf: string): FamilyTensor {
   return { huggingFace, gguf, shape: ["hidden"] };
 }
 
-function matrix(huggingFace: string, gguf: string, ...shape: SizeName[]): FamilyTensor {
-  return { huggingFace, gguf, shape };
+function matrix(
+  huggingFace: string,
+  gguf: string,
+  rows: SizeName,
+  columns: SizeName,
+): FamilyTensor {
+  return { huggingFace, gguf, shape: [rows, columns] };
 }
 
 /** A matrix that may have a bias. */
