@@ -4,13 +4,17 @@
  * @module
  */
 import type { RopeScaling } from "../runtime/checkpoint/checkpoint.ts";
-import type { ModelFamily } from "../runtime/checkpoint/families/family.ts";
-import { llama } from "../runtime/checkpoint/families/llama.ts";
-import { FAMILIES } from "../runtime/checkpoint/families/mod.ts";
 import { writeSafetensors } from "../runtime/checkpoint/safetensors.ts";
 import type { QuantisedType } from "../runtime/checkpoint/block_groups.ts";
 import { randomBlocks } from "./_random_blocks.ts";
 import { encodeGguf, type GgufInput, type GgufMetadata, type GgufType } from "./_gguf_writer.ts";
+import {
+  familyOf,
+  type FullModel,
+  ggufMetadata,
+  ggufOf,
+  huggingFaceConfig,
+} from "./_random_settings.ts";
 import { inverseFrequencies } from "./_reference_model.ts";
 
 /** What model to make; every field has a default. */
@@ -33,6 +37,12 @@ export interface RandomModel {
   readonly attentionBias?: boolean;
   readonly mlpBias?: boolean;
   readonly eosIds?: readonly number[];
+  /** Window of layers that slide, in families that may have one. @default {none} */
+  readonly window?: number | null;
+  /** Gemma: every so-manieth layer is a global one. */
+  readonly globalEvery?: number;
+  /** Gemma: what queries are scaled by. @default {the head size} */
+  readonly queryScalar?: number | null;
   readonly seed?: number;
 }
 
@@ -40,12 +50,6 @@ export interface RandomModel {
 export interface RandomTensor {
   readonly shape: readonly number[];
   readonly data: Float32Array;
-}
-
-function familyOf({ family }: FullModel): ModelFamily {
-  const found = FAMILIES.find(({ name }) => name === family);
-  if (!found) throw new RangeError(`No family ${family}`);
-  return found;
 }
 
 const DEFAULTS = {
@@ -63,10 +67,11 @@ const DEFAULTS = {
   attentionBias: false,
   mlpBias: false,
   eosIds: [1],
+  window: null,
+  globalEvery: 2,
+  queryScalar: null,
   seed: 1,
 } as const;
-
-type FullModel = Required<RandomModel>;
 
 function complete(model: RandomModel): FullModel {
   const full = { ...DEFAULTS, ...model };
@@ -76,7 +81,8 @@ function complete(model: RandomModel): FullModel {
 /** The weights of a random model by Hugging Face name. The same model gives the same weights. */
 export function randomTensors(model: RandomModel = {}): Map<string, RandomTensor> {
   const m = complete(model);
-  const { query, queryNorm, keyNorm } = familyOf(m).layer;
+  const { query, queryNorm, keyNorm, mlpNorm, attentionOutputNorm, mlpOutputNorm } =
+    familyOf(m).layer;
   const random = normal(m.seed);
   const tensors = new Map<string, RandomTensor>();
   const add = (name: string, shape: readonly number[], mean: number, deviation: number) => {
@@ -106,7 +112,8 @@ export function randomTensors(model: RandomModel = {}): Map<string, RandomTensor
     }
     if (queryNorm) norm(`${prefix}.self_attn.q_norm`, m.headDim);
     if (keyNorm) norm(`${prefix}.self_attn.k_norm`, m.headDim);
-    norm(`${prefix}.post_attention_layernorm`, m.hidden);
+    if (attentionOutputNorm) norm(`${prefix}.${attentionOutputNorm.huggingFace}`, m.hidden);
+    norm(`${prefix}.${mlpNorm.huggingFace}`, m.hidden);
     matrix(`${prefix}.mlp.gate_proj`, m.intermediate, m.hidden);
     matrix(`${prefix}.mlp.up_proj`, m.intermediate, m.hidden);
     matrix(`${prefix}.mlp.down_proj`, m.hidden, m.intermediate);
@@ -115,6 +122,7 @@ export function randomTensors(model: RandomModel = {}): Map<string, RandomTensor
       bias(`${prefix}.mlp.up_proj`, m.intermediate);
       bias(`${prefix}.mlp.down_proj`, m.hidden);
     }
+    if (mlpOutputNorm) norm(`${prefix}.${mlpOutputNorm.huggingFace}`, m.hidden);
   }
   norm("model.norm", m.hidden);
   if (!m.tied) matrix("lm_head", m.vocabulary, m.hidden);
@@ -140,9 +148,9 @@ export async function writeFolder(
   model: RandomModel = {},
   { dtype = "F32", shards = 1, form = "new", settings = {}, edit }: FolderOptions = {},
 ): Promise<void> {
-  const config = { ...huggingFaceConfig(model, form), ...settings };
+  const config = { ...huggingFaceConfig(complete(model), form), ...settings };
   await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-  const tensors = randomTensors(model);
+  const tensors = stored(complete(model));
   edit?.(tensors);
   const entries = [...tensors].map(([name, tensor]) => [name, { ...tensor, dtype }] as const);
   if (shards === 1) {
@@ -160,61 +168,32 @@ export async function writeFolder(
   await Deno.writeTextFile(`${folder}/model.safetensors.index.json`, index);
 }
 
-function huggingFaceConfig(model: RandomModel, form: "new" | "old"): Record<string, unknown> {
-  const m = complete(model);
-  const { modelType, architecture, window } = familyOf(m).huggingFace;
-  const rope = { rope_type: "default", ...huggingFaceScaling(m.ropeScaling) };
-  const { rope_type: type, ...scaling } = rope;
-  return {
-    architectures: [architecture],
-    model_type: modelType,
-    hidden_size: m.hidden,
-    num_attention_heads: m.heads,
-    num_key_value_heads: m.kvHeads,
-    num_hidden_layers: m.layers,
-    head_dim: m.headDim,
-    intermediate_size: m.intermediate,
-    vocab_size: m.vocabulary,
-    max_position_embeddings: m.context,
-    rms_norm_eps: 1e-5,
-    hidden_act: "silu",
-    tie_word_embeddings: m.tied,
-    bos_token_id: 0,
-    eos_token_id: m.eosIds.length === 1 ? m.eosIds[0] : m.eosIds,
-    ...(window ? { [window.size]: null } : {}),
-    ...(form === "new" ? { rope_parameters: { rope_theta: m.ropeTheta, ...rope } } : {
-      rope_theta: m.ropeTheta,
-      rope_scaling: type === "default" ? null : { type, ...scaling },
-    }),
-  };
-}
-
-function huggingFaceScaling(scaling: RopeScaling): Record<string, unknown> {
-  switch (scaling.kind) {
-    case "none":
-      return {};
-    case "linear":
-    case "dynamic":
-      return { rope_type: scaling.kind, factor: scaling.factor };
-    case "llama3":
-      return {
-        rope_type: "llama3",
-        factor: scaling.factor,
-        low_freq_factor: scaling.lowFrequencyFactor,
-        high_freq_factor: scaling.highFrequencyFactor,
-        original_max_position_embeddings: scaling.originalContext,
-      };
-    case "longrope":
-      return {
-        rope_type: "longrope",
-        short_factor: scaling.shortFactors,
-        long_factor: scaling.longFactors,
-        original_max_position_embeddings: scaling.originalContext,
-        attention_factor: scaling.attentionFactor,
-      };
-    case "factors":
-      throw new RangeError("Hugging Face settings have no list of factors");
+/** Tensors as files store them: norms less what the family says, matrices fused. */
+function stored(m: FullModel, names: "huggingFace" | "gguf" = "huggingFace") {
+  const { fused = [], layer: roles, huggingFace: { normOffset = 0 } } = familyOf(m);
+  const tensors = randomTensors(m);
+  if (names === "huggingFace") {
+    for (const [name, { shape, data }] of tensors) {
+      if (!name.endsWith("norm.weight")) continue;
+      tensors.set(name, { shape, data: data.map((factor) => factor - normOffset) });
+    }
   }
+  for (let layer = 0; layer < m.layers; layer++) {
+    const prefix = `model.layers.${layer}.`;
+    for (const { huggingFace, parts } of fused) {
+      const found = parts.map((role) => {
+        const name = `${prefix}${roles[role].huggingFace}.weight`;
+        const tensor = tensors.get(name);
+        tensors.delete(name);
+        return tensor ?? { shape: [], data: new Float32Array() };
+      });
+      tensors.set(`${prefix}${huggingFace}.weight`, {
+        shape: [found.reduce((rows, { shape }) => rows + (shape[0] ?? 0), 0), m.hidden],
+        data: Float32Array.from(found.flatMap(({ data }) => [...data])),
+      });
+    }
+  }
+  return tensors;
 }
 
 /** How to write a GGUF file. */
@@ -255,35 +234,39 @@ function withBlocks({ name, shape, data }: GgufInput, type: QuantisedType, seed:
 
 function ggufTensors(m: FullModel, type: GgufType): GgufInput[] {
   const { interleaved } = ggufOf(m);
-  const tensors = [...randomTensors(m)].map(([name, { shape, data }]): GgufInput => {
+  const tensors = [...stored(m, "gguf")].map(([name, { shape, data }]): GgufInput => {
     const ofHeads = interleaved && /\.(q|k)_proj\./.test(name);
     return {
-      name: ggufName(name),
+      name: ggufName(name, m),
       shape,
       type: shape.length === 1 ? "F32" : type,
       data: ofHeads ? interleave(data, shape, m.headDim) : data,
     };
   });
-  const factors = ropeFactors(m);
-  if (factors) {
-    tensors.push({
-      name: "rope_freqs.weight",
-      shape: [factors.length],
-      type: "F32",
-      data: factors,
-    });
+  for (const [name, factors] of Object.entries(ropeFactors(m))) {
+    tensors.push({ name, shape: [factors.length], type: "F32", data: Float32Array.from(factors) });
   }
   return tensors;
 }
 
-function ropeFactors(m: FullModel): Float32Array | undefined {
-  if (m.ropeScaling.kind === "factors") return Float32Array.from(m.ropeScaling.factors);
-  if (m.ropeScaling.kind !== "llama3") return undefined;
-  const frequencies = (scaling: RopeScaling) =>
-    inverseFrequencies({ headDim: m.headDim, ropes: [{ theta: m.ropeTheta, scaling }] });
-  const plain = frequencies({ kind: "none" });
-  const scaled = frequencies(m.ropeScaling);
-  return Float32Array.from(plain, (frequency, index) => frequency / (scaled[index] ?? NaN));
+function ropeFactors({ ropeScaling, headDim, ropeTheta }: FullModel) {
+  switch (ropeScaling.kind) {
+    case "factors":
+      return { "rope_freqs.weight": ropeScaling.factors };
+    case "longrope":
+      return {
+        "rope_factors_short.weight": ropeScaling.shortFactors,
+        "rope_factors_long.weight": ropeScaling.longFactors,
+      };
+    case "llama3": {
+      const frequencies = (scaling: RopeScaling) =>
+        inverseFrequencies({ headDim, ropes: [{ theta: ropeTheta, scaling }] });
+      const plain = frequencies({ kind: "none" });
+      const scaled = frequencies(ropeScaling);
+      return { "rope_freqs.weight": plain.map((value, i) => value / (scaled[i] ?? NaN)) };
+    }
+  }
+  return {};
 }
 
 /** Per head, `[2, headDim / 2]` rows to `[headDim / 2, 2]`. */
@@ -300,38 +283,6 @@ function interleave(data: Float32Array, shape: readonly number[], headDim: numbe
   return stored;
 }
 
-/** Converters write a family without a GGUF name of its own as Llama. */
-function ggufOf(m: FullModel): NonNullable<ModelFamily["gguf"]> {
-  const gguf = familyOf(m).gguf ?? llama.gguf;
-  if (!gguf) throw new RangeError("Llama has no name in GGUF");
-  return gguf;
-}
-
-function ggufMetadata(m: FullModel): GgufMetadata {
-  const prefix = ggufOf(m).architecture;
-  return {
-    "general.architecture": prefix,
-    [`${prefix}.block_count`]: m.layers,
-    [`${prefix}.context_length`]: m.context,
-    [`${prefix}.embedding_length`]: m.hidden,
-    [`${prefix}.feed_forward_length`]: m.intermediate,
-    [`${prefix}.attention.head_count`]: m.heads,
-    [`${prefix}.attention.head_count_kv`]: m.kvHeads,
-    [`${prefix}.attention.key_length`]: m.headDim,
-    [`${prefix}.attention.value_length`]: m.headDim,
-    [`${prefix}.attention.layer_norm_rms_epsilon`]: 1e-5,
-    [`${prefix}.rope.freq_base`]: m.ropeTheta,
-    ...(m.ropeScaling.kind === "linear"
-      ? {
-        [`${prefix}.rope.scaling.type`]: "linear",
-        [`${prefix}.rope.scaling.factor`]: m.ropeScaling.factor,
-      }
-      : {}),
-    "tokenizer.ggml.bos_token_id": 0,
-    "tokenizer.ggml.eos_token_id": m.eosIds[0] ?? 1,
-  };
-}
-
 const GGUF_NAMES: readonly (readonly [from: RegExp | string, to: string])[] = [
   ["model.embed_tokens", "token_embd"],
   ["model.norm", "output_norm"],
@@ -345,7 +296,11 @@ const GGUF_NAMES: readonly (readonly [from: RegExp | string, to: string])[] = [
   [/mlp\.(\w+)_proj/, "ffn_$1"],
 ];
 
-function ggufName(name: string): string {
+function ggufName(name: string, m: FullModel): string {
+  const { layer, fused = [] } = familyOf(m);
+  const [, number, part = ""] = /^model\.layers\.(\d+)\.(.*)\.weight$/.exec(name) ?? [];
+  const found = [...fused, ...Object.values(layer)].find(({ huggingFace }) => huggingFace === part);
+  if (number !== undefined && found) return `blk.${number}.${found.gguf}.weight`;
   return GGUF_NAMES.reduce((renamed, [from, to]) => renamed.replace(from, to), name);
 }
 

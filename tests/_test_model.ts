@@ -19,7 +19,7 @@ import { type ReferenceModel, referenceModel } from "./_reference_model.ts";
 export const TINY = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2", "tiny-qwen3"];
 
 /** Random checkpoints with sliding windows, with known answers. */
-export const WINDOWED = ["tiny-mistral-window"];
+export const WINDOWED = ["tiny-mistral-window", "tiny-gemma3"];
 
 /** A loaded model, its slow twin, and the folder that both vanish with. */
 export interface TestModel extends AsyncDisposable {

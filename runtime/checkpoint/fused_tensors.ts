@@ -1,7 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import type { TensorLocation } from "./checkpoint.ts";
-import type { FusedTensor, ModelFamily } from "./families/family.ts";
-import type { TensorNeed } from "./model_tensors.ts";
+import type { FamilyTensor, FusedTensor, ModelFamily } from "./families/family.ts";
 import { weightName } from "./tensor_names.ts";
 
 /** A stored matrix that holds a needed one among its rows. */
@@ -22,7 +21,11 @@ export interface FusedMatrix<T> {
  */
 export function fusedMatrix<T>(
   { fused = [], layer: tensors }: ModelFamily,
-  { tensor, layer, name }: TensorNeed,
+  { tensor, layer, name }: {
+    readonly tensor: FamilyTensor;
+    readonly layer?: number;
+    readonly name: string;
+  },
   found: ReadonlyMap<string, T>,
   rowsOf: (role: FusedTensor["parts"][number]) => number,
 ): FusedMatrix<T> | undefined {

@@ -70,6 +70,7 @@ export async function stepModel(
   const vector = (tensor: FamilyTensor, layer?: number) =>
     readRows(tensorOf(checkpoint, tensor, layer));
   const { attentionNorm, queryNorm, keyNorm, mlpNorm } = family.layer;
+  const { attentionOutputNorm, mlpOutputNorm } = family.layer;
   return {
     ...config,
     embedding: weight(embedding),
@@ -81,10 +82,12 @@ export async function stepModel(
       ...(queryNorm ? { queryNorm: vector(queryNorm, layer) } : {}),
       ...(keyNorm ? { keyNorm: vector(keyNorm, layer) } : {}),
       attentionOutput: linear(attentionOutput),
+      ...(attentionOutputNorm ? { attentionOutputNorm: vector(attentionOutputNorm, layer) } : {}),
       mlpNorm: vector(mlpNorm, layer),
       gate: linear(gate),
       up: linear(up),
       down: linear(down),
+      ...(mlpOutputNorm ? { mlpOutputNorm: vector(mlpOutputNorm, layer) } : {}),
     })),
   };
 }

@@ -2,6 +2,7 @@ import { GROUP_READERS, type QuantisedType } from "../../runtime/checkpoint/bloc
 import { assert, assertEquals } from "@std/assert";
 import { knorm } from "../../policies/knorm.ts";
 import type { RopeScaling } from "../../runtime/checkpoint/checkpoint.ts";
+import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import { FAMILIES } from "../../runtime/checkpoint/families/mod.ts";
 import { assertClose, largestDifference } from "../_close.ts";
 import type { RandomModel } from "../_random_checkpoint.ts";
@@ -51,13 +52,26 @@ async function logitsOf({ model: { engine } }: TestModel, ids: readonly number[]
 /** Checks logits, greedy text and kept sets against the slow twin. */
 async function assertSameAsReference(test: TestModel, tokens = 45): Promise<void> {
   const { model, reference } = test;
-  const { vocabulary, kvHeads, headDim } = model.config;
+  const { vocabulary } = model.config;
   const ids = randomIds(tokens, vocabulary);
   const expected = reference.run(ids);
   assertClose(await logitsOf(test, ids), expected.logits, EXACT, "logits");
+  if (globalLayers(model.config).length === model.config.layers) await assertKept(test, ids);
+  await using full = model.session({ policy: knorm(), budget: 1000, chunk: 7 });
+  const answer = full.generate({ ids }, { maxTokens: 6 });
+  for await (const _ of answer);
+  const greedy = reference.greedy(ids, 6);
+  const end = greedy.findIndex((id) => model.config.eosIds.includes(id));
+  assertEquals(answer.ids, end < 0 ? greedy : greedy.slice(0, end));
+}
+
+async function assertKept({ model, reference }: TestModel, ids: readonly number[]) {
+  const { kvHeads, headDim } = model.config;
+  const tokens = ids.length;
+  const { cache } = reference.run(ids);
   await using session = model.session({ policy: knorm(), budget: 11, chunk: 7 });
   const { kept } = await session.read({ ids });
-  for (const [layer, keys] of expected.cache.keys.entries()) {
+  for (const [layer, keys] of cache.keys.entries()) {
     const norms = Array.from(
       { length: tokens * kvHeads },
       (_, row) => Math.hypot(...keys.subarray(row * headDim, (row + 1) * headDim)),
@@ -68,12 +82,6 @@ async function assertSameAsReference(test: TestModel, tokens = 45): Promise<void
         .slice(0, 11).sort((a, b) => a - b));
     assertEquals(kept[layer]?.map((head) => [...head]), wanted, `kept in layer ${layer}`);
   }
-  await using full = model.session({ policy: knorm(), budget: 1000, chunk: 7 });
-  const answer = full.generate({ ids }, { maxTokens: 6 });
-  for await (const _ of answer);
-  const greedy = reference.greedy(ids, 6);
-  const end = greedy.findIndex((id) => model.config.eosIds.includes(id));
-  assertEquals(answer.ids, end < 0 ? greedy : greedy.slice(0, end));
 }
 
 function testCheckpoint(what: string, spec: RandomModel, options?: RandomOptions): void {
@@ -94,6 +102,72 @@ for (const { name: family } of FAMILIES) {
   });
   testCheckpoint(`${family} from GGUF`, { ...BLOCKS, family }, { gguf: { type: "F32" } });
 }
+
+/** A window that divides neither chunks nor the text, which is longer. */
+const SLIDING = { ...ODD, layers: 4, window: 17 };
+for (const family of ["mistral", "qwen2", "gemma3", "phi3", "smollm3"]) {
+  testCheckpoint(`${family} with a window`, { ...SLIDING, family }, {
+    folder: { settings: { max_window_layers: 2 } },
+  });
+}
+for (const family of ["gemma3", "phi3"]) {
+  testCheckpoint(`${family} with a window from GGUF`, {
+    ...BLOCKS,
+    layers: 3,
+    window: 17,
+    family,
+  }, { gguf: {} });
+}
+testCheckpoint("gemma3 with linear scaling of its global layers and queries scaled otherwise", {
+  ...SLIDING,
+  family: "gemma3",
+  globalEvery: 3,
+  queryScalar: 23,
+  ropeScaling: { kind: "linear", factor: 8 },
+}, { folder: { form: "old" } });
+testCheckpoint("gemma3 with one wide KV head, tied, from GGUF with linear scaling", {
+  ...BLOCKS,
+  layers: 4,
+  family: "gemma3",
+  window: 9,
+  kvHeads: 1,
+  headDim: 32,
+  tied: true,
+  globalEvery: 3,
+  ropeScaling: { kind: "linear", factor: 8 },
+}, { gguf: {} });
+const LONGROPE: RopeScaling = {
+  kind: "longrope",
+  shortFactors: [1, 1.1, 1.2, 1.3, 1.4, 1.5],
+  longFactors: [1, 2, 3, 5, 8, 13],
+  originalContext: 32,
+  attentionFactor: 1.2,
+};
+testCheckpoint("phi3 with LongRoPE beyond its original context", {
+  ...ODD,
+  family: "phi3",
+  ropeScaling: LONGROPE,
+});
+testCheckpoint("phi3 with LongRoPE within its original context", {
+  ...ODD,
+  family: "phi3",
+  ropeScaling: { ...LONGROPE, originalContext: 64 },
+});
+testCheckpoint("phi3 with LongRoPE and a window from GGUF", {
+  ...BLOCKS,
+  family: "phi3",
+  window: 21,
+  ropeScaling: {
+    ...LONGROPE,
+    shortFactors: [1, 1, 1, 1, 1, 1, 1, 2],
+    longFactors: [1, 2, 3, 4, 5, 6, 7, 8],
+  },
+}, { gguf: {} });
+testCheckpoint("smollm3 with five layers, one of them not rotated, from GGUF", {
+  ...BLOCKS,
+  layers: 5,
+  family: "smollm3",
+}, { gguf: {} });
 testCheckpoint("llama with as many KV heads as heads", { ...ODD, kvHeads: 6 });
 testCheckpoint("llama with one head", { ...ODD, heads: 1, kvHeads: 1 });
 testCheckpoint("llama with biases everywhere", { ...ODD, attentionBias: true, mlpBias: true });

@@ -197,7 +197,7 @@ const REFUSED: Record<string, { settings: Record<string, unknown>; message: stri
   },
   "another activation": {
     settings: { ...LLAMA, hidden_act: "gelu" },
-    message: '"hidden_act" is "gelu", and only "silu" is supported',
+    message: '"hidden_act" is "gelu", and only "silu" and "gelu_pytorch_tanh" are supported',
   },
   "quantised weights": {
     settings: { ...LLAMA, quantization_config: { quant_method: "gptq" } },
@@ -242,11 +242,19 @@ const REFUSED: Record<string, { settings: Record<string, unknown>; message: stri
   },
   "yarn": {
     settings: { ...LLAMA, rope_scaling: { rope_type: "yarn", factor: 4 } },
-    message: 'RoPE scaling "yarn" is not supported, only default, linear, dynamic and llama3',
+    message:
+      'RoPE scaling "yarn" is not supported, only default, linear, dynamic, llama3 and longrope',
   },
-  "longrope in the new form": {
+  "longrope that does not say where it begins": {
     settings: { ...LLAMA, rope_parameters: { rope_type: "longrope", rope_theta: 1e4 } },
-    message: '"longrope"',
+    message: '"original_max_position_embeddings" is missing',
+  },
+  "longrope without factors": {
+    settings: {
+      ...LLAMA,
+      rope_scaling: { type: "su", original_max_position_embeddings: 64, short_factor: [1] },
+    },
+    message: '"short_factor" is not a list of 8 numbers above 0',
   },
   "linear scaling without a factor": {
     settings: { ...LLAMA, rope_scaling: { type: "linear" } },

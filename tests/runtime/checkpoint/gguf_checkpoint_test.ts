@@ -16,7 +16,7 @@ import { inverseFrequencies, referenceModel } from "../../_reference_model.ts";
 import { withFolder } from "../../_temp_folder.ts";
 
 /** Architectures whose rows converters interleave, stated here a second time. */
-const INTERLEAVED = ["llama"];
+const INTERLEAVED = ["llama", "smollm3"];
 const SHAPES: RandomModel = { heads: 6, kvHeads: 3, headDim: 12, hidden: 64, intermediate: 96 };
 
 function worstDifference(actual: Float32Array, expected: Float32Array): number {

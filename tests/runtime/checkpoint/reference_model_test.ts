@@ -4,6 +4,7 @@ import { readFloats, readTensor } from "../../../runtime/checkpoint/safetensors.
 import { type RandomModel, writeFolder } from "../../_random_checkpoint.ts";
 import type { RopeScaling } from "../../../runtime/checkpoint/checkpoint.ts";
 import { inverseFrequencies, type ReferenceModel, referenceModel } from "../../_reference_model.ts";
+import { WINDOWED } from "../../_test_model.ts";
 import { withFolder } from "../../_temp_folder.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url).pathname;
@@ -30,6 +31,23 @@ function integers(golden: string, name: string): Int32Array {
   const { data } = readTensor(golden, name);
   assert(data instanceof Int32Array);
   return data;
+}
+
+for (const name of WINDOWED) {
+  const golden = `${FIXTURES}${name}/golden.safetensors`;
+  const floats = (tensor: string) => readFloats(golden, tensor).data;
+
+  Deno.test(`referenceModel() gives the golden logits, Q, K and greedy tokens of ${name}`, async () => {
+    const model = referenceModel(await openCheckpoint(FIXTURES + name));
+    const ids = integers(golden, "input_ids");
+    const { logits, layers } = model.run(ids);
+    assertClose(logits, floats("logits"), "logits");
+    layers.forEach(({ q, k }, layer) => {
+      assertClose(q, floats(`q.${layer}`), `q.${layer}`);
+      assertClose(k, floats(`k.${layer}`), `k.${layer}`);
+    });
+    assertEquals(model.greedy(ids, 48), [...integers(golden, "greedy")]);
+  });
 }
 
 for (const name of MODELS) {
