@@ -4,7 +4,8 @@ import { SavedCacheError } from "../../errors.ts";
 import { demand } from "../../schema.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import { fail, same, shapeOf } from "./parts.ts";
-import { parseRecord } from "./record.ts";
+import { shownOf } from "./windows.ts";
+import { parseRecord, type SavedCacheRecord } from "./record.ts";
 
 /** Marks a safetensors file as a saved cache. */
 export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
@@ -16,7 +17,7 @@ export const SAVED_CACHE_VERSION = "1";
 export interface OpenedCache {
   readonly info: SavedCacheInfo;
   readonly header: SafetensorsHeader;
-  /** Tokens of each KV head, `[layer][KV head]`. */
+  /** Tokens of each KV head, `[layer][KV head]`, those before the window of a sliding layer too. */
   readonly lengths: readonly (readonly number[])[];
   readonly kvHeads: number;
   readonly headDim: number;
@@ -49,7 +50,7 @@ export function openSavedCache(path: string): OpenedCache {
     parseRecord(text),
     (problem) => fail(path, `its record is broken: ${problem}`),
   );
-  const { lengths, kvHeads, headDim } = layersOf(path, header);
+  const { lengths, kvHeads, headDim } = layersOf(path, header, record.windows);
   const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
   const { size } = Deno.statSync(path);
   return {
@@ -57,7 +58,7 @@ export function openSavedCache(path: string): OpenedCache {
       path,
       bytes: size,
       tokens: tokens + record.pending.length,
-      kept: lengths,
+      kept: lengths.map((ofLayer, layer) => shownOf(ofLayer, record.windows?.[layer])),
       record,
     },
     header,
@@ -70,7 +71,7 @@ export function openSavedCache(path: string): OpenedCache {
 }
 
 /** Sizes of the layers; every tensor is checked against them. */
-function layersOf(path: string, header: SafetensorsHeader) {
+function layersOf(path: string, header: SafetensorsHeader, windows: SavedCacheRecord["windows"]) {
   const lengths: (readonly number[])[] = [];
   let [kvHeads, headDim] = [0, 0];
   let tensors = 1 + (header.tensors.has("logits") ? 1 : 0);
@@ -80,7 +81,8 @@ function layersOf(path: string, header: SafetensorsHeader) {
     const found = ragged ? raggedLengths(path, header, layer) : uniformLengths(path, header, layer);
     if (layer === 0) [kvHeads, headDim] = [found.lengths.length, found.headDim];
     const fits = found.fits && found.lengths.length === kvHeads && found.headDim === headDim;
-    if (!fits || found.lengths.some((length) => length < 1)) {
+    const empty = found.lengths.some((length) => length < 1);
+    if (!fits || (empty && windows?.[layer] !== 1)) {
       fail(path, `the sizes of its layer ${layer} do not fit together`);
     }
     lengths.push(found.lengths);

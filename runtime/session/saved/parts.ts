@@ -1,4 +1,5 @@
 import type { Hash } from "node:crypto";
+import { globalLayersOf } from "../../cache/global_layers.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
@@ -58,14 +59,16 @@ export function readPositionMap(
     readonly hash: Hash;
   },
 ): PositionMap | undefined {
-  if (!header.tensors.has("tokens.0")) {
+  const globals = globalLayersOf(cache);
+  if (!globals.some((layer) => header.tensors.has(`tokens.${layer}`))) {
     if (shift === 0) return undefined;
     return fail(path, "it does not say which tokens its entries are");
   }
   let base = 0;
   const tokens = Array.from({ length: cache.layers }, (_, layer) => {
+    if (cache.window(layer) !== undefined) return [];
     const [heads, columns = 0] = shapeOf(path, header, `tokens.${layer}`, "I32", 2);
-    if (layer === 0) base = columns;
+    if (layer === globals[0]) base = columns;
     const all = readInto(file, header, `tokens.${layer}`, (count) => new Int32Array(count), hash);
     const ofHeads = Array.from(
       { length: cache.kvHeads },
@@ -102,15 +105,16 @@ export function readAttentionSums(
   path: string,
   file: RangeFile,
   header: SafetensorsHeader,
-  { config: { layers, heads, kvHeads }, cache, tail, hash }: {
+  { config: { heads, kvHeads }, cache, tail, hash }: {
     readonly config: ModelConfig;
     readonly cache: HostKvCache;
     readonly tail: number;
     readonly hash: Hash;
   },
 ): AttentionSums | undefined {
-  if (!header.tensors.has("received.0")) return undefined;
-  return Array.from({ length: layers }, (_, layer) => {
+  const globals = globalLayersOf(cache);
+  if (!globals.some((layer) => header.tensors.has(`received.${layer}`))) return undefined;
+  return globals.map((layer) => {
     const name = `received.${layer}`;
     shapeOf(path, header, name, "F32", 1);
     const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);

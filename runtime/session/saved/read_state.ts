@@ -5,6 +5,8 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import { type State, stateOf } from "../state.ts";
+import { globalLayers } from "../../checkpoint/layer_kinds.ts";
+import { checkWindowsOf } from "./windows.ts";
 import type { OpenedCache } from "./header.ts";
 import { fail, readAttentionSums, readInto, readPositionMap, same } from "./parts.ts";
 
@@ -28,13 +30,15 @@ export function readState(
   const ids = readInto(file, header, "ids", (count) => new Int32Array(count), hash);
   const { pending, tail, planned, shift = 0, spans = [], told, answer } = record;
   const position = ids.length - shift;
+  checkWindowsOf(path, record, lengths, config, ids.length);
+  const held = globalLayers(config).flatMap((layer) => lengths[layer] ?? []);
   if ([...ids, ...pending].some((id) => id < 0 || id >= vocabulary)) {
     fail(path, "it holds tokens that the model does not know");
   }
   if (
     position + pending.length > context + 1 || planned > context ||
-    tail > Math.min(...lengths.flat()) ||
-    Math.max(...lengths.flat()) > position || pending.length > position ||
+    tail > Math.min(ids.length, ...held) || Math.max(0, ...held) > position ||
+    pending.length > position ||
     (spans.at(-1)?.to ?? 0) > ids.length + pending.length
   ) fail(path, "its positions do not fit together");
   const logits = header.tensors.has("logits")
@@ -45,7 +49,9 @@ export function readState(
   }
   using reading = new DisposableStack();
   const cache = reading.use(
-    readCache(path, file, header, { position, tail, config, lengths, hash }),
+    readCache(path, file, header, {
+      ...{ tokens: ids.length, position, tail, config, lengths, hash },
+    }),
   );
   const positionMap = readPositionMap(path, file, header, { cache, shift, hash });
   const attentionSums = readAttentionSums(path, file, header, { config, cache, tail, hash });
@@ -71,7 +77,8 @@ function readCache(
   path: string,
   file: RangeFile,
   header: SafetensorsHeader,
-  { position, tail, config, lengths, hash }: {
+  { tokens, position, tail, config, lengths, hash }: {
+    readonly tokens: number;
     readonly position: number;
     readonly tail: number;
     readonly config: ModelConfig;
@@ -79,8 +86,11 @@ function readCache(
     readonly hash: Hash;
   },
 ): HostKvCache {
-  const { layers, kvHeads, headDim } = config;
-  return fillHostCache({ layers, kvHeads, headDim }, lengths, (layer, { keys, values }) => {
+  const { layers, kvHeads, headDim, layerKinds } = config;
+  const windows = layerKinds.map(({ window }) => window);
+  const given = windows.map(() => tokens);
+  const shape = { layers, kvHeads, headDim, windows, given };
+  return fillHostCache(shape, lengths, (layer, { keys, values }) => {
     readInto(file, header, `keys.${layer}`, () => keys, hash);
     readInto(file, header, `values.${layer}`, () => values, hash);
     const positions = readInto(
@@ -93,7 +103,12 @@ function readCache(
     if (!keys.every(Number.isFinite) || !values.every(Number.isFinite)) {
       fail(path, `some numbers of its layer ${layer} are not finite`);
     }
-    if (!arePositions(positions, { lengths: lengths[layer] ?? [], position, tail })) {
+    const ofLayer = { lengths: lengths[layer] ?? [], position };
+    const sound = windows[layer] === undefined
+      ? arePositions(positions, { ...ofLayer, tail })
+      // Nothing is missing of a window; what lies before it may have been rotated below 0.
+      : arePositions(positions, { ...ofLayer, tail: Infinity }, -Infinity);
+    if (!sound) {
       fail(path, `the positions of its layer ${layer} are out of order`);
     }
     if (header.tensors.has(`lengths.${layer}`)) {
@@ -111,12 +126,13 @@ function arePositions(
     readonly position: number;
     readonly tail: number;
   },
+  least = 0,
 ): boolean {
   let from = 0;
   return lengths.every((length) => {
     const ofHead = positions.subarray(from, from += length);
     return ofHead.every((at, entry) => {
-      const last = entry === 0 ? -1 : ofHead[entry - 1] ?? -1;
+      const last = entry === 0 ? least - 1 : ofHead[entry - 1] ?? -1;
       const left = length - entry;
       return at > last && at < position && (left > tail || at === position - left);
     });

@@ -30,6 +30,8 @@ export interface SavedCacheRecord {
   readonly tail: number;
   /** Tokens of the text less the position of the next, where keys were rerotated to other positions. */
   readonly shift?: number;
+  /** Windows of the layers, null for a global one; absent where all are. */
+  readonly windows?: readonly (number | null)[];
   /** Tokens that no eviction may take. */
   readonly spans?: readonly TokenSpan[];
   /** Tokens that follow, and are not in the cache yet. */
@@ -92,6 +94,7 @@ const SAVED_CACHE_RECORD: SchemaOf<SavedCacheRecord> = v.object({
   planned: COUNT,
   tail: COUNT,
   shift: v.exactOptional(COUNT),
+  windows: v.exactOptional(v.array(v.nullable(v.pipe(COUNT, v.minValue(1))))),
   spans: v.exactOptional(SPANS),
   pending: v.array(COUNT),
   told: TRANSCRIPT,

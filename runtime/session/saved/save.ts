@@ -2,12 +2,14 @@ import { createHash } from "node:crypto";
 import type { Policy } from "../../../policies/policy.ts";
 import { replaceAtomically, writeError } from "../../atomic_file.ts";
 import type { Budget } from "../../evict/budget.ts";
+import { globalLayersOf } from "../../cache/global_layers.ts";
 import { hostCacheOf } from "../../cache/host_cache.ts";
 import { hostCopy } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
 import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./header.ts";
+import { mostSaved } from "./windows.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
@@ -43,6 +45,7 @@ export async function saveCache(
     planned,
     tail,
     ...(positionMap ? { shift: positionMap.shift } : {}),
+    ...windowsOf(cache),
     ...(pinned.length > 0 ? { spans: pinned } : {}),
     pending,
     told: transcript,
@@ -87,6 +90,11 @@ function tensorsOf(
   };
   for (let layer = 0; layer < layers; layer++) {
     const length = cache.length(layer);
+    const window = cache.window(layer);
+    if (window !== undefined) {
+      for (const [name, tensor] of slidingTensors(cache, layer, window)) tensors[name] = tensor;
+      continue;
+    }
     if (cache.segments(layer)) {
       for (const [name, tensor] of raggedTensors(cache, layer)) tensors[name] = tensor;
       continue;
@@ -96,15 +104,52 @@ function tensorsOf(
     tensors[`values.${layer}`] = { shape, data: cache.values(layer) };
     tensors[`positions.${layer}`] = { shape: [kvHeads, length], data: cache.positions(layer) };
   }
-  for (const [layer, heads] of positionMap?.tokens.entries() ?? []) {
+  const globals = globalLayersOf(cache);
+  for (const layer of positionMap ? globals : []) {
+    const heads = positionMap?.tokens[layer] ?? [];
     const data = new Int32Array(kvHeads * (positionMap?.base ?? 0));
     heads.forEach((ofHead, head) => data.set(ofHead, head * ofHead.length));
     tensors[`tokens.${layer}`] = { shape: [kvHeads, positionMap?.base ?? 0], data };
   }
-  for (const [layer, data] of attentionSums?.entries() ?? []) {
-    tensors[`received.${layer}`] = { shape: [data.length], data };
+  for (const [index, data] of attentionSums?.entries() ?? []) {
+    tensors[`received.${globals[index]}`] = { shape: [data.length], data };
   }
   return tensors;
+}
+
+/** The windows of a cache that has some. */
+function windowsOf(cache: KvCache): Pick<SavedCacheRecord, "windows"> {
+  const windows = Array.from({ length: cache.layers }, (_, layer) => cache.window(layer) ?? null);
+  return windows.some((window) => window !== null) ? { windows } : {};
+}
+
+/** What a sliding layer shows, and as many tokens before as can be dropped from the end once it is loaded. */
+function slidingTensors(
+  cache: HostKvCache,
+  layer: number,
+  window: number,
+): readonly (readonly [name: string, tensor: SafetensorsInput])[] {
+  const { kvHeads, headDim } = cache;
+  const heads = cache.entries(layer, true);
+  const held = heads[0]?.positions.length ?? 0;
+  const length = Math.min(held, mostSaved(window));
+  const [keys, values] = [0, 1].map(() => new Float32Array(length * kvHeads * headDim));
+  const positions = new Int32Array(kvHeads * length);
+  for (const [head, entries] of heads.entries()) {
+    positions.set(entries.positions.subarray(held - length), head * length);
+    for (let token = 0; token < length; token++) {
+      const from = (held - length + token) * headDim;
+      const to = (token * kvHeads + head) * headDim;
+      keys?.set(entries.keys.subarray(from, from + headDim), to);
+      values?.set(entries.values.subarray(from, from + headDim), to);
+    }
+  }
+  const shape = [length, kvHeads, headDim];
+  return [
+    [`keys.${layer}`, { shape, data: keys ?? new Float32Array() }],
+    [`values.${layer}`, { shape, data: values ?? new Float32Array() }],
+    [`positions.${layer}`, { shape: [kvHeads, length], data: positions }],
+  ];
 }
 
 /** Entries of one KV head behind those of the one before. */
