@@ -12,6 +12,8 @@ export interface Golden {
     readonly heads: number;
     readonly kv_heads: number;
     readonly head_dim: number;
+    /** Layers whose attention the soft tokens' loss compares, where not all are. */
+    readonly judge_q?: { readonly layers?: readonly number[] };
   };
   floats(tensor: string): Float32Array;
   integers(tensor: string): number[];
