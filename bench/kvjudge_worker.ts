@@ -1,12 +1,12 @@
 /** kvjudge in a process of its own; see `kvjudge.ts`. @module */
 
-import { appendFile, readFile, writeFile } from "node:fs/promises";
-import process from "node:process";
+import { appendFile, writeFile } from "node:fs/promises";
 import { createPolicy, type Evidence, loadModel, type Model } from "../mod.ts";
-import { createHostCache } from "../runtime/cache/host_cache.ts";
+import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import type { Precision } from "../runtime/models/mod.ts";
 import type { Sequence } from "../runtime/engine/mod.ts";
 import type { LogitsCommand, MeasureCommand, Measurement } from "./engine/protocol.ts";
+import { peakMemory } from "./engine/memory.ts";
 import { serve } from "./engine/serve.ts";
 
 /** Loads a model. */
@@ -46,12 +46,15 @@ async function measure({ ids, steps, policy: name, budget }: MeasureCommand): Pr
   const stats = session.stats();
   const { prefill, evidence, selection, compaction } = stats.times;
   const { kvHeads, headDim } = model.config;
-  const entries = stats.kept.flat().reduce((sum, count) => sum + count, 0);
+  const entriesOf = (layers: readonly (readonly number[])[]) =>
+    layers.flat().reduce((sum, count) => sum + count, 0);
+  const evicted = globalLayers(model.config);
   return {
     prefillMs: prefill,
     // What is left includes sampling, turning ids into text and the session's own work.
     decodeMs: total - prefill - evidence - selection - compaction,
     steps: stats.steps,
+    cacheBytes: stats.bytes.after,
     eviction: {
       ms: evidence + selection + compaction,
       observedFrom: firstObserved(policy.evidence, ids.length),
@@ -59,8 +62,9 @@ async function measure({ ids, steps, policy: name, budget }: MeasureCommand): Pr
       bytes: {
         before: stats.bytes.before,
         after: stats.bytes.after,
-        kept: entries * (2 * headDim * 4 + 4),
-        entries: entries / kvHeads / model.config.layers,
+        kept: entriesOf(stats.kept) * (2 * headDim * 4 + 4),
+        entries: entriesOf(evicted.map((layer) => stats.kept[layer] ?? [])) / kvHeads /
+          evicted.length,
       },
     },
   };
@@ -75,8 +79,7 @@ function firstObserved(evidence: Evidence, length: number): number {
 /** Reads token by token, as answers are made: decoding rounds more than reading prompts does. */
 async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
   const { engine } = getModel();
-  const { layers, kvHeads, headDim } = engine.config;
-  using cache = createHostCache({ layers, kvHeads, headDim, capacity: ids.length });
+  using cache = engine.newCache();
   const sequence: Sequence = { cache, position: 0, planned: ids.length };
   await writeFile(file, new Uint8Array());
   for (let at = 0; at < ids.length;) {
@@ -85,15 +88,6 @@ async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
     await appendFile(file, new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));
     at = end;
   }
-}
-
-/** Most memory that this process ever had, in bytes. */
-async function peakMemory(): Promise<number> {
-  // Linux's other counter starts with the size of the parent process.
-  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
-  const kibibytes = Number(/^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1]) ||
-    process.resourceUsage().maxRSS;
-  return kibibytes * 1024;
 }
 
 if (import.meta.main) {

@@ -9,19 +9,20 @@ import { cpus } from "node:os";
 import process from "node:process";
 import { KvjudgeError } from "../mod.ts";
 import { resolveModel } from "../runtime/models/mod.ts";
+import type { Engine } from "./engine/spawn.ts";
 import type { MeasureCommand, Measurement } from "./engine/protocol.ts";
 import { type KvjudgeEngine, startKvjudge } from "./kvjudge.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
 import { startLlamaCpp } from "./peers/llama_cpp.ts";
 import { compareQuality } from "./quality.ts";
 import { formatReport } from "./report.ts";
-import { EVICTING_POLICY, type Results, toJson, workOut } from "./results.ts";
+import { EVICTING_POLICY, type PeakMemory, type Results, toJson, workOut } from "./results.ts";
 import { type Contestant, DISTURBED, runRounds, type Sample, type Task } from "./rounds.ts";
 
 /** Policies whose share of the prefill is measured at the longest length. */
 const POLICIES = [EVICTING_POLICY, "judge_q", "h2o"];
 
-/** Length of the prompt that memory is measured with. */
+/** Length of the prompt that memory is measured with, where none is longer. */
 const MEMORY_TOKENS = 4096;
 
 /** Room in llama.cpp's context beside the prompt and the answer. */
@@ -51,16 +52,25 @@ async function bench(options: BenchOptions): Promise<Results> {
     );
   }
   note("Measuring memory and quality");
-  const peakRss = await measureMemory(options, source, ids);
+  const memoryIds = ids.slice(0, Math.max(longest, MEMORY_TOKENS));
+  const peakMemory = await measureMemory(options, source, memoryIds, peers.length > 0);
   await using reference = await startKvjudge({ source, precision: "fp32", threads });
   const quality = await compareQuality(reference, [own, ...peers], ids, options.positions);
-  return { ...workOut(samples), peakRss, quality };
+  return { ...workOut(samples), peakMemory, quality };
 }
 
 /** Token ids of the bench's text, repeated until there are enough. */
 async function readIds(kvjudge: KvjudgeEngine, count: number): Promise<readonly number[]> {
   const ids = await kvjudge.encode(await readFile(new URL("./text.txt", import.meta.url), "utf8"));
   return Array.from({ length: count }, (_, index) => ids[index % ids.length] ?? 0);
+}
+
+/** How llama.cpp is started, by the name of each format that the file can have. */
+function llamaFormats(file: string, contextSize: number, threads: number) {
+  return (["Q8_0", "source"] as const).map((format) => ({
+    name: format === "source" ? sourceName(file) : "llama_cpp_q8_0",
+    start: () => startLlamaCpp({ file, format, threads, contextSize }),
+  }));
 }
 
 /** Starts llama.cpp in every format, or says why it cannot take part. */
@@ -73,9 +83,8 @@ async function startPeers(
   const peers: Contestant[] = [];
   try {
     if (!file.endsWith(".gguf")) throw new Error("It reads .gguf files only.");
-    for (const format of ["Q8_0", "source"] as const) {
-      const engine = stack.use(await startLlamaCpp({ file, format, threads, contextSize }));
-      peers.push({ name: format === "source" ? sourceName(file) : "llama_cpp_q8_0", engine });
+    for (const { name, start } of llamaFormats(file, contextSize, threads)) {
+      peers.push({ name, engine: stack.use(await start()) });
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -109,23 +118,31 @@ function planTasks(
   });
 }
 
-/** Peak memory of a process that does nothing but read one prompt, evict and answer. */
+/** Peak memory of processes that do nothing but read one prompt, evict if they can, and answer. */
 async function measureMemory(
   { precision, threads, budget }: BenchOptions,
   source: string,
   ids: readonly number[],
-): Promise<number> {
-  await using fresh = await startKvjudge({ source, precision, threads });
-  const prompt = ids.slice(0, MEMORY_TOKENS);
-  const command: MeasureCommand = {
-    do: "measure",
-    ids: prompt,
-    steps: 8,
-    policy: EVICTING_POLICY,
-    budget,
+  withPeers: boolean,
+): Promise<PeakMemory> {
+  const bytes = new Map<string, number>();
+  const measure = async (name: string, start: () => Promise<Engine>, policy?: string) => {
+    await using fresh = await start();
+    const command: MeasureCommand = {
+      do: "measure",
+      ids,
+      steps: 8,
+      ...(policy === undefined ? {} : { policy, budget }),
+    };
+    await fresh.ask<Measurement>(command);
+    bytes.set(name, (await fresh.ask<number>({ do: "memory" })).value);
   };
-  await fresh.ask<Measurement>(command);
-  return (await fresh.ask<number>({ do: "memory" })).value;
+  await measure("kvjudge", () => startKvjudge({ source, precision, threads }), EVICTING_POLICY);
+  const formats = withPeers ? llamaFormats(source, ids.length + SPARE_TOKENS, threads) : [];
+  for (const { name, start } of formats) {
+    await measure(name, start);
+  }
+  return { tokens: ids.length, bytes };
 }
 
 function noteSample({ round, name, length, policy, value, foreignLoad }: Sample): void {

@@ -4,7 +4,8 @@ import type { Summary } from "./statistics.ts";
 
 /** The results as text. */
 export function formatReport(results: Results, budget: number): string {
-  const { evictionShare, cacheBytes, quality } = results;
+  const { evictionShare, cacheBytes, peakMemory, quality } = results;
+  const peers = [...cacheBytes[0]?.peers.keys() ?? []];
   return [
     speedTable("Prefill, tokens per second", results.prefill),
     speedTable("Decoding with the full cache, tokens per second", results.decodeFull),
@@ -20,14 +21,17 @@ export function formatReport(results: Results, budget: number): string {
       ) => [String(length), policy, spread(share, (value) => `${(value * 100).toFixed(1)} %`)]),
     ),
     titledTable(
-      "Cache, allocated bytes",
-      ["tokens", "before", "after", "kept entries need"],
-      cacheBytes.map(({ length, before, after, kept }) =>
-        [length, before, after, kept].map(String)
+      "Cache, bytes: kvjudge's in 32-bit floats before and after, the others' full one in 16 bits",
+      ["tokens", "before", "after", "kept entries need", ...peers],
+      cacheBytes.map(({ length, before, after, kept, peers: others }) =>
+        [length, before, after, kept, ...peers.map((name) => others.get(name) ?? "")].map(String)
       ),
     ),
-    `Peak memory of kvjudge alone: ${(results.peakRss / 1e6).toFixed(0)} MB`,
-    "",
+    titledTable(
+      `Peak memory of a process that reads ${peakMemory.tokens} tokens and answers, MB`,
+      [...peakMemory.bytes.keys()],
+      [[...peakMemory.bytes.values()].map((bytes) => (bytes / 1e6).toFixed(0))],
+    ),
     titledTable(
       "Predictions against kvjudge in fp32",
       ["engine", "mean KL divergence", "same first choice"],

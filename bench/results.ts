@@ -34,10 +34,20 @@ export interface ShareRow extends LengthRow {
 
 /** Bytes of the cache after a prompt. */
 export interface BytesRow extends LengthRow {
+  /** Of the others, with their full cache. */
+  readonly peers: ReadonlyMap<string, number>;
   readonly before: number;
   readonly after: number;
   /** What the kept entries take. */
   readonly kept: number;
+}
+
+/** Most memory that engines took. */
+export interface PeakMemory {
+  /** Tokens of the prompt. */
+  readonly tokens: number;
+  /** Bytes by engine; kvjudge evicts. */
+  readonly bytes: ReadonlyMap<string, number>;
 }
 
 /** Everything that was measured. */
@@ -48,8 +58,8 @@ export interface Results {
   readonly decodeEvicted: readonly SpeedRow[];
   readonly evictionShare: readonly ShareRow[];
   readonly cacheBytes: readonly BytesRow[];
-  /** Bytes. */
-  readonly peakRss: number;
+  /** Most memory of each engine that read a long prompt and nothing else, in bytes. */
+  readonly peakMemory: PeakMemory;
   readonly quality: readonly Quality[];
 }
 
@@ -57,7 +67,7 @@ const prefillSpeed = ({ length, value }: Sample) => length / value.prefillMs * 1
 const decodeSpeed = ({ value }: Sample) => value.steps / value.decodeMs * 1000;
 
 /** Works the samples out. Disturbed ones count only where there is no other. */
-export function workOut(all: readonly Sample[]): Omit<Results, "peakRss" | "quality"> {
+export function workOut(all: readonly Sample[]): Omit<Results, "peakMemory" | "quality"> {
   const samples = preferQuiet(all);
   const full = samples.filter(({ policy }) => policy === undefined);
   const evicted = samples.filter(({ policy }) => policy !== undefined);
@@ -78,7 +88,9 @@ export function workOut(all: readonly Sample[]): Omit<Results, "peakRss" | "qual
     evictionShare: shareRows(evicted, full),
     cacheBytes: evictedLengths.flatMap((length) => {
       const bytes = evictedBest.find((sample) => sample.length === length)?.value.eviction?.bytes;
-      return bytes === undefined ? [] : [{ length, ...bytes }];
+      const beside = peers.filter((sample) => sample.length === length);
+      const ofPeers = new Map(beside.map(({ name, value }) => [name, value.cacheBytes]));
+      return bytes === undefined ? [] : [{ length, ...bytes, peers: ofPeers }];
     }),
   };
 }
@@ -156,10 +168,14 @@ export function toJson(results: Results): object {
     ),
     cache_bytes: Object.fromEntries(
       results.cacheBytes.map((
-        { length, before, after, kept },
-      ) => [length, { before, after, kept }]),
+        { length, before, after, kept, peers },
+      ) => [length, { before, after, kept, ...Object.fromEntries(peers) }]),
     ),
-    peak_rss: results.peakRss,
+    peak_rss: results.peakMemory.bytes.get("kvjudge"),
+    peak_memory: {
+      tokens: results.peakMemory.tokens,
+      ...Object.fromEntries(results.peakMemory.bytes),
+    },
   };
 }
 

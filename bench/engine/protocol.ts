@@ -34,6 +34,8 @@ export interface Measurement {
   readonly decodeMs: number;
   /** Tokens decoded after the first; fewer than asked for if the answer ended. */
   readonly steps: number;
+  /** Bytes of the cache behind the prompt; of an engine that evicts, behind the eviction. */
+  readonly cacheBytes: number;
   /** Absent for engines that cannot evict. */
   readonly eviction?: Eviction;
 }
@@ -53,7 +55,7 @@ export interface Eviction {
     readonly after: number;
     /** What the kept entries take. */
     readonly kept: number;
-    /** Kept tokens per KV head and layer, on average. */
+    /** Kept tokens per KV head and global layer, on average. */
     readonly entries: number;
   };
 }

@@ -9,7 +9,13 @@ function measurement(
 ): Measurement {
   const prefillMs = progress.at(-1)?.[1] ?? 0;
   const bytes = { before: 0, after: 0, kept: 0, entries: 0 };
-  return { prefillMs, decodeMs: 1, steps: 1, eviction: { ms, observedFrom, progress, bytes } };
+  return {
+    prefillMs,
+    decodeMs: 1,
+    steps: 1,
+    cacheBytes: 9,
+    eviction: { ms, observedFrom, progress, bytes },
+  };
 }
 
 const full = measurement([[100, 1000], [200, 2000], [300, 3000]], 0, 300);
@@ -31,5 +37,8 @@ Deno.test("evictionShare counts all of reading that was slower when everything w
 });
 
 Deno.test("evictionShare knows no share of an engine that cannot evict", () => {
-  assertEquals(evictionShare({ prefillMs: 1, decodeMs: 1, steps: 1 }, full), undefined);
+  assertEquals(
+    evictionShare({ prefillMs: 1, decodeMs: 1, steps: 1, cacheBytes: 9 }, full),
+    undefined,
+  );
 });

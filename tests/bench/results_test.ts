@@ -21,6 +21,7 @@ function sample(
     prefillMs,
     decodeMs,
     steps: 10,
+    cacheBytes: 500,
     ...(name === "kvjudge" ? { eviction } : {}),
   };
   return { round, name, length: 100, foreignLoad: 0, value, ...(policy ? { policy } : {}) };
@@ -38,7 +39,8 @@ const peers = [
   sample(1, "llama_cpp_q8_0", [800, 100]),
   sample(0, "llama_cpp_q4_1", [500, 200]),
 ];
-const rest = { peakRss: 7, quality: [] };
+const PEERS = { llama_cpp_q8_0: 500, llama_cpp_q4_1: 500 };
+const rest = { peakMemory: { tokens: 99, bytes: new Map([["kvjudge", 7]]) }, quality: [] };
 
 Deno.test("workOut gives the range of a ratio within the rounds", () => {
   const [row] = workOut([...own, ...peers]).prefill;
@@ -70,8 +72,9 @@ Deno.test("toJson gives medians, ratios to Q8_0, shares and bytes by prompt leng
       100: { kvjudge: 200, llama_cpp_q8_0: 100, llama_cpp_q4_1: 50, ratio: 2 },
     },
     eviction_share: { 100: { snapkv: 0.01, h2o: 0.01 } },
-    cache_bytes: { 100: { before: 1000, after: 250, kept: 250 } },
+    cache_bytes: { 100: { before: 1000, after: 250, kept: 250, ...PEERS } },
     peak_rss: 7,
+    peak_memory: { tokens: 99, kvjudge: 7 },
   });
 });
 

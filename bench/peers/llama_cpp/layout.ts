@@ -21,6 +21,12 @@ const CONTEXT = {
   flashAttention: 52,
 } as const;
 
+/** Bytes of `llama_context_params` that are true or false, and what they are unless they are set. */
+const FLAGS = [[128, 0], [129, 1], [130, 1], [131, 1], [132, 1], [133, 0]] as const;
+
+/** `swa_full`: whether layers that slide keep the whole text. llama.cpp's own programs set it to false. */
+const WHOLE_WINDOWS = 132;
+
 /** What the library must say of itself; otherwise its structures are of another version. */
 const CONTEXT_DEFAULTS = {
   contextSize: 512,
@@ -53,6 +59,15 @@ export function setContextParams(params: Uint8Array, settings: ContextSettings):
       );
     }
   }
+  for (const [offset, usual] of FLAGS) {
+    if (params[offset] === usual) continue;
+    throw new Error(
+      `This llama.cpp is laid out differently: byte ${offset} reads ${
+        params[offset]
+      } instead of ${usual}.`,
+    );
+  }
+  params[WHOLE_WINDOWS] = 0;
   view.setInt32(CONTEXT.contextSize, settings.contextSize, true);
   view.setInt32(CONTEXT.batch, BATCH_SIZE, true);
   view.setInt32(CONTEXT.microBatch, BATCH_SIZE, true);

@@ -12,6 +12,7 @@ const LLAMA = {
   llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
   llama_get_memory: { parameters: ["pointer"], result: "pointer" },
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
+  llama_state_seq_get_size: { parameters: ["pointer", "i32"], result: "usize" },
   llama_decode: { parameters: ["pointer", BATCH], result: "i32" },
   llama_get_logits_ith: { parameters: ["pointer", "i32"], result: "pointer" },
   llama_model_quantize_default_params: { parameters: [], result: BLOB },

@@ -17,11 +17,13 @@ export interface LlamaModel {
   append(ids: readonly number[]): void;
   /** Appends up to {@linkcode BATCH_SIZE} tokens and returns the logits of each, valid until the next call. */
   appendForLogits(ids: readonly number[]): Float32Array[];
+  /** Bytes that the keys and values of all that it holds take. */
+  cacheBytes(): number;
   /** The likeliest token after the last one. */
   best(): number;
 }
 
-/** Loads a GGUF file. Flash attention is on, and the threads are llama.cpp's own pool. */
+/** Loads a GGUF file. Flash attention is on, layers that slide keep their windows alone, and the threads are llama.cpp's own pool. */
 export function openModel(library: Library, file: string, settings: ContextSettings): LlamaModel {
   const { llama } = library;
   const model = llama.llama_model_load_from_file(
@@ -59,6 +61,7 @@ export function openModel(library: Library, file: string, settings: ContextSetti
       decode(ids, "all");
       return ids.map((_, index) => logitsAt(index));
     },
+    cacheBytes: () => Number(llama.llama_state_seq_get_size(context, 0)),
     best: () => indexOfMax(logitsAt(-1)),
   };
 }

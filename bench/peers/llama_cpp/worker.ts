@@ -2,6 +2,7 @@
 
 import { appendFile, writeFile } from "node:fs/promises";
 import type { LogitsCommand, MeasureCommand, Measurement } from "../../engine/protocol.ts";
+import { peakMemory } from "../../engine/memory.ts";
 import { serve } from "../../engine/serve.ts";
 import { BATCH_SIZE, type ContextSettings, type FILE_TYPES } from "./layout.ts";
 import { type Library, openLibrary } from "./library.ts";
@@ -39,11 +40,13 @@ function measure({ ids, steps }: MeasureCommand): Measurement {
   model.append(ids);
   let token = model.best();
   const read = performance.now();
+  const cacheBytes = model.cacheBytes();
+  const begun = performance.now();
   for (let step = 0; step < steps; step++) {
     model.append([token]);
     token = model.best();
   }
-  return { prefillMs: read - start, decodeMs: performance.now() - read, steps };
+  return { prefillMs: read - start, decodeMs: performance.now() - begun, steps, cacheBytes };
 }
 
 async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
@@ -69,5 +72,6 @@ if (import.meta.main) {
     },
     measure,
     logits: writeLogits,
+    memory: peakMemory,
   });
 }
