@@ -48,8 +48,8 @@ export function reachOf(
     .filter(({ cache }) => sequence.cache.canRollBack(cache))
     .map(({ position }) => sequence.position - position);
   let reach = Math.min(most, Math.max(0, ...furthest));
-  // Windows keep some tokens to spare: what they reach over without a point.
-  for (let beyond = most; reach < beyond;) {
+  // Windows keep some tokens to spare: what they reach over without a point. No position is below 0.
+  for (let beyond = Math.min(most, sequence.position); reach < beyond;) {
     const middle = Math.ceil((reach + beyond) / 2);
     if (canGoBack(sequence, middle)) reach = middle;
     else beyond = middle - 1;

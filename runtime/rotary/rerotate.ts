@@ -30,13 +30,18 @@ export function checkRerotatable(
  * positions only, so layers that slide see the distances that they saw, and heads that hold different numbers of tokens all
  * end right before the next token: to each it is as if its own tokens stood at 0, 1, 2 and so on.
  *
+ * @param first Position of the first of them. @default {0}
  * @throws {PromptError} As {@linkcode checkRerotatable} does.
  */
-export async function rerotateKeys(sequence: Sequence, config: ModelConfig): Promise<void> {
+export async function rerotateKeys(
+  sequence: Sequence,
+  config: ModelConfig,
+  first = 0,
+): Promise<void> {
   checkRerotatable(config, "rerotate keys");
   const { cache, positionMap } = sequence;
   const read = tokensRead(sequence);
-  const next = mostHeld(cache);
+  const next = first + mostHeld(cache);
   const tokens: Int32Array[][] = [];
   for (let layer = 0; layer < cache.layers; layer++) {
     const lengths = cache.lengths(layer);

@@ -31,7 +31,8 @@ const TURN_END = 16;
 /** The points that a state has, its beginning among them as long as nothing was evicted. */
 export function pointsOf({ points, sequence, ids, tail }: PointedState): readonly SequenceMark[] {
   const { start, answer } = points;
-  const begin = tail === ids.length ? [beginning(sequence)] : [];
+  const whole = tail === ids.length && sequence.position === tail;
+  const begin = whole ? [beginning(sequence)] : [];
   return [...begin, ...(start ? [start] : []), ...(answer ? [answer] : [])];
 }
 

@@ -1,4 +1,5 @@
 import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
+import { DEFAULT_SLACK } from "../cache/windows.ts";
 import { markSequence } from "../engine/sequence.ts";
 import { queriesOf } from "../evict/decoding.ts";
 import type { Reading } from "../evict/read.ts";
@@ -27,15 +28,25 @@ export async function makeRoom(
   const refused = refusal(context);
   if (refused !== undefined) return refused;
   const held = () => mostHeld(sequence.cache);
+  const evictable = globalLayersOf(sequence.cache).length > 0;
   const wanted = queriesOf(policy);
   // Without a token that no eviction has seen, there is nothing to judge by.
   const judges = wanted === 0 || state.tail > 0;
-  if (held() + tokens > config.context && judges) {
+  if (evictable && judges && held() + tokens > config.context) {
     await evictHeld(context, { budget, reread: Math.min(state.tail, wanted) });
   }
-  if (held() < sequence.position) await closeGaps(context);
+  const first = evictable ? 0 : spared(config.context - held());
+  if (first + held() < sequence.position) await closeGaps(context, first);
   if (fits()) return undefined;
   return `${held()} tokens are held after eviction; give a smaller budget`;
+}
+
+/**
+ * Positions to leave free before what windows hold, so that tokens can be taken off the end: where no
+ * layer is global, nothing else lies there.
+ */
+function spared(free: number): number {
+  return Math.max(0, Math.min(DEFAULT_SLACK, Math.floor(free / 4)));
 }
 
 /** Why a session may not pass its model's context at all, if it may not. */
@@ -118,11 +129,12 @@ export async function readInPieces(
 
 async function closeGaps(
   { model: { engine }, state, tally, marks }: SessionContext,
+  first: number,
 ): Promise<void> {
   const { sequence } = state;
   await marks.beforeEviction(state, markSequence(sequence));
   const { position } = sequence;
-  await rerotateKeys(sequence, engine.config);
+  await rerotateKeys(sequence, engine.config, first);
   state.points = movedPoints(state.points, sequence.position - position);
   tally.rerotated = { times: (tally.rerotated?.times ?? 0) + 1, at: state.ids.length };
 }
