@@ -5,6 +5,7 @@ import {
   type BlockWeight,
   declareBlocks,
   declareFloat,
+  MIDDLE,
   multiplyBlocks,
   type Product,
   type Weight,
@@ -17,9 +18,18 @@ export interface EmbeddingRows {
   readonly product: Product;
 }
 
-/** Declares the embedding matrix once for both of its uses. */
-export function declareEmbedding(graph: GraphBuilder, weight: Weight): EmbeddingRows {
-  if (weight.kind === "blocks") return blockRows(graph, weight);
+/**
+ * Declares the embedding matrix for both of its uses.
+ *
+ * @param apart Whether rows are looked up in the file, so that the product may pack the matrix anew and
+ * let go of it: right where files are mapped into memory. @default {false}
+ */
+export function declareEmbedding(
+  graph: GraphBuilder,
+  weight: Weight,
+  apart = false,
+): EmbeddingRows {
+  if (weight.kind === "blocks") return blockRows(graph, weight, apart);
   const matrix = declareFloat(graph, weight);
   return {
     lookUp: (builder, ids) => builder.op("Gather", [matrix, ids]),
@@ -31,7 +41,7 @@ export function declareEmbedding(graph: GraphBuilder, weight: Weight): Embedding
   };
 }
 
-function blockRows(graph: GraphBuilder, weight: BlockWeight): EmbeddingRows {
+function blockRows(graph: GraphBuilder, weight: BlockWeight, apart: boolean): EmbeddingRows {
   if (weight.bits !== 8 || weight.offsets) {
     throw new TypeError("Cannot look up rows of a 4-bit embedding matrix: store it in 8 bits");
   }
@@ -39,21 +49,25 @@ function blockRows(graph: GraphBuilder, weight: BlockWeight): EmbeddingRows {
   const blocks = Math.ceil(weight.columns / BLOCK);
   return {
     lookUp(builder, ids) {
-      const perBlock = (value: Value) => {
-        const table = builder.op("Reshape", [
-          value,
-          builder.integers([weight.rows, blocks, 1]),
-        ]);
-        return builder.op("Gather", [table, ids]);
+      const perRow = (table: Value) =>
+        builder.op("Reshape", [table, builder.integers([weight.rows, blocks])]);
+      const { values, scales, zeroPoints } = apart ? declared.unpacking() : {
+        values: declared.values,
+        scales: perRow(declared.scales),
+        zeroPoints: declared.zeroPoints === "" ? "" : perRow(declared.zeroPoints),
       };
+      const inBlocks = (table: Value, width: number) =>
+        builder.op("Reshape", [
+          builder.op("Gather", [table, ids]),
+          builder.integers([-1, blocks, width]),
+        ]);
       const toFloat = (value: Value) => cast(builder, value, "float32");
-      const values = toFloat(builder.op("Gather", [declared.values, ids]));
-      const zero = declared.zeroPoints === ""
-        ? builder.constant(Float32Array.of(128), [])
-        : toFloat(perBlock(declared.zeroPoints));
+      const zero = zeroPoints === ""
+        ? builder.constant(Float32Array.of(MIDDLE), [])
+        : toFloat(inBlocks(zeroPoints, 1));
       const rows = builder.op("Mul", [
-        builder.op("Sub", [values, zero]),
-        perBlock(declared.scales),
+        builder.op("Sub", [toFloat(inBlocks(values, BLOCK)), zero]),
+        inBlocks(scales, 1),
       ]);
       const padded = builder.op("Reshape", [rows, builder.integers([-1, blocks * BLOCK])]);
       if (weight.columns === blocks * BLOCK) return padded;

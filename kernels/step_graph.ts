@@ -96,7 +96,7 @@ export function buildStepGraph(
   graph.input("ragged", "bool", [model.layers.length]);
   graph.input("segments", "int64", [model.layers.length, 2 * kvHeads]);
   if (sequences > 1) declareSequences(graph, model, sequences);
-  const embedding = declareEmbedding(graph, model.embedding);
+  const embedding = declareEmbedding(graph, model.embedding, true);
   const diagonal = groupDiagonal(graph, model);
   const shared: Shared = {
     model,
@@ -246,7 +246,7 @@ function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
   const { model, output } = shared;
   // A prompt's rounded activations would decide near ties in its answer.
-  const arithmetic = phase === "decode" ? "integer" : "float";
+  const arithmetic = phase === "decode" ? "integer" : "unpacked";
   const entries: Value[] = [];
   const queries: Value[] = [];
   const attentionSums: Value[] = [];

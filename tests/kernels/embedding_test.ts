@@ -13,6 +13,7 @@ async function assertRows(
   weight: Weight,
   matrix: Float32Array,
   columns: number,
+  apart = false,
 ): Promise<void> {
   const input = noise(2 * columns, 5);
   const feeds = { ids: integers(IDS), none: integers([]), x: floats(input, [2, columns]) };
@@ -20,7 +21,7 @@ async function assertRows(
     graph.input("ids", "int64", ["S"]);
     graph.input("none", "int64", ["E"]);
     graph.input("x", "float32", ["T", columns]);
-    const { lookUp, product } = declareEmbedding(graph, weight);
+    const { lookUp, product } = declareEmbedding(graph, weight, apart);
     const name = (value: string, as: string, rows: string, width: number) => {
       graph.ops("Identity", [value], 1, { names: [as] });
       graph.output(as, "float32", [rows, width]);
@@ -47,7 +48,9 @@ Deno.test("declareEmbedding() looks up rows of 8-bit blocks, whole and filled up
   for (const zeroPoints of [false, true]) {
     for (const columns of [64, 40, 12]) {
       using stored = storedBlocks({ bits: 8, zeroPoints }, 37, columns);
-      await assertRows(stored.weight, stored.matrix, columns);
+      for (const apart of [false, true]) {
+        await assertRows(stored.weight, stored.matrix, columns, apart);
+      }
     }
   }
 });

@@ -32,7 +32,9 @@ for (const type of ["float32", "float16", "bfloat16"] as const) {
       for (const tokens of TOKENS) {
         const input = noise(tokens * columns, tokens);
         const expected = product(input, stored.matrix, columns);
-        assertClose(await multiply(stored.weight, input, "float"), expected, EXACT);
+        for (const arithmetic of ["float", "unpacked"] as const) {
+          assertClose(await multiply(stored.weight, input, arithmetic), expected, EXACT);
+        }
       }
     }
   });
@@ -55,7 +57,9 @@ for (const [name, parts] of Object.entries(KINDS)) {
       for (const tokens of TOKENS) {
         const input = noise(tokens * columns, tokens);
         const expected = product(input, stored.matrix, columns);
-        assertClose(await multiply(stored.weight, input, "float"), expected, EXACT);
+        for (const arithmetic of ["float", "unpacked"] as const) {
+          assertClose(await multiply(stored.weight, input, arithmetic), expected, EXACT);
+        }
       }
     }
   });
