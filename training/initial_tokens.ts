@@ -72,14 +72,16 @@ function wordEmbeddings(
   { tokens, checkpoint, tokenizer }: InitialRequest,
   random: Prng,
 ): Float32Array {
-  const { hidden, vocabulary } = checkpoint.config;
+  const { hidden, vocabulary, embeddingScale } = checkpoint.config;
   const matrix = tensorOf(checkpoint, checkpoint.family.embedding);
   const embeddings = new Float32Array(tokens * hidden);
   const chosen = new Set<number>();
   for (let tries = 0; chosen.size < tokens && tries < TRIES; tries++) {
     const id = Math.floor(random() * vocabulary);
     if (chosen.has(id) || !/^\s?\p{L}{3,}$/u.test(tokenizer.decode([id]))) continue;
-    embeddings.set(readRows(matrix, { from: id, to: id + 1 }), chosen.size * hidden);
+    // Soft tokens enter the first layer as they stand, where ids come scaled.
+    const row = readRows(matrix, { from: id, to: id + 1 }).map((value) => value * embeddingScale);
+    embeddings.set(row, chosen.size * hidden);
     chosen.add(id);
   }
   if (chosen.size === tokens) return embeddings;

@@ -44,7 +44,10 @@ export interface ModelFacts {
   readonly fingerprint: string;
   /** What all formats of a model share: a hash of the weights that no format rounds. */
   readonly identity: string;
-  /** Root mean square of the model's token embeddings, to scale untrained soft tokens. */
+  /**
+   * Root mean square of the model's token embeddings as its first layer gets them, to scale untrained soft
+   * tokens.
+   */
   readonly embeddingRms: number;
   /**
    * Reads soft tokens from a safetensors file.

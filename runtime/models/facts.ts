@@ -25,7 +25,7 @@ const SAMPLED_ROWS = 1024;
  * ```
  */
 export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
-  const { hidden, layers, vocabulary } = checkpoint.config;
+  const { hidden, layers, vocabulary, embeddingScale } = checkpoint.config;
   const embedding = tensorOf(checkpoint, checkpoint.family.embedding);
   const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
   const squares = rows.reduce((sum, value) => sum + value * value, 0);
@@ -34,7 +34,8 @@ export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
     layers,
     fingerprint: await checkpoint.fingerprint(),
     identity: modelIdentity(checkpoint),
-    embeddingRms: Math.sqrt(squares / rows.length),
+    // Soft tokens enter the first layer as they stand, where ids come scaled.
+    embeddingRms: embeddingScale * Math.sqrt(squares / rows.length),
     readSoftTokens,
   };
 }

@@ -52,6 +52,17 @@ Deno.test("initialEmbeddings() takes the embeddings of different words", async (
   assertNotEquals((await initialEmbeddings({ ...request, seed: 1 })).embeddings, embeddings);
 });
 
+Deno.test("initialEmbeddings() scales words as the model scales the embeddings of ids", async () => {
+  const plain = await requestOf({ initial: "words" });
+  const { checkpoint } = plain;
+  const config = { ...checkpoint.config, embeddingScale: 8 };
+  const scaled = { ...plain, checkpoint: { ...checkpoint, config } };
+  const [before, after] = [await initialEmbeddings(plain), await initialEmbeddings(scaled)];
+  assertEquals(after.embeddings, before.embeddings.map((value) => 8 * value));
+  const [facts, scaledFacts] = [plain.facts, await modelFacts(scaled.checkpoint)];
+  assertEquals(scaledFacts.embeddingRms, 8 * facts.embeddingRms);
+});
+
 Deno.test("initialEmbeddings() says when a vocabulary has too few words", async () => {
   const request = await requestOf({
     initial: "words",
