@@ -1,6 +1,8 @@
 import { type TrainingRequest, trainSoftTokens } from "../../training/train.ts";
 import type { TrainingResult } from "../../training/result.ts";
 import { DEFAULT_SETTINGS, type TrainingSettings } from "../../training/settings.ts";
+import { type RandomModel, writeFolder } from "../_random_checkpoint.ts";
+import { fixture } from "../_test_model.ts";
 import { textModel } from "../commands/_run_cli.ts";
 
 /** A tiny model, conversations for it, and a folder that they vanish with. */
@@ -36,10 +38,14 @@ export function conversations(count: number): string {
   return records.map((record) => `${JSON.stringify(record)}\n`).join("");
 }
 
-/** Makes a bench; nothing outside its folder is written. */
-export async function trainingBench(): Promise<TrainingBench> {
+/**
+ * Makes a bench; nothing outside its folder is written.
+ *
+ * @param base What another model is, which then has no chat template.
+ */
+export async function trainingBench(base?: RandomModel): Promise<TrainingBench> {
   const folder = await Deno.makeTempDir();
-  const model = await textModel(folder);
+  const model = base ? await baseModel(folder, base) : await textModel(folder);
   const data = `${folder}/data.jsonl`;
   await Deno.writeTextFile(data, conversations(12));
   return {
@@ -64,9 +70,18 @@ export async function trainingBench(): Promise<TrainingBench> {
         ...request,
       }),
     bytes: (name) => Deno.readFile(`${folder}/${name}`),
-    files: () => [...filesIn(folder)].filter((name) => !/^(home|text-model)\//.test(name)).sort(),
+    files: () =>
+      [...filesIn(folder)].filter((name) => !/^(home|text-model|base-model)\//.test(name)).sort(),
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
+}
+
+async function baseModel(folder: string, spec: RandomModel): Promise<string> {
+  const model = `${folder}/base-model`;
+  await Deno.mkdir(model);
+  await writeFolder(model, { vocabulary: 520, context: 512, eosIds: [], ...spec });
+  await Deno.copyFile(fixture("tokenizers/byte_level.json"), `${model}/tokenizer.json`);
+  return model;
 }
 
 /** A clock that goes on by a second whenever it is read, so that logs are alike. */
