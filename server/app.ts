@@ -19,9 +19,6 @@ export interface App {
   readonly fetch: (request: Request) => Response | Promise<Response>;
 }
 
-/** Status where a client left before there was an answer; nobody sees it but the metrics. */
-const CLIENT_LEFT = 499;
-
 /** Makes the application: all routes, who may ask, and what is said of errors. */
 export function createApp(services: Services, options: AppOptions): App {
   const { metrics } = services;
@@ -55,10 +52,9 @@ export function createApp(services: Services, options: AppOptions): App {
     throw missing(context.req.method, context.req.path);
   });
   app.onError((error, context) => {
-    const left = context.req.raw.signal.aborted;
     const reply = errorReply(error);
-    if (reply.bug && !left) services.log(error);
-    return toResponse(reply, context, left);
+    if (reply.bug) services.log(error);
+    return toResponse(reply, context);
   });
 
   async function answer({ handle, body: reads }: Route, { req }: Context): Promise<Response> {
@@ -73,13 +69,9 @@ export function createApp(services: Services, options: AppOptions): App {
   return { fetch: (request) => app.fetch(request) };
 }
 
-function toResponse(
-  { status, body, headers }: ErrorReply,
-  { req }: Context,
-  left: boolean,
-): Response {
+function toResponse({ status, body, headers }: ErrorReply, { req }: Context): Response {
   const shown = req.path.startsWith("/api/") ? { error: body.error.message } : body;
-  return Response.json(shown, { status: left ? CLIENT_LEFT : status, headers });
+  return Response.json(shown, { status, headers });
 }
 
 /** There is no such path, or it takes another method. */

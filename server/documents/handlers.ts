@@ -1,3 +1,4 @@
+import { leaving } from "../http/leaving.ts";
 import type { Services } from "../http/services.ts";
 import { serverSentEvent } from "../http/event_stream.ts";
 import { streamed } from "../http/streamed.ts";
@@ -14,12 +15,12 @@ export async function createDocument(
   left: AbortSignal,
 ): Promise<Response | object> {
   const asked = checkBody(DOCUMENT_REQUEST, body);
-  const leaving = new AbortController();
+  const { signal, leave } = leaving(left);
   const request: DocumentRequest = {
     text: asked.text,
     form: asked.form ?? "chat",
     eviction: evictionOf(asked.eviction, services.eviction, services.permit),
-    signal: AbortSignal.any([left, leaving.signal]),
+    signal,
     ...present({
       model: asked.model,
       name: asked.name,
@@ -29,9 +30,7 @@ export async function createDocument(
   };
   const { documents } = services.scheduler;
   if (!asked.stream) return shown(await documents.create(request));
-  return streamed(services, progress(documents, request), {
-    cancel: () => leaving.abort(new DOMException("The client has left", "AbortError")),
-  });
+  return streamed(services, progress(documents, request), { cancel: leave });
 }
 
 /** How far a document is read, as it is, and the document in the end. */

@@ -17,6 +17,7 @@ import {
   UnknownDocumentError,
   UnknownModelError,
 } from "../scheduler/errors.ts";
+import { hasLeft } from "./leaving.ts";
 import { InvalidRequestError } from "./request_error.ts";
 
 /** The body of an error, in OpenAI's form. */
@@ -49,6 +50,8 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Status where a client left before there was an answer; only the metrics see it. */
+const CLIENT_LEFT = { status: 499, type: "client_left", code: "client_left" };
 const INVALID = { status: 400, type: "invalid_request_error" };
 /** The openai SDK sends a request again unless it is told not to. */
 const NO_RETRY = { "x-should-retry": "false" };
@@ -85,6 +88,7 @@ function internalError(): ErrorReply {
 }
 
 function answerTo(error: unknown): Answer | undefined {
+  if (hasLeft(error)) return CLIENT_LEFT;
   if (error instanceof InvalidRequestError) return { ...INVALID, ...error.problem };
   return busy(error) ?? unknown(error) ?? badSetting(error);
 }

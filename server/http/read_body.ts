@@ -34,12 +34,10 @@ async function readBytes(request: Request, most: number): Promise<Uint8Array> {
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
   const parts: Uint8Array[] = [];
   let size = 0;
-  if (request.body) {
-    for await (const part of request.body) {
-      size += part.length;
-      if (size > most) throw tooLarge(most);
-      parts.push(part);
-    }
+  for await (const part of partsOf(request)) {
+    size += part.length;
+    if (size > most) throw tooLarge(most);
+    parts.push(part);
   }
   const bytes = new Uint8Array(size);
   let at = 0;
@@ -48,6 +46,15 @@ async function readBytes(request: Request, most: number): Promise<Uint8Array> {
     at += part.length;
   }
   return bytes;
+}
+
+async function* partsOf({ body, signal }: Request): AsyncGenerator<Uint8Array, void> {
+  try {
+    if (body) yield* body;
+  } catch (error) {
+    if (signal.aborted) throw new DOMException("The client has left", "AbortError");
+    throw error;
+  }
 }
 
 function decoded(bytes: Uint8Array): string {

@@ -1,3 +1,4 @@
+import { leaving } from "../http/leaving.ts";
 import type { Services } from "../http/services.ts";
 import type { GenerationEvent } from "../scheduler/events.ts";
 import type { GenerationRequest } from "../scheduler/request.ts";
@@ -23,16 +24,11 @@ export async function run(
   request: GenerationRequest,
   left: AbortSignal,
 ): Promise<Running> {
-  const own = new AbortController();
-  const signal = AbortSignal.any([left, own.signal]);
+  const { signal, leave } = leaving(left);
   const events = metrics.watch(scheduler.submit({ ...request, signal }));
   const first = await events.next();
   const promptTokens = !first.done && first.value.kind === "accepted"
     ? first.value.promptTokens
     : 0;
-  return {
-    promptTokens,
-    events,
-    cancel: () => own.abort(new DOMException("The client has left", "AbortError")),
-  };
+  return { promptTokens, events, cancel: leave };
 }

@@ -43,33 +43,36 @@ export function createToolCallReader(): ToolCallReader {
   const read = (ended: boolean): AnswerPart => {
     let text = "";
     const calls: WrittenCall[] = [];
+    const show = (length: number, until = length) => {
+      const piece = held.slice(0, length);
+      held = held.slice(until);
+      // Blanks between and behind calls say nothing.
+      if (called && piece.trim() === "") return;
+      text += piece;
+      called &&= piece === "";
+    };
     for (;;) {
       const start = held.indexOf(open);
       if (start < 0) {
-        const safe = ended ? held.length : safeLength(held, open);
-        text += held.slice(0, safe);
-        held = held.slice(safe);
+        show(ended ? held.length : safeLength(held, open));
         break;
       }
       const end = held.indexOf(close, start);
+      const before = held.slice(0, start).trimEnd().length;
       if (end < 0 && !ended) {
-        text += held.slice(0, start).trimEnd();
-        held = held.slice(start);
+        show(before);
         break;
       }
-      const last = end < 0 ? held.length : end;
-      const call = parseCall(held.slice(start + open.length, last));
-      const before = held.slice(0, start);
+      const call = parseCall(held.slice(start + open.length, end < 0 ? held.length : end));
       const after = end < 0 ? held.length : end + close.length;
-      if (call) {
-        text += before.trimEnd();
-        calls.push(call);
-        called = true;
-      } else text += held.slice(0, after);
-      held = held.slice(after);
+      if (!call) {
+        show(after);
+        continue;
+      }
+      show(before, after);
+      calls.push(call);
+      called = true;
     }
-    // Blanks between and behind calls say nothing.
-    if (called && text.trim() === "") text = "";
     return { text, calls };
   };
   return {

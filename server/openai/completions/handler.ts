@@ -1,3 +1,4 @@
+import { leaving } from "../../http/leaving.ts";
 import type { Services } from "../../http/services.ts";
 import type { GenerationRequest } from "../../scheduler/request.ts";
 import { checkBody } from "../../schemas/check.ts";
@@ -30,8 +31,7 @@ export async function completions(
   const [first, ...others] = requests;
   if (!first) throw new Error("a completion has one prompt at least");
   if (asked.stream) {
-    const leaving = new AbortController();
-    const signal = AbortSignal.any([left, leaving.signal]);
+    const { signal, leave } = leaving(left);
     const running = await run(services, first, signal);
     const head = replyHead(services, "cmpl", first.model);
     const prompts = async function* (): AsyncGenerator<StreamedPrompt, void> {
@@ -42,9 +42,8 @@ export async function completions(
       }
     };
     const includeUsage = asked.stream_options?.include_usage ?? false;
-    return streamed(services, completionStream(head, prompts(), includeUsage), {
-      cancel: () => leaving.abort(new DOMException("The client has left", "AbortError")),
-    });
+    const parts = completionStream(head, prompts(), includeUsage);
+    return streamed(services, parts, { cancel: leave });
   }
   const answers = await inTurns(requests, services, left, optionsFor);
   return Response.json(completionReply(replyHead(services, "cmpl", first.model), answers));
