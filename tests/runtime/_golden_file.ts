@@ -12,6 +12,8 @@ export interface Golden {
     readonly heads: number;
     readonly kv_heads: number;
     readonly head_dim: number;
+    /** What sliding layers hold beside what a policy keeps, by its name. */
+    readonly policies?: Readonly<Record<string, { readonly held?: readonly number[] }>>;
     /** Layers whose attention the soft tokens' loss compares, where not all are. */
     readonly judge_q?: { readonly layers?: readonly number[] };
   };
