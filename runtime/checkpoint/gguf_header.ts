@@ -123,7 +123,8 @@ function cursorOver(file: RangeFile): Cursor {
     const { buffer, byteOffset } = next(bytes);
     return new DataView(buffer, byteOffset, bytes);
   };
-  const decoder = new TextDecoder();
+  // A token may begin with the character that a byte order mark is.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     position: () => position,
     view,

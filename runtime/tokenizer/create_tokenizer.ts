@@ -1,4 +1,3 @@
-import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { TokenizerSource } from "../checkpoint/checkpoint.ts";
 import { CheckpointError, KvjudgeError, PromptError } from "../errors.ts";
 import { type ChatTemplate, compileChatTemplate } from "./chat_template.ts";
@@ -6,7 +5,9 @@ import { createEncoder } from "./encoder.ts";
 import { readGgufTokenizer } from "./gguf_tokenizer.ts";
 import { type GuardedText, plainText } from "./guarded_text.ts";
 import { readJsonTokenizer } from "./json_tokenizer.ts";
+import { libraryModel } from "./library_model.ts";
 import { markControlTokens } from "./mark_control_tokens.ts";
+import { scoredModel } from "./scored_model.ts";
 import { createTextStream, type Vocabulary } from "./text_stream.ts";
 import { readDecoder } from "./token_bytes.ts";
 import type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer.ts";
@@ -16,6 +17,7 @@ import type {
   TokenizerJson,
   TokenizerSettings,
 } from "./tokenizer_files.ts";
+import type { VocabularyModel } from "./vocabulary_model.ts";
 
 /** Options of {@linkcode createTokenizer}. */
 export interface TokenizerOptions {
@@ -55,11 +57,10 @@ export function createTokenizer(
   source: TokenizerSource,
   { now = () => new Date(), allowControlTokens = false }: TokenizerOptions = {},
 ): Tokenizer {
-  const { tokenizer, settings } = readFiles(source);
-  const library = openLibrary(tokenizer);
-  const vocabulary = readVocabulary(library, tokenizer);
+  const { tokenizer, settings, pieces } = readFiles(source);
+  const model = pieces ? scoredModel(pieces) : guarded(() => libraryModel(tokenizer));
+  const vocabulary = readVocabulary(model, tokenizer);
   const { bosId } = settings;
-  const size = library.model?.vocab.length ?? 0;
 
   let template: ChatTemplate | undefined;
   const render: ChatTemplate = (...given) => {
@@ -73,7 +74,7 @@ export function createTokenizer(
   };
   const controls = tokenizer.added_tokens.filter((token) => isControl(token, settings));
   const encoder = guarded(() =>
-    createEncoder(library, tokenizer.added_tokens, new Set(controls.map(({ id }) => id)))
+    createEncoder(model, tokenizer.added_tokens, new Set(controls.map(({ id }) => id)))
   );
   const ids = (text: GuardedText) => guarded(() => encoder(text));
   const renderChat = (
@@ -87,9 +88,9 @@ export function createTokenizer(
   };
 
   return {
-    vocabulary: size,
+    vocabulary: model.size,
     ...(bosId === undefined ? {} : { bosId }),
-    eosIds: endIds(library, settings),
+    eosIds: endIds(model, settings),
     hasChatTemplate: settings.chatTemplate !== undefined,
     encode(text, { special = allowControlTokens, bos = settings.addBos } = {}) {
       const plain = (said: string) => special ? { text: said, guards: [] } : plainText(said);
@@ -118,11 +119,6 @@ function readFiles(source: TokenizerSource): TokenizerFiles {
   );
 }
 
-function openLibrary(tokenizer: TokenizerJson): Library {
-  // BOS is added here by one rule, so the library's post-processor is left out.
-  return guarded(() => new Library({ ...tokenizer, post_processor: null }, {}));
-}
-
 /** What the library throws over a damaged tokenizer comes at any time, not only on opening. */
 function guarded<T>(work: () => T): T {
   try {
@@ -137,12 +133,15 @@ function guarded<T>(work: () => T): T {
   }
 }
 
-function readVocabulary(library: Library, tokenizer: TokenizerJson): Vocabulary {
+function readVocabulary(model: VocabularyModel, tokenizer: TokenizerJson): Vocabulary {
+  const decoder = readDecoder(tokenizer.decoder);
   const added = tokenizer.added_tokens;
+  // Where spaces are written as marks, words that were added are written so, too.
+  const verbatim = added.filter(({ special }) => special || decoder.byteLevel);
   return {
-    ...readDecoder(tokenizer.decoder),
-    token: (id) => library.id_to_token(id),
-    added: new Set(added.map(({ content }) => content)),
+    ...decoder,
+    token: (id) => model.token(id),
+    verbatim: new Set(verbatim.map(({ content }) => content)),
     special: new Set(added.filter(({ special }) => special).map(({ id }) => id)),
   };
 }
@@ -150,10 +149,13 @@ function readVocabulary(library: Library, tokenizer: TokenizerJson): Vocabulary 
 /** Control tokens that close a turn. They end a generation if the template writes them. */
 const TURN_ENDS = ["<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>"];
 
-function endIds(library: Library, { endIds, chatTemplate = "" }: TokenizerSettings): number[] {
+function endIds(
+  model: VocabularyModel,
+  { endIds, chatTemplate = "" }: TokenizerSettings,
+): number[] {
   const turns = TURN_ENDS
     .filter((text) => chatTemplate.includes(text))
-    .map((text) => library.token_to_id(text))
+    .map((text) => model.id(text))
     .filter((id) => id !== undefined);
   return [...new Set([...endIds, ...turns])];
 }

@@ -1,6 +1,6 @@
-import type { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
 import type { GuardedText } from "./guarded_text.ts";
 import type { AddedToken } from "./tokenizer_files.ts";
+import type { VocabularyModel } from "./vocabulary_model.ts";
 
 /** Texts that are tokens by themselves, by their first units. */
 interface Trie {
@@ -15,43 +15,29 @@ interface Section {
 }
 
 /**
- * Encodes as the library does, except that control tokens are not read where a text is guarded.
+ * Encodes as the reference tokenizer does, except that control tokens are not read where a text is guarded.
  *
  * @param controls Ids of control tokens, which no plain text ever becomes.
  */
 export function createEncoder(
-  library: Library,
+  model: VocabularyModel,
   added: readonly AddedToken[],
   controls: ReadonlySet<number>,
 ): (text: GuardedText) => number[] {
-  const { model, normalizer, pre_tokenizer: preTokenizer } = library;
   // Templates write control tokens as they are, so they are looked for before anything is normalized.
   const isEarly = ({ id, normalized }: AddedToken) =>
-    !normalized || normalizer === null || controls.has(id);
+    !normalized || !model.normalize || controls.has(id);
   const early = added.filter(isEarly);
   const late = added.filter((token) => !isEarly(token));
   const before = trieOf(early, (text) => text);
-  const after = trieOf(late, (text) => normalizer?.normalize(text) ?? text);
+  const after = trieOf(late, (text) => model.normalize?.(text) ?? text);
 
-  const plainIds = (text: string, index: number): number[] => {
-    if (model === null || text === "") return [];
-    const pieces = preTokenizer?.pre_tokenize(text, { section_index: index }) ?? [text];
-    const idOf = (token: string) => library.token_to_id(token) ?? model.unk_token_id;
-    return model._call(pieces).flatMap((token) => {
-      const id = idOf(token);
-      if (id !== undefined && controls.has(id) && token.length > 1 && text.includes(token)) {
-        // A vocabulary may merge text to a control token: its characters stand for themselves.
-        return model._call([...token]).map(idOf);
-      }
-      return [id];
-    }).filter((id) => id !== undefined);
-  };
   return ({ text, guards }) =>
     split(text, before, guards, controls).flatMap((section, index) => {
       if (section.token) return [section.token.id];
-      const normalized = normalizer?.normalize(section.text) ?? section.text;
+      const normalized = (model.prefix ?? "") + (model.normalize?.(section.text) ?? section.text);
       return split(normalized, after, [], controls).flatMap((part) =>
-        part.token ? [part.token.id] : plainIds(part.text, index)
+        part.token ? [part.token.id] : model.encode(part.text, index, controls)
       );
     });
 }

@@ -1,7 +1,6 @@
 import { CheckpointError } from "../errors.ts";
 import { type MetadataReader, readMetadata } from "./gguf_metadata.ts";
 import { PRE_TOKENIZERS, type PreTokenizer } from "./pre_tokenizers.ts";
-import { sentencePieceMerges } from "./sentencepiece_merges.ts";
 import type {
   AddedToken,
   TokenizerFiles,
@@ -64,38 +63,50 @@ function readSentencePiece(reader: MetadataReader): TokenizerFiles {
   const scores = demand(reader.numbers("tokenizer.ggml.scores"), "scores");
   requireLength(scores, tokens, "scores");
   const added = addedTokens(reader, tokens);
-  const unknown = reader.integer("tokenizer.ggml.unknown_token_id");
+  const unknownId = reader.integer("tokenizer.ggml.unknown_token_id");
   const types = reader.numbers("tokenizer.ggml.token_type");
-  const mergeable = tokens.map((token, id) => (types?.[id] ?? NORMAL) === NORMAL ? token : "");
-  const prefix = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
-  const spaces = { type: "Replace", pattern: { String: " " }, content: "▁" };
+  const spacePrefix = reader.flag("tokenizer.ggml.add_space_prefix") ?? true;
   const text = [
     { type: "Replace", pattern: { String: "▁" }, content: " " },
     { type: "ByteFallback" },
     { type: "Fuse" },
   ];
   const tokenizer: TokenizerJson = {
-    model: {
-      type: "BPE",
-      vocab: vocabulary(tokens),
-      merges: sentencePieceMerges(mergeable, scores),
-      unk_token: unknown === undefined ? undefined : tokens[unknown],
-      fuse_unk: true,
-      byte_fallback: true,
-    },
-    added_tokens: added,
-    normalizer: {
-      type: "Sequence",
-      normalizers: prefix ? [{ type: "Prepend", prepend: "▁" }, spaces] : [spaces],
-    },
+    model: {},
+    // SentencePiece looks for its own words in text whose spaces are marks already.
+    added_tokens: (swallowsSpaces(reader) ? added.map(swallowing) : added)
+      .map((token) => ({ ...token, normalized: !token.special })),
+    normalizer: null,
     pre_tokenizer: null,
     post_processor: null,
     decoder: {
       type: "Sequence",
-      decoders: prefix ? [...text, { type: "Strip", content: " ", start: 1, stop: 0 }] : text,
+      decoders: spacePrefix ? [...text, { type: "Strip", content: " ", start: 1, stop: 0 }] : text,
     },
   };
-  return { tokenizer, settings: readSettings(reader, tokens, true) };
+  return {
+    tokenizer,
+    settings: readSettings(reader, tokens, true),
+    pieces: {
+      tokens,
+      scores,
+      mergeable: (id) => (types?.[id] ?? NORMAL) === NORMAL,
+      spacePrefix,
+      ...(unknownId === undefined ? {} : { unknownId }),
+    },
+  };
+}
+
+/** Phi-3's control tokens take the spaces behind them away, which GGUF does not say. */
+function swallowsSpaces(reader: MetadataReader): boolean {
+  return reader.text("general.architecture") === "phi3";
+}
+
+/** Texts of control tokens that swallow nothing all the same. */
+const ALONE = ["<unk>", "<s>", "<|endoftext|>"];
+
+function swallowing(token: AddedToken): AddedToken {
+  return token.special && !ALONE.includes(token.content) ? { ...token, rstrip: true } : token;
 }
 
 function readSettings(

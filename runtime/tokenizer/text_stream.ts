@@ -6,8 +6,8 @@ import type { TextStream } from "./tokenizer.ts";
 export interface Vocabulary extends TokenBytes {
   /** The token of an id, if it has one. */
   token(id: number): string | undefined;
-  /** Texts of added tokens, which are never encoded as bytes. */
-  readonly added: ReadonlySet<string>;
+  /** Texts of tokens that stand for themselves. */
+  readonly verbatim: ReadonlySet<string>;
   /** Ids of control tokens. */
   readonly special: ReadonlySet<number>;
 }
@@ -34,7 +34,9 @@ export function createTextStream(vocabulary: Vocabulary, skipSpecial: boolean): 
       requireId(id);
       const token = vocabulary.token(id);
       if (token === undefined || (skipSpecial && vocabulary.special.has(id))) return "";
-      const bytes = vocabulary.added.has(token) ? encoder.encode(token) : vocabulary.bytes(token);
+      const bytes = vocabulary.verbatim.has(token)
+        ? encoder.encode(token)
+        : vocabulary.bytes(token);
       return trimmed(decoder.decode(bytes, { stream: true }));
     },
     flush: () => {

@@ -4,6 +4,8 @@ import { CheckpointError } from "../errors.ts";
 export interface TokenBytes {
   /** The UTF-8 bytes that an ordinary token stands for; they may be part of a character. */
   bytes(token: string): Uint8Array;
+  /** Tokens are written in GPT-2's alphabet of bytes. */
+  readonly byteLevel: boolean;
   /** One space at the start of a text stands for nothing. */
   readonly dropsFirstSpace: boolean;
 }
@@ -32,7 +34,9 @@ export function readDecoder(decoder: unknown): TokenBytes {
         `(supported: ${[...KNOWN].join(", ")}); give the prompt as token ids`,
     );
   }
-  if (types.includes("ByteLevel")) return { bytes: byteLevelBytes, dropsFirstSpace: false };
+  if (types.includes("ByteLevel")) {
+    return { bytes: byteLevelBytes, byteLevel: true, dropsFirstSpace: false };
+  }
   const metaspace = steps.find(({ type }) => type === "Metaspace");
   const strip = steps.find(({ type }) => type === "Strip");
   const space = typeof metaspace?.replacement === "string" ? metaspace.replacement : SPACE;
@@ -43,6 +47,7 @@ export function readDecoder(decoder: unknown): TokenBytes {
       if (byte?.[1] !== undefined) return Uint8Array.of(parseInt(byte[1], 16));
       return encoder.encode(token.replaceAll(space, " "));
     },
+    byteLevel: false,
     dropsFirstSpace: metaspace !== undefined || strip?.start === 1,
   };
 }

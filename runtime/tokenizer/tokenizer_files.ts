@@ -34,8 +34,24 @@ export interface TokenizerSettings {
   readonly chatTemplate?: string;
 }
 
+/** Pieces with scores, which SentencePiece merges by. */
+export interface ScoredPieces {
+  /** By id. */
+  readonly tokens: readonly string[];
+  /** By id; higher is merged earlier. */
+  readonly scores: ArrayLike<number>;
+  /** Whether text becomes a token at all: control tokens and bytes do not. */
+  readonly mergeable: (id: number) => boolean;
+  /** Id of characters that the vocabulary has neither as pieces nor as bytes. */
+  readonly unknownId?: number;
+  /** A text begins with a space that it does not have. */
+  readonly spacePrefix: boolean;
+}
+
 /** Everything that makes a tokenizer. */
 export interface TokenizerFiles {
   readonly tokenizer: TokenizerJson;
   readonly settings: TokenizerSettings;
+  /** Present: in place of the `model` of the tokenizer. */
+  readonly pieces?: ScoredPieces;
 }

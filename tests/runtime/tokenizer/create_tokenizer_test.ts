@@ -185,3 +185,21 @@ Deno.test("createTokenizer() refuses added tokens that are none", () => {
     );
   }
 });
+
+Deno.test("createTokenizer() reads a tokenizer.json of Gemma's kind as its own library does", () => {
+  const file = new URL("../../fixtures/tokenizers/gemma_tokenizer.json", import.meta.url);
+  const { tokenizer: json, cases } = JSON.parse(Deno.readTextFileSync(file));
+  const tokenizer = createTokenizer({
+    kind: "json",
+    tokenizer: json,
+    config: { bos_token: "<s>", add_bos_token: true },
+  });
+  for (const { text, ids } of cases) {
+    const options = { special: true, bos: false };
+    assertEquals(tokenizer.encode(text, options), ids, JSON.stringify(text));
+    assertEquals(tokenizer.decode(ids), text.replaceAll("▁", " "));
+  }
+  assert(cases.length >= 60);
+  assertEquals(tokenizer.encode("a")[0], tokenizer.bosId);
+  assertEquals(tokenizer.encode("<s>a", { special: true }), tokenizer.encode("a"));
+});

@@ -2,9 +2,9 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
 import type { TokenizerSource } from "../../../runtime/checkpoint/checkpoint.ts";
 import { createTokenizer } from "../../../runtime/tokenizer/create_tokenizer.ts";
-import { readGgufTokenizer } from "../../../runtime/tokenizer/gguf_tokenizer.ts";
 import { plainText, sliceGuarded } from "../../../runtime/tokenizer/guarded_text.ts";
 import type { ChatMessage, Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
+import { sentencePieceJson } from "../../_sentencepiece_json.ts";
 
 /** Templates as models have them, and their control tokens. */
 const STYLES = {
@@ -92,9 +92,9 @@ function sentencePieceGguf({ template, controls }: Style): TokenizerSource & { k
   };
 }
 
-function sentencePieceJson(style: Style): TokenizerSource {
+function sentencePieceFolder(style: Style): TokenizerSource {
   const { metadata } = sentencePieceGguf(style);
-  const { tokenizer } = readGgufTokenizer(metadata);
+  const tokenizer = sentencePieceJson(metadata);
   return {
     kind: "json",
     tokenizer,
@@ -104,7 +104,7 @@ function sentencePieceJson(style: Style): TokenizerSource {
 
 const SOURCES: Readonly<Record<string, (style: Style) => TokenizerSource>> = {
   "tokenizer.json, byte-level": byteLevelJson,
-  "tokenizer.json, SentencePiece": sentencePieceJson,
+  "tokenizer.json, SentencePiece": sentencePieceFolder,
   "GGUF, byte-level": (style) => byteLevelGguf(style),
   "GGUF, SentencePiece": sentencePieceGguf,
   "GGUF, control tokens marked as words": (style) => byteLevelGguf(style, 4),

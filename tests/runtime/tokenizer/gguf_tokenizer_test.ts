@@ -33,6 +33,39 @@ Deno.test("readGgufTokenizer() gives SentencePiece's own ids from pieces and sco
   assertEquals(tokenizer.encode("Hi")[0], tokenizer.bosId);
 });
 
+Deno.test("readGgufTokenizer() gives SentencePiece's own ids for Gemma's settings", () => {
+  const { metadata, cases } = fixture("gemma_sentencepiece.json");
+  const tokenizer = createTokenizer({ kind: "gguf", metadata });
+  for (const { text, ids } of cases) {
+    assertEquals(tokenizer.encode(text, { bos: false }), ids, JSON.stringify(text));
+    // SentencePiece itself gives a space back for its mark.
+    assertEquals(tokenizer.decode(ids), text.replaceAll("▁", " "));
+  }
+  assert(cases.length >= 60);
+  assertEquals(tokenizer.encode(""), [tokenizer.bosId]);
+  assertEquals(tokenizer.encode("<s>a", { special: true })[1], tokenizer.encode("a")[1]);
+});
+
+Deno.test("readGgufTokenizer() lets Phi-3's control tokens swallow the spaces behind them", () => {
+  const { metadata } = fixture("sentencepiece.json");
+  const tokens: readonly string[] = metadata["tokenizer.ggml.tokens"];
+  const end = tokens.length;
+  const phi = {
+    ...metadata,
+    "tokenizer.ggml.tokens": [...tokens, "<|user|>"],
+    "tokenizer.ggml.scores": [...metadata["tokenizer.ggml.scores"], 0],
+    "tokenizer.ggml.token_type": [...metadata["tokenizer.ggml.token_type"], 3],
+  };
+  const ids = (architecture: string, text: string) =>
+    createTokenizer({
+      kind: "gguf",
+      metadata: { ...phi, "general.architecture": architecture },
+    }).encode(text, { special: true, bos: false });
+  assertEquals(ids("phi3", "<|user|>\n the"), ids("phi3", "<|user|>the"));
+  assertEquals(ids("phi3", "<|user|>the")[0], end);
+  assert(ids("llama", "<|user|>\n the").length > ids("llama", "<|user|>the").length);
+});
+
 Deno.test("readGgufTokenizer() adds no space where SentencePiece metadata say so", () => {
   const { metadata } = fixture("sentencepiece.json");
   const changed = { ...metadata, "tokenizer.ggml.add_space_prefix": false };

@@ -6,7 +6,8 @@ import { createTextStream, type Vocabulary } from "../../../runtime/tokenizer/te
 const bytes: Vocabulary = {
   token: (id) => id < 256 ? `#${id}` : id === 256 ? "<end>" : undefined,
   bytes: (token) => Uint8Array.of(Number(token.slice(1))),
-  added: new Set(["<end>"]),
+  verbatim: new Set(["<end>"]),
+  byteLevel: false,
   special: new Set([256]),
   dropsFirstSpace: false,
 };
