@@ -17,6 +17,8 @@ export interface SchedulerOptions {
   readonly cacheMemory: number;
   /** Where documents stay; in memory alone if absent. */
   readonly cacheFolder?: string;
+  /** Bytes of documents in that folder; those that were used least recently go. @default {16 GiB} */
+  readonly folderBytes?: number;
   /** Bytes of weights; the model that was asked for longest ago is unloaded. All stay if absent. */
   readonly modelMemory?: number;
   /** Milliseconds that a request may take. */

@@ -1,0 +1,259 @@
+import { createHash } from "node:crypto";
+import type { Session } from "../../runtime/session/session.ts";
+import { full } from "../../policies/full.ts";
+import type { DocumentInfo, DocumentRequest, DocumentStore } from "../scheduler/documents.ts";
+import { UnknownDocumentError } from "../scheduler/errors.ts";
+import type { EvictionSettings } from "../scheduler/request.ts";
+import type { DocumentFiles, DocumentRecord } from "./document_files.ts";
+
+/** A document that was read now. */
+export interface ReadDocument {
+  /** What it was compressed to. The store owns it from then on. */
+  readonly session: Session;
+  readonly record: Pick<
+    DocumentRecord,
+    "tokens" | "policy" | "kept" | "bytesBefore" | "bytesAfter"
+  >;
+}
+
+/** How a document is to be read. */
+export interface DocumentReading extends DocumentRequest {
+  readonly form: "chat" | "text";
+  /** The name of its model. */
+  readonly model: string;
+  readonly eviction: EvictionSettings | false;
+}
+
+/** What documents are kept with. */
+export interface DocumentsOptions {
+  /** Where they stay; in memory alone if absent. */
+  readonly files?: DocumentFiles | undefined;
+  /** Bytes of files at most. */
+  readonly maxFileBytes: number;
+  /** Reads and compresses one, when it is its turn. */
+  readonly read: (reading: DocumentReading) => Promise<ReadDocument>;
+  /** Opens a session on a saved cache. */
+  readonly load: (record: DocumentRecord, path: string) => Promise<Session>;
+  /** Name and fingerprint of a model. */
+  readonly model: (
+    name: string | undefined,
+  ) => Promise<Pick<DocumentRecord, "model" | "fingerprint">>;
+  readonly eviction: EvictionSettings | false;
+  readonly now: () => number;
+}
+
+/** Documents, and what the scheduler does with them. Owns those in memory. */
+export interface Documents extends AsyncDisposable {
+  readonly store: DocumentStore;
+  /** Bytes of those in memory. */
+  readonly bytes: number;
+  /** Time of the one in memory that was used least recently; `Infinity` where there is none. */
+  readonly oldest: number;
+  /** Takes that one out of memory; if it lies nowhere else, it is forgotten. */
+  dropOldest(): Promise<void>;
+  /** Takes those of a model out of memory, as far as they lie elsewhere. */
+  unload(model: string): Promise<void>;
+  /**
+   * A document's text, and a session that goes on behind it, which the caller closes.
+   *
+   * @throws {UnknownDocumentError} If there is none, or it was read by another model.
+   */
+  open(id: string, model: Pick<DocumentRecord, "model" | "fingerprint">): Promise<OpenDocument>;
+  /** A document's text. */
+  record(id: string): DocumentRecord;
+}
+
+/** A document to go on behind. */
+export interface OpenDocument {
+  readonly record: DocumentRecord;
+  readonly session: Session;
+}
+
+interface Entry {
+  record: DocumentRecord;
+  session: Promise<Session> | undefined;
+  bytes: number;
+  stored: boolean;
+  used: number;
+  /** Those who are making a session of it now: it stays in memory meanwhile. */
+  users: number;
+}
+
+/**
+ * Documents, with those found in a folder.
+ *
+ * @throws {StorageError} If the folder cannot be read.
+ */
+export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
+  const { files, maxFileBytes, read, load, model, now } = options;
+  const seconds = () => Math.floor(now() / 1000);
+  const entries = new Map<string, Entry>();
+  const making = new Map<string, Promise<DocumentInfo>>();
+  for (const record of await files?.list() ?? []) {
+    const used = record.lastUsed * 1000;
+    entries.set(record.id, { record, session: undefined, bytes: 0, stored: true, used, users: 0 });
+  }
+
+  const infoOf = ({ record, stored }: Entry): DocumentInfo => {
+    const { text: _text, system: _system, fingerprint: _fingerprint, ...info } = record;
+    return { ...info, stored };
+  };
+  const find = (id: string): Entry => {
+    const found = entries.get(id);
+    if (found) return found;
+    throw new UnknownDocumentError(`There is no document '${id}' here: read it first`);
+  };
+  const touch = (entry: Entry) => {
+    entry.used = now();
+    entry.record = { ...entry.record, lastUsed: seconds() };
+  };
+  const release = async (entry: Entry): Promise<void> => {
+    const { session } = entry;
+    entry.session = undefined;
+    entry.bytes = 0;
+    // A load that failed holds nothing.
+    await (await session?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  };
+  const forget = async (id: string): Promise<void> => {
+    const entry = find(id);
+    entries.delete(id);
+    await files?.remove(id);
+    await release(entry);
+  };
+  /** Keeps the folder within its bound: the documents that were used least recently go first. */
+  const boundFiles = async (newest: string): Promise<void> => {
+    if (!files) return;
+    const stored = [...entries.values()].filter((entry) => entry.stored)
+      .sort((a, b) => b.used - a.used);
+    let bytes = 0;
+    for (const { record: { id } } of stored) {
+      bytes += await files.bytes(id);
+      if (bytes > maxFileBytes && id !== newest) await forget(id);
+    }
+  };
+  const make = async (id: string, reading: DocumentReading, fingerprint: string) => {
+    const { session, record: made } = await read(reading);
+    const { name, system } = reading;
+    const record: DocumentRecord = {
+      id,
+      ...(name === undefined ? {} : { name }),
+      ...{ model: reading.model, form: reading.form, text: reading.text, fingerprint },
+      ...(system === undefined ? {} : { system }),
+      created: seconds(),
+      lastUsed: seconds(),
+      ...made,
+    };
+    try {
+      if (files) {
+        await session.save(files.cachePath(id));
+        await files.write(record);
+      }
+    } catch (error) {
+      await files?.remove(id).catch(() => {});
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+    const entry: Entry = {
+      record,
+      session: Promise.resolve(session),
+      bytes: session.stats().bytes.now,
+      stored: files !== undefined,
+      used: now(),
+      users: 0,
+    };
+    entries.set(id, entry);
+    await boundFiles(id);
+    return infoOf(entry);
+  };
+  const inMemory = () =>
+    [...entries.values()].filter(({ session, users }) => session !== undefined && users === 0);
+  const oldest = (): Entry | undefined =>
+    inMemory().reduce<Entry | undefined>(
+      (found, entry) => found && found.used <= entry.used ? found : entry,
+      undefined,
+    );
+  const store: DocumentStore = {
+    async create(request) {
+      const { form = "chat", eviction = options.eviction } = request;
+      const named = await model(request.model);
+      const reading: DocumentReading = { ...request, form, eviction, model: named.model };
+      const id = idOf(reading, named.fingerprint);
+      const known = entries.get(id);
+      if (known) {
+        touch(known);
+        return infoOf(known);
+      }
+      // Whoever asks for the same one meanwhile waits for it; if its reader gives up, another reads.
+      const before = making.get(id);
+      if (before) return await before.catch(() => store.create(request));
+      const made = make(id, reading, named.fingerprint);
+      making.set(id, made);
+      try {
+        return await made;
+      } finally {
+        making.delete(id);
+      }
+    },
+    list: () => [...entries.values()].map(infoOf).sort((a, b) => b.created - a.created),
+    get: (id) => infoOf(find(id)),
+    remove: forget,
+  };
+  return {
+    store,
+    get bytes() {
+      return [...entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
+    },
+    get oldest() {
+      return oldest()?.used ?? Infinity;
+    },
+    async dropOldest() {
+      const entry = oldest();
+      if (!entry) return;
+      if (entry.stored) await release(entry);
+      else await forget(entry.record.id);
+    },
+    async unload(name) {
+      for (const entry of inMemory()) {
+        if (entry.record.model !== name) continue;
+        if (entry.stored) await release(entry);
+        else await forget(entry.record.id);
+      }
+    },
+    record: (id) => find(id).record,
+    async open(id, { model: name, fingerprint }) {
+      const entry = find(id);
+      const { record } = entry;
+      if (record.model !== name || record.fingerprint !== fingerprint) {
+        throw new UnknownDocumentError(
+          `The document '${id}' was read by the model '${record.model}': ask that one, or read it again`,
+        );
+      }
+      touch(entry);
+      entry.users++;
+      const loading = entry.session ??= load(record, files?.cachePath(id) ?? "");
+      try {
+        const session = await loading;
+        entry.bytes = session.stats().bytes.now;
+        return { record, session: await session.fork({ policy: full(), budget: { ratio: 1 } }) };
+      } catch (error) {
+        if (entry.session === loading) entry.session = undefined;
+        throw error;
+      } finally {
+        entry.users--;
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.allSettled(making.values());
+      for (const entry of entries.values()) await release(entry);
+    },
+  };
+}
+
+/** The same for the same text that is read the same way by the same model. */
+function idOf(
+  { text, system, form, eviction, model }: DocumentReading,
+  fingerprint: string,
+): string {
+  const parts = [fingerprint, model, form, system ?? null, text, eviction];
+  return `doc-${createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 32)}`;
+}
