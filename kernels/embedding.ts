@@ -18,6 +18,16 @@ export interface EmbeddingRows {
   readonly product: Product;
 }
 
+/** Rows that were looked up, as the first layer takes them. */
+export function scaledRows(
+  builder: GraphBuilder,
+  { embeddingScale }: { readonly embeddingScale: number },
+  rows: Value,
+): Value {
+  if (embeddingScale === 1) return rows;
+  return builder.op("Mul", [rows, builder.constant(Float32Array.of(embeddingScale), [])]);
+}
+
 /**
  * Declares the embedding matrix for both of its uses.
  *

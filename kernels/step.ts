@@ -12,7 +12,8 @@ import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts"
 import type { RotaryRows } from "./rope.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
 import { sequenceNames } from "./sequence_attention.ts";
-import { buildStepGraph, observedLayers, type StepGraphOptions } from "./step_graph.ts";
+import { observedLayers } from "./observed_layers.ts";
+import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What one layer holds. */

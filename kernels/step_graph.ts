@@ -11,8 +11,9 @@ import {
   type SequenceLengths,
   slidingAttention,
 } from "./attention_nodes.ts";
-import { declareEmbedding, type EmbeddingRows } from "./embedding.ts";
+import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
+import { observedLayers } from "./observed_layers.ts";
 import { declareRotary } from "./rotary_inputs.ts";
 import { cast } from "./onnx/cast.ts";
 import {
@@ -146,11 +147,6 @@ function portsOf(model: StepModel): OutputPort[] {
   ];
 }
 
-/** Layers in which attention can be observed: the global ones. */
-export function observedLayers({ layers, layerKinds }: StepModel): readonly number[] {
-  return [...layers.keys()].filter((layer) => layerKinds[layer]?.window === undefined);
-}
-
 /** What follows from the length of a layer's past: made once for all layers with the same window. */
 function perCache<T>({ layers, layerKinds }: StepModel, make: (layer: number) => T): readonly T[] {
   const ofWindow = new Map<number, T>();
@@ -238,9 +234,7 @@ type Phase = "decode" | "prefill";
 
 /** Rows of the token ids as the first layer takes them. */
 function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
-  const rows = embedding.lookUp(builder, "ids");
-  if (model.embeddingScale === 1) return rows;
-  return builder.op("Mul", [rows, builder.constant(Float32Array.of(model.embeddingScale), [])]);
+  return scaledRows(builder, model, embedding.lookUp(builder, "ids"));
 }
 
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {

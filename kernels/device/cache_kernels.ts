@@ -12,6 +12,8 @@ export interface CacheKernels extends AsyncDisposable {
   gather(buffers: LayerBuffers, slots: Int32Array): Promise<LayerBuffers>;
   /** A copy of a layer with more slots. */
   grown(buffers: LayerBuffers, capacity: number): Promise<LayerBuffers>;
+  /** Entries of two layers, one behind the other, in buffers of their own. */
+  joined(first: LayerBuffers, second: LayerBuffers): Promise<LayerBuffers>;
   /** A copy. */
   copied(entries: DeviceTensor): Promise<DeviceTensor>;
   /** Keys rerotated by an angle each: `cos` and `sin` are `[kvHeads, capacity, headDim / 2]`. */
@@ -27,6 +29,7 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
   const kernels = loadedOnDemand(device);
   const gathering = createGatherKernel(device, element);
   const builds = {
+    join: () => joinGraph(element),
     grow: () => growGraph(element),
     copy: () => copyGraph(element),
     rerotate: () => rerotateGraph(element),
@@ -43,6 +46,13 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
       const names = ["grown_keys", "grown_values"];
       const found = await kernels.run(builds.grow, { ...buffers, pads }, names);
       return { keys: found.kept("grown_keys"), values: found.kept("grown_values") };
+    },
+    async joined(first, second) {
+      const found = await kernels.run(builds.join, {
+        ...{ first_keys: first.keys, first_values: first.values },
+        ...{ second_keys: second.keys, second_values: second.values },
+      }, ["joined_keys", "joined_values"]);
+      return { keys: found.kept("joined_keys"), values: found.kept("joined_values") };
     },
     copied: (entries) => kept("copy", { entries }),
     rerotated(entries, cos, sin) {
@@ -80,6 +90,20 @@ function growGraph(element: CacheElement): Graph {
     graph.input(name, element, ["H", "C", "D"]);
     graph.op("Pad", [name, "pads"], { names: [`grown_${name}`] });
     graph.output(`grown_${name}`, element, ["A", "B", "E"]);
+  }
+  return graph.build();
+}
+
+function joinGraph(element: CacheElement): Graph {
+  const graph = createGraph("join_entries");
+  for (const name of ["keys", "values"]) {
+    graph.input(`first_${name}`, element, ["H", "A", "D"]);
+    graph.input(`second_${name}`, element, ["H", "B", "D"]);
+    graph.op("Concat", [`first_${name}`, `second_${name}`], {
+      names: [`joined_${name}`],
+      attributes: { axis: { int: 1 } },
+    });
+    graph.output(`joined_${name}`, element, ["H", "C", "D"]);
   }
   return graph.build();
 }

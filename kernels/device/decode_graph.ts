@@ -1,4 +1,4 @@
-import { declareEmbedding } from "../embedding.ts";
+import { declareEmbedding, scaledRows } from "../embedding.ts";
 import { declareLayer, emitLayers } from "../layer_nodes.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
@@ -7,6 +7,7 @@ import { declareWeight } from "../weight.ts";
 import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import type { CacheElement } from "./layer_buffers.ts";
+import { unpackToken } from "./packed_tokens.ts";
 import { decodeAttention } from "./step_attention.ts";
 
 /**
@@ -14,7 +15,7 @@ import { decodeAttention } from "./step_attention.ts";
  * that it reads is on the device and every size is known but those of the cache, so that the whole of it
  * can be captured.
  *
- * Inputs: `token [1, headDim + 1]` (cosines, sines, the token's id), and for each layer `keys.L`,
+ * Inputs: `token [1, ropes · headDim + 1]` (see {@linkcode packedToken}), and for each layer `keys.L`,
  * `values.L [1, kvHeads, capacity, headDim]`, `last_index.L [1]` and `total.L [1]`.
  * Outputs: `logits [1, vocabulary]`, and `present_keys.L`, `present_values.L`, to be written over the
  * inputs.
@@ -23,23 +24,18 @@ export function buildDecodeGraph(model: StepModel, half: boolean): Graph {
   const plain = createGraph("decode_step");
   const graph = half ? inHalf(plain) : plain;
   const element: CacheElement = half ? "float16" : "float32";
-  const { headDim, layers } = model;
-  plain.input("token", "float32", [1, headDim + 1]);
-  const exact = half ? ["cos_32", "sin_32", "id"] : ["cos", "sin", "id"];
-  plain.ops("Split", ["token", plain.integers([headDim / 2, headDim / 2, 1])], 3, {
-    names: exact,
-    attributes: { axis: { int: 1 } },
-  });
-  for (const name of half ? ["cos", "sin"] : []) cast(plain, `${name}_32`, "float16", [name]);
-  // Numbers below 2²⁴ are exact as 32-bit floats: no vocabulary comes near.
-  const ids = plain.op("Reshape", [cast(plain, "id", "int32"), plain.integers([1])]);
+  const { layers } = model;
+  const ids = unpackToken(plain, model, half);
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
   const declared = layers.map((_, index) => declareLayer(graph, model, index));
   const normalise = emitLayers(graph, model, declared, {
-    rows: embedding.lookUp(graph, ids),
+    rows: scaledRows(graph, model, embedding.lookUp(graph, ids)),
     arithmetic: "float",
-    attend: (rotated, layer) => decodeAttention(plain, rotated, { shape: model, layer, element }),
+    attend: (rotated, layer) =>
+      decodeAttention(plain, rotated, {
+        ...{ shape: model, layer, element, window: model.layerKinds[layer]?.window },
+      }),
   });
   const logits = output(graph, normalise(model.finalNorm), "float");
   if (half) cast(plain, logits, "float32", ["logits"]);

@@ -1,8 +1,9 @@
-import { floats, int32s } from "../session.ts";
+import { int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import { buildDecodeGraph } from "./decode_graph.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { packedToken } from "./packed_tokens.ts";
 import type { DeviceStepInputs } from "./step_kernel.ts";
 
 /** A step of one token, started as a whole. */
@@ -24,7 +25,7 @@ export async function createDecodeKernel(
   const ports = model.layers.map((_, layer) => layerPorts(layer));
   await using opening = new AsyncDisposableStack();
   const kernel = opening.use(await capture.load(buildDecodeGraph(model, half)));
-  const token = opening.use(capture.tensor([1, headDim + 1], "float32"));
+  const token = opening.use(capture.tensor([1, model.ropes.length * headDim + 1], "float32"));
   const logits = opening.use(capture.tensor([1, vocabulary], "float32"));
   /** One set for each different number of tokens that layers hold: most often there is one. */
   const counts: { readonly last: DeviceTensor; readonly total: DeviceTensor }[] = [];
@@ -43,22 +44,27 @@ export async function createDecodeKernel(
     takes: ({ ids, rows, embeddings, adapters, queries = false, observe = false, layers }) =>
       ids.length === 1 && rows.length === 1 && (embeddings?.length ?? 0) === 0 && !adapters &&
       !queries && !observe && layers.length === ports.length,
-    async run({ ids, rotary: { cos, sin }, layers }) {
+    async run({ ids, rotary, layers }) {
       const inputs: Record<string, DeviceTensor> = { token };
       const outputs: Record<string, DeviceTensor> = { logits };
+      /** Layers of one kind with as many tokens share what counts them. */
+      const kinds: string[] = [];
       const totals: number[] = [];
       for (const [layer, { keys, values, lengths }] of layers.entries()) {
         const port = ports[layer] ?? layerPorts(layer);
         const total = (lengths[0] ?? 0) + 1;
-        if (!totals.includes(total)) totals.push(total);
-        const counted = countsAt(totals.indexOf(total));
+        const kind = `${model.layerKinds[layer]?.window ?? "global"} ${total}`;
+        if (!kinds.includes(kind)) {
+          kinds.push(kind);
+          totals.push(total);
+        }
+        const counted = countsAt(kinds.indexOf(kind));
         inputs[port.lastIndex] = counted.last;
         inputs[port.total] = counted.total;
         inputs[port.keys] = outputs[port.presentKeys] = batch(keys);
         inputs[port.values] = outputs[port.presentValues] = batch(values);
       }
-      const packed = Float32Array.of(...cos, ...sin, ids[0] ?? 0);
-      kernel.write("token", token, floats(packed, [1, headDim + 1]));
+      kernel.write("token", token, packedToken({ ids, rotary }, headDim));
       for (const [index, total] of totals.entries()) {
         const { last, total: all } = countsAt(index);
         kernel.write("last_index", last, int32s([total - 1]));

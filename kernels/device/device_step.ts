@@ -4,6 +4,7 @@ import type { Device } from "./device.ts";
 import type { DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { checkEvenAttention, type EvenSupport, FEW } from "./even_check.ts";
 import { createEvenStepKernel } from "./even_step.ts";
+import { newTokens } from "./packed_tokens.ts";
 import { createRaggedStepKernel } from "./ragged_step.ts";
 import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 
@@ -45,7 +46,7 @@ export async function createDeviceStepKernel(
   let decoding: Promise<DecodeKernel> | undefined;
   return {
     async run(inputs) {
-      const tokens = inputs.rotary.cos.length / (model.headDim / 2);
+      const tokens = newTokens(inputs, model.headDim);
       const even = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
       if (even && right.captured && capture && tokens === 1) {
         const decode = await (decoding ??= createDecodeKernel(

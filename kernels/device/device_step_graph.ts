@@ -1,5 +1,5 @@
 import type { AdapterShape } from "../adapters.ts";
-import { declareEmbedding } from "../embedding.ts";
+import { declareEmbedding, scaledRows } from "../embedding.ts";
 import { declareLayer, emitLayers, type RotatedTokens } from "../layer_nodes.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
@@ -24,7 +24,7 @@ export interface DeviceStepGraphOptions {
  * Builds the graph of one step where the cache lives: new entries are written into slots of the
  * cache, and all tokens attend to what is in them. KV heads may hold different numbers of tokens.
  *
- * Inputs: `tokens [T, headDim + 2]` (see {@linkcode packedTokens}), `given [1]` (how many ids
+ * Inputs: `tokens [T, ropes · headDim + 2]` (see {@linkcode packedTokens}), `given [1]` (how many ids
  * there are), `embeddings [E, hidden]` (rows that follow the ids), `rows [1]` (how many rows of logits
  * are wanted), `held
  * [layers, kvHeads]` (tokens of each head before the step, as floats), `counting [N]` (the floats 0, 1,
@@ -92,13 +92,19 @@ function buildStep(
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
   const declared = layers.map((_, index) => declareLayer(graph, model, index, adapters));
-  const rows = graph.op("Concat", [embedding.lookUp(graph, ids), "embeddings"], {
+  const rows = graph.op("Concat", [
+    scaledRows(graph, model, embedding.lookUp(graph, ids)),
+    "embeddings",
+  ], {
     attributes: { axis: { int: 0 } },
   });
   const normalise = emitLayers(graph, model, declared, {
     rows,
     arithmetic: "float",
-    attend: (rotated, layer) => attend(rotated, { shape: model, layer, element }),
+    attend: (rotated, layer) =>
+      attend(rotated, {
+        ...{ shape: model, layer, element, window: model.layerKinds[layer]?.window },
+      }),
   });
   const last = graph.op("Gather", [normalise(model.finalNorm), wanted]);
   const logits = output(graph, last, "float");

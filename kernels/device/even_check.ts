@@ -1,4 +1,5 @@
-import type { HeadShape } from "../attention_nodes.ts";
+import type { AttentionShape } from "../attention_nodes.ts";
+import type { LayerKind } from "../step_model.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats, int32s } from "../session.ts";
@@ -25,16 +26,53 @@ export const FEW = 32;
 const STEPS = [FEW + 8, 1, FEW + 1, 5] as const;
 const TOLERANCE = { float32: 1e-3, float16: 2e-2 } as const;
 
+/** Windows that are tried, in steps of many tokens and in captured ones: all are computed alike. */
+const TRIED_WINDOWS = { steps: 24, captured: 4 } as const;
+
+/** What the operator is tried for. */
+export interface TriedShape extends AttentionShape {
+  /** Layers of the model: where some slide, the operator is tried with a window too. */
+  readonly layerKinds?: readonly LayerKind[];
+}
+
+/** Heads that attend, within a window or not. */
+interface TriedHeads extends AttentionShape {
+  readonly window?: number;
+}
+
 /**
  * Tries the attention operator of a device on numbers that are known: drivers differ, and the software
  * adapter of tests computes steps of many tokens wrongly. An operator that cannot run supports nothing.
  */
 export async function checkEvenAttention(
   device: Device,
-  shape: HeadShape,
+  { layerKinds = [{}], ...shape }: TriedShape,
   element: CacheElement,
 ): Promise<EvenSupport> {
-  const captured = await tryCaptured(device, shape, element);
+  const found: EvenSupport[] = [];
+  for (const slides of [false, true]) {
+    if (!layerKinds.some(({ window }) => (window !== undefined) === slides)) continue;
+    found.push(await checkKind(device, shape, element, slides));
+  }
+  const all = (name: keyof EvenSupport) => found.every((one) => one[name]);
+  return {
+    few: all("few"),
+    many: all("many"),
+    captured: all("captured"),
+    ignoresLastIndex: all("ignoresLastIndex"),
+  };
+}
+
+async function checkKind(
+  device: Device,
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
+  element: CacheElement,
+  slides: boolean,
+): Promise<EvenSupport> {
+  const whole = { heads, kvHeads, headDim, attentionScale };
+  const shape = slides ? { ...whole, window: TRIED_WINDOWS.steps } : whole;
+  const recorded = slides ? { ...whole, window: TRIED_WINDOWS.captured } : whole;
+  const captured = await tryCaptured(device, recorded, element);
   const blind = await tryOperator(device, shape, element, () => 0);
   if (blind.few) return { ...blind, captured, ignoresLastIndex: true };
   const seeing = await tryOperator(device, shape, element, (total) => total - 1);
@@ -43,7 +81,7 @@ export async function checkEvenAttention(
 
 async function tryOperator(
   device: Device,
-  shape: HeadShape,
+  shape: TriedHeads,
   element: CacheElement,
   lastIndex: (total: number) => number,
 ): Promise<Pick<EvenSupport, "few" | "many">> {
@@ -96,7 +134,7 @@ const CAPTURED_STEPS = 6;
 /** Tries the operator as a captured step has it: lengths are read on the device. */
 async function tryCaptured(
   device: Device,
-  shape: HeadShape,
+  shape: TriedHeads,
   element: CacheElement,
 ): Promise<boolean> {
   const { capture } = device;
@@ -151,7 +189,7 @@ function isClose(actual: Float32Array, expected: Float32Array, element: CacheEle
   );
 }
 
-function checkGraph(shape: HeadShape, element: CacheElement, tokens: number | "T" = "T"): Graph {
+function checkGraph(shape: TriedHeads, element: CacheElement, tokens: number | "T" = "T"): Graph {
   const { heads, kvHeads, headDim } = shape;
   const graph = createGraph("even_check");
   const given = (["queries", "keys", "values"] as const).map((name) => {
@@ -186,7 +224,7 @@ function waves(count: number, seed: number): Float32Array {
 
 /** Causal attention, plainly. */
 function attention(
-  { heads, kvHeads, headDim }: HeadShape,
+  { heads, kvHeads, headDim, attentionScale, window = Infinity }: TriedHeads,
   queries: Float32Array,
   { keys, values }: { readonly keys: readonly number[]; readonly values: readonly number[] },
   before: number,
@@ -196,15 +234,18 @@ function attention(
     const kvHead = Math.floor((row % heads) * kvHeads / heads);
     const seen = before + Math.floor(row / heads) + 1;
     const at = (token: number, column: number) => (token * kvHeads + kvHead) * headDim + column;
-    const weights = Array.from({ length: seen }, (_, token) => {
+    const first = Math.max(0, seen - window);
+    const weights = Array.from({ length: seen - first }, (_, behind) => {
+      const token = first + behind;
       let product = 0;
       for (let column = 0; column < headDim; column++) {
         product += (queries[row * headDim + column] ?? 0) * (keys[at(token, column)] ?? 0);
       }
-      return Math.exp(product / Math.sqrt(headDim));
+      return Math.exp(product * attentionScale);
     });
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    for (const [token, weight] of weights.entries()) {
+    for (const [behind, weight] of weights.entries()) {
+      const token = first + behind;
       for (let column = 0; column < headDim; column++) {
         const index = row * headDim + column;
         mixed[index] = (mixed[index] ?? 0) + weight / total * (values[at(token, column)] ?? 0);

@@ -1,3 +1,4 @@
+import { observedLayers } from "../observed_layers.ts";
 import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
@@ -7,6 +8,7 @@ import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_g
 import type { EvenSupport } from "./even_check.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { createObserveKernel } from "./observe.ts";
+import { newTokens } from "./packed_tokens.ts";
 import { oneInteger } from "./one_integer.ts";
 import { createScratch } from "./scratch.ts";
 import { stepFeeds } from "./step_feeds.ts";
@@ -24,13 +26,14 @@ export async function createEvenStepKernel(
   const element = options.half ? "float16" : "float32";
   const { graph, queries: queryNames } = buildEvenStepGraph(model, options);
   const ports = model.layers.map((_, layer) => layerPorts(layer));
+  const global = observedLayers(model);
   const stay = [
     ...ports.flatMap((port) => [port.presentKeys, port.presentValues]),
     ...queryNames,
   ];
   await using opening = new AsyncDisposableStack();
   const kernel = opening.use(await device.load(graph, { stay, inPlace: true }));
-  const observing = opening.use(createObserveKernel(device, model, ports.length, element));
+  const observing = opening.use(createObserveKernel(device, model, global.length, element));
   const constant = support.ignoresLastIndex ? opening.use(await oneInteger(device)) : undefined;
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const scratch = opening.use(
@@ -43,7 +46,7 @@ export async function createEvenStepKernel(
   return {
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
-      const tokens = inputs.rotary.cos.length / (headDim / 2);
+      const tokens = newTokens(inputs, headDim);
       const into: Record<string, DeviceTensor> = {};
       const feeds: Record<string, Parameters<typeof kernel.run>[0][string]> = {
         ...stepFeeds(model, inputs),
@@ -66,7 +69,9 @@ export async function createEvenStepKernel(
       for (const tensor of queries ? asked : []) {
         given.push(results.use(await observing.queries(tensor)));
       }
-      const attentionSums = observe ? await observing.sums(observed(layers, asked)) : [];
+      const attentionSums = observe && global.length > 0
+        ? await observing.sums(observed(global, layers, asked))
+        : [];
       results.move();
       return { logits: outputs.floats("logits"), queries: given, attentionSums };
     },
@@ -74,10 +79,14 @@ export async function createEvenStepKernel(
   };
 }
 
-function observed(layers: readonly SlottedLayer[], queries: readonly DeviceTensor[]) {
-  return layers.flatMap(({ keys, lengths }, layer) => {
-    const asked = queries[layer];
-    return asked ? [{ queries: asked, keys, lengths }] : [];
+function observed(
+  global: readonly number[],
+  layers: readonly SlottedLayer[],
+  queries: readonly DeviceTensor[],
+) {
+  return global.flatMap((layer) => {
+    const [asked, held] = [queries[layer], layers[layer]];
+    return asked && held ? [{ queries: asked, keys: held.keys, lengths: held.lengths }] : [];
   });
 }
 

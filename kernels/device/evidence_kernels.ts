@@ -1,4 +1,4 @@
-import type { HeadShape } from "../attention_nodes.ts";
+import type { AttentionShape } from "../attention_nodes.ts";
 import type { QueryGaussian } from "../expected_logits.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
@@ -49,7 +49,7 @@ export interface EvidenceKernels extends AsyncDisposable {
 /** Loads kernels when they are first asked for. */
 export function createEvidenceKernels(
   device: Device,
-  shape: HeadShape,
+  shape: AttentionShape,
   element: CacheElement,
 ): EvidenceKernels {
   const kernels = loadedOnDemand(device);
@@ -94,7 +94,10 @@ export function createEvidenceKernels(
   };
 }
 
-function expectedGraph({ heads, kvHeads, headDim }: HeadShape, element: CacheElement): Graph {
+function expectedGraph(
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
+  element: CacheElement,
+): Graph {
   const graph = createGraph("expected_logits");
   const group = heads / kvHeads;
   const keys = exactInput(graph, "keys", element, ["H", "C", "D"]);
@@ -103,11 +106,11 @@ function expectedGraph({ heads, kvHeads, headDim }: HeadShape, element: CacheEle
   const scaled = (value: Value, factor: number) =>
     graph.op("Mul", [value, graph.constant(Float32Array.of(factor), [])]);
   const mean = graph.op("MatMul", [
-    scaled("query_mean", 1 / Math.sqrt(headDim)),
+    scaled("query_mean", attentionScale),
     turnedOver(graph, keys),
   ]);
   const perGroup = graph.op("Unsqueeze", [keys, graph.integers([1])]);
-  const turned = graph.op("MatMul", [perGroup, scaled("query_covariance", 1 / headDim)]);
+  const turned = graph.op("MatMul", [perGroup, scaled("query_covariance", attentionScale ** 2)]);
   const variance = graph.op("ReduceSum", [
     graph.op("Mul", [turned, perGroup]),
     graph.integers([3]),
@@ -119,7 +122,7 @@ function expectedGraph({ heads, kvHeads, headDim }: HeadShape, element: CacheEle
   return graph.build();
 }
 
-function followingGraph(shape: HeadShape, element: CacheElement): Graph {
+function followingGraph(shape: AttentionShape, element: CacheElement): Graph {
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
   const graph = createGraph("following_attention");

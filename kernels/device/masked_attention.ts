@@ -1,4 +1,4 @@
-import type { HeadShape } from "../attention_nodes.ts";
+import type { AttentionShape, HeadShape } from "../attention_nodes.ts";
 import type { ElementType, Graph, GraphBuilder, Value } from "../onnx/graph.ts";
 
 /** Keys and values of a layer as a device holds them: head-major, with slots to spare. */
@@ -45,12 +45,12 @@ export function turnedOver(builder: GraphBuilder, value: Value): Value {
 /** Queries `[1, T, heads · headDim]`, scaled, as `[kvHeads, heads of a group · T, headDim]`. */
 export function groupedQueries(
   builder: GraphBuilder,
-  { heads, kvHeads, headDim }: HeadShape,
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   queries: Value,
 ): Value {
   const scaled = builder.op("Mul", [
     queries,
-    builder.constant(Float32Array.of(1 / Math.sqrt(headDim)), []),
+    builder.constant(Float32Array.of(attentionScale), []),
   ]);
   const byHead = builder.op("Transpose", [
     builder.op("Reshape", [scaled, builder.integers([-1, kvHeads, heads / kvHeads, headDim])]),
@@ -93,7 +93,7 @@ export function slotWeights(
 /** Attention of new tokens over the slots of each KV head, their own among them. */
 export function maskedAttention(
   builder: GraphBuilder,
-  shape: HeadShape,
+  shape: AttentionShape,
   queries: Value,
   { keys, values }: SlottedEntries,
   seen: SlotsSeen,
@@ -160,16 +160,18 @@ function products(
  * @param counting The floats 0, 1, 2 and so on, at least as many as there are slots.
  * @param keys What the slots are of, `[kvHeads, capacity, headDim]`.
  * @param tokens Number of new tokens, int64 `[1]`.
+ * @param window Tokens that a new one sees at most, itself among them, of the slots before its own.
  * @returns `[kvHeads, 1, T, capacity]`, 0 or `-Infinity`.
  */
 export function hiddenSlots(
   builder: GraphBuilder,
   kvHeads: number,
-  { held, counting, keys, tokens }: {
+  { held, counting, keys, tokens, window }: {
     readonly held: Value;
     readonly counting: Value;
     readonly keys: Value;
     readonly tokens: Value;
+    readonly window?: number | undefined;
   },
 ): Value {
   const first = (count: Value): Value =>
@@ -179,10 +181,13 @@ export function hiddenSlots(
     builder.op("Reshape", [held, builder.integers([kvHeads, 1, 1, 1])]),
     token,
   ]);
-  const visible = builder.op("LessOrEqual", [first(sizeOf(builder, keys, 1)), last]);
-  return builder.op("Where", [
-    visible,
-    builder.constant(Float32Array.of(0), []),
-    builder.constant(Float32Array.of(-Infinity), []),
-  ]);
+  const slots = first(sizeOf(builder, keys, 1));
+  const [shown, hidden] = [0, -Infinity].map((number) =>
+    builder.constant(Float32Array.of(number), [])
+  );
+  const visible = builder.op("LessOrEqual", [slots, last]);
+  const behind = builder.op("Where", [visible, shown ?? "", hidden ?? ""]);
+  if (window === undefined) return behind;
+  const reach = builder.op("Sub", [last, builder.constant(Float32Array.of(window), [])]);
+  return builder.op("Where", [builder.op("Greater", [slots, reach]), behind, hidden ?? ""]);
 }

@@ -1,4 +1,4 @@
-import type { HeadShape } from "../attention_nodes.ts";
+import type { AttentionShape } from "../attention_nodes.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
@@ -35,7 +35,7 @@ export interface ObserveKernel extends AsyncDisposable {
 /** Loads graphs when they are first asked for. */
 export function createObserveKernel(
   device: Device,
-  shape: HeadShape,
+  shape: AttentionShape,
   layers: number,
   element: CacheElement,
 ): ObserveKernel {
@@ -65,7 +65,7 @@ export function createObserveKernel(
   };
 }
 
-function observeGraph(shape: HeadShape, layers: number, element: CacheElement): Graph {
+function observeGraph(shape: AttentionShape, layers: number, element: CacheElement): Graph {
   const { heads, kvHeads, headDim } = shape;
   const plain = createGraph("observe");
   const builder = element === "float16" ? inHalf(plain) : plain;
@@ -99,7 +99,7 @@ function observeGraph(shape: HeadShape, layers: number, element: CacheElement): 
   return plain.build();
 }
 
-function queriesGraph({ heads, headDim }: HeadShape, element: CacheElement): Graph {
+function queriesGraph({ heads, headDim }: AttentionShape, element: CacheElement): Graph {
   const graph = createGraph("queries");
   graph.input("queries", element, [1, "T", heads * headDim]);
   const exact = cast(graph, "queries", "float32");

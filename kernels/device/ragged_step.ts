@@ -1,3 +1,4 @@
+import { observedLayers } from "../observed_layers.ts";
 import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { floats, integers } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
@@ -6,6 +7,7 @@ import type { Device, DeviceTensor } from "./device.ts";
 import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { newTokens } from "./packed_tokens.ts";
 import { stepFeeds } from "./step_feeds.ts";
 
 /** Loads the step graph whose KV heads may hold different numbers of tokens. */
@@ -16,11 +18,10 @@ export async function createRaggedStepKernel(
 ): Promise<DeviceStepKernel> {
   const { heads, headDim } = model;
   const ports = model.layers.map((_, layer) => layerPorts(layer));
-  const stay = ports.flatMap((port) => [
-    port.presentKeys,
-    port.presentValues,
-    port.queries,
-    port.attentionSums,
+  const global = new Set(observedLayers(model));
+  const stay = ports.flatMap((port, layer) => [
+    ...[port.presentKeys, port.presentValues, port.queries],
+    ...(global.has(layer) ? [port.attentionSums] : []),
   ]);
   const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
@@ -28,7 +29,7 @@ export async function createRaggedStepKernel(
   return {
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
-      const tokens = inputs.rotary.cos.length / (headDim / 2);
+      const tokens = newTokens(inputs, headDim);
       const most = Math.max(tokens, ...layers.map(({ keys }) => keys.dims[1] ?? 0));
       using made = new DisposableStack();
       const empty = async (wanted: boolean, dims: readonly number[]): Promise<DeviceTensor[]> =>
@@ -43,7 +44,9 @@ export async function createRaggedStepKernel(
         for (const tensor of await empty(queries, [tokens, heads, headDim])) {
           asked.push(into[port.queries] = tensor);
         }
-        for (const tensor of await empty(observe, [heads, keys.dims[1] ?? 0])) {
+        for (
+          const tensor of await empty(observe && global.has(layer), [heads, keys.dims[1] ?? 0])
+        ) {
           paid.push(into[port.attentionSums] = tensor);
         }
       }

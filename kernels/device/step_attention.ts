@@ -1,4 +1,4 @@
-import type { HeadShape } from "../attention_nodes.ts";
+import type { AttentionShape } from "../attention_nodes.ts";
 import type { RotatedTokens } from "../layer_nodes.ts";
 import { cast } from "../onnx/cast.ts";
 import { type GraphBuilder, MICROSOFT, type Value } from "../onnx/graph.ts";
@@ -9,8 +9,10 @@ import { hiddenSlots, maskedAttention } from "./masked_attention.ts";
 
 /** What attention in a step is built for. */
 export interface StepAttention {
-  readonly shape: HeadShape;
+  readonly shape: AttentionShape;
   readonly layer: number;
+  /** Tokens that a query sees at most, itself among them. Absent: all. */
+  readonly window?: number | undefined;
   /** Type of the cache's numbers. */
   readonly element: CacheElement;
 }
@@ -35,7 +37,7 @@ export function evenAttention(
 export function decodeAttention(
   plain: GraphBuilder,
   { queries, keys, values }: RotatedTokens,
-  { shape, layer, element }: StepAttention,
+  { shape, layer, element, window }: StepAttention,
 ): Value {
   const { heads, kvHeads, headDim } = shape;
   const ports = layerPorts(layer);
@@ -44,7 +46,7 @@ export function decodeAttention(
   plain.input(ports.values, element, slots);
   plain.input(ports.lastIndex, "int32", [1]);
   plain.input(ports.total, "int32", [1]);
-  const mixed = groupQueryAttention(plain, shape, [
+  const mixed = groupQueryAttention(plain, { ...shape, window }, [
     ...[queries, keys, values, ports.keys, ports.values, ports.lastIndex, ports.total],
   ], [`mixed.${layer}`, ports.presentKeys, ports.presentValues]);
   plain.output(ports.presentKeys, element, slots);
@@ -55,7 +57,7 @@ export function decodeAttention(
 /** The operator that appends to a cache of spare slots and attends causally. */
 export function groupQueryAttention(
   graph: GraphBuilder,
-  { heads, kvHeads }: HeadShape,
+  { heads, kvHeads, attentionScale, window }: AttentionShape & Pick<StepAttention, "window">,
   inputs: readonly Value[],
   names: readonly Value[],
 ): Value {
@@ -66,6 +68,8 @@ export function groupQueryAttention(
       num_heads: { int: heads },
       kv_num_heads: { int: kvHeads },
       do_rotary: { int: 0 },
+      scale: { float: attentionScale },
+      ...(window === undefined ? {} : { local_window_size: { int: window } }),
     },
   });
   return mixed;
@@ -80,7 +84,7 @@ export function groupQueryAttention(
 export function raggedAttention(
   plain: GraphBuilder,
   rotated: RotatedTokens,
-  { shape, layer, element, tokens }: StepAttention & {
+  { shape, layer, element, tokens, window }: StepAttention & {
     /** Number of new tokens, int64 `[1]`. */
     readonly tokens: Value;
   },
@@ -104,21 +108,24 @@ export function raggedAttention(
   const keys = written(ports.keys, rotated.keys, ports.presentKeys);
   const values = written(ports.values, rotated.values, ports.presentValues);
   const held = plain.op("Gather", ["held", plain.constant(BigInt64Array.of(BigInt(layer)), [])]);
-  const hidden = hiddenSlots(plain, kvHeads, { held, counting: "counting", keys, tokens });
+  const hidden = hiddenSlots(plain, kvHeads, {
+    ...{ held, counting: "counting", keys, tokens, window },
+  });
   const { mixed, weights } = maskedAttention(builder, shape, rotated.queries, { keys, values }, {
     hidden: inElement(hidden, "float16"),
     tokens,
     element,
   });
-  const sums = plain.op("ReduceSum", [inElement(weights, "float32"), plain.integers([2])], {
-    attributes: { keepdims: { int: 0 } },
-  });
-  plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.attentionSums] });
   plain.op("Reshape", [
     inElement(rotated.queries, "float32"),
     plain.integers([-1, heads, headDim]),
   ], { names: [ports.queries] });
-  plain.output(ports.attentionSums, "float32", [heads, `C${layer}`]);
   plain.output(ports.queries, "float32", ["T", heads, headDim]);
+  if (window !== undefined) return mixed;
+  const sums = plain.op("ReduceSum", [inElement(weights, "float32"), plain.integers([2])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  plain.op("Reshape", [sums, plain.integers([heads, -1])], { names: [ports.attentionSums] });
+  plain.output(ports.attentionSums, "float32", [heads, `C${layer}`]);
   return mixed;
 }

@@ -1,4 +1,3 @@
-import type { RotaryRows } from "../rope.ts";
 import type { StepInputs, StepOutputs } from "../step.ts";
 import type { DeviceTensor } from "./device.ts";
 
@@ -8,14 +7,15 @@ export interface SlottedLayer {
   readonly keys: DeviceTensor;
   /** Like the keys. */
   readonly values: DeviceTensor;
-  /** Tokens of each KV head: the step's entries go into the slots behind them. */
+  /**
+   * Tokens of each KV head that lie in its first slots: the step's entries go behind them. Those of a
+   * sliding layer are more than its window shows.
+   */
   readonly lengths: readonly number[];
 }
 
 /** What one step on a device reads. */
-export interface DeviceStepInputs extends Omit<StepInputs, "past" | "rotary"> {
-  /** Rotary table of the new tokens. */
-  readonly rotary: RotaryRows;
+export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
   /** The layers, each with room for the new tokens. */
   readonly layers: readonly SlottedLayer[];
 }
@@ -24,7 +24,7 @@ export interface DeviceStepInputs extends Omit<StepInputs, "past" | "rotary"> {
 export interface DeviceStepOutputs extends Pick<StepOutputs, "logits"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
-  /** Attention that each slot received, `[heads, capacity]` for each layer; none unless asked for. */
+  /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */
   readonly attentionSums: readonly DeviceTensor[];
 }
 

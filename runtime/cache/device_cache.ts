@@ -2,6 +2,20 @@ import type { CacheKernels } from "../../kernels/device/cache_kernels.ts";
 import type { CacheElement } from "../../kernels/device/layer_buffers.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { DeviceError } from "../errors.ts";
+import {
+  type AnyDeviceLayer,
+  buffersOf,
+  capacityOf,
+  freeAnyLayer,
+  isSliding,
+  lengthOf,
+  lengthsOf,
+  markedOf,
+  positionsOf,
+  rollBackLayer,
+  slotsOf,
+  storedOf,
+} from "./any_device_layer.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, requireInteger } from "./cache_checks.ts";
 import {
@@ -10,12 +24,25 @@ import {
   copyBuffers,
   createLayer,
   type DeviceLayer,
-  freeLayer,
   growLayer,
   padded,
 } from "./device_layer.ts";
-import { dropLast, layerList, lengthsAt, longest, markedLayer } from "./layer_list.ts";
+import {
+  commitToSliding,
+  copyDeviceSliding,
+  createDeviceSliding,
+  fillDeviceSliding,
+  holdDevice,
+  roomInSliding,
+  settleSliding,
+  shiftDevice,
+  type SlidingWays,
+  storedPositions,
+} from "./device_sliding_layer.ts";
+import { createHold } from "./holds.ts";
+import { layerList, lengthsAt, longest } from "./layer_list.ts";
 import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
+import { type CacheWindows, checkWindows, DEFAULT_SLACK } from "./windows.ts";
 import { angleTables } from "../rotary/angle_tables.ts";
 
 /** What a device cache works with. */
@@ -31,31 +58,39 @@ export interface DeviceCacheContext {
 /** Slots that growth by itself makes at first. */
 const FIRST_GROWTH = 16;
 
+/** What {@linkcode createDeviceCache} makes. */
+export interface DeviceCacheShape extends CacheShape, CacheWindows {}
+
 /**
  * A KV cache in the memory of a device: floats there, lengths and positions here.
  *
  * Buffers grow by a quarter at a time, or to what was reserved. A compaction leaves as many slots as
- * the longest head keeps; the old buffers go back layer by layer.
+ * the longest head keeps; the old buffers go back layer by layer. A layer with a window takes the memory
+ * of its window and a little more, and of the tokens of one step.
  *
  * @throws {RangeError} If a size is not a positive integer, or an argument does not fit the cache.
  * @throws {KvjudgeError} If the cache is used after its disposal.
  * @throws {DeviceError} If a layer's keys would be larger than the device's largest buffer.
  */
-export function createDeviceCache(context: DeviceCacheContext, shape: CacheShape): DeviceKvCache {
+export function createDeviceCache(
+  context: DeviceCacheContext,
+  { windows, slack = DEFAULT_SLACK, ...shape }: DeviceCacheShape,
+): DeviceKvCache {
   requireInteger("layers", shape.layers, 1);
   requireInteger("kvHeads", shape.kvHeads, 1);
   requireInteger("headDim", shape.headDim, 1);
-  return deviceCache(
-    context,
-    shape,
-    Array.from({ length: shape.layers }, () => createLayer(shape.kvHeads)),
-  );
+  checkWindows({ windows, slack }, shape.layers);
+  const store = Array.from({ length: shape.layers }, (_, index): AnyDeviceLayer => {
+    const window = windows?.[index];
+    return window === undefined ? createLayer(shape.kvHeads) : createDeviceSliding(window, slack);
+  });
+  return deviceCache(context, shape, store);
 }
 
 function deviceCache(
   context: DeviceCacheContext,
   shape: CacheShape,
-  store: readonly DeviceLayer[],
+  store: readonly AnyDeviceLayer[],
 ): DeviceKvCache {
   const { device, kernels, element, maxBufferBytes = Infinity } = context;
   const { layers, kvHeads, headDim } = shape;
@@ -63,7 +98,11 @@ function deviceCache(
   /** Keys of one slot, in all heads. */
   const keyBytes = kvHeads * headDim * (element === "float16" ? 2 : 4);
   const maxSlots = Math.floor(maxBufferBytes / keyBytes);
-  const held = layerList(store, { free: freeLayer, marked: markedLayer, rollBack: dropLast });
+  const held = layerList(store, {
+    free: freeAnyLayer,
+    marked: markedOf,
+    rollBack: rollBackLayer,
+  });
   /** Slots that growth ends at, where they were reserved. */
   let reserved = 0;
 
@@ -77,6 +116,23 @@ function deviceCache(
     );
   }
 
+  const zeros = (slots: number) => device.zeros([kvHeads, slots, headDim], element);
+  const ways: SlidingWays = {
+    kernels,
+    kvHeads,
+    empty: (capacity) => bothOf(() => zeros(capacity)),
+  };
+
+  async function makeRoom(layer: DeviceLayer, tokens: number): Promise<void> {
+    const needed = longest(layer) + tokens;
+    if (needed <= layer.capacity) return;
+    checkFits(needed);
+    const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
+    const grown = Math.min(generous, maxSlots);
+    const slots = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
+    await growLayer(layer, slots, kernels, () => zeros(slots));
+  }
+
   return {
     home: "device",
     layers,
@@ -84,62 +140,62 @@ function deviceCache(
     headDim,
 
     get bytes() {
-      return store.reduce((sum, { capacity }) => sum + capacity, 0) * kvHeads * slotBytes;
+      return store.reduce((sum, layer) => sum + slotsOf(layer), 0) * kvHeads * slotBytes;
     },
 
-    window: () => undefined,
-
-    length: (layer) => longest(held.at(layer)),
-    lengths: (layer) => [...held.at(layer).lengths],
-    capacity: (layer) => held.at(layer).capacity,
-
-    positions(index) {
-      const { lengths, positions } = held.at(index);
-      return joined(positions.map((ofHead, head) => ofHead.subarray(0, lengths[head])));
+    window(index) {
+      const layer = held.at(index);
+      return isSliding(layer) ? layer.window : undefined;
     },
+
+    length: (index) => lengthOf(held.at(index)),
+    lengths: (index) => lengthsOf(held.at(index), kvHeads),
+    stored: (index) => storedOf(held.at(index), kvHeads),
+    capacity: (index) => capacityOf(held.at(index)),
+    positions: (index) => positionsOf(held.at(index), kvHeads),
 
     buffers(index) {
-      const { buffers } = held.at(index);
+      const buffers = buffersOf(held.at(index));
       if (buffers) return buffers;
       throw new RangeError(`Cannot reach the entries of layer ${index}: it holds none`);
     },
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      const slots = Math.max(0, ...held.all().map(longest)) + tokens;
-      checkFits(slots);
+      const global = held.all().flatMap((layer) => isSliding(layer) ? [] : [longest(layer)]);
+      const slots = Math.max(0, ...global) + tokens;
+      if (global.length > 0) checkFits(slots);
       reserved = slots;
     },
 
     async makeRoom(tokens) {
       for (const layer of held.all()) {
-        const needed = longest(layer) + tokens;
-        if (needed <= layer.capacity) continue;
-        checkFits(needed);
-        const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
-        const grown = Math.min(generous, maxSlots);
-        const slots = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
-        await growLayer(
-          layer,
-          slots,
-          kernels,
-          () => device.zeros([kvHeads, slots, headDim], element),
-        );
+        if (isSliding(layer)) await roomInSliding(layer, tokens, reserved, ways);
+        else await makeRoom(layer, tokens);
       }
     },
 
-    async fill(index, heads) {
+    async fill(index, heads, given) {
       const layer = held.at(index);
       const lengths = heads.map(({ positions }) => positions.length);
       const capacity = Math.max(0, ...lengths);
-      if (capacity === 0) return;
+      if (capacity === 0) {
+        if (isSliding(layer)) layer.end = given ?? 0;
+        return;
+      }
       const spread = (name: "keys" | "values"): Promise<DeviceTensor> => {
         const numbers = new Float32Array(kvHeads * capacity * headDim);
         heads.forEach((ofHead, head) => numbers.set(ofHead[name], head * capacity * headDim));
         return kernels.written(numbers, [kvHeads, capacity, headDim]);
       };
-      layer.buffers = await bothOf(spread);
+      const buffers = await bothOf(spread);
       const positions = heads.map((ofHead) => padded(ofHead.positions, capacity));
+      if (isSliding(layer)) {
+        const [first = new Int32Array(0)] = positions;
+        fillDeviceSliding(layer, buffers, first, given ?? capacity);
+        return;
+      }
+      layer.buffers = buffers;
       layer.lengths = lengths;
       layer.capacity = capacity;
       layer.positions = positions;
@@ -147,6 +203,10 @@ function deviceCache(
 
     commit(tokens, position) {
       for (const layer of held.all()) {
+        if (isSliding(layer)) {
+          commitToSliding(layer, tokens, position);
+          continue;
+        }
         layer.positions.forEach((ofHead, head) => {
           const from = layer.lengths[head] ?? 0;
           for (let token = 0; token < tokens; token++) ofHead[from + token] = position + token;
@@ -156,35 +216,56 @@ function deviceCache(
     },
 
     async copied(index, which) {
-      const { buffers } = held.at(index);
+      const layer = held.at(index);
+      if (isSliding(layer)) await settleSliding(layer, ways);
+      const buffers = buffersOf(layer);
       return buffers ? await kernels.read(buffers[which]) : new Float32Array(0);
     },
 
-    async entries(index) {
-      const { lengths, positions, capacity } = held.at(index);
+    async entries(index, spare = false) {
+      const layer = held.at(index);
       const [keys, values] = [await this.copied(index, "keys"), await this.copied(index, "values")];
+      const stored = storedOf(layer, kvHeads);
+      const lengths = spare ? stored : lengthsOf(layer, kvHeads);
+      const capacity = capacityOf(layer);
       return lengths.map((length, head): HeadEntries => {
-        const from = head * capacity * headDim;
+        const from = head * capacity + (stored[head] ?? 0) - length;
         return {
-          keys: keys.slice(from, from + length * headDim),
-          values: values.slice(from, from + length * headDim),
-          positions: (positions[head] ?? new Int32Array(0)).slice(0, length),
+          keys: keys.slice(from * headDim, (from + length) * headDim),
+          values: values.slice(from * headDim, (from + length) * headDim),
+          positions: isSliding(layer)
+            ? storedPositions(layer, length)
+            : (layer.positions[head] ?? new Int32Array(0)).slice(0, length),
         };
       });
     },
 
     async compact(index, kept) {
       const layer = held.at(index);
-      checkKept(kept, kvHeads, layer.lengths);
+      const now = lengthsOf(layer, kvHeads);
+      checkKept(kept, kvHeads, now);
       const lengths = kept.map(({ length }) => length);
-      const capacity = Math.max(0, ...lengths);
-      const whole = capacity === layer.capacity &&
-        lengths.every((length, head) => length === layer.lengths[head]);
-      if (!whole) await compactLayer(layer, kept, kernels);
+      const same = lengths.every((length, head) => length === now[head]);
+      if (!isSliding(layer)) {
+        const capacity = Math.max(0, ...lengths);
+        if (capacity !== layer.capacity || !same) await compactLayer(layer, kept, kernels);
+      } else if (!same) {
+        throw new RangeError(
+          `Cannot compact layer ${index} of the KV cache: it slides, and keeps the last ` +
+            `${layer.window - 1} tokens whatever is evicted elsewhere`,
+        );
+      }
     },
 
     async rerotate(index, rerotation) {
       const layer = held.at(index);
+      if (isSliding(layer)) {
+        const [first = 0] = positionsOf(layer, kvHeads);
+        const { to, frequencies } = rerotation;
+        const distance = (to[0]?.[0] ?? first) - first;
+        await shiftDevice(layer, { distance, frequencies }, ways);
+        return;
+      }
       const { buffers } = layer;
       if (!buffers) return;
       const { cos, sin } = angleTables(layer.positions, rerotation);
@@ -199,7 +280,11 @@ function deviceCache(
 
     hold(mark) {
       held.check(mark, "hold a mark of");
-      return new DisposableStack();
+      const hold = createHold();
+      held.all().forEach((layer, index) => {
+        if (isSliding(layer)) holdDevice(layer, hold, mark.lengths[index] ?? 0);
+      });
+      return hold;
     },
 
     mark: () => held.mark(),
@@ -207,20 +292,25 @@ function deviceCache(
     async fork(mark) {
       const all = held.all();
       if (mark) held.check(mark, "fork");
-      const copies = all.map((layer, index): DeviceLayer => ({
-        lengths: lengthsAt(layer, mark?.lengths[index]),
-        capacity: layer.capacity,
-        positions: layer.positions.map((ofHead) => ofHead.slice()),
-        buffers: layer.buffers,
-      }));
-      let copied = 0;
+      const copies: AnyDeviceLayer[] = [];
       try {
-        for (const copy of copies) {
+        for (const [index, layer] of all.entries()) {
+          const length = mark?.lengths[index];
+          if (isSliding(layer)) {
+            copies.push(await copyDeviceSliding(layer, length ?? layer.end, ways));
+            continue;
+          }
+          const copy: DeviceLayer = {
+            lengths: lengthsAt(layer, length),
+            capacity: layer.capacity,
+            positions: layer.positions.map((ofHead) => ofHead.slice()),
+            buffers: layer.buffers,
+          };
           await copyBuffers(copy, kernels);
-          copied++;
+          copies.push(copy);
         }
       } catch (error) {
-        copies.slice(0, copied).forEach(freeLayer);
+        copies.forEach(freeAnyLayer);
         throw error;
       }
       return deviceCache(context, shape, copies);
@@ -228,14 +318,4 @@ function deviceCache(
 
     [Symbol.dispose]: () => held.free(),
   };
-}
-
-function joined(parts: readonly Int32Array[]): Int32Array {
-  const all = new Int32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

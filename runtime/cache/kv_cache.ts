@@ -142,19 +142,28 @@ export interface DeviceKvCache extends BaseKvCache {
   readonly home: "device";
   /** As {@linkcode BaseKvCache.fork}. */
   fork(mark?: CacheMark): Promise<DeviceKvCache>;
+  /**
+   * Tokens of each KV head that lie in a layer's first slots: as many as it holds, and in a sliding layer
+   * those before its window that are not dropped yet.
+   */
+  stored(layer: number): readonly number[];
   /** Slots of each KV head in a layer. */
   capacity(layer: number): number;
   /**
    * Keys and values of a layer, `[kvHeads, capacity, headDim]`: KV head `h` holds the first
-   * `lengths(layer)[h]` slots, the others mean nothing. Valid until the next change.
+   * `stored(layer)[h]` slots, the others mean nothing. Valid until the next change.
    */
   buffers(layer: number): LayerBuffers;
   /** A copy of the keys or values of all slots of a layer, in main memory. */
   copied(layer: number, which: keyof LayerBuffers): Promise<Float32Array>;
   /** Makes sure that so many tokens more have slots. */
   makeRoom(tokens: number): Promise<void>;
-  /** Puts entries from main memory into a layer that holds none. */
-  fill(layer: number, entries: readonly HeadEntries[]): Promise<void>;
+  /**
+   * Puts entries from main memory into a layer that holds none.
+   *
+   * @param given Tokens that a sliding layer was given, those that it holds no more included.
+   */
+  fill(layer: number, entries: readonly HeadEntries[], given?: number): Promise<void>;
   /** Counts the tokens that a step wrote behind those of each head. */
   commit(tokens: number, position: number): void;
 }

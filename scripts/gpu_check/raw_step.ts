@@ -5,7 +5,7 @@ import { buildEvenStepGraph } from "../../kernels/device/device_step_graph.ts";
 import { layerPorts } from "../../kernels/device/layer_ports.ts";
 import { oneInteger } from "../../kernels/device/one_integer.ts";
 import { openDevice } from "../../kernels/device/open_device.ts";
-import { packedTokens } from "../../kernels/device/packed_tokens.ts";
+import { packedToken, packedTokens } from "../../kernels/device/packed_tokens.ts";
 import type { Graph } from "../../kernels/onnx/graph.ts";
 import { floats, int32s } from "../../kernels/session.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
@@ -56,14 +56,14 @@ export async function openRawStep(
     [presentValues]: caches[layer]?.values,
   }));
   const logits = await device.zeros([1, vocabulary]);
-  const rotary = rotaryRows(new Float32Array(headDim / 2), 0, 1);
+  const rotary = model.ropes.map(() => rotaryRows(new Float32Array(headDim / 2), 0, 1));
   if (captured) {
     const { capture } = device;
     if (!capture) throw new Error("This device captures no graphs");
     const graph = buildDecodeGraph(model, half);
     const kernel = await capture.load(graph);
     const [token, last, total] = [
-      capture.tensor([1, headDim + 1], "float32"),
+      capture.tensor([1, rotary.length * headDim + 1], "float32"),
       capture.tensor([1], "int32"),
       capture.tensor([1], "int32"),
     ];
@@ -73,8 +73,7 @@ export async function openRawStep(
       ...cached((port) => ({ [port.lastIndex]: last, [port.total]: total })),
     };
     const runAhead = async () => {
-      const packed = Float32Array.of(...rotary.cos, ...rotary.sin, 5);
-      kernel.write("token", token, floats(packed, [1, headDim + 1]));
+      kernel.write("token", token, packedToken({ ids: [5], rotary }, headDim));
       kernel.write("last_index", last, int32s([held]));
       kernel.write("total", total, int32s([held + 1]));
       await kernel.run({ inputs, outputs: { ...present, logits } });

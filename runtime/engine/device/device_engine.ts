@@ -4,13 +4,13 @@ import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
-import { rotaryRows } from "../../../kernels/rope.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createDeviceCache, type DeviceCacheContext } from "../../cache/device_cache.ts";
 import type { DeviceKvCache, KvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { DeviceError } from "../../errors.ts";
-import { rotaryFrequencies } from "../../rotary/frequencies.ts";
+import { globalLayers } from "../../checkpoint/layer_kinds.ts";
+import { rotaryTables } from "../../rotary/rotary_tables.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
   type DeviceQueries,
@@ -45,7 +45,9 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   const { layers, heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
   const rowContext = { kernels: rowKernels, group };
-  const shape = { layers, kvHeads, headDim };
+  const windows = config.layerKinds.map(({ window }) => window);
+  const shape = { layers, kvHeads, headDim, windows };
+  const observed = globalLayers(config);
 
   const queriesOf = (tensor: DeviceTensor): DeviceQueries => ({
     home: "device",
@@ -63,16 +65,16 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     const tokens = tokenCount(input, config.hidden);
     const held = deviceCacheOf(cache);
     await held.makeRoom(tokens);
-    const frequencies = rotaryFrequencies(config, Math.max(planned, position + tokens));
+    const sequence = Math.max(planned, position + tokens);
     const { logits, attentionSums, queries } = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids: input.ids ?? [],
-      rotary: rotaryRows(frequencies, position, tokens),
+      rotary: rotaryTables(config, { sequence, position, tokens }),
       rows: input.rows ?? [tokens - 1],
       layers: Array.from({ length: layers }, (_, layer) => ({
         ...held.buffers(layer),
-        lengths: held.lengths(layer),
+        lengths: held.stored(layer),
       })),
     });
     if (parts.element === "float16") {
@@ -85,8 +87,8 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     }
     return {
       logits,
-      attentionSums: attentionSums.map((tensor, layer) => {
-        const seen = held.lengths(layer).map((length) => length + tokens);
+      attentionSums: attentionSums.map((tensor, index) => {
+        const seen = held.lengths(observed[index] ?? 0).map((length) => length + tokens);
         return deviceRows(tensor, seen, rowContext);
       }),
       queries: queries.map(queriesOf),
@@ -102,9 +104,10 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     newCache: () => createDeviceCache(parts, shape),
     async adopt(cache) {
       const adopted = createDeviceCache(parts, shape);
+      const { lengths: given } = cache.mark();
       try {
         for (let layer = 0; layer < layers; layer++) {
-          await adopted.fill(layer, cache.entries(layer));
+          await adopted.fill(layer, cache.entries(layer, true), given[layer]);
         }
         return adopted;
       } catch (error) {

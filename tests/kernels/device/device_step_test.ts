@@ -4,10 +4,9 @@ import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import type { SlottedLayer } from "../../../kernels/device/step_kernel.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
 import { createGraph } from "../../../kernels/onnx/graph.ts";
-import { rotaryRows } from "../../../kernels/rope.ts";
 import { createStepKernel } from "../../../kernels/step.ts";
 import { openCheckpoint } from "../../../runtime/checkpoint/open.ts";
-import { rotaryFrequencies } from "../../../runtime/rotary/frequencies.ts";
+import { rotaryTables } from "../../../runtime/rotary/rotary_tables.ts";
 import { stepModel } from "../../../runtime/weights/step_model.ts";
 import { assertClose, noise } from "../../_close.ts";
 import { testDevice } from "../../_device.ts";
@@ -36,13 +35,13 @@ for (const name of TINY) {
       });
       const { heads, kvHeads, headDim, layers, hidden } = model;
       const rotary = (position: number, tokens: number) =>
-        rotaryRows(rotaryFrequencies(config, position + tokens), position, tokens);
+        rotaryTables(config, { sequence: position + tokens, position, tokens });
       const soft = noise(2 * hidden, 3);
       const none = new Float32Array(0);
       await using host = await createStepKernel(model, 1);
       const read = await host.run({
         ids: IDS,
-        rotary: [rotary(0, IDS.length)],
+        rotary: rotary(0, IDS.length),
         rows: [2, IDS.length - 1],
         past: layers.map(() => ({ keys: none, values: none })),
         observe: true,
@@ -55,14 +54,14 @@ for (const name of TINY) {
       const probed = await host.run({
         ids: [4],
         embeddings: soft,
-        rotary: [rotary(IDS.length, 3)],
+        rotary: rotary(IDS.length, 3),
         rows: [2],
         past,
         observe: true,
       });
       const decoded = await host.run({
         ids: [6],
-        rotary: [rotary(IDS.length, 1)],
+        rotary: rotary(IDS.length, 1),
         rows: [0],
         past,
       });

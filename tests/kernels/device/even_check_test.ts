@@ -3,7 +3,7 @@ import type { Device } from "../../../kernels/device/device.ts";
 import { checkEvenAttention, FEW } from "../../../kernels/device/even_check.ts";
 import { testDevice } from "../../_device.ts";
 
-const SHAPE = { heads: 4, kvHeads: 2, headDim: 16 };
+const SHAPE = { heads: 4, kvHeads: 2, headDim: 16, attentionScale: 0.25 };
 
 /** A device whose graphs give other numbers for steps of as many tokens as are named. */
 function wrongFrom(

@@ -36,7 +36,7 @@ function feedsOf({ model, frequencies }: DescribedModel, half: boolean, adapters
   ).flat();
   const rotary = rotaryRows(frequencies[0] ?? new Float32Array(), HELD, TOKENS);
   const feeds: Record<string, Tensor> = {
-    ...packedTokens({ ids: [3, 1, 4, 1], rotary, rows: [0, TOKENS - 1] }, headDim),
+    ...packedTokens({ ids: [3, 1, 4, 1], rotary: [rotary], rows: [0, TOKENS - 1] }, headDim),
     embeddings: floats(noise(hidden, 5), [1, hidden]),
     held: floats(new Float32Array(layers.length * kvHeads).fill(HELD), [layers.length, kvHeads]),
     counting: floats(Float32Array.from({ length: CAPACITY }, (_, at) => at), [CAPACITY]),

@@ -2,11 +2,11 @@ import { assertEquals } from "@std/assert";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { assertClose } from "../../../_close.ts";
 import { twinModel } from "../../../_device_model.ts";
-import { newSequence, TINY } from "../../../_test_model.ts";
+import { newSequence, TINY, WINDOWED } from "../../../_test_model.ts";
 import { openGolden } from "../../_golden_file.ts";
 import { checkJudges, checkPolicy, GOLDEN_POLICIES } from "../../_golden_policies.ts";
 
-for (const name of TINY) {
+for (const name of [...TINY, ...WINDOWED]) {
   const golden = openGolden(name);
   const ids = golden.integers("input_ids");
 
@@ -18,7 +18,7 @@ for (const name of TINY) {
     const rows = ids.map((_, index) => index);
     const step = await engine.advance(sequence, { ids, rows });
     assertClose(step.logits, golden.floats("logits"), { absolute: 1e-3 }, "logits");
-    const expected = golden.integers("greedy").slice(0, 6);
+    const expected = golden.integers("greedy").slice(0, WINDOWED.includes(name) ? 48 : 6);
     let logits: Float32Array = step.logits.slice(-engine.config.vocabulary);
     const made: number[] = [];
     while (made.length < expected.length) {
