@@ -46,13 +46,13 @@ interface TriedHeads extends AttentionShape {
  */
 export async function checkEvenAttention(
   device: Device,
-  { layerKinds = [{}], ...shape }: TriedShape,
+  { layerKinds = [], ...shape }: TriedShape,
   element: CacheElement,
 ): Promise<EvenSupport> {
-  const found: EvenSupport[] = [];
-  for (const slides of [false, true]) {
-    if (!layerKinds.some(({ window }) => (window !== undefined) === slides)) continue;
-    found.push(await checkKind(device, shape, element, slides));
+  // While a text is shorter than the window, a layer that slides is computed as one that does not.
+  const found = [await checkKind(device, shape, element, false)];
+  if (layerKinds.some(({ window }) => window !== undefined)) {
+    found.push(await checkKind(device, shape, element, true));
   }
   const all = (name: keyof EvenSupport) => found.every((one) => one[name]);
   return {
