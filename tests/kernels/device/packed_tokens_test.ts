@@ -8,10 +8,8 @@ import {
 import { createGraph } from "../../../kernels/onnx/graph.ts";
 import { createKernel, floatsOf } from "../../../kernels/session.ts";
 
-const [SHAPE, TWO_ROPES] = [1, 2].map((count) => ({
-  headDim: 4,
-  ropes: new Array(count).fill({}),
-}));
+const SHAPE = { headDim: 4, ropes: [{}] };
+const TWO_ROPES = { headDim: 4, ropes: [{}, {}] };
 const ROTARY = { cos: Float32Array.of(1, 2, 3, 4, 5, 6), sin: Float32Array.of(7, 8, 9, 1, 2, 3) };
 const SECOND = { cos: ROTARY.sin, sin: Float32Array.of(0, 1, 0, 1, 0, 1) };
 
