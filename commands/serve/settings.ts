@@ -20,6 +20,7 @@ export interface ServeFlags {
   readonly parallel: number;
   readonly cacheMemory: string;
   readonly cacheFolder?: string | undefined;
+  readonly cacheFolderSize: string;
   readonly modelMemory?: string | undefined;
   readonly maxBody: string;
   readonly maxQueue: number;
@@ -52,6 +53,7 @@ export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOpti
     parallel: atLeast(1, flags.parallel, "--parallel"),
     maxQueue: atLeast(0, flags.maxQueue, "--max-queue"),
     cacheMemory: bytesOf(flags.cacheMemory, "--cache-memory"),
+    folderBytes: bytesOf(flags.cacheFolderSize, "--cache-folder-size"),
     timeout: seconds(flags.timeout),
     now: () => Date.now(),
     log: note,
