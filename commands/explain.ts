@@ -62,7 +62,7 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
     const explanation = explain({
       ...settings,
       model: model.name,
-      config: model.config,
+      engine: model.engine,
       reading,
       scores,
       logits,

@@ -1,6 +1,6 @@
 import { Chalk, type ColorSupportLevel, supportsColor } from "npm:chalk@6.0.1";
 import { noColors } from "../_colors.ts";
-import { type Explanation, votesOf } from "../_explanation.ts";
+import { countedHeads, type Explanation, votesOf } from "../_explanation.ts";
 import { ALL, shade } from "./_choice.ts";
 import type { Piece } from "./_pieces.ts";
 import { type Run, wrap } from "./_wrap.ts";
@@ -49,7 +49,7 @@ export function shadedText(
   pieces: readonly Piece[],
   settings: TerminalSettings,
 ): string {
-  const heads = explanation.layers.reduce((sum, layer) => sum + layer.heads.length, 0);
+  const heads = countedHeads(explanation);
   const runs = shadedRuns(explanation, pieces, heads);
   const folded = settings.whole || explanation.tokens <= LONG ? runs : fold(runs);
   const paint = painter(settings.colors);

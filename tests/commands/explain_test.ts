@@ -165,3 +165,64 @@ Deno.test("ranges() joins neighbours", () => {
   assertEquals(ranges([]), "");
   assertEquals(ranges([0, 1, 2, 5, 7, 8]), "0-2, 5, 7-8");
 });
+
+Deno.test("kvjudge explain shows which layers slide, and counts the others", async () => {
+  using home = testFolder();
+  const golden = openGolden("tiny-gemma3");
+  const args = ["-p", "snapkv(window=8,kernel=5,pooling=avg)", "-b", "24", "--scores"];
+  const { layers, budget } = await explain("tiny-gemma3", home.path, args);
+  assertEquals(budget, 24);
+  const last = Array.from({ length: 31 }, (_, index) => 65 + index);
+  for (const { layer, window, heads } of layers) {
+    const [{ kept, scores }] = heads;
+    const slides = layer < 2;
+    assertEquals(window, slides ? 32 : undefined);
+    assertEquals(kept, slides ? last : golden.kept("snapkv", layer)[0]);
+    assertEquals(scores?.length, slides ? undefined : 96);
+  }
+  const ids = JSON.stringify(golden.integers("input_ids"));
+  const text = async (...more: string[]) => {
+    const { code, out, err } = await runCli(
+      ["explain", "-m", fixture("tiny-gemma3"), "--ids-file", "-", "-p", "knorm", ...more],
+      { stdin: ids, env: { KVJUDGE_HOME: home.path } },
+    );
+    assertEquals([code, err], [0, ""]);
+    return out;
+  };
+  const whole = await text("-b", "24");
+  assertMatch(whole, /: 96 tokens, 4 layers, 4 KV heads\n/);
+  assertMatch(whole, /^layers that slide: 0-1 \(window 32, 31 tokens kept\)$/m);
+  assertMatch(whole, /^kept by each head: 24$/m);
+  assertMatch(await text("-b", "24", "--layer", "1"), /^kept by each head: 31$/m);
+  // Of the bytes that windows leave, global layers get the rest.
+  assertMatch(await text("-b", "60KiB"), /^kept by each head: \d+$/m);
+  const { code, err } = await runCli(
+    ["explain", "-m", fixture("tiny-gemma3"), "--ids-file", "-", "-p", "knorm", "-b", "4KiB"],
+    { stdin: ids, env: { KVJUDGE_HOME: home.path } },
+  );
+  assertEquals(code, 2);
+  assertMatch(
+    err,
+    /in 2 global layers, and the windows of 2 others take \d+; give at least \d+\n$/,
+  );
+});
+
+Deno.test("kvjudge explain says of a model whose layers all slide that nothing is evicted", async () => {
+  using home = testFolder();
+  const ids = JSON.stringify(openGolden("tiny-mistral-window").integers("input_ids"));
+  const model = ["-m", fixture("tiny-mistral-window"), "--ids-file", "-", "-b", "8"];
+  const { code, out, err } = await runCli(["explain", "-p", "snapkv(window=4)", ...model], {
+    stdin: ids,
+    env: { KVJUDGE_HOME: home.path },
+  });
+  assertEquals([code, err], [0, ""]);
+  assertMatch(out, /^layers that slide: 0-2 \(window 32, 31 tokens kept\)$/m);
+  assertMatch(out, /^every layer shown slides: nothing is evicted from it$/m);
+  const answered = await runCli(["generate", "--json", "-n", "3", "-p", "knorm", ...model], {
+    stdin: ids,
+    env: { KVJUDGE_HOME: home.path },
+  });
+  const { stats } = JSON.parse(answered.out);
+  assertEquals(stats.notes.length, 1);
+  assertMatch(stats.notes[0], /every layer of this model slides/);
+});

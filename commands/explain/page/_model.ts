@@ -6,6 +6,10 @@ export interface PageModel {
   readonly layers: number;
   readonly heads: number;
   readonly ids: Int32Array;
+  /** Window of a layer that slides, 0 for a global one. */
+  window(layer: number): number;
+  /** Whether a head is among those that are looked at. */
+  isChosen(row: number, layer: number, head: number): boolean;
   /** How many of the chosen heads keep each token. */
   votes(layer: number, head: number): Uint32Array;
   /** How many heads are chosen. */
@@ -25,19 +29,23 @@ export async function openModel(data: PageData): Promise<PageModel> {
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
     return await new Response(stream).arrayBuffer();
   };
-  const { tokens, layers, heads, scoresOf } = data;
+  const { tokens, layers, heads, windows, scoresOf } = data;
   const ids = new Int32Array(await inflate(data.ids));
   const bits = new Uint8Array(await inflate(data.kept));
   const halves = new Uint16Array(await inflate(data.scores));
   const word = new DataView(new ArrayBuffer(4));
   const stride = Math.ceil(tokens / 8);
 
+  // Layers that slide keep their last tokens whatever a policy says: they count where all slide.
+  const globals = [...windows.keys()].filter((layer) => !windows[layer]);
+  const isChosen = (row: number, layer: number, head: number): boolean => {
+    const of = Math.floor(row / heads);
+    const ofLayer = layer < 0 ? globals.length === 0 || globals.includes(of) : of === layer;
+    return ofLayer && (head < 0 || row % heads === head);
+  };
   const rows = (layer: number, head: number): number[] => {
     const found: number[] = [];
-    for (let row = 0; row < layers * heads; row++) {
-      const ofLayer = layer < 0 || Math.floor(row / heads) === layer;
-      if (ofLayer && (head < 0 || row % heads === head)) found.push(row);
-    }
+    for (let row = 0; row < layers * heads; row++) if (isChosen(row, layer, head)) found.push(row);
     return found;
   };
   const bit = (row: number, at: number) => (bits[row * stride + (at >> 3)] ?? 0) >> (at & 7) & 1;
@@ -50,6 +58,8 @@ export async function openModel(data: PageData): Promise<PageModel> {
     layers,
     heads,
     ids,
+    window: (layer) => windows[layer] ?? 0,
+    isChosen,
     votes(layer, head) {
       const votes = new Uint32Array(tokens);
       for (const row of rows(layer, head)) {
@@ -62,9 +72,11 @@ export async function openModel(data: PageData): Promise<PageModel> {
     score(layer, head, at) {
       if (scoresOf === "none" || (scoresOf === "layer" && head >= 0)) return undefined;
       const all = rows(layer, head);
+      if (all.some((row) => windows[Math.floor(row / heads)])) return undefined;
+      const placeOf = (row: number) => globals.indexOf(Math.floor(row / heads));
       const places = scoresOf === "head"
-        ? all
-        : [...new Set(all.map((row) => Math.floor(row / heads)))];
+        ? all.map((row) => placeOf(row) * heads + row % heads)
+        : [...new Set(all.map(placeOf))];
       const sum = places.reduce((total, place) => total + scoreAt(place * tokens + at), 0);
       return sum / places.length;
     },

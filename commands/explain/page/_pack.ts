@@ -15,6 +15,8 @@ export interface PageData extends Shown {
   readonly tokens: number;
   readonly layers: number;
   readonly heads: number;
+  /** Windows of the layers that slide, 0 for the others. */
+  readonly windows: readonly number[];
   /** Text of each piece of the prompt. */
   readonly texts: readonly string[];
   /** Pieces of more than one token: index and count, in turn. */
@@ -33,7 +35,7 @@ export interface PackRequest extends Shown {
   readonly explanation: Explanation;
   readonly pieces: readonly Piece[];
   readonly ids: readonly number[];
-  /** Per layer `[heads × tokens]`; none where the policy has none. */
+  /** Per layer `[heads × tokens]`; none where the policy has none, or the layer slides. */
   readonly scores: readonly Float32Array[];
 }
 
@@ -42,11 +44,13 @@ export async function packPage(request: PackRequest): Promise<PageData> {
   const { explanation, pieces, ids, layer, head } = request;
   const { tokens, layers } = explanation;
   const heads = layers[0]?.heads.length ?? 0;
-  const { scoresOf, halves } = packScores(request.scores, tokens, heads);
+  const scored = request.scores.filter(({ length }) => length > 0);
+  const { scoresOf, halves } = packScores(scored, tokens, heads);
   return {
     tokens,
     layers: layers.length,
     heads,
+    windows: layers.map(({ window = 0 }) => window),
     layer,
     head,
     texts: pieces.map(({ text }) => text),

@@ -1,4 +1,4 @@
-import type { Explanation } from "../../_explanation.ts";
+import { type Explanation, slidingLayers } from "../../_explanation.ts";
 import { formatBytes } from "../../_output.ts";
 import { printable } from "../_pieces.ts";
 import { openModel } from "./_model.ts";
@@ -43,7 +43,7 @@ export async function explanationPage(request: PackRequest): Promise<string> {
 <p id="kept" role="status"></p>
 <canvas id="picture" role="img" aria-label="Which positions each KV head of each layer keeps"></canvas>
 <p class="hint">Each row is a KV head, layer 0 at the top. Click a row to look at its head. In the text,
-← and → go from token to token.</p>
+← and → go from token to token.${hint(explanation)}</p>
 </section>
 <section>
 <div class="legend"><span class="k0">evicted</span><span class="k1 some">to 25%</span><span
@@ -61,6 +61,19 @@ export async function explanationPage(request: PackRequest): Promise<string> {
 </body>
 </html>
 `;
+}
+
+/** What the rows of layers that slide mean, if there are some. */
+function hint(explanation: Explanation): string {
+  const lines = slidingLayers(explanation);
+  if (lines.length === 0) return "";
+  const mixed = explanation.layers.some(({ window }) => window === undefined);
+  const pale = mixed ? " Pale rows are theirs." : "";
+  return ` ${escapeHtml(lines.map((line) => `${capital(line)}.`).join(" "))}${pale}`;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function subtitle({ model, budget, options, bytes, layers }: Explanation): string {

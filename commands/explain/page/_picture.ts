@@ -97,7 +97,7 @@ export function createPicture(canvas: HTMLCanvasElement, model: PageModel): Pict
       context.fillRect(LEFT, height + GAP, width, PROFILE);
       for (let l = 0; l < layers; l++) {
         for (let h = 0; h < heads; h++) {
-          const isChosen = (layer < 0 || l === layer) && (head < 0 || h === head);
+          const isChosen = model.isChosen(l * heads + h, layer, head);
           context.fillStyle = (isChosen ? all : quiet) ?? "";
           drawRow(l, h, top(l, h), row, width);
         }

@@ -82,10 +82,13 @@ export async function startPage(
     }
     const by = (min: number) => votes.reduce((sum, count) => sum + (count >= min ? 1 : 0), 0);
     const [some, all] = [by(1), by(voters)];
-    byId("kept").textContent = voters === 1
-      ? `This head keeps ${all} of ${model.tokens} tokens.`
-      : `Of ${model.tokens} tokens, all ${voters} heads keep ${all}, some keep ${some - all}, ` +
-        `none keeps ${model.tokens - some}.`;
+    const window = layer < 0 ? 0 : model.window(layer);
+    const slides = window > 0 ? ` This layer slides: it keeps its last ${window - 1} tokens.` : "";
+    byId("kept").textContent =
+      (voters === 1
+        ? `This head keeps ${all} of ${model.tokens} tokens.`
+        : `Of ${model.tokens} tokens, all ${voters} heads keep ${all}, some keep ${some - all}, ` +
+          `none keeps ${model.tokens - some}.`) + slides;
     document.body.classList.toggle("single", voters === 1);
     redraw();
     describe();

@@ -9,8 +9,8 @@ import { runCli, testFolder, textModel } from "../_run_cli.ts";
 
 const ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>&amp;";
 
-/** A page of four tokens in five pieces of text, two layers of two heads. */
-async function smallPage(tokens = 4, layer = -1): Promise<string> {
+/** A page of four tokens in five pieces of text, two layers of two heads, the first may slide. */
+async function smallPage(tokens = 4, layer = -1, window?: number): Promise<string> {
   const texts = ["One ", ATTACK, "↵\n", "<U+202E>"];
   const pieces: Piece[] = Array.from({ length: tokens }, (_, from) => ({
     from,
@@ -26,7 +26,9 @@ async function smallPage(tokens = 4, layer = -1): Promise<string> {
       tokens,
       budget: 2,
       layers: [
-        { layer: 0, heads: [head(0, 3), head(0, 1)] },
+        window === undefined
+          ? { layer: 0, heads: [head(0, 3), head(0, 1)] }
+          : { layer: 0, window, heads: [head(2, 3), head(2, 3)] },
         { layer: 1, heads: [head(0, 1), head(0, 3)] },
       ],
       bytes: { before: 4096, after: 2048 },
@@ -36,7 +38,9 @@ async function smallPage(tokens = 4, layer = -1): Promise<string> {
     pieces,
     ids: pieces.map((_, at) => 100 + at),
     scores: [0, 1].map((layer) =>
-      Float32Array.from({ length: 2 * tokens }, (_, at) => layer * 100 + at)
+      layer === 0 && window !== undefined
+        ? new Float32Array()
+        : Float32Array.from({ length: 2 * tokens }, (_, at) => layer * 100 + at)
     ),
   });
 }
@@ -121,6 +125,34 @@ browserTest("kvjudge explain --html writes a page whose sliders show other heads
   assertEquals(problems, []);
   assertEquals(requests, [`file://${path}`]);
 });
+
+browserTest(
+  "explanationPage() counts the global layers, and says of the others that they slide",
+  async () => {
+    using home = testFolder();
+    const path = `${home.path}/page.html`;
+    await Deno.writeTextFile(path, await smallPage(4, -1, 3));
+    await using opened = await openInBrowser(path);
+    const { page, problems } = opened;
+    await page.waitForSelector("body[data-ready]", { timeout: 20_000 });
+    const said = () => page.$eval("#kept", (element) => element.textContent ?? "");
+    assertEquals(await shades(page), "k5 k2 k0 k2");
+    assertMatch(await said(), /all 2 heads keep 1, some keep 2, none keeps 1\.$/);
+    const hint = await page.$eval(".hint", (element) => element.textContent ?? "");
+    assertMatch(
+      hint,
+      /Layers that slide: 0 \(window 3, 2 tokens kept\)\..* Pale rows are theirs\.$/,
+    );
+    await page.hover('[data-piece="1"]');
+    assertMatch(await tip(page) ?? "", /kept by 1 of 2 heads \(50%\) · score 100$/);
+    await move(page, "layer", "ArrowRight");
+    assertMatch(await said(), /This layer slides: it keeps its last 2 tokens\.$/);
+    assertEquals(await shades(page), "k0 k0 k5 k5");
+    await page.hover('[data-piece="3"]');
+    assertMatch(await tip(page) ?? "", /kept by 2 of 2 heads \(100%\)$/);
+    assertEquals(problems, []);
+  },
+);
 
 browserTest("explanationPage() shows hostile text as text and says what a token is", async () => {
   using home = testFolder();
