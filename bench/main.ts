@@ -19,9 +19,6 @@ import { formatReport } from "./report.ts";
 import { EVICTING_POLICY, type PeakMemory, type Results, toJson, workOut } from "./results.ts";
 import { type Contestant, DISTURBED, runRounds, type Sample, type Task } from "./rounds.ts";
 
-/** Policies whose share of the prefill is measured at the longest length. */
-const POLICIES = [EVICTING_POLICY, "judge_q", "h2o"];
-
 /** Length of the prompt that memory is measured with, where none is longer. */
 const MEMORY_TOKENS = 4096;
 
@@ -100,7 +97,7 @@ function sourceName(file: string): string {
 }
 
 function planTasks(
-  { lengths, budget }: BenchOptions,
+  { lengths, budget, policies: atLongest }: BenchOptions,
   own: Contestant,
   peers: readonly Contestant[],
 ): Task[] {
@@ -108,7 +105,7 @@ function planTasks(
     const policies = length <= budget
       ? []
       : length === lengths.at(-1)
-      ? POLICIES
+      ? atLongest
       : [EVICTING_POLICY];
     return [
       { ...own, length },

@@ -1,7 +1,8 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { KvjudgeError } from "../mod.ts";
+import { KvjudgeError, registry } from "../mod.ts";
 import { type PrecisionChoice, PRECISIONS } from "../runtime/models/mod.ts";
+import { EVICTING_POLICY } from "./results.ts";
 
 /** What the bench is to do. */
 export interface BenchOptions {
@@ -13,6 +14,8 @@ export interface BenchOptions {
   readonly steps: number;
   /** Tokens kept per KV head. */
   readonly budget: number;
+  /** Policies whose share of the prefill is measured at the longest length. */
+  readonly policies: readonly string[];
   readonly threads: number;
   readonly precision: PrecisionChoice;
   /** Positions of the text that quality is measured at. */
@@ -30,6 +33,7 @@ Measures kvjudge beside llama.cpp on this machine: speed, memory and quality.
   --rounds 3                rounds; each measures everything once
   --steps 48                tokens decoded in each measurement
   --budget 256              tokens kept per KV head
+  --policies judge_q,h2o    whose share of reading the longest prompt is measured beside snapkv's
   --threads N               threads of each engine (default: one per processor)
   --precision auto          auto, fp32, int8 or int4
   --model NAME              name, folder or .gguf file; llama.cpp takes part for .gguf files
@@ -62,6 +66,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     rounds: number("rounds", quick ? 1 : 3),
     steps: number("steps", quick ? 24 : 48),
     budget: number("budget", 256),
+    policies: [EVICTING_POLICY, ...policiesOf(values.policies ?? "judge_q,h2o")],
     threads: number("threads", availableParallelism()),
     precision,
     positions: quick ? 48 : 304,
@@ -80,6 +85,7 @@ function parse(args: readonly string[]) {
         rounds: { type: "string" },
         steps: { type: "string" },
         budget: { type: "string" },
+        policies: { type: "string" },
         threads: { type: "string" },
         precision: { type: "string" },
         quick: { type: "boolean" },
@@ -91,6 +97,16 @@ function parse(args: readonly string[]) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new KvjudgeError(`Cannot read the command line: ${reason}; see --help`);
   }
+}
+
+/** Names of policies; an empty list is none. */
+function policiesOf(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const unknown = names.find((name) => !Object.hasOwn(registry, name));
+  if (unknown === undefined) return names.filter((name) => name !== EVICTING_POLICY);
+  throw new KvjudgeError(
+    `Cannot measure policy '${unknown}': give some of ${Object.keys(registry).join(", ")}`,
+  );
 }
 
 function parseCount(name: string, text: string): number {

@@ -17,12 +17,19 @@ Deno.test("parseOptions lets other options overrule --quick", () => {
   assertEquals({ lengths, rounds }, { lengths: [512], rounds: 2 });
 });
 
+Deno.test("parseOptions measures snapkv and the policies that are named, each once", () => {
+  assertEquals(parseOptions([]).policies, ["snapkv", "judge_q", "h2o"]);
+  assertEquals(parseOptions(["--policies", "tova, snapkv"]).policies, ["snapkv", "tova"]);
+  assertEquals(parseOptions(["--policies", ""]).policies, ["snapkv"]);
+});
+
 for (
   const [args, message] of [
     [["--lengths", "512,x"], "Cannot use --lengths x"],
     [["--lengths", ""], "Cannot use --lengths"],
     [["--rounds", "0"], "Cannot use --rounds 0"],
     [["--precision", "int3"], "Cannot measure precision 'int3'"],
+    [["--policies", "snap"], "Cannot measure policy 'snap': give some of ada_kv,"],
     [["--fast"], "see --help"],
   ] as const
 ) {
