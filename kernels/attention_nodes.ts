@@ -109,9 +109,12 @@ function groupQueryAttention(
       builder.integers([1, -1, count * paddedDim]),
     ]);
   const headMajor = (value: Value) =>
-    builder.op("Transpose", [perHead(value, kvHeads)], {
-      attributes: { perm: { ints: [0, 2, 1, 3] } },
-    });
+    // With one KV head the order is the same already: nothing is copied.
+    kvHeads === 1 && paddedDim === headDim
+      ? builder.op("Reshape", [value, builder.integers([1, 1, -1, headDim])])
+      : builder.op("Transpose", [perHead(value, kvHeads)], {
+        attributes: { perm: { ints: [0, 2, 1, 3] } },
+      });
   const [output = "", , , weights = ""] = builder.ops(
     "GroupQueryAttention",
     [

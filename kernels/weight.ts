@@ -160,15 +160,27 @@ export function multiplyBlocks(
   return builder.op("Add", [multiply(rounded), multiply(builder.op("Sub", [rows, rounded]))]);
 }
 
-/** The matrix of 8 bits in float32, `[rows, columns]`. */
-function unpack(builder: GraphBuilder, { weight, unpacking }: DeclaredBlocks): Value {
+/** The matrix of 8 bits in float32, `[rows, columns]`, to be multiplied with some factors. */
+function unpack(
+  builder: GraphBuilder,
+  { weight, unpacking }: DeclaredBlocks,
+  factors: Value,
+): Value {
   const { rows, columns } = weight;
   const { values, scales, zeroPoints } = unpacking();
   const blocks = Math.ceil(columns / BLOCK);
   const zeros = zeroPoints !== ""
     ? zeroPoints
     : builder.constant(new Uint8Array(rows * blocks).fill(MIDDLE), [rows, blocks]);
-  const matrix = builder.op("DequantizeLinear", [values, scales, zeros], {
+  // Times one, a number that depends on the factors: the runtime would unpack matrices of all layers
+  // before the first product otherwise, and hold them all.
+  const size = cast(
+    builder,
+    builder.op("Shape", [factors], { attributes: { start: { int: 0 }, end: { int: 1 } } }),
+    "float32",
+  );
+  const due = builder.op("Mul", [scales, builder.op("Div", [size, size])]);
+  const matrix = builder.op("DequantizeLinear", [values, due, zeros], {
     attributes: { axis: { int: 1 }, block_size: { int: BLOCK } },
   });
   return columns % BLOCK === 0 ? matrix : builder.op("Slice", [
@@ -203,7 +215,7 @@ function multiplyOnce(
 ): Value {
   const { weight, offsets } = blocks;
   const product = arithmetic === "unpacked" && weight.bits === 8
-    ? builder.op("FusedMatMul", [rows, unpack(builder, blocks)], {
+    ? builder.op("FusedMatMul", [rows, unpack(builder, blocks, rows)], {
       domain: MICROSOFT,
       attributes: { transB: { int: 1 } },
     })
