@@ -55,3 +55,9 @@ export class GrammarError extends KvjudgeError {
   /** Always `"GrammarError"`. */
   override readonly name = "GrammarError";
 }
+
+/** The process that runs the models has died. */
+export class EngineError extends KvjudgeError {
+  /** Always `"EngineError"`. */
+  override readonly name = "EngineError";
+}
