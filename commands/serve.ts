@@ -44,9 +44,6 @@ export function serveCommand(version: string): Subcommand {
     .option("--timeout <seconds:number>", "Seconds that a request may take.", { default: 600 })
     .option("--cache-memory <bytes:string>", "Memory for KV caches.", { default: "2GiB" })
     .option("--cache-folder <folder:string>", "Folder where documents stay.")
-    .option("--cache-folder-size <bytes:string>", "Bytes of documents there; the oldest go.", {
-      default: "16GiB",
-    })
     .option("--model-memory <bytes:string>", "Memory for models; more are unloaded.")
     .option("--max-body <bytes:string>", "Largest request.", { default: "16MiB" })
     .option("--allow-origin <origin:string>", "Origin whose pages may ask; * for all.", {
@@ -71,11 +68,11 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const apiKeys = await apiKeysOf(flags);
   const settings = await schedulerOptions(flags);
   const maxBody = bytesOf(flags.maxBody, "--max-body");
-  const { createBatchScheduler } = await import("../server/scheduler/batch_scheduler.ts");
+  const { createScheduler } = await import("../server/engine/create_scheduler.ts");
   const { startServer } = await import("../server/server.ts");
   using stopping = listenForStop();
   const started = settings.now();
-  const scheduler = createBatchScheduler(settings);
+  const scheduler = createScheduler(settings);
   const server = await startServer(scheduler, {
     host: flags.host,
     port: flags.port,
