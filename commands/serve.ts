@@ -44,6 +44,9 @@ export function serveCommand(version: string): Subcommand {
     .option("--timeout <seconds:number>", "Seconds that a request may take.", { default: 600 })
     .option("--cache-memory <bytes:string>", "Memory for KV caches.", { default: "2GiB" })
     .option("--cache-folder <folder:string>", "Folder where documents stay.")
+    .option("--cache-folder-size <bytes:string>", "Bytes of documents there; the oldest go.", {
+      default: "16GiB",
+    })
     .option("--model-memory <bytes:string>", "Memory for models; more are unloaded.")
     .option("--max-body <bytes:string>", "Largest request.", { default: "16MiB" })
     .option("--allow-origin <origin:string>", "Origin whose pages may ask; * for all.", {
