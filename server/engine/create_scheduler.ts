@@ -1,5 +1,5 @@
 import { createEventChannel, type EventChannel } from "../scheduler/event_channel.ts";
-import { EngineError, StoppingError, UnknownDocumentError } from "../scheduler/errors.ts";
+import { type EngineError, StoppingError, UnknownDocumentError } from "../scheduler/errors.ts";
 import type { GenerationEvent } from "../scheduler/events.ts";
 import type { SchedulerOptions } from "../scheduler/options.ts";
 import type { GenerationRequest } from "../scheduler/request.ts";
