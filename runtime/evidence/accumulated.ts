@@ -14,16 +14,16 @@ export type AttentionSums = readonly Float32Array[];
 /**
  * Adds what tokens received earlier to what all that are held received just now.
  *
- * @param read Tokens that were read since.
+ * @param group Query heads of a KV head.
  * @param scope Owns the sums.
  */
 export async function withEarlier(
   attentionSums: readonly Rows[],
   earlier: AttentionSums | undefined,
-  { engine, cache, read, scope }: {
+  { engine, cache, group, scope }: {
     readonly engine: Pick<Engine, "rows">;
     readonly cache: KvCache;
-    readonly read: number;
+    readonly group: number;
     readonly scope: DisposableStack;
   },
 ): Promise<readonly Rows[]> {
@@ -31,8 +31,12 @@ export async function withEarlier(
   const globals = globalLayersOf(cache);
   const totals: Rows[] = [];
   for (const [index, rows] of attentionSums.entries()) {
-    const lengths = cache.lengths(globals[index] ?? 0).map((length) => length - read);
-    using before = await engine.rows(earlier[index] ?? new Float32Array(), lengths);
+    const held = cache.lengths(globals[index] ?? 0);
+    const sums = earlier[index] ?? new Float32Array();
+    // All heads have got the same number of tokens since.
+    const total = held.reduce((sum, length) => sum + length, 0);
+    const since = (total - sums.length / group) / held.length;
+    using before = await engine.rows(sums, held.map((length) => length - since));
     totals.push(scope.use(await rows.plus(before)));
   }
   return totals;

@@ -42,8 +42,9 @@ export async function gatherEvidence(
     case "none":
       return {};
     case "accumulated": {
-      const { attentionSums, queries } = observedLast(Infinity, prefilled);
-      const since = { engine, cache: sequence.cache, read: queries, scope };
+      const { attentionSums } = observedLast(Infinity, prefilled);
+      const group = engine.config.heads / engine.config.kvHeads;
+      const since = { engine, cache: sequence.cache, group, scope };
       return { attention: await withEarlier(attentionSums, request.earlier, since) };
     }
     case "window": {

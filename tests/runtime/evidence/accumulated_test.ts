@@ -21,7 +21,7 @@ Deno.test("withEarlier() adds to the tokens that were held before, head by head"
   const earlier = [Float32Array.of(10, 20, 30)];
   using scope = new DisposableStack();
   const rows = (floats: Float32Array, lengths: readonly number[]) => hostRows(floats, lengths, 1);
-  const since = { engine: { rows }, cache, read: 1, scope };
+  const since = { engine: { rows }, cache, group: 1, scope };
   const [sum] = await withEarlier(now, earlier, since);
   assertEquals(await sum?.floats(), Float32Array.of(11, 21, 1, 32, 2));
   assertEquals(await withEarlier(now, undefined, since), now);
