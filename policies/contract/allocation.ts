@@ -2,7 +2,7 @@ import type { MaybePromise } from "./maybe_promise.ts";
 
 /** What an allocator knows when it divides a budget among the layers. */
 export interface AllocationRequest {
-  /** Layers of the model. */
+  /** Layers of the model that can be evicted: those that do not slide. */
   readonly layers: number;
   /** Cached tokens per KV head before eviction. */
   readonly length: number;
@@ -10,7 +10,7 @@ export interface AllocationRequest {
   readonly budget: number;
 }
 
-/** Divides a budget among the layers: tokens per KV head, one number per layer. */
+/** Divides a budget among these layers: tokens per KV head, one number for each. */
 export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
 
 /** What is known when the budget of a layer is divided among its KV heads. */

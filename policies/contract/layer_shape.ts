@@ -1,8 +1,8 @@
 /** Sizes of a layer of the KV cache, and where its keys lie. */
 export interface LayerShape {
-  /** Index of this layer, from 0. */
+  /** Index of this layer, from 0, among the layers that can be evicted: those that do not slide. */
   readonly layer: number;
-  /** Layers of the model. */
+  /** Layers of the model that can be evicted. */
   readonly layers: number;
   /** Query heads. */
   readonly heads: number;
