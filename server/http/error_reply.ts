@@ -9,6 +9,7 @@ import {
 } from "../../runtime/errors.ts";
 import {
   ContextOverflowError,
+  EngineError,
   GrammarError,
   ModelLoadError,
   OverloadedError,
@@ -98,6 +99,7 @@ function busy(error: unknown): Answer | undefined {
     return unavailable("overloaded", Math.max(1, Math.ceil(error.retryAfter)));
   }
   if (error instanceof StoppingError) return unavailable("stopping", RESTART);
+  if (error instanceof EngineError) return unavailable("engine_restarting", 1);
   if (error instanceof RequestTimeoutError) {
     return { status: 504, type: "timeout_error", code: "timeout", headers: NO_RETRY };
   }

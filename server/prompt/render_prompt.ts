@@ -1,9 +1,9 @@
 import { PromptError } from "../../runtime/errors.ts";
-import { promptIds } from "../../runtime/tokenizer/prompt.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import type { RequestPrompt } from "../scheduler/request.ts";
 import type { ChatTurn } from "./chat_prompt.ts";
 import { renderChat } from "./render_chat.ts";
+import { openingIds } from "./system_span.ts";
 
 /** A document that stands in front of a prompt. */
 export interface PromptDocument {
@@ -31,10 +31,11 @@ export function renderPrompt(
 
 /** The ids of a document alone: those that every prompt behind it begins with. */
 export function renderDocument(document: PromptDocument, tokenizer: Tokenizer): readonly number[] {
-  const { text, system, form } = document;
+  const { text, form } = document;
   if (form === "text") return tokenizer.encode(text.toWellFormed(), { special: false });
-  const opening = { document: text.toWellFormed(), ...(system === undefined ? {} : { system }) };
-  return promptIds(opening, tokenizer);
+  return openingIds(tokenizer, (said) => ({
+    messages: withDocument([{ role: "user", content: said }], document),
+  }));
 }
 
 function idsOf(prompt: RequestPrompt, tokenizer: Tokenizer): number[] {

@@ -3,15 +3,14 @@ import type { Policy } from "../../policies/policy.ts";
 import { loadPolicy } from "../../plugins/load_policy.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import { checkBudget } from "../../runtime/evict/budget.ts";
-import type { TokenSpan } from "../../runtime/evict/pinned.ts";
 import type { Reading } from "../../runtime/evict/read.ts";
 import { bytesPerToken } from "../../runtime/cache/bytes_per_token.ts";
 import { cacheShapeOf } from "../../runtime/engine/engine.ts";
 import { createSession } from "../../runtime/session/open.ts";
-import { systemSpan } from "../../runtime/session/pin.ts";
 import type { Session } from "../../runtime/session/session.ts";
 import { checkGenerateOptions } from "../../runtime/session/generate.ts";
 import { type PromptDocument, renderPrompt } from "../prompt/render_prompt.ts";
+import { systemSpans } from "../prompt/system_span.ts";
 import type { Documents } from "../documents/document_store.ts";
 import type { Admission } from "./admission.ts";
 import { ContextOverflowError } from "./errors.ts";
@@ -250,20 +249,10 @@ export async function readWhole(
   });
   own(session);
   const given = eviction ? eviction.protect : undefined;
-  const protect = given ?? systemSpans(prompt, ids, loaded);
+  const protect = given ?? systemSpans(prompt, ids, model.tokenizer);
   const result = await session.read({ ids }, { protect, signal, onProgress: reading });
   lane.answers();
   return { session, reading: result };
-}
-
-function systemSpans(
-  prompt: GenerationRequest["prompt"],
-  ids: readonly number[],
-  { model }: LoadedModel,
-): readonly TokenSpan[] {
-  if (prompt.kind !== "chat") return [];
-  const messages = prompt.messages.map(({ role, content }) => ({ role, content }));
-  return systemSpan({ kind: "chat", messages, open: false }, ids, model.tokenizer);
 }
 
 /** Reads what follows a document behind it. */

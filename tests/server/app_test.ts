@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { PolicyError, PromptError, StorageError } from "../../runtime/errors.ts";
 import {
   ContextOverflowError,
+  EngineError,
   GrammarError,
   OverloadedError,
   RequestTimeoutError,
@@ -77,6 +78,7 @@ Deno.test("what a scheduler refuses has its status, type and code", async () => 
       "context_length_exceeded",
     ],
     [new OverloadedError("x", 2.5), 503, "unavailable_error", "overloaded"],
+    [new EngineError("x"), 503, "unavailable_error", "engine_restarting"],
     [new StoppingError("x"), 503, "unavailable_error", "stopping"],
     [new RequestTimeoutError("x"), 504, "timeout_error", "timeout"],
     [new GrammarError("x"), 400, "invalid_request_error", "invalid_schema"],

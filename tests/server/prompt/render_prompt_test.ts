@@ -6,6 +6,7 @@ import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import type { ChatTurn } from "../../../server/prompt/chat_prompt.ts";
 import { renderChat } from "../../../server/prompt/render_chat.ts";
 import { renderDocument, renderPrompt } from "../../../server/prompt/render_prompt.ts";
+import { systemSpans } from "../../../server/prompt/system_span.ts";
 import { fixture } from "../../_test_model.ts";
 
 const PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]";
@@ -171,4 +172,17 @@ Deno.test("a document goes with no other form, system message or first turn", ()
   for (const [prompt, document] of refused) {
     assertThrows(() => renderPrompt(prompt, own, document), PromptError);
   }
+});
+
+Deno.test("a system message and the tools that it tells of are one span, whatever the template takes", () => {
+  const chat = { kind: "chat", messages: [system, user], tools } as const;
+  const ids = renderPrompt(chat, own);
+  const [span, ...others] = systemSpans(chat, ids, own);
+  assert(span && others.length === 0);
+  assertEquals(span.from, 0);
+  const text = own.decode(ids.slice(0, span.to));
+  assert(text.includes("Be brief.") && text.includes('"look"'), text);
+  assert(!text.includes("Hi"));
+  assertEquals(systemSpans({ kind: "chat", messages: [user] }, ids, own), []);
+  assertEquals(systemSpans({ kind: "ids", ids }, ids, own), []);
 });
