@@ -5,7 +5,13 @@ import { createPolicy, type Evidence, loadModel, type Model } from "../mod.ts";
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import type { Precision } from "../runtime/models/mod.ts";
 import type { Sequence } from "../runtime/engine/mod.ts";
-import type { LogitsCommand, MeasureCommand, Measurement } from "./engine/protocol.ts";
+import { writeFollowed } from "./engine/follow.ts";
+import type {
+  FollowCommand,
+  LogitsCommand,
+  MeasureCommand,
+  Measurement,
+} from "./engine/protocol.ts";
 import { peakMemory } from "./engine/memory.ts";
 import { serve } from "./engine/serve.ts";
 
@@ -90,6 +96,24 @@ async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
   }
 }
 
+/** Tokens that are read at a time. */
+const CHUNK = 512;
+
+async function follow({ ids, steps, path, file }: FollowCommand): Promise<readonly number[]> {
+  const { engine } = getModel();
+  using cache = engine.newCache();
+  const sequence: Sequence = { cache, position: 0, planned: ids.length + steps };
+  let logits: Float32Array = new Float32Array();
+  const advance = async (next: readonly number[]) => {
+    ({ logits } = await engine.advance(sequence, { ids: next }));
+  };
+  for (let at = 0; at < ids.length; at += CHUNK) await advance(ids.slice(at, at + CHUNK));
+  return await writeFollowed(file, { steps, ...(path ? { path } : {}) }, {
+    logits: () => logits,
+    append: (id) => advance([id]),
+  });
+}
+
 if (import.meta.main) {
   await serve({
     open: async ({ source, precision, threads }: OpenCommand) => {
@@ -99,6 +123,7 @@ if (import.meta.main) {
     encode: ({ text }: EncodeCommand) => [...getModel().tokenizer.encode(text)],
     measure,
     logits: writeLogits,
+    follow,
     memory: peakMemory,
   });
 }

@@ -21,6 +21,16 @@ export const TINY = ["tiny-llama", "tiny-llama31", "tiny-mistral", "tiny-qwen2",
 /** Random checkpoints with sliding windows, with known answers. */
 export const WINDOWED = ["tiny-mistral-window", "tiny-gemma3"];
 
+/** Random checkpoints of families, windows and rotations that the others have not, with known answers. */
+export const FAMILY_GOLDENS = [
+  "tiny-phi3",
+  "tiny-smollm3",
+  "tiny-qwen2-window",
+  "tiny-qwen3-window",
+  "tiny-gemma3-odd",
+  "tiny-gemma3-vision",
+];
+
 /** A loaded model, its slow twin, and the folder that both vanish with. */
 export interface TestModel extends AsyncDisposable {
   readonly model: Model<HostEngine>;

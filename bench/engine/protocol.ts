@@ -26,6 +26,21 @@ export interface LogitsCommand {
   readonly file: string;
 }
 
+/**
+ * Logits behind a prompt and behind each of some tokens after it, decoded one by one and written to a
+ * file as float32 `[steps + 1, vocabulary]`. Answered with the tokens.
+ */
+export interface FollowCommand {
+  readonly do: "follow";
+  /** The prompt. */
+  readonly ids: readonly number[];
+  /** Tokens to decode. */
+  readonly steps: number;
+  /** The tokens. Absent: the likeliest ones. */
+  readonly path?: readonly number[];
+  readonly file: string;
+}
+
 /** What {@linkcode MeasureCommand} yields. Times in milliseconds. */
 export interface Measurement {
   /** From the prompt to the logits of its last token. */

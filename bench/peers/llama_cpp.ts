@@ -7,7 +7,7 @@ import { type Engine, spawnEngine } from "../engine/spawn.ts";
 import type { OpenCommand, QuantiseCommand } from "./llama_cpp/worker.ts";
 
 /** Formats of the model that llama.cpp can be measured with. */
-export type LlamaFormat = "source" | "Q8_0" | "Q4_0";
+export type LlamaFormat = "source" | "F32" | "Q8_0" | "Q4_0";
 
 /** How llama.cpp is run. */
 export interface LlamaCppOptions {

@@ -77,7 +77,7 @@ export function setContextParams(params: Uint8Array, settings: ContextSettings):
 }
 
 /** File types that a model can be quantised to, as `llama_ftype`. */
-export const FILE_TYPES = { Q4_0: 2, Q8_0: 7 } as const;
+export const FILE_TYPES = { F32: 0, Q4_0: 2, Q8_0: 7 } as const;
 
 /** Sets `llama_model_quantize_params` for a source that is quantised already, in place. */
 export function setQuantiseParams(params: Uint8Array, type: keyof typeof FILE_TYPES): void {

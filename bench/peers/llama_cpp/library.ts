@@ -7,6 +7,10 @@ const LLAMA = {
   llama_model_load_from_file: { parameters: ["buffer", BLOB], result: "pointer" },
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
   llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
+  llama_tokenize: {
+    parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"],
+    result: "i32",
+  },
   llama_context_default_params: { parameters: [], result: BLOB },
   llama_init_from_model: { parameters: ["pointer", BLOB], result: "pointer" },
   llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },

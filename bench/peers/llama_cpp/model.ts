@@ -1,3 +1,4 @@
+import { indexOfMax } from "../../engine/follow.ts";
 import {
   BATCH_SIZE,
   type ContextSettings,
@@ -19,8 +20,12 @@ export interface LlamaModel {
   appendForLogits(ids: readonly number[]): Float32Array[];
   /** Bytes that the keys and values of all that it holds take. */
   cacheBytes(): number;
+  /** Logits of the last token, valid until the next call. */
+  logits(): Float32Array;
   /** The likeliest token after the last one. */
   best(): number;
+  /** Token ids of a text, with BOS where the model wants one; control tokens are read as text. */
+  tokenize(text: string): number[];
 }
 
 /** Loads a GGUF file. Flash attention is on, layers that slide keep their windows alone, and the threads are llama.cpp's own pool. */
@@ -62,7 +67,23 @@ export function openModel(library: Library, file: string, settings: ContextSetti
       return ids.map((_, index) => logitsAt(index));
     },
     cacheBytes: () => Number(llama.llama_state_seq_get_size(context, 0)),
+    logits: () => logitsAt(-1),
     best: () => indexOfMax(logitsAt(-1)),
+    tokenize(text) {
+      const bytes = new TextEncoder().encode(text);
+      const ids = new Int32Array(bytes.length + 2);
+      const count = llama.llama_tokenize(
+        llama.llama_model_get_vocab(model),
+        bytes,
+        bytes.length,
+        ids,
+        ids.length,
+        true,
+        false,
+      );
+      if (count < 0) throw new Error("llama.cpp finds more tokens than bytes.");
+      return [...ids.subarray(0, count)];
+    },
   };
 }
 
@@ -77,17 +98,4 @@ export function quantise(
   setQuantiseParams(params, type);
   const code = llama.llama_model_quantize(toCString(source), toCString(target), params);
   if (code !== 0) throw new Error(`llama.cpp could not make ${type} of ${source} (code ${code}).`);
-}
-
-function indexOfMax(values: Float32Array): number {
-  let best = 0;
-  let highest = -Infinity;
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] ?? -Infinity;
-    if (value > highest) {
-      highest = value;
-      best = index;
-    }
-  }
-  return best;
 }

@@ -1,7 +1,13 @@
 /** llama.cpp in a process of its own; see `../llama_cpp.ts`. @module */
 
 import { appendFile, writeFile } from "node:fs/promises";
-import type { LogitsCommand, MeasureCommand, Measurement } from "../../engine/protocol.ts";
+import { writeFollowed } from "../../engine/follow.ts";
+import type {
+  FollowCommand,
+  LogitsCommand,
+  MeasureCommand,
+  Measurement,
+} from "../../engine/protocol.ts";
 import { peakMemory } from "../../engine/memory.ts";
 import { serve } from "../../engine/serve.ts";
 import { BATCH_SIZE, type ContextSettings, type FILE_TYPES } from "./layout.ts";
@@ -21,6 +27,12 @@ export interface QuantiseCommand {
   readonly source: string;
   readonly target: string;
   readonly type: keyof typeof FILE_TYPES;
+}
+
+/** Turns text into token ids. */
+export interface TokenizeCommand {
+  readonly do: "tokenize";
+  readonly text: string;
 }
 
 let library: Library | undefined;
@@ -62,6 +74,16 @@ async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
   }
 }
 
+async function follow({ ids, steps, path, file }: FollowCommand): Promise<readonly number[]> {
+  const model = getModel();
+  model.clear();
+  model.append(ids);
+  return await writeFollowed(file, { steps, ...(path ? { path } : {}) }, {
+    logits: () => model.logits(),
+    append: (id) => model.append([id]),
+  });
+}
+
 if (import.meta.main) {
   await serve({
     fetch: async () => void await getLibrary(),
@@ -72,6 +94,8 @@ if (import.meta.main) {
     },
     measure,
     logits: writeLogits,
+    follow,
+    tokenize: ({ text }: TokenizeCommand) => getModel().tokenize(text),
     memory: peakMemory,
   });
 }
