@@ -146,7 +146,9 @@ export function createBatchScheduler(
       async create(request) {
         open();
         const { store } = await opening;
-        return await during(store.create(request));
+        const made = await during(store.create(request));
+        await makeRoom(0);
+        return made;
       },
       list: () => documents().store.list(),
       get: (id) => documents().store.get(id),

@@ -1,0 +1,163 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { UnknownDocumentError } from "../../../server/scheduler/errors.ts";
+import type { GenerationRequest } from "../../../server/scheduler/request.ts";
+import { idsRequest, outcomeOf, someIds, testScheduler } from "../scheduler/_test_scheduler.ts";
+
+const EVICTION = { policy: "snapkv(window=8)", budget: { tokens: 64 } } as const;
+const TEXT = someIds(300, 2).join(" ");
+
+/** A question about a document, as a chat. */
+function question(document: string, seed: number): GenerationRequest {
+  const { prompt: _, ...request } = idsRequest([]);
+  const content = someIds(9, seed).join(" ");
+  return { ...request, document, prompt: { kind: "chat", messages: [{ role: "user", content }] } };
+}
+
+Deno.test("ten questions about a document cost one reading, and what is kept is small", async () => {
+  await using test = await testScheduler();
+  const { scheduler } = test;
+  const { documents } = scheduler;
+  const made = await documents.create({ text: TEXT, name: "report", eviction: EVICTION });
+  assertEquals([made.tokens, made.kept, made.policy, made.stored], [300, 64, "snapkv", false]);
+  assert(made.bytesAfter < made.bytesBefore / 3);
+  const { promptTokens } = scheduler.stats();
+  const answers = new Set<string>();
+  for (let seed = 0; seed < 10; seed++) {
+    const { done, answers: [ids] } = await outcomeOf(scheduler, question(made.id, seed));
+    assertEquals(done.usage.cachedTokens, 300);
+    assertEquals(done.usage.promptTokens, 309);
+    assertEquals(done.kvjudge.policy, "snapkv");
+    answers.add(String(ids));
+  }
+  assert(answers.size > 1);
+  assertEquals(scheduler.stats().promptTokens - promptTokens, 3090);
+  assertEquals(documents.list().map(({ id, name }) => [id, name]), [[made.id, "report"]]);
+  assertEquals(documents.get(made.id).tokens, 300);
+});
+
+Deno.test("the same document is read once, read another way it is another one", async () => {
+  await using test = await testScheduler();
+  const { documents } = test.scheduler;
+  const [first, second] = await Promise.all([
+    documents.create({ text: TEXT, eviction: EVICTION }),
+    documents.create({ text: TEXT, eviction: EVICTION }),
+  ]);
+  assertEquals(first.id, second.id);
+  assertEquals(test.scheduler.stats().promptTokens, 300);
+  const other = await documents.create({
+    text: TEXT,
+    eviction: { ...EVICTION, budget: { tokens: 32 } },
+  });
+  assert(other.id !== first.id);
+  assertEquals(other.kept, 32);
+});
+
+Deno.test("questions asked at once are answered as one after the other", async () => {
+  await using test = await testScheduler();
+  const { scheduler } = test;
+  const { id } = await scheduler.documents.create({ text: TEXT, eviction: EVICTION });
+  const requests = Array.from({ length: 8 }, (_, seed) => question(id, seed));
+  const together = await Promise.all(requests.map((one) => outcomeOf(scheduler, one)));
+  for (const [index, request] of requests.entries()) {
+    assertEquals((await outcomeOf(scheduler, request)).answers, together[index]?.answers);
+  }
+});
+
+Deno.test("documents are found again after a restart, and answer the same", async () => {
+  const cacheFolder = await Deno.makeTempDir();
+  let id = "";
+  let before: readonly (readonly number[])[] = [];
+  {
+    await using test = await testScheduler({ cacheFolder });
+    const made = await test.scheduler.documents.create({ text: TEXT, eviction: EVICTION });
+    assertEquals(made.stored, true);
+    id = made.id;
+    before = (await outcomeOf(test.scheduler, question(id, 1))).answers;
+  }
+  // What a process leaves that is killed while it writes.
+  const half = `doc-${"0".repeat(32)}.kvcache`;
+  await Deno.writeTextFile(`${cacheFolder}/${half}`, "half");
+  await Deno.writeTextFile(`${cacheFolder}/${half}.1-abc.tmp`, "half");
+  await Deno.writeTextFile(`${cacheFolder}/notes.txt`, "somebody else's");
+  await using test = await testScheduler({ cacheFolder });
+  const { scheduler } = test;
+  assertEquals(scheduler.documents.list().map((one) => one.id), [id]);
+  const names = (await Array.fromAsync(Deno.readDir(cacheFolder))).map(({ name }) => name).sort();
+  assertEquals(names, [`${id}.json`, `${id}.kvcache`, "notes.txt"]);
+  assertEquals((await outcomeOf(scheduler, question(id, 1))).answers, before);
+  assertEquals(scheduler.stats().promptTokens, 309);
+  await scheduler.documents.remove(id);
+  assertEquals(scheduler.documents.list(), []);
+  assertThrows(() => scheduler.documents.get(id), UnknownDocumentError, id);
+  await assertRejects(() => scheduler.documents.remove(id), UnknownDocumentError);
+  await assertRejects(() => outcomeOf(scheduler, question(id, 1)), UnknownDocumentError);
+  await Deno.remove(cacheFolder, { recursive: true });
+});
+
+Deno.test("a document whose file was damaged is refused, and the server goes on", async () => {
+  const cacheFolder = await Deno.makeTempDir();
+  let id = "";
+  {
+    await using test = await testScheduler({ cacheFolder });
+    id = (await test.scheduler.documents.create({ text: TEXT, eviction: EVICTION })).id;
+  }
+  const path = `${cacheFolder}/${id}.kvcache`;
+  const bytes = await Deno.readFile(path);
+  bytes[bytes.length - 5000] = (bytes[bytes.length - 5000] ?? 0) ^ 1;
+  await Deno.writeFile(path, bytes);
+  await using test = await testScheduler({ cacheFolder });
+  await assertRejects(() => outcomeOf(test.scheduler, question(id, 1)), Error, "Cannot load");
+  assertEquals((await outcomeOf(test.scheduler, idsRequest(someIds(9)))).answers[0]?.length, 8);
+  await Deno.remove(cacheFolder, { recursive: true });
+});
+
+Deno.test("documents of a folder are bounded: the one that was used least recently goes", async () => {
+  const cacheFolder = await Deno.makeTempDir();
+  let now = 1_000_000;
+  await using test = await testScheduler({
+    cacheFolder,
+    folderBytes: 320_000,
+    now: () => now += 10,
+  });
+  const { documents } = test.scheduler;
+  const ids: string[] = [];
+  for (let seed = 0; seed < 4; seed++) {
+    const made = await documents.create({ text: someIds(300, seed).join(" "), eviction: EVICTION });
+    ids.push(made.id);
+    if (seed === 2) await outcomeOf(test.scheduler, question(ids[0] ?? "", 1));
+  }
+  const left = documents.list().map(({ id }) => id);
+  assert(left.includes(ids[0] ?? "") && left.includes(ids[3] ?? ""), left.join());
+  assert(!left.includes(ids[1] ?? ""));
+  await Deno.remove(cacheFolder, { recursive: true });
+});
+
+Deno.test("a reading that is cancelled leaves nothing behind", async () => {
+  const cacheFolder = await Deno.makeTempDir();
+  await using test = await testScheduler({ cacheFolder });
+  const leaving = new AbortController();
+  await assertRejects(
+    () =>
+      test.scheduler.documents.create({
+        text: TEXT,
+        signal: leaving.signal,
+        onProgress: () => leaving.abort(new DOMException("left", "AbortError")),
+      }),
+    DOMException,
+  );
+  assertEquals(await Array.fromAsync(Deno.readDir(cacheFolder)), []);
+  assertEquals(test.scheduler.stats().running, 0);
+  await Deno.remove(cacheFolder, { recursive: true });
+});
+
+Deno.test("memory for documents without a folder is bounded: the oldest is forgotten", async () => {
+  let now = 1_000_000;
+  await using test = await testScheduler({ cacheMemory: 2_000_000, now: () => now += 10 });
+  const { documents } = test.scheduler;
+  for (let seed = 0; seed < 6; seed++) {
+    await documents.create({ text: someIds(300, seed).join(" "), eviction: false });
+    assert(test.scheduler.stats().cacheBytes <= 2_000_000);
+  }
+  const { length } = documents.list();
+  assert(length >= 1 && length < 6, `${length} documents`);
+});
