@@ -33,7 +33,9 @@ const OWN_BYTES = 640 * 2 ** 20;
 /** Flags of both steps: what a plugin may import comes from its own host or a public one. */
 function flagsFor(url: URL): readonly string[] {
   const port = url.port === "" ? { "http:": "80", "https:": "443" }[url.protocol] : url.port;
-  const hosts = [`${url.hostname}:${port}`, ...PUBLIC_HOSTS];
+  // A file has no host.
+  const own = url.hostname === "" ? [] : [`${url.hostname}:${port}`];
+  const hosts = [...own, ...PUBLIC_HOSTS];
   return [...PLAIN_FLAGS, `--allow-import=${hosts.join(",")}`];
 }
 
@@ -49,18 +51,39 @@ export function fetchingCommand(url: URL, signal: AbortSignal): Deno.Command {
   });
 }
 
+/** A command that tells, as JSON, which modules a plugin consists of. */
+export function listingCommand(url: URL, signal: AbortSignal): Deno.Command {
+  return new Deno.Command(denoProgram(), {
+    args: ["info", "--json", ...flagsFor(url), url.href],
+    env: { NO_COLOR: "1" },
+    signal,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  });
+}
+
+/** What a program in a sandbox gets. */
+export interface LockedProgram {
+  /** JavaScript that needs no import. */
+  readonly program: string;
+  /** Bytes of memory that it may take; held to on Linux, elsewhere only for JavaScript's heap. */
+  readonly memory: number;
+  /** Files that it may read: those that the plugin consists of, where it is one of this machine. */
+  readonly files: readonly string[];
+}
+
 /**
- * A command that runs a program without any permission, with modules from Deno's cache alone: what is
- * not there cannot be imported, so that an import reaches no network either.
- *
- * @param program JavaScript that needs no import.
- * @param memory Bytes that it may take; held to on Linux, elsewhere only for JavaScript's heap.
+ * A command that runs a program without any permission but to read the plugin's own files, with modules
+ * from Deno's cache alone: what is not there cannot be imported, so that an import reaches no network
+ * either.
  */
-export function lockedCommand(url: URL, program: string, memory: number): Deno.Command {
+export function lockedCommand(url: URL, { program, memory, files }: LockedProgram): Deno.Command {
   const heap = Math.ceil(memory / 2 ** 20);
   const args = [
     ...["run", ...flagsFor(url), "--no-prompt", "--cached-only", "--no-code-cache"],
     `--v8-flags=--max-old-space-size=${heap}`,
+    ...files.length === 0 ? [] : [`--allow-read=${files.join(",")}`],
     `data:text/javascript,${encodeURIComponent(program)}`,
   ];
   const deno = denoProgram();

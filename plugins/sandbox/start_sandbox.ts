@@ -1,8 +1,11 @@
+import { fileURLToPath } from "node:url";
+import * as v from "npm:valibot@1.5.0";
 import { BudgetError, EvidenceError, PolicyError } from "../../runtime/errors.ts";
+import { checkJson, demand, type SchemaOf } from "../../runtime/schema.ts";
 import { POLICY_MEMBERS } from "../../policies/contract/members.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { oneLine } from "../one_line.ts";
-import { fetchingCommand, lockedCommand, startProblem } from "./deno_program.ts";
+import { fetchingCommand, listingCommand, lockedCommand, startProblem } from "./deno_program.ts";
 import { describePolicy } from "./describe_policy.ts";
 import { runInside } from "./inside.ts";
 import { type Bytes, createPeer, type Peer } from "./peer.ts";
@@ -51,11 +54,15 @@ const ERRORS = { OptionError, BudgetError, EvidenceError } as const;
 export async function startSandbox(request: SandboxRequest): Promise<Sandbox> {
   const { url, limits } = request;
   await fetchModules(url);
+  const files = url.protocol === "file:" ? await localFiles(url) : [];
   const program = `const createPeer = ${createPeer}; const describePolicy = ${describePolicy};` +
     `const members = ${JSON.stringify(POLICY_MEMBERS)};` +
     // The number makes it a program of its own, for which Deno has stored nothing.
     `(${runInside})({ createPeer, describePolicy, members }); // ${crypto.randomUUID()}`;
-  const child = start(() => lockedCommand(url, program, limits.memory).spawn(), url);
+  const child = start(
+    () => lockedCommand(url, { program, memory: limits.memory, files }).spawn(),
+    url,
+  );
   child.unref();
   const writer = child.stdin.getWriter();
   const reader = child.stdout.getReader();
@@ -127,6 +134,24 @@ async function fetchModules(url: URL): Promise<void> {
     }`,
   );
 }
+
+/** The files of this machine that a plugin consists of. */
+async function localFiles(url: URL): Promise<readonly string[]> {
+  const signal = AbortSignal.timeout(FETCHING);
+  const { stdout } = await start(() => listingCommand(url, signal).output(), url);
+  const listed = checkJson(LISTED, new TextDecoder().decode(stdout));
+  const { modules } = demand(
+    listed,
+    (problem) => new PolicyError(`Cannot load the policy ${url.href}: ${problem}`),
+  );
+  return modules.flatMap(({ specifier }) =>
+    specifier.startsWith("file:") ? [fileURLToPath(specifier)] : []
+  );
+}
+
+const LISTED: SchemaOf<{ readonly modules: readonly { readonly specifier: string }[] }> = v.object({
+  modules: v.array(v.object({ specifier: v.string() })),
+});
 
 /** Deno's words, and what to do about them. */
 function fetchProblem(first: string, detail: string): string {
