@@ -29,6 +29,7 @@ export type { ReadOptions, Session, SessionOptions } from "./runtime/session/ses
 export type { SessionMark } from "./runtime/session/marks.ts";
 export type { SessionStats } from "./runtime/session/stats.ts";
 export type { GenerateOptions, Generation } from "./runtime/session/generate.ts";
+export type { Constraint, ConstraintSpec } from "./runtime/sampling/constraint.ts";
 export type { Prompt } from "./runtime/tokenizer/prompt.ts";
 export type { ChatMessage } from "./runtime/tokenizer/tokenizer.ts";
 export { readSavedCacheInfo } from "./runtime/session/saved/file.ts";
@@ -80,6 +81,7 @@ export { OptionError } from "./policies/policy.ts";
 export {
   BudgetError,
   CheckpointError,
+  ConstraintError,
   DeviceError,
   EvidenceError,
   FetchError,

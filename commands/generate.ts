@@ -1,5 +1,7 @@
 import { PromptError } from "../runtime/errors.ts";
 import type { Model } from "../runtime/model.ts";
+import type { ConstraintSpec } from "../runtime/sampling/constraint.ts";
+import { isSchema } from "../runtime/sampling/schema/keywords.ts";
 import type {
   GenerateOptions,
   Generation,
@@ -15,7 +17,7 @@ import { formatBytes, note, write } from "./_output.ts";
 import { readablePrompt } from "./_plain_prompt.ts";
 import { readPrompt } from "./_prompt.ts";
 import { givenQuestion } from "./_prompt_command.ts";
-import { readInput } from "./_read_input.ts";
+import { parseJson, readInput } from "./_read_input.ts";
 import { meanKept, summary } from "./_session_summary.ts";
 import { readSettings } from "./_settings.ts";
 import type { Subcommand } from "./_subcommand.ts";
@@ -24,6 +26,7 @@ interface GenerateFlags extends AnswerFlags {
   readonly saveCache?: string | undefined;
   readonly inPieces?: boolean | undefined;
   readonly json?: boolean | undefined;
+  readonly jsonSchema?: string | undefined;
 }
 
 /** `kvjudge generate`: answers a question about a long prompt. */
@@ -38,11 +41,16 @@ export function generateCommand(): Subcommand {
       "Read what is longer than the model's context in pieces, evicting behind each.",
       { conflicts: ["cache"] },
     )
+    .option("--json-schema <file:string>", "Answer in JSON that a JSON schema allows.")
     .option("--json", "Print one JSON object: ids, text, finish_reason, device, stats.")
     .example("A question", 'kvjudge generate "What is the capital of France?"')
     .example(
       "About a document",
       'kvjudge generate -p snapkv -b 256 -f report.txt "What did the auditors object to?"',
+    )
+    .example(
+      "As JSON",
+      'kvjudge generate --json-schema person.json -f letter.txt "Who wrote this?"',
     )
     .example(
       "Read it once",
@@ -71,11 +79,13 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
   const sampling = samplingOptions(flags);
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);
+  const schema = await readSchema(flags.jsonSchema);
   const plan = await planOf(flags, question);
   await withModel(flags, async ({ model, progress, signal }) => {
     await using session = model.session(settings);
     const { answer, saved } = await plan(session, {
       ...sampling,
+      ...(schema === undefined ? {} : { constraint: model.constraint(schema) }),
       signal,
       inPieces: flags.inPieces === true,
       onProgress: progress.reading,
@@ -91,6 +101,22 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
     else if (answer && answer.text !== "" && !answer.text.endsWith("\n")) write("\n");
     if (!flags.json && Deno.stderr.isTerminal()) note(`\n${summary(session.stats())}`);
   });
+}
+
+/**
+ * A JSON schema as what the answer is to be; refused before a model is loaded for it.
+ *
+ * @throws {ConstraintError} If it cannot be enforced.
+ */
+async function readSchema(path: string | undefined): Promise<ConstraintSpec | undefined> {
+  if (path === undefined) return undefined;
+  const what = "--json-schema must hold a JSON schema, an object";
+  const schema = parseJson(await readInput(path, "the schema"), what);
+  if (!isSchema(schema)) throw new PromptError(`${what}, it holds something else`);
+  const { constraintGrammar } = await import("../runtime/sampling/grammar/constraint_grammar.ts");
+  const spec = { kind: "json_schema", schema } as const;
+  constraintGrammar(spec);
+  return spec;
 }
 
 async function planOf(flags: GenerateFlags, question: string | undefined): Promise<Plan> {

@@ -55,6 +55,12 @@ export class PromptError extends KvjudgeError {
   override readonly name = "PromptError";
 }
 
+/** A constraint on an answer cannot be met, or asks for what cannot be enforced. */
+export class ConstraintError extends KvjudgeError {
+  /** Always `"ConstraintError"`. */
+  override readonly name = "ConstraintError";
+}
+
 /** A policy is unknown, or broke its contract. */
 export class PolicyError extends KvjudgeError {
   /** Always `"PolicyError"`. */

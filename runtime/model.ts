@@ -15,6 +15,12 @@ import { modelFacts } from "./models/facts.ts";
 import { homeFolder } from "./models/home.ts";
 import { markInUse } from "./models/model_use.ts";
 import { resolveModel } from "./models/resolve_model.ts";
+import {
+  type Constraint,
+  type ConstraintCompiler,
+  type ConstraintSpec,
+  createConstraintCompiler,
+} from "./sampling/constraint.ts";
 import { defaultThreads } from "./device/processor.ts";
 import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
@@ -78,6 +84,13 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
   facts(): Promise<ModelFacts>;
   /** Opens a session: one cache, read and answered from. */
   session(options: SessionOptions): Session;
+  /**
+   * What one answer is to be, for `session.generate({ constraint })`: JSON of a schema, a pattern, a
+   * choice. The first one sorts the vocabulary, which takes half a second or a few.
+   *
+   * @throws {ConstraintError} If nothing fits it, or it asks for what cannot be enforced.
+   */
+  constraint(spec: ConstraintSpec): Constraint;
 }
 
 /**
@@ -174,6 +187,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     ...(together ? { together: whileOpen(together) } : {}),
   };
   let facts: Promise<ModelFacts> | undefined;
+  let constraints: ConstraintCompiler | undefined;
   const model: Model = {
     name: source,
     config,
@@ -190,6 +204,11 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
         sessionOptions,
       );
     },
+    constraint: (spec) =>
+      (constraints ??= createConstraintCompiler(tokenizer, [
+        ...config.eosIds,
+        ...tokenizer.eosIds,
+      ])).compile(spec),
     async [Symbol.asyncDispose]() {
       if (closed) return;
       closed = true;

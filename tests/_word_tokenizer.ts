@@ -14,6 +14,7 @@ export function wordTokenizer(vocabulary: number, eosIds: readonly number[] = []
     eosIds,
     hasChatTemplate: true,
     encode,
+    tokenBytes: (id) => new TextEncoder().encode(` ${id}`),
     decode,
     stream: () => ({ push: (id) => ` ${id}`, flush: () => "" }),
     applyChatTemplate: render,

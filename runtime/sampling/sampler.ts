@@ -2,6 +2,7 @@ import { xoroshiro128plusFromState } from "npm:pure-rand@8.4.2/generator/xoroshi
 import { PromptError } from "../errors.ts";
 import { greedyToken } from "./greedy.ts";
 import { seededState } from "./seeded_state.ts";
+import { maskLogits, type TokenMask } from "./token_mask.ts";
 
 /** How the next token is drawn. */
 export interface SamplingOptions {
@@ -24,8 +25,9 @@ export interface Sampler {
   /**
    * @param logits `[vocabulary]`; not changed.
    * @param seen Tokens of the prompt and of the answer so far.
+   * @param allowed The only tokens that may be drawn; all if absent.
    */
-  next(logits: Float32Array, seen: ReadonlySet<number>): number;
+  next(logits: Float32Array, seen: ReadonlySet<number>, allowed?: TokenMask): number;
 }
 
 const BOUNDS: Readonly<Record<keyof SamplingOptions, (value: number) => string | undefined>> = {
@@ -54,8 +56,9 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   const random = xoroshiro128plusFromState(seededState(seed));
   const uniform = () => (random.next() >>> 0) / 2 ** 32;
   return {
-    next(logits, seen) {
-      const adjusted = penalise(logits, seen, repetitionPenalty);
+    next(logits, seen, allowed) {
+      const possible = allowed ? maskLogits(logits, allowed) : logits;
+      const adjusted = penalise(possible, seen, repetitionPenalty);
       if (temperature === 0) return greedyToken(adjusted);
       const candidates = filter(adjusted, { temperature, topK, topP, minP });
       return draw(candidates, uniform());

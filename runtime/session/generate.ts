@@ -1,5 +1,6 @@
 import { pause } from "../engine/pause.ts";
 import { PromptError } from "../errors.ts";
+import type { Constraint } from "../sampling/constraint.ts";
 import { createSampler, type SamplingOptions } from "../sampling/sampler.ts";
 import { createStopText } from "../sampling/stop_text.ts";
 import type { TextStream } from "../tokenizer/tokenizer.ts";
@@ -10,6 +11,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly maxTokens?: number;
   /** Texts that end the answer; they are not part of it. */
   readonly stop?: readonly string[];
+  /** What the answer may be; it takes each token, so that the next answer needs another one. */
+  readonly constraint?: Constraint;
   /** Ends the answer early; what was made stays. */
   readonly signal?: AbortSignal;
 }
@@ -127,7 +130,7 @@ async function* decode(
   options: GenerateOptions,
   ids: number[],
 ): AsyncGenerator<string, FinishReason> {
-  const { maxTokens = DEFAULT_MAX_TOKENS, stop = [], signal } = options;
+  const { maxTokens = DEFAULT_MAX_TOKENS, stop = [], signal, constraint } = options;
   let start: GenerationStart;
   try {
     start = await source.begin();
@@ -141,7 +144,8 @@ async function* decode(
   const stopText = createStopText(stop);
   let { logits } = start;
   for (;;) {
-    const id = sampler.next(logits, seen);
+    const id = sampler.next(logits, seen, constraint?.mask());
+    constraint?.accept(id);
     if (endIds.has(id)) break;
     ids.push(id);
     source.sampled(id);
@@ -149,6 +153,7 @@ async function* decode(
     const piece = stopText.push(stream.push(id));
     if (piece.text !== "") yield piece.text;
     if (piece.stopped) return "stop";
+    if (constraint?.done) break;
     const full = ids.length >= maxTokens || !(await source.hasRoom());
     await pause();
     if (full || signal?.aborted) {

@@ -17,6 +17,14 @@ export type { KeptTokens } from "../evict/choose.ts";
 export type { TokenSpan } from "../evict/pinned.ts";
 export type { Reading, ReadTimes } from "../evict/read.ts";
 export type { AttentionSums } from "../evidence/accumulated.ts";
+export {
+  type Constraint,
+  type ConstraintCompiler,
+  type ConstraintSpec,
+  createConstraintCompiler,
+  type ToolSpec,
+} from "../sampling/constraint.ts";
+export type { JsonSchema } from "../sampling/schema/keywords.ts";
 export type { SamplingOptions } from "../sampling/sampler.ts";
 export type { Prompt } from "../tokenizer/prompt.ts";
 export type {

@@ -8,7 +8,7 @@ import { readJsonTokenizer } from "./json_tokenizer.ts";
 import { libraryModel } from "./library_model.ts";
 import { markControlTokens } from "./mark_control_tokens.ts";
 import { scoredModel } from "./scored_model.ts";
-import { createTextStream, type Vocabulary } from "./text_stream.ts";
+import { bytesOf, createTextStream, type Vocabulary } from "./text_stream.ts";
 import { readDecoder } from "./token_bytes.ts";
 import type { ChatMessage, ChatTemplateOptions, Tokenizer } from "./tokenizer.ts";
 import type {
@@ -73,9 +73,8 @@ export function createTokenizer(
     return template(...given);
   };
   const controls = tokenizer.added_tokens.filter((token) => isControl(token, settings));
-  const encoder = guarded(() =>
-    createEncoder(model, tokenizer.added_tokens, new Set(controls.map(({ id }) => id)))
-  );
+  const controlIds = new Set(controls.map(({ id }) => id));
+  const encoder = guarded(() => createEncoder(model, tokenizer.added_tokens, controlIds));
   const ids = (text: GuardedText) => guarded(() => encoder(text));
   const renderChat = (
     messages: readonly ChatMessage[],
@@ -103,12 +102,18 @@ export function createTokenizer(
       for (const id of tokens) text += stream.push(id);
       return text + stream.close();
     },
+    tokenBytes(id) {
+      const token = controlIds.has(id) ? undefined : vocabulary.token(id);
+      return token === undefined ? NO_BYTES : bytesOf(vocabulary, token);
+    },
     stream: ({ skipSpecial = false } = {}) => createTextStream(vocabulary, skipSpecial),
     applyChatTemplate: (messages, options) => render(messages, options),
     renderChat,
     encodeChat: (messages, options) => ids(renderChat(messages, options)),
   };
 }
+
+const NO_BYTES = new Uint8Array();
 
 function readFiles(source: TokenizerSource): TokenizerFiles {
   if (source.kind === "json") return readJsonTokenizer(source.tokenizer, source.config);

@@ -31,6 +31,7 @@ export function idsOnlyTokenizer(vocabulary: number, reason: CheckpointError): T
     applyChatTemplate: refuse,
     renderChat: refuse,
     encodeChat: refuse,
+    tokenBytes: () => new Uint8Array(),
     decode: () => "",
     stream: () => SILENT,
   };

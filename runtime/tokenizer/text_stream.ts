@@ -34,10 +34,7 @@ export function createTextStream(vocabulary: Vocabulary, skipSpecial: boolean): 
       requireId(id);
       const token = vocabulary.token(id);
       if (token === undefined || (skipSpecial && vocabulary.special.has(id))) return "";
-      const bytes = vocabulary.verbatim.has(token)
-        ? encoder.encode(token)
-        : vocabulary.bytes(token);
-      return trimmed(decoder.decode(bytes, { stream: true }));
+      return trimmed(decoder.decode(bytesOf(vocabulary, token), { stream: true }));
     },
     flush: () => {
       decoder.decode();
@@ -48,6 +45,11 @@ export function createTextStream(vocabulary: Vocabulary, skipSpecial: boolean): 
 }
 
 const encoder = new TextEncoder();
+
+/** The bytes of a token; an added one is its own text. */
+export function bytesOf(vocabulary: Vocabulary, token: string): Uint8Array {
+  return vocabulary.verbatim.has(token) ? encoder.encode(token) : vocabulary.bytes(token);
+}
 
 function requireId(id: number): void {
   if (!Number.isInteger(id) || id < 0) {

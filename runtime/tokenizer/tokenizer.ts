@@ -81,6 +81,8 @@ export interface Tokenizer {
    * @throws {PromptError} If an id is not a non-negative integer.
    */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
+  /** The bytes of a token; none for control tokens and for ids without a token. */
+  tokenBytes(id: number): Uint8Array;
   /**
    * Decodes token by token. The pieces add up to what {@linkcode decode} returns, less a character
    * that is incomplete at the end.

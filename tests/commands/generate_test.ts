@@ -366,3 +366,40 @@ Deno.test("kvjudge generate reads a user's control tokens as text, unless they a
   assertEquals(await tokens("a<|end|>b", "--raw", "--allow-control-tokens"), 3);
   assert(await tokens("a<|end|>b", "--raw") > 5);
 });
+
+Deno.test("kvjudge generate --json-schema answers in JSON that the schema allows", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path);
+  const env = { KVJUDGE_HOME: home.path };
+  const schema = `${home.path}/schema.json`;
+  await Deno.writeTextFile(
+    schema,
+    JSON.stringify({
+      type: "object",
+      properties: { mood: { enum: ["glad", "sad"] }, score: { type: "integer", maximum: 99 } },
+      required: ["mood", "score"],
+      additionalProperties: false,
+    }),
+  );
+  for (const sampling of [[], ["--temperature", "1.5", "--seed", "3"]]) {
+    const { text, finish_reason } = await answer(
+      ["-m", model, "-n", "200", "--json-schema", schema, ...sampling, "How is it?"],
+      { env },
+    );
+    const { mood, score } = JSON.parse(text);
+    assert(["glad", "sad"].includes(mood) && score <= 99, text);
+    assertEquals(finish_reason, "stop");
+  }
+  const refuse = async (text: string, message: string) => {
+    await Deno.writeTextFile(schema, text);
+    const { code, err } = await runCli(
+      ["generate", "-m", model, "--json-schema", schema, "Hi"],
+      { env },
+    );
+    assertEquals(code, 2);
+    assert(err.includes(message) && !err.includes("    at "), err);
+  };
+  await refuse('{"not": {}}', "# has not, which is not supported");
+  await refuse("{", "--json-schema must hold a JSON schema");
+  await refuse("[]", "--json-schema must hold a JSON schema");
+});
