@@ -36,23 +36,17 @@ export function objectGrammar(
     all.size === 0 ? json.string : otherNames([...all.keys()], json),
     part(rest, `${path}/additionalProperties`),
   );
-  const member = other;
 
   /** What may follow, from a property on; whether something stands before it. */
   const members = [...all].map(([name, own]) => ({
     needed: names.includes(name),
     text: json.member(literal(JSON.stringify(name)), part(own, `${path}/properties/${name}`)),
   }));
-  let first = choice(EMPTY, sequence(member, repeated(sequence(comma, member), 0, Infinity)));
-  let later = repeated(sequence(comma, member), 0, Infinity);
+  let later = repeated(sequence(comma, other), 0, Infinity);
+  let first = choice(EMPTY, sequence(other, later));
   for (const { needed, text } of members.toReversed()) {
-    const skipFirst = needed ? NEVER : first;
-    const skipLater = needed ? NEVER : later;
-    const next = later;
-    first = choice(sequence(text, next), skipFirst);
-    later = choice(sequence(comma, text, next), skipLater);
-    first = first;
-    later = later;
+    first = choice(sequence(text, later), needed ? NEVER : first);
+    later = choice(sequence(comma, text, later), needed ? NEVER : later);
   }
   return json.enclosed("{", first, "}");
 }
