@@ -1,7 +1,7 @@
 import { choice, EMPTY, type Expression, NEVER, repeated, sequence } from "../grammar/grammar.ts";
 import type { JsonGrammar } from "../grammar/json_grammar.ts";
 import { isSchema, type JsonSchema, type SchemaObject } from "./keywords.ts";
-import type { PartGrammar } from "./schema_grammar.ts";
+import type { PartGrammar } from "./part_grammar.ts";
 
 /** Lists that a schema allows. */
 export function arrayGrammar(

@@ -10,7 +10,7 @@ import {
 } from "../grammar/grammar.ts";
 import type { JsonGrammar } from "../grammar/json_grammar.ts";
 import { isObject, isSchema, type JsonSchema, type SchemaObject } from "./keywords.ts";
-import type { PartGrammar } from "./schema_grammar.ts";
+import type { PartGrammar } from "./part_grammar.ts";
 import { otherNames } from "./strings.ts";
 
 /** Objects that a schema allows: its properties in the order of the schema, then others. */

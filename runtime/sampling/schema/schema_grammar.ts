@@ -8,6 +8,7 @@ import { isSchema, type JsonSchema, type JsonType, type SchemaObject } from "./k
 import { mergeSchemas, typesOf } from "./merge.ts";
 import { createSchemaReader } from "./normalize.ts";
 import { objectGrammar } from "./objects.ts";
+import type { PartGrammar } from "./part_grammar.ts";
 import { decimalRange, integerRange, type NumberRange } from "./ranges.ts";
 import { stringGrammar, stringKeywords } from "./strings.ts";
 import { allowedValues } from "./values.ts";
@@ -15,9 +16,6 @@ import { allowedValues } from "./values.ts";
 /** Schemas in a document at most, and inside each other: it may be a stranger's. */
 const MOST_SCHEMAS = 5_000;
 const DEEPEST = 100;
-
-/** Makes the grammar of a part of a schema. */
-export type PartGrammar = (schema: JsonSchema, path: string) => Expression | undefined;
 
 /**
  * JSON that a schema allows, as a part of a grammar.

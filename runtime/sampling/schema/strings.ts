@@ -48,7 +48,7 @@ export function stringGrammar(
           "leave minLength and maxLength out or lower them",
       );
     }
-    return quoted(repeated(json.character, minLength, maxLength), json);
+    return quoted(repeated(json.character, minLength, maxLength));
   }
   const { expression, lengths: [shortest, longest] } = regexGrammar(wanted, {
     whole: known !== undefined,
@@ -63,10 +63,10 @@ export function stringGrammar(
         "characters; say the length in the pattern",
     );
   }
-  return quoted(expression, json);
+  return quoted(expression);
 }
 
-function quoted(inside: Expression | undefined, json: JsonGrammar): Expression | undefined {
+function quoted(inside: Expression | undefined): Expression | undefined {
   return sequence(QUOTE, inside, QUOTE);
 }
 
