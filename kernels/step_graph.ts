@@ -26,7 +26,8 @@ import {
 } from "./onnx/graph.ts";
 import { declareSequences, sequencesAttention, severalSequences } from "./sequence_attention.ts";
 import type { StepModel } from "./step_model.ts";
-import { declareWeight, type Product } from "./weight.ts";
+import { type OutputProduct, outputProduct } from "./output_logits.ts";
+import { declareWeight } from "./weight.ts";
 
 export type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 
@@ -50,7 +51,7 @@ interface Shared {
   readonly model: StepModel;
   readonly layers: readonly DeclaredLayer[];
   readonly embedding: EmbeddingRows;
-  readonly output: Product;
+  readonly output: OutputProduct;
   /** Of each layer: eviction may leave global ones caches of different lengths. */
   readonly lengths: readonly SequenceLengths[];
   readonly helpers: readonly DecodeHelpers[];
@@ -102,7 +103,9 @@ export function buildStepGraph(
   const shared: Shared = {
     model,
     embedding,
-    output: model.output ? declareWeight(graph, model.output) : embedding.product,
+    output: model.output
+      ? outputProduct(model.output, declareWeight(graph, model.output))
+      : outputProduct(model.embedding, embedding.product),
     layers: model.layers.map((_, index) => declareLayer(graph, model, index, adapters)),
     lengths: perCache(model, (layer) => sequenceLengths(graph, layer)),
     helpers: perCache(model, (layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
@@ -125,9 +128,17 @@ export function buildStepGraph(
   } else {
     emitBranches(graph, shared, ports);
   }
-  for (const { name, shape } of ports) graph.output(name, "float32", shape);
+  const logits = shared.output.logits(graph, FACTORS, size(graph, "rows", 0));
+  graph.ops("Identity", [logits], 1, { names: ["logits"] });
+  graph.output("logits", "float32", ["R", model.vocabulary]);
+  for (const { name, shape } of ports) {
+    if (name !== FACTORS) graph.output(name, "float32", shape);
+  }
   return graph.build();
 }
+
+/** What is multiplied with the output matrix behind the branches. */
+const FACTORS = "output_factors";
 
 interface OutputPort {
   readonly name: string;
@@ -135,9 +146,9 @@ interface OutputPort {
 }
 
 function portsOf(model: StepModel): OutputPort[] {
-  const { layers, vocabulary, heads, kvHeads, headDim } = model;
+  const { layers, hidden, heads, kvHeads, headDim } = model;
   return [
-    { name: "logits", shape: ["R", vocabulary] },
+    { name: FACTORS, shape: ["F", hidden] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
     ...layers.map((_, layer) => ({ name: `queries.${layer}`, shape: [1, "T", heads * headDim] })),
     ...observedLayers(model).map((layer) => ({
@@ -308,9 +319,9 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const normalise = emitLayers(builder, model, shared.layers, { rows, arithmetic, attend });
   const last = builder.op("Gather", [normalise(model.finalNorm), "rows"]);
   // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
-  const logits = output(builder, last, phase === "decode" ? "integer" : "twice");
+  const factors = output.factors(builder, last, phase === "prefill");
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
-  return [logits, stacked, ...queries, ...attentionSums];
+  return [factors, stacked, ...queries, ...attentionSums];
 }
 
 /** The attention of one of two branches: the first where the condition holds. */

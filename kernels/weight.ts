@@ -192,7 +192,7 @@ function unpack(
 }
 
 /** Rows as the kernel rounds them: to 127 steps of the largest value of each block. */
-function roundBlocks(builder: GraphBuilder, rows: Value, columns: number): Value {
+export function roundBlocks(builder: GraphBuilder, rows: Value, columns: number): Value {
   const blocks = builder.op("Reshape", [rows, builder.integers([-1, columns / BLOCK, BLOCK])]);
   const largest = builder.op("ReduceMax", [builder.op("Abs", [blocks]), builder.integers([2])]);
   const step = builder.op("Max", [
