@@ -30,7 +30,8 @@ async function main(): Promise<number> {
       lengths: { type: "string", default: "512,2048" },
       long: { type: "string", default: "8192,32768" },
       staircase: { type: "string", default: "2048,4096,6144" },
-      steps: { type: "string", default: "32" },
+      steps: { type: "string", default: "64" },
+      budget: { type: "string", default: "256" },
       print: { type: "string", default: "both" },
     },
   });
@@ -49,8 +50,9 @@ async function main(): Promise<number> {
   );
   const [seconds = 0] = integers(values.seconds);
   const [steps = 0] = integers(values.steps);
+  const [budget = 0] = integers(values.budget);
   const options: CheckOptions = {
-    ...{ device, model: values.model, folder: values.folder, steps },
+    ...{ device, model: values.model, folder: values.folder, steps, budget },
     lengths: integers(values.lengths),
     long: integers(values.long),
     staircase: integers(values.staircase),

@@ -8,8 +8,6 @@ import type { DeviceStepInputs } from "./step_kernel.ts";
 
 /** A step of one token, started as a whole. */
 export interface DecodeKernel extends AsyncDisposable {
-  /** Whether a step is one that this kernel can do. */
-  takes(inputs: DeviceStepInputs): boolean;
   /** Logits of the token. */
   run(inputs: DeviceStepInputs): Promise<Float32Array>;
 }
@@ -41,9 +39,6 @@ export async function createDecodeKernel(
   };
   const opened = opening.move();
   return {
-    takes: ({ ids, rows, embeddings, adapters, queries = false, observe = false, layers }) =>
-      ids.length === 1 && rows.length === 1 && (embeddings?.length ?? 0) === 0 && !adapters &&
-      !queries && !observe && layers.length === ports.length,
     async run({ ids, rotary, layers }) {
       const inputs: Record<string, DeviceTensor> = { token };
       const outputs: Record<string, DeviceTensor> = { logits };

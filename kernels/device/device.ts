@@ -86,6 +86,8 @@ export interface CapturedKernel extends AsyncDisposable {
    * ends when one of its tensors is disposed of.
    */
   run(tensors: CapturedTensors): Promise<void>;
+  /** Whether there is a recording for these tensors. Where there is none, the first run is several. */
+  isRecorded(tensors: CapturedTensors): boolean;
   /** Writes numbers over those of a tensor; they count as an input of the graph. */
   write(name: string, tensor: DeviceTensor, numbers: Tensor): void;
   /** Numbers of a tensor of 32-bit floats, which count as an output of the graph. */

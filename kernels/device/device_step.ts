@@ -1,12 +1,14 @@
 import type { StepModel } from "../step_model.ts";
-import { createDecodeKernel, type DecodeKernel } from "./decode_step.ts";
+import { createAheadKernel } from "./ahead.ts";
+import { MOST_AHEAD } from "./ahead_graph.ts";
+import { createDecodeKernel } from "./decode_step.ts";
 import type { Device } from "./device.ts";
 import type { DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { checkEvenAttention, type EvenSupport, FEW } from "./even_check.ts";
 import { createEvenStepKernel } from "./even_step.ts";
 import { newTokens } from "./packed_tokens.ts";
 import { createRaggedStepKernel } from "./ragged_step.ts";
-import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
+import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 
 /** How step graphs are loaded. */
 export interface DeviceStepOptions extends DeviceStepGraphOptions {
@@ -23,50 +25,76 @@ export async function createDeviceStepKernel(
   model: StepModel,
   { support, ...options }: DeviceStepOptions = {},
 ): Promise<DeviceStepKernel> {
-  const element = options.half ? "float16" : "float32";
-  const right = support ?? await checkEvenAttention(device, model, element);
-  const load = {
-    even: () => createEvenStepKernel(device, model, { ...options, support: right }),
-    ragged: () => createRaggedStepKernel(device, model, options),
-  };
-  const loaded = new Map<keyof typeof load, Promise<DeviceStepKernel>>();
-  const kernel = async (name: keyof typeof load): Promise<DeviceStepKernel> => {
-    const loading = loaded.get(name) ?? load[name]();
-    loaded.set(name, loading);
-    try {
-      return await loading;
-    } catch (error) {
-      loaded.delete(name);
-      throw error;
-    }
-  };
-  // What does not fit is told when a model is opened.
-  await kernel(right.few || right.many ? "even" : "ragged");
+  const { half = false } = options;
+  const right = support ?? await checkEvenAttention(device, model, half ? "float16" : "float32");
+  await using opening = new AsyncDisposableStack();
+  const once = <T extends AsyncDisposable>(load: () => Promise<T>): () => Promise<T> =>
+    loadedOnce(opening, load);
+  const even = once(() => createEvenStepKernel(device, model, { ...options, support: right }));
+  const ragged = once(() => createRaggedStepKernel(device, model, options));
   const { capture } = device;
-  let decoding: Promise<DecodeKernel> | undefined;
+  const captured = right.captured && !options.adapters ? capture : undefined;
+  const decode = captured && once(() => createDecodeKernel(device, captured, model, half));
+  const ahead = captured && once(() => createAheadKernel(device, captured, model, half));
+  let able = true;
+  const slides = model.layerKinds.some(({ window }) => window !== undefined);
+  // What does not fit is told when a model is opened.
+  await (right.few || right.many ? even() : ragged());
+  const opened = opening.move();
   return {
     async run(inputs) {
       const tokens = newTokens(inputs, model.headDim);
-      const even = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
-      if (even && right.captured && capture && tokens === 1) {
-        const decode = await (decoding ??= createDecodeKernel(
-          ...[device, capture, model, options.half ?? false] as const,
-        ));
-        if (decode.takes(inputs)) {
-          return { logits: await decode.run(inputs), queries: [], attentionSums: [] };
-        }
+      const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
+      if (evenly && decode && takesStep(inputs)) {
+        return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }
-      return await (await kernel(even ? "even" : "ragged")).run(inputs);
+      return await (await (evenly ? even() : ragged())).run(inputs);
     },
-    async [Symbol.asyncDispose]() {
-      await (await decoding)?.[Symbol.asyncDispose]();
-      const kernels = [...loaded.values()];
-      loaded.clear();
-      for (const one of kernels) await (await one)[Symbol.asyncDispose]();
+    mostAhead: (layers) => ahead && able && !slides && holdAlike(layers) ? MOST_AHEAD : 0,
+    async runAhead(inputs) {
+      const kernel = await ahead?.().catch(() => undefined);
+      if (kernel) return await kernel.run(inputs);
+      able = false;
+      return [];
     },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** Loads something when it is first asked for, and again where that failed. */
+function loadedOnce<T extends AsyncDisposable>(
+  owner: AsyncDisposableStack,
+  load: () => Promise<T>,
+): () => Promise<T> {
+  let loading: Promise<T> | undefined;
+  owner.defer(async () => {
+    await (await loading?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  });
+  return async () => {
+    loading ??= load();
+    try {
+      return await loading;
+    } catch (error) {
+      loading = undefined;
+      throw error;
+    }
+  };
+}
+
+/** Whether a step is one that is captured: one id, of which nothing but logits is wanted. */
+function takesStep(
+  { ids, rows, embeddings, queries = false, observe = false }: DeviceStepInputs,
+): boolean {
+  return ids.length === 1 && rows.length === 1 && (embeddings?.length ?? 0) === 0 && !queries &&
+    !observe;
 }
 
 function isEven({ lengths }: SlottedLayer): boolean {
   return lengths.every((length) => length === lengths[0]);
+}
+
+/** Whether all heads of all layers hold as many tokens. */
+function holdAlike(layers: readonly SlottedLayer[]): boolean {
+  const [first] = layers[0]?.lengths ?? [];
+  return layers.every(({ lengths }) => lengths.every((length) => length === first));
 }

@@ -3,7 +3,7 @@ import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
+import type { SlottedLayer, StepRun } from "./step_kernel.ts";
 import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import type { EvenSupport } from "./even_check.ts";
 import { layerPorts } from "./layer_ports.ts";
@@ -21,7 +21,7 @@ export async function createEvenStepKernel(
   device: Device,
   model: StepModel,
   { support, ...options }: DeviceStepGraphOptions & { readonly support: EvenSupport },
-): Promise<DeviceStepKernel> {
+): Promise<StepRun> {
   const { heads, headDim } = model;
   const element = options.half ? "float16" : "float32";
   const { graph, queries: queryNames } = buildEvenStepGraph(model, options);

@@ -4,7 +4,7 @@ import { floats, integers } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import type { DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
+import type { SlottedLayer, StepRun } from "./step_kernel.ts";
 import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { newTokens } from "./packed_tokens.ts";
@@ -15,7 +15,7 @@ export async function createRaggedStepKernel(
   device: Device,
   model: StepModel,
   options: DeviceStepGraphOptions = {},
-): Promise<DeviceStepKernel> {
+): Promise<StepRun> {
   const { heads, headDim } = model;
   const ports = model.layers.map((_, layer) => layerPorts(layer));
   const global = new Set(observedLayers(model));

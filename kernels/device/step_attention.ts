@@ -36,18 +36,29 @@ export function evenAttention(
 /** {@linkcode evenAttention} of which nobody asks for the queries. */
 export function decodeAttention(
   plain: GraphBuilder,
+  rotated: RotatedTokens,
+  step: StepAttention,
+): Value {
+  const { lastIndex, total } = layerPorts(step.layer);
+  plain.input(lastIndex, "int32", [1]);
+  plain.input(total, "int32", [1]);
+  return attendInSlots(plain, rotated, step, { lastIndex, total });
+}
+
+/** Attention behind tokens that are counted. */
+export function attendInSlots(
+  plain: GraphBuilder,
   { queries, keys, values }: RotatedTokens,
   { shape, layer, element, window }: StepAttention,
+  { lastIndex, total }: { readonly lastIndex: Value; readonly total: Value },
 ): Value {
   const { heads, kvHeads, headDim } = shape;
   const ports = layerPorts(layer);
   const slots = [1, kvHeads, `C${layer}`, headDim];
   plain.input(ports.keys, element, slots);
   plain.input(ports.values, element, slots);
-  plain.input(ports.lastIndex, "int32", [1]);
-  plain.input(ports.total, "int32", [1]);
   const mixed = groupQueryAttention(plain, { ...shape, window }, [
-    ...[queries, keys, values, ports.keys, ports.values, ports.lastIndex, ports.total],
+    ...[queries, keys, values, ports.keys, ports.values, lastIndex, total],
   ], [`mixed.${layer}`, ports.presentKeys, ports.presentValues]);
   plain.output(ports.presentKeys, element, slots);
   plain.output(ports.presentValues, element, slots);

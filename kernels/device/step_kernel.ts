@@ -1,4 +1,5 @@
 import type { StepInputs, StepOutputs } from "../step.ts";
+import type { AheadInputs, AheadStep } from "./ahead.ts";
 import type { DeviceTensor } from "./device.ts";
 
 /** A layer of the cache, as a step reads it and writes into it. */
@@ -28,7 +29,15 @@ export interface DeviceStepOutputs extends Pick<StepOutputs, "logits"> {
   readonly attentionSums: readonly DeviceTensor[];
 }
 
-/** The step graph, loaded on a device. */
-export interface DeviceStepKernel extends AsyncDisposable {
+/** A step graph, loaded on a device. */
+export interface StepRun extends AsyncDisposable {
   run(inputs: DeviceStepInputs): Promise<DeviceStepOutputs>;
+}
+
+/** All step graphs of a model, each loaded when a step needs it. */
+export interface DeviceStepKernel extends StepRun {
+  /** How many decoding steps behind such layers can feed one another; 0 where none can. */
+  mostAhead(layers: readonly SlottedLayer[]): number;
+  /** Runs decoding steps that feed one another. Gives none where the device proves unable. */
+  runAhead(inputs: AheadInputs): Promise<readonly AheadStep[]>;
 }

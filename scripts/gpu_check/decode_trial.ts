@@ -21,8 +21,10 @@ async function main(options: CheckOptions, trial: Trial): Promise<void> {
   const first = performance.now() - warm;
   for (let index = 0; index < 3; index++) await step.run();
   const { steps } = options;
-  const waited = await timed(() => step.run(), steps);
-  const ahead = options.device === "webgpu" ? await runAhead(step, steps) : undefined;
+  const waited = await timed(() => step.run(), steps) / step.steps;
+  const ahead = options.device === "webgpu" && step.steps === 1
+    ? await runAhead(step, steps)
+    : undefined;
   const state = await gpuState();
   emit({
     what: trial.name,

@@ -1,3 +1,5 @@
+import { createAheadKernel } from "../../kernels/device/ahead.ts";
+import { buildAheadGraph } from "../../kernels/device/ahead_graph.ts";
 import { openBindingDevice } from "../../kernels/device/binding_device.ts";
 import { buildDecodeGraph } from "../../kernels/device/decode_graph.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
@@ -16,6 +18,8 @@ import type { Trial } from "./trials.ts";
 export interface RawStep extends AsyncDisposable {
   readonly graph: Graph;
   readonly device: Device;
+  /** Steps of a run. */
+  readonly steps: number;
   /** Runs a step; logits come to main memory. */
   run(): Promise<void>;
   /** Runs a step; logits stay, so that nobody waits for the device. */
@@ -31,13 +35,13 @@ export async function openRawStep(
     readonly trial: Trial;
   },
 ): Promise<RawStep> {
-  const { held = 512, binding = false, pending, captured = false } = trial;
+  const { held = 512, binding = false, pending, captured = false, ahead } = trial;
   const device = binding ? openBindingDevice(provider) : openDevice(provider, {
     ...pending === undefined ? {} : { pendingDispatches: pending },
   });
   const { kvHeads, headDim, vocabulary } = model;
   const element = half ? "float16" : "float32";
-  const slots = [1, kvHeads, held + 1, headDim];
+  const slots = ahead ? [kvHeads, held + ahead, headDim] : [1, kvHeads, held + 1, headDim];
   const caches: { readonly keys: DeviceTensor; readonly values: DeviceTensor }[] = [];
   while (caches.length < model.layers.length) {
     caches.push({
@@ -57,6 +61,31 @@ export async function openRawStep(
   }));
   const logits = await device.zeros([1, vocabulary]);
   const rotary = model.ropes.map(() => rotaryRows(new Float32Array(headDim / 2), 0, 1));
+  if (ahead) {
+    const { capture } = device;
+    if (!capture) throw new Error("This device captures no graphs");
+    const kernel = await createAheadKernel(device, capture, model, half);
+    const lengths = new Array<number>(kvHeads).fill(held);
+    const steps = new Array(ahead).fill(rotary);
+    const run = async () => {
+      await kernel.run({
+        id: 5,
+        rotary: steps,
+        layers: caches.map((layer) => ({ ...layer, lengths })),
+      });
+    };
+    return {
+      graph: buildAheadGraph(model, half),
+      device,
+      steps: ahead,
+      run,
+      runAhead: run,
+      async [Symbol.asyncDispose]() {
+        await kernel[Symbol.asyncDispose]();
+        await device[Symbol.asyncDispose]();
+      },
+    };
+  }
   if (captured) {
     const { capture } = device;
     if (!capture) throw new Error("This device captures no graphs");
@@ -81,6 +110,7 @@ export async function openRawStep(
     return {
       graph,
       device,
+      steps: 1,
       runAhead,
       async run() {
         await runAhead();
@@ -106,6 +136,7 @@ export async function openRawStep(
   return {
     graph,
     device,
+    steps: 1,
     async run() {
       await kernel.run(feeds, { fetches, into: present });
     },

@@ -14,6 +14,8 @@ export interface CheckOptions {
   readonly long: readonly number[];
   /** Prompt lengths of the section `staircase`. */
   readonly staircase: readonly number[];
+  /** Tokens that policies keep. */
+  readonly budget: number;
   /** Decoding steps that are timed. */
   readonly steps: number;
 }

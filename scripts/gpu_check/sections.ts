@@ -4,7 +4,7 @@ import { card } from "./sections/card.ts";
 import { decode } from "./sections/decode.ts";
 import { deviceTests, engineTests } from "./sections/device_tests.ts";
 import { flat } from "./sections/flat.ts";
-import { goldens, moreGoldens } from "./sections/goldens.ts";
+import { goldens, moreGoldens, windows } from "./sections/goldens.ts";
 import { models } from "./sections/models.ts";
 import { overflow } from "./sections/overflow.ts";
 import { peer } from "./sections/peer.ts";
@@ -14,6 +14,7 @@ import { chunks, long, speed, speedF16, staircase } from "./sections/speed.ts";
 export const SECTIONS: readonly Section[] = [
   adapter,
   goldens,
+  windows,
   models,
   speed,
   decode,

@@ -15,20 +15,23 @@ export interface Trial {
   readonly pending?: number;
   /** Whether the step is captured. @default {false} */
   readonly captured?: boolean;
+  /** Steps that feed one another, captured; their time is told for each. */
+  readonly ahead?: number;
 }
 
 /** Trials, those that tell most first. Each runs in a process of its own. */
 export const TRIALS: readonly Trial[] = [
   { name: "captured", captured: true },
+  { name: "16 ahead", ahead: 16 },
+  { name: "4 ahead", ahead: 4 },
+  { name: "1 ahead", ahead: 1 },
+  { name: "16 ahead, one layer", ahead: 16, layers: 1 },
+  { name: "16 ahead, 1024 pending", ahead: 16, pending: 1024 },
+  { name: "16 ahead, 16 pending", ahead: 16, pending: 16 },
   { name: "binding", binding: true },
   { name: "not captured" },
-  { name: "captured, 1024 pending", captured: true, pending: 1024 },
-  { name: "not captured, 16 pending", pending: 16 },
   { name: "not captured, 256 pending", pending: 256 },
   { name: "not captured, 1024 pending", pending: 1024 },
-  { name: "captured, one layer", captured: true, layers: 1 },
-  { name: "captured, 16 pending", captured: true, pending: 16 },
-  { name: "captured, 4096 pending", captured: true, pending: 4096 },
   { name: "captured, 4096 held", captured: true, held: 4096 },
   { name: "captured, 32768 held", captured: true, held: 32_768 },
   { name: "captured, 16-bit weights", captured: true, format: "f16" },

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import type { CapturedKernel, DeviceTensor, GraphCapture } from "../device.ts";
+import type { CapturedKernel, CapturedTensors, DeviceTensor, GraphCapture } from "../device.ts";
 import { bytesOf } from "../tensor_data.ts";
 import type { Handle } from "./c_api.ts";
 import { cString } from "./c_strings.ts";
@@ -21,7 +21,7 @@ export function createCapture(context: NativeContext): GraphCapture {
       await setImmediate();
       const session = context.guarded(
         "load",
-        () => context.session(graph, { enableGraphCapture: "1" }),
+        () => context.session(graph, { enableGraphCapture: "1", enableInt64: "1" }),
       );
       const names = {
         inputs: graph.inputs.map(({ name }) => ({ name, text: cString(name) })),
@@ -70,17 +70,18 @@ export function createCapture(context: NativeContext): GraphCapture {
         for (const tensor of new Set(tensors)) held.onDispose(tensor, () => forget(recording));
         return recording;
       };
+      const inOrder = ({ inputs, outputs }: CapturedTensors): readonly DeviceTensor[] => [
+        ...names.inputs.map(({ name }) => given(inputs, name)),
+        ...names.outputs.map(({ name }) => given(outputs, name)),
+      ];
+      const known = (tensors: readonly DeviceTensor[]): Recording | undefined =>
+        recordings.find((one) => one.tensors.every((tensor, index) => tensor === tensors[index]));
       return {
-        async run({ inputs, outputs }) {
+        isRecorded: (given) => known(inOrder(given)) !== undefined,
+        async run(given) {
           await setImmediate();
-          const tensors = [
-            ...names.inputs.map(({ name }) => given(inputs, name)),
-            ...names.outputs.map(({ name }) => given(outputs, name)),
-          ];
-          const known = recordings.find((one) =>
-            one.tensors.every((tensor, index) => tensor === tensors[index])
-          );
-          const recording = known ?? record(tensors);
+          const tensors = inOrder(given);
+          const recording = known(tensors) ?? record(tensors);
           recordings = [...recordings.filter((one) => one !== recording), recording];
           const [oldest] = recordings;
           if (oldest && recordings.length > MOST_RECORDINGS) forget(oldest);

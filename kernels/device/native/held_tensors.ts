@@ -83,7 +83,8 @@ export function createHeldTensors(api: CApi, memory: Handle, counts: HeldCounts)
       const key = dims.join();
       const made = views.get(key);
       if (made) return made;
-      const { type, bytes } = tensor;
+      const { type } = tensor;
+      const bytes = bytesOf({ type, dims });
       const view: DeviceTensor = { type, bytes, dims, [Symbol.dispose]() {} };
       known.set(view, {
         handle: api.reshapedTensor(memory, handle, bytes, dims, ELEMENT_TYPE[type]),

@@ -23,6 +23,7 @@ import {
 import type { Sequence } from "../sequence.ts";
 import { deviceRows, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
+import { createRunAhead } from "./run_ahead.ts";
 
 /** What an engine on a device is made of. It owns none of it. */
 export interface DeviceParts extends DeviceCacheContext {
@@ -37,6 +38,8 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly rows: RowKernels;
   readonly evidence: EvidenceKernels;
   readonly views: ViewKernels;
+  /** Milliseconds. */
+  readonly now: () => number;
 }
 
 /** Runs the step graph on sequences that live on a device. */
@@ -48,6 +51,26 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   const windows = config.layerKinds.map(({ window }) => window);
   const shape = { layers, kvHeads, headDim, windows };
   const observed = globalLayers(config);
+
+  /** 16-bit floats overflow where activations grow; layers behind them give no numbers. */
+  const checkFinite = (logits: Float32Array): void => {
+    if (parts.element !== "float16" || logits.every(Number.isFinite)) return;
+    throw new DeviceError(
+      "Cannot compute with 16-bit floats on this device: the model's activations pass their largest " +
+        "number, 65504; set 'device' to cpu, which computes with 32 bits",
+      { options: ["device"] },
+    );
+  };
+
+  const ahead = createRunAhead({
+    layers,
+    context: config.context,
+    now: parts.now,
+    most: (all) => parts.step.mostAhead(all),
+    run: (inputs) => parts.step.runAhead(inputs),
+    rotary: ({ planned }, position) =>
+      rotaryTables(config, { sequence: Math.max(planned, position + 1), position, tokens: 1 }),
+  });
 
   const queriesOf = (tensor: DeviceTensor): DeviceQueries => ({
     home: "device",
@@ -64,6 +87,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   ): Promise<StepResult> => {
     const tokens = tokenCount(input, config.hidden);
     const held = deviceCacheOf(cache);
+    ahead.forget(held);
     await held.makeRoom(tokens);
     const sequence = Math.max(planned, position + tokens);
     const { logits, attentionSums, queries } = await run({
@@ -77,13 +101,11 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         lengths: held.stored(layer),
       })),
     });
-    if (parts.element === "float16") {
-      try {
-        checkFinite(logits);
-      } catch (error) {
-        for (const tensor of [...attentionSums, ...queries]) tensor[Symbol.dispose]();
-        throw error;
-      }
+    try {
+      checkFinite(logits);
+    } catch (error) {
+      for (const tensor of [...attentionSums, ...queries]) tensor[Symbol.dispose]();
+      throw error;
     }
     return {
       logits,
@@ -93,6 +115,20 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       }),
       queries: queries.map(queriesOf),
     };
+  };
+
+  /** A decoding step, which may have been run ahead. */
+  const decoded = async (
+    sequence: Sequence,
+    { ids = [], embeddings, rows, observe, queries }: StepInput,
+  ): Promise<StepResult | undefined> => {
+    const [id] = ids;
+    const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries;
+    if (!plain || id === undefined) return undefined;
+    const logits = await ahead.logits(sequence, deviceCacheOf(sequence.cache), id);
+    if (!logits) return undefined;
+    checkFinite(logits);
+    return { logits, attentionSums: [], queries: [] };
   };
 
   return {
@@ -121,7 +157,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     // Logits of all heads are one tensor, of 32-bit floats.
     maxStepTokens: (held) => maxRows(maxBufferBytes / (heads * 4), held),
     async advance(sequence, input) {
-      const outputs = await step(sequence, input);
+      const outputs = await decoded(sequence, input) ?? await step(sequence, input);
       const tokens = tokenCount(input, config.hidden);
       deviceCacheOf(sequence.cache).commit(tokens, sequence.position);
       sequence.position += tokens;
@@ -168,19 +204,6 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
 function tensorOfQueries(queries: StepQueries): DeviceTensor {
   if (queries.home === "device") return queries.tensor;
   throw new TypeError("Cannot work with queries in main memory: take those of this engine's steps");
-}
-
-/**
- * Refuses what overflowed 16-bit floats, whose largest number is 65,504: layers with larger activations
- * give no numbers from there on.
- */
-function checkFinite(logits: Float32Array): void {
-  if (logits.every(Number.isFinite)) return;
-  throw new DeviceError(
-    "Cannot compute with 16-bit floats on this device: the model's activations pass their largest " +
-      "number, 65504; set 'device' to cpu, which computes with 32 bits",
-    { options: ["device"] },
-  );
 }
 
 /** The most rows that, with as many columns more than are held, make at most so many numbers. */

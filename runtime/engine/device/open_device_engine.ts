@@ -28,6 +28,8 @@ export interface DeviceEngineOptions {
   readonly maxBufferBytes?: number;
   /** Turns what the native library throws into what is thrown. */
   readonly explain?: DeviceOptions["explain"];
+  /** Milliseconds: steps run ahead as far as they are fast. @default {performance.now()} */
+  readonly now?: () => number;
   /** Reads a layer's output matrix, `[hidden, heads · headDim]`. */
   readonly readOutput: (layer: number) => Float32Array;
 }
@@ -42,7 +44,8 @@ export interface OpenDeviceEngine extends AsyncDisposable {
 /** Loads a model's graphs on a device. */
 export async function openDeviceEngine(
   model: StepModel,
-  { provider, config, threads, half, maxBufferBytes, readOutput, explain }: DeviceEngineOptions,
+  { provider, config, threads, half, maxBufferBytes, readOutput, explain, now = steadyNow }:
+    DeviceEngineOptions,
 ): Promise<OpenDeviceEngine> {
   await using opening = new AsyncDisposableStack();
   const device = opening.use(openDevice(provider, { threads, ...(explain ? { explain } : {}) }));
@@ -61,7 +64,7 @@ export async function openDeviceEngine(
   const scores = opening.use(createScoreKernels(device, element));
   const outputByHead = outputMatrices(config, readOutput);
   const engine = createDeviceEngine({
-    ...{ device, element, config, threads, step, kernels, rows, evidence },
+    ...{ device, element, config, threads, step, kernels, rows, evidence, now },
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     adapted: (shape) => adapted.kernel(shape),
     views: {
@@ -74,3 +77,5 @@ export async function openDeviceEngine(
   const opened = opening.move();
   return { engine, device, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
+
+const steadyNow = (): number => performance.now();

@@ -1,6 +1,6 @@
 import { largestDifference } from "../../../tests/_close.ts";
 import { type TwinModel, twinModel } from "../../../tests/_device_model.ts";
-import { newSequence, randomIds, TINY } from "../../../tests/_test_model.ts";
+import { newSequence, randomIds, TINY, WINDOWED } from "../../../tests/_test_model.ts";
 import { openGolden } from "../../../tests/runtime/_golden_file.ts";
 import {
   expectedAttention,
@@ -39,7 +39,7 @@ async function checkLogits(twin: TwinModel, name: string, half: boolean, report:
   const expected = golden.floats("logits");
   const difference = largestDifference(step.logits, expected);
   const scale = half ? expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0) : 1;
-  const greedy = golden.integers("greedy").slice(0, 6);
+  const greedy = golden.integers("greedy").slice(0, 24);
   let logits: Float32Array = step.logits.slice(-engine.config.vocabulary);
   const made: number[] = [];
   while (made.length < greedy.length) {
@@ -90,7 +90,7 @@ function goldensOf(name: string, checkpoints: readonly string[], seconds: number
       for (const checkpoint of checkpoints) {
         for (const half of fp16 ? [false, true] : [false]) {
           const start = performance.now();
-          await using twin = await twinModel(checkpoint, { half });
+          await using twin = await twinModel(checkpoint, { half, now: () => performance.now() });
           await checkLogits(twin, checkpoint, half, report);
           await checkKept(twin, checkpoint, half, report);
           report(`${checkpoint}, ${half ? 16 : 32}-bit floats`, {
@@ -105,4 +105,5 @@ function goldensOf(name: string, checkpoints: readonly string[], seconds: number
 const [first = "tiny-llama", ...rest] = TINY;
 
 export const goldens = goldensOf("goldens", [first], 40);
+export const windows = goldensOf("windows", WINDOWED, 60);
 export const moreGoldens = goldensOf("more-goldens", rest, 100);

@@ -4,14 +4,14 @@ import { gpuState } from "../gpu_memory.ts";
 import { checkpointPath, openModel, someIds } from "../open_model.ts";
 import type { CheckOptions, Report, Section } from "../section.ts";
 
-const BUDGET = 256;
-
 type Opened = Awaited<ReturnType<typeof openModel>>;
 
 interface Measurement {
   readonly length: number;
   readonly policy: string;
   readonly steps: number;
+  /** Tokens that are kept. */
+  readonly budget: number;
   readonly round: string;
   /** GB/s, where it is known. */
   readonly card?: number | undefined;
@@ -20,11 +20,11 @@ interface Measurement {
 
 /** Reads a prompt and decodes behind it, and tells what that took. */
 async function measure(opened: Opened, of: Measurement, report: Report): Promise<void> {
-  const { length, policy, steps, round, card, chunk } = of;
+  const { length, policy, steps, budget, round, card, chunk } = of;
   const { layers, kvHeads, headDim, vocabulary } = opened.config;
   await using session = opened.session({
     policy: policyNamed(policy),
-    budget: BUDGET,
+    budget,
     ...(chunk === undefined ? {} : { chunk }),
   });
   const before = opened.usage();
@@ -39,8 +39,9 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
   const count = Math.max(1, made);
   // The first step makes room in the cache, and may make shaders.
   const [first = 0, ...others] = opened.stepTimes.slice(done);
-  const step = median(others.length > 0 ? others : [first]);
-  const held = policy === "full" ? length : Math.min(BUDGET, length);
+  // Steps that were run ahead take no time of their own: the mean counts.
+  const step = others.length > 0 ? others.reduce((sum, one) => sum + one) / others.length : first;
+  const held = policy === "full" ? length : Math.min(budget, length);
   const cacheBytes = held * layers * kvHeads * headDim * 2 * (opened.half ? 2 : 4);
   const moved = (opened.weights.perToken + cacheBytes) / 1e6 / step;
   const eviction = times.evidence + times.selection + times.compaction;
@@ -67,11 +68,6 @@ async function measure(opened: Opened, of: Measurement, report: Report): Promise
     "cache after": bytes.after,
     "decoding steps": made,
   });
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? NaN;
 }
 
 async function opened(options: CheckOptions, report: Report, format: "q4_0" | "f16") {
@@ -111,7 +107,10 @@ function speedSection(name: string, settings: SpeedOptions): Section {
             const label = rounds === 1 ? "" : round === 1 ? ", first time" : ", again";
             await measure(
               held,
-              { length, policy, steps: options.steps, round: label, ...known },
+              {
+                ...{ length, policy, steps: options.steps, budget: options.budget },
+                ...{ round: label, ...known },
+              },
               report,
             );
           }
@@ -152,7 +151,11 @@ export const chunks: Section = {
     await using held = model;
     const length = Math.max(...options.lengths);
     for (const chunk of [256, 512, 1024, 2048, 256]) {
-      const of = { length, policy: "full", steps: 2, round: `, ${chunk} at a time`, chunk };
+      const of = {
+        ...{ length, policy: "full", steps: 2, budget: options.budget },
+        round: `, ${chunk} at a time`,
+        chunk,
+      };
       // Twice, as shaders may be made the first time.
       for (let round = 0; round < 2; round++) await measure(held, { ...of, ...known }, report);
     }

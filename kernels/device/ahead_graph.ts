@@ -1,0 +1,117 @@
+import { declareEmbedding, scaledRows } from "../embedding.ts";
+import { declareLayer, emitLayers } from "../layer_nodes.ts";
+import { cast } from "../onnx/cast.ts";
+import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { rotaryNames } from "../rotary_inputs.ts";
+import type { StepModel } from "../step_model.ts";
+import { declareWeight } from "../weight.ts";
+import { withoutFusedMatMul } from "./gemm.ts";
+import { inHalf } from "./half.ts";
+import type { CacheElement } from "./layer_buffers.ts";
+import { layerPorts } from "./layer_ports.ts";
+import { attendInSlots } from "./step_attention.ts";
+
+/** Steps that a plan has rows for. */
+export const MOST_AHEAD = 16;
+
+/** Columns of a plan behind the rotary tables. */
+export const PLAN_COLUMNS = ["count", "id", "given", "slot", "next"] as const;
+
+/** Logits that are compared by one thread of a device. */
+const BLOCK = 256;
+
+/**
+ * Builds the graph of a decoding step that feeds the next one: captured, it runs several times for one
+ * turn of the processor. Each token is the likeliest behind the one before, the lowest id of equals.
+ *
+ * Inputs: `plan [steps, ropes · headDim + 5]`, a row for each step: rotary tables, tokens that all layers
+ * hold before it, the id that it reads, whether that is given (1) or the one that the step before found,
+ * the row of `all_logits` that it writes, and which row of the plan is next. `turn [1]`: which one is now;
+ * `found [1]`: the id that was found last; `all_logits [steps, vocabulary + 1]`, the id that a step read behind
+ * its logits; and for each layer `keys.L` and `values.L`.
+ * Outputs, all to be written over the inputs: `next_turn`, `next_found`, `written_logits`, and
+ * `present_keys.L`, `present_values.L`.
+ */
+export function buildAheadGraph(model: StepModel, half: boolean): Graph {
+  const plain = createGraph("ahead_step");
+  const graph = half ? inHalf(plain) : plain;
+  const element: CacheElement = half ? "float16" : "float32";
+  const { headDim, ropes, layers, vocabulary } = model;
+  const tables = [...ropes.keys()].flatMap((rope) => [...rotaryNames(rope)]);
+  plain.input("plan", "float32", [MOST_AHEAD, headDim * ropes.length + PLAN_COLUMNS.length]);
+  plain.input("turn", "int32", [1]);
+  plain.input("found", "int32", [1]);
+  plain.input("all_logits", "float32", [MOST_AHEAD, vocabulary + 1]);
+  const row = plain.op("Gather", ["plan", "turn"]);
+  const sizes = [...tables.map(() => headDim / 2), ...PLAN_COLUMNS.map(() => 1)];
+  plain.ops("Split", [row, plain.integers(sizes)], sizes.length, {
+    names: [...half ? tables.map((name) => `${name}_32`) : tables, ...PLAN_COLUMNS],
+    attributes: { axis: { int: 1 } },
+  });
+  for (const name of half ? tables : []) cast(plain, `${name}_32`, "float16", [name]);
+  const number = (value: number) => plain.constant(Float32Array.of(value), [1]);
+  const [count, id, given, slot, following] = PLAN_COLUMNS.map((name) =>
+    plain.op("Reshape", [name, plain.integers([1])])
+  );
+  const read = plain.op("Where", [
+    plain.op("Greater", [given ?? "", number(0.5)]),
+    id ?? "",
+    cast(plain, "found", "float32"),
+  ]);
+  const lastIndex = cast(plain, count ?? "", "int32");
+  const total = cast(plain, plain.op("Add", [count ?? "", number(1)]), "int32");
+  const embedding = declareEmbedding(graph, model.embedding);
+  const output = model.output ? declareWeight(graph, model.output) : embedding.product;
+  const declared = layers.map((_, index) => declareLayer(graph, model, index));
+  const normalise = emitLayers(graph, model, declared, {
+    rows: scaledRows(graph, model, embedding.lookUp(graph, cast(plain, read, "int32"))),
+    arithmetic: "float",
+    attend: (rotated, layer) =>
+      attendInSlots(plain, rotated, { shape: model, layer, element }, { lastIndex, total }),
+  });
+  const product = output(graph, normalise(model.finalNorm), "float");
+  const logits = half ? cast(plain, product, "float32") : product;
+  const place = plain.op("Reshape", [cast(plain, slot ?? "", "int64"), plain.integers([1, 1])]);
+  const told = plain.op("Concat", [
+    logits,
+    plain.op("Reshape", [read, plain.integers([1, 1])]),
+  ], { attributes: { axis: { int: 1 } } });
+  plain.op("ScatterND", ["all_logits", place, told], { names: ["written_logits"] });
+  plain.output("written_logits", "float32", [MOST_AHEAD, vocabulary + 1]);
+  likeliest(plain, logits, vocabulary, "next_found");
+  plain.output("next_found", "int32", [1]);
+  // Out of the row that was read: what is written over an input must follow all that reads it.
+  cast(plain, following ?? "", "int32", ["next_turn"]);
+  plain.output("next_turn", "int32", [1]);
+  return withoutFusedMatMul(graph.build());
+}
+
+/** Names of a layer's tensors, inputs and outputs that are written over them. */
+export function aheadPorts(layer: number) {
+  const { keys, values, presentKeys, presentValues } = layerPorts(layer);
+  return { keys, values, presentKeys, presentValues };
+}
+
+/** The index of the largest of `[1, vocabulary]`, the lowest of equals, as int32 `[1]`. */
+function likeliest(graph: GraphBuilder, logits: Value, vocabulary: number, name: Value): void {
+  const blocks = Math.ceil(vocabulary / BLOCK);
+  const spare = blocks * BLOCK - vocabulary;
+  const filled = spare === 0 ? logits : graph.op("Concat", [
+    logits,
+    graph.constant(new Float32Array(spare).fill(-3e38), [1, spare]),
+  ], { attributes: { axis: { int: 1 } } });
+  const apart = graph.op("Reshape", [filled, graph.integers([blocks, BLOCK])]);
+  const largest = (values: Value, axis: number) =>
+    cast(
+      graph,
+      graph.op("ArgMax", [values], { attributes: { axis: { int: axis }, keepdims: { int: 0 } } }),
+      "int32",
+    );
+  const best = graph.op("ReduceMax", [apart, graph.integers([1])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  const block = graph.op("Reshape", [largest(best, 0), graph.integers([1])]);
+  const within = graph.op("Gather", [largest(apart, 1), block]);
+  const from = graph.op("Mul", [block, graph.constant(Int32Array.of(BLOCK), [1])]);
+  graph.op("Add", [from, within], { names: [name] });
+}

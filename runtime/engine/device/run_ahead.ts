@@ -1,0 +1,108 @@
+import type { AheadInputs, AheadStep } from "../../../kernels/device/ahead.ts";
+import type { DeviceTensor } from "../../../kernels/device/device.ts";
+import type { RotaryRows } from "../../../kernels/rope.ts";
+import type { DeviceKvCache } from "../../cache/kv_cache.ts";
+import type { Sequence } from "../sequence.ts";
+
+/** What decoding steps are run ahead with. */
+export interface AheadWays {
+  /** Steps at most that run behind one another; 0 where none can. */
+  most(layers: AheadInputs["layers"]): number;
+  run(inputs: AheadInputs): Promise<readonly AheadStep[]>;
+  /** Rotary tables of the token at a position. */
+  rotary(sequence: Sequence, position: number): readonly RotaryRows[];
+  readonly layers: number;
+  /** Tokens of the model's context. */
+  readonly context: number;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+/** Decoding steps that were run before somebody asked for them. */
+export interface RunAhead {
+  /**
+   * Logits behind a token that is to be read, which the caller counts then; `undefined` where steps
+   * cannot run ahead.
+   */
+  logits(sequence: Sequence, cache: DeviceKvCache, id: number): Promise<Float32Array | undefined>;
+  /** Forgets what was run ahead on a cache: something else is written behind what it holds. */
+  forget(cache: DeviceKvCache): void;
+}
+
+interface Ahead {
+  /** Where the steps wrote. */
+  readonly keys: DeviceTensor;
+  readonly position: number;
+  readonly held: number;
+  readonly steps: readonly AheadStep[];
+  used: number;
+}
+
+/** Milliseconds that steps which nobody asked for yet may take together. */
+const LONGEST = 40;
+
+/**
+ * Runs decoding steps before they are asked for, each with the likeliest token behind the one before: the
+ * device then waits for nobody between them. What is asked for otherwise is run as ever; the entries that
+ * were written ahead lie in spare slots and mean nothing. More are run the longer all are used.
+ */
+export function createRunAhead(ways: AheadWays): RunAhead {
+  const memory = new WeakMap<DeviceKvCache, Ahead>();
+  const sizes = new WeakMap<DeviceKvCache, number>();
+  let stepTime = Infinity;
+  const taken = (
+    { position }: Sequence,
+    cache: DeviceKvCache,
+    id: number,
+  ): Float32Array | undefined => {
+    const ahead = memory.get(cache);
+    if (!ahead) return undefined;
+    const { used } = ahead;
+    const same = position === ahead.position + used && cache.stored(0)[0] === ahead.held + used &&
+      cache.buffers(0).keys === ahead.keys;
+    const step = ahead.steps[used];
+    if (!same || step?.id !== id) return undefined;
+    ahead.used++;
+    return step.logits;
+  };
+  return {
+    async logits(sequence, cache, id) {
+      const known = taken(sequence, cache, id);
+      if (known) return known;
+      const before = memory.get(cache);
+      memory.delete(cache);
+      await cache.makeRoom(1);
+      const layers = Array.from({ length: ways.layers }, (_, layer) => ({
+        ...cache.buffers(layer),
+        lengths: cache.stored(layer),
+      }));
+      const most = ways.most(layers);
+      if (most === 0) return undefined;
+      const wholly = before === undefined || before.used === before.steps.length;
+      const size = wholly ? 2 * (sizes.get(cache) ?? 0.5) : 1;
+      const { position } = sequence;
+      const held = cache.stored(0)[0] ?? 0;
+      const steps = Math.max(
+        1,
+        Math.min(
+          ...[size, most, Math.floor(LONGEST / stepTime)],
+          ...[cache.capacity(0) - held, ways.context - position],
+        ),
+      );
+      sizes.set(cache, steps);
+      const begun = ways.now();
+      const found = await ways.run({
+        id,
+        layers,
+        rotary: Array.from({ length: steps }, (_, step) => ways.rotary(sequence, position + step)),
+      });
+      stepTime = (ways.now() - begun) / steps;
+      const [first] = found;
+      if (first?.id !== id) return undefined;
+      const { keys } = cache.buffers(0);
+      memory.set(cache, { keys, position, held, steps: found, used: 1 });
+      return first.logits;
+    },
+    forget: (cache) => memory.delete(cache),
+  };
+}
