@@ -1,4 +1,6 @@
 import { fields, printable } from "./_table.ts";
+import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
+import { ranges } from "./_explanation.ts";
 import type { ModelInspection } from "../runtime/models/inspect_model.ts";
 import type { Holding } from "../runtime/weights/holding.ts";
 import { formatBytes } from "./_output.ts";
@@ -44,7 +46,8 @@ export function showModel(inspection: ModelInspection): string {
         "context",
         `${context} tokens, RoPE scaling ${ropes.map(({ scaling }) => scaling.kind).join(" and ")}`,
       ],
-      ["cache", `${formatBytes(inspection.cacheBytesPerToken ?? 0)} per token`],
+      ...slidingRow(config),
+      ["cache", cacheOf(inspection)],
       ["precision", `${inspection.precision} by default`],
       ...holdings.map(({ type, held, tensors }) =>
         [`  ${type}`, `${tensors} ${tensors === 1 ? "matrix" : "matrices"}: ${HELD[held]}`] as const
@@ -65,4 +68,22 @@ function plural(number: number, what: string): string {
 function count(number: number): string {
   if (number >= 1e9) return `${(number / 1e9).toFixed(2)} billion`;
   return number >= 1e6 ? `${(number / 1e6).toFixed(1)} million` : String(number);
+}
+
+/** Which layers slide, if any does. */
+function slidingRow({ layerKinds }: Pick<ModelConfig, "layerKinds">): [string, string][] {
+  const windows = new Set(layerKinds.flatMap(({ window }) => window ?? []));
+  if (windows.size === 0) return [];
+  const slide = layerKinds.flatMap(({ window }, layer) => window === undefined ? [] : [layer]);
+  return [[
+    "slide",
+    `${slide.length} of ${layerKinds.length} layers (${ranges(slide)}), window ` +
+    [...windows].join(" and "),
+  ]];
+}
+
+function cacheOf({ cacheBytesPerToken = 0, windowBytes = 0 }: ModelInspection): string {
+  const perToken = cacheBytesPerToken > 0 ? [`${formatBytes(cacheBytesPerToken)} per token`] : [];
+  const windows = windowBytes > 0 ? [`${formatBytes(windowBytes)} of windows`] : [];
+  return [...perToken, ...windows].join(", and ");
 }

@@ -37,7 +37,9 @@ export async function inspectSavedCache(
     ["size", formatBytes(bytes)],
     [
       "kept",
-      `${meanKept(kept)} of ${tokens} tokens on average, in ${kept.length} layers of ` +
+      `${meanKept({ ...info.record, kept })} of ${tokens} tokens on average, in ${
+        layersOf(info)
+      } of ` +
       `${kept[0]?.length} KV heads`,
     ],
     ["holds", holds(info)],
@@ -54,6 +56,15 @@ export async function inspectSavedCache(
     rows.push(["fits", fits ? `${model}` : `not ${model}: another fingerprint`]);
   }
   return `${printable(path)}: a saved cache\n${fields(rows)}`;
+}
+
+function layersOf({ kept, record: { windows = [] } }: SavedCacheInfo): string {
+  const globals = kept.filter((_, layer) => (windows[layer] ?? null) === null).length;
+  const slide = kept.length - globals;
+  if (slide === 0) return `${kept.length} layers`;
+  return globals === 0
+    ? `${kept.length} layers, which slide,`
+    : `${globals} global layers (beside ${slide} that slide)`;
 }
 
 function holds({ record: { told, answer } }: SavedCacheInfo): string {

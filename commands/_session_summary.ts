@@ -3,10 +3,10 @@ import { formatBytes } from "./_output.ts";
 
 /** What a session did, for people: one line, and one for each note. */
 export function summary(stats: SessionStats): string {
-  const { kept, promptTokens, bytes, times, steps, decodeEvictions, notes } = stats;
+  const { promptTokens, bytes, times, steps, decodeEvictions, notes } = stats;
   const evict = times.evidence + times.selection + times.compaction;
   const lines = [
-    `kept ${meanKept(kept)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
+    `kept ${meanKept(stats)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
     `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}, evict ${seconds(evict)}, ` +
     `decode ${seconds(times.decode)} (${steps} steps${
       decodeEvictions > 0 ? `, evicted ${decodeEvictions} times more` : ""
@@ -16,9 +16,10 @@ export function summary(stats: SessionStats): string {
   return lines.join("\n");
 }
 
-/** Kept tokens of a head on average. */
-export function meanKept(kept: SessionStats["kept"]): number {
-  const counts = kept.flat();
+/** Kept tokens of a head on average: in the global layers, where others slide. */
+export function meanKept({ kept, windows = [] }: Pick<SessionStats, "kept" | "windows">): number {
+  const globals = kept.filter((_, layer) => (windows[layer] ?? null) === null);
+  const counts = (globals.length > 0 ? globals : kept).flat();
   return Math.round(counts.reduce((sum, count) => sum + count, 0) / Math.max(1, counts.length));
 }
 

@@ -162,7 +162,8 @@ function whyCut(reason: Cut, { config: { context } }: Model): string {
 }
 
 function opening({ session }: Conversation, { model, policy, budget }: AnswerFlags): string {
-  const { kept, tokens } = session.stats();
-  const read = tokens === 0 ? "" : `; kept ${meanKept(kept)} of ${tokens} tokens`;
+  const stats = session.stats();
+  const { tokens } = stats;
+  const read = tokens === 0 ? "" : `; kept ${meanKept(stats)} of ${tokens} tokens`;
   return `${model}, policy ${policy}, budget ${budget}${read}. /help lists the commands.`;
 }

@@ -183,6 +183,8 @@ function record(
   };
 }
 
-function summaryOf({ path, bytes, tokens, kept }: SavedCacheInfo): string {
-  return `saved ${path}: ${meanKept(kept)} of ${tokens} tokens, ${formatBytes(bytes)}`;
+function summaryOf({ path, bytes, tokens, kept, record }: SavedCacheInfo): string {
+  return `saved ${path}: ${meanKept({ ...record, kept })} of ${tokens} tokens, ${
+    formatBytes(bytes)
+  }`;
 }

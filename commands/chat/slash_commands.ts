@@ -69,8 +69,10 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
     argument: "FILE",
     about: "Save the conversation with its cache, for /load and --cache.",
     async run(argument, { conversation: { session } }) {
-      const { path, bytes, kept, tokens } = await session.save(named(argument, "save"));
-      return `saved ${path}: ${meanKept(kept)} of ${tokens} tokens, ${formatBytes(bytes)}`;
+      const { path, bytes, kept, tokens, record } = await session.save(named(argument, "save"));
+      return `saved ${path}: ${meanKept({ ...record, kept })} of ${tokens} tokens, ${
+        formatBytes(bytes)
+      }`;
     },
   },
   load: {
@@ -79,8 +81,8 @@ const COMMANDS: Readonly<Record<string, SlashCommand>> = {
     async run(argument, { conversation }) {
       const path = named(argument, "load");
       await conversation.load(path);
-      const { kept, tokens } = conversation.session.stats();
-      return `loaded ${path}: ${meanKept(kept)} of ${tokens} tokens`;
+      const stats = conversation.session.stats();
+      return `loaded ${path}: ${meanKept(stats)} of ${stats.tokens} tokens`;
     },
   },
   undo: {

@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Checkpoint, ModelConfig } from "../checkpoint/checkpoint.ts";
+import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { readGgufHeader, startsAsGguf } from "../checkpoint/gguf_header.ts";
 import { ggmlTypeName } from "../checkpoint/ggml_types.ts";
 import { openCheckpoint } from "../checkpoint/open.ts";
@@ -53,8 +54,10 @@ export interface ModelInspection {
   /** What `auto` chooses. */
   readonly precision?: Precision;
   readonly holdings?: readonly HoldingSummary[];
-  /** Bytes of the cache that one token takes. */
+  /** Bytes of the cache that one token takes, in the layers that keep it. */
   readonly cacheBytesPerToken?: number;
+  /** Bytes of what its sliding layers hold once their windows are full; 0 where none slides. */
+  readonly windowBytes?: number;
   readonly text: {
     /** Whether texts can be given, not only token ids. */
     readonly runs: boolean;
@@ -112,7 +115,10 @@ export async function inspectModel(path: string): Promise<ModelInspection> {
 
 function runningFacts(
   checkpoint: Checkpoint,
-): Pick<ModelInspection, "config" | "precision" | "holdings" | "cacheBytesPerToken" | "text"> {
+): Pick<
+  ModelInspection,
+  "config" | "precision" | "holdings" | "cacheBytesPerToken" | "windowBytes" | "text"
+> {
   const { config, family, tensors } = checkpoint;
   const embedding = weightName(family.embedding);
   const precision = settlePrecision(checkpoint, "auto");
@@ -124,12 +130,17 @@ function runningFacts(
     const count = (holdings.get(key)?.tensors ?? 0) + 1;
     holdings.set(key, { type: tensor.type, held, tensors: count });
   }
+  // Keys and values, in 32 bits.
+  const perLayer = 2 * 4 * config.kvHeads * config.headDim;
   return {
     config,
     precision,
     holdings: [...holdings.values()],
-    // Keys and values, in 32 bits.
-    cacheBytesPerToken: 2 * 4 * config.layers * config.kvHeads * config.headDim,
+    cacheBytesPerToken: globalLayers(config).length * perLayer,
+    windowBytes: config.layerKinds.reduce(
+      (sum, { window }) => sum + (window === undefined ? 0 : (window - 1) * perLayer),
+      0,
+    ),
     text: textFacts(checkpoint),
   };
 }

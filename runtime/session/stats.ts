@@ -15,6 +15,8 @@ export interface SessionStats {
   readonly tokens: number;
   /** Kept tokens, `[layer][KV head]`, when something was read or loaded last. */
   readonly kept: readonly (readonly number[])[];
+  /** Windows of the layers, null for a global one; absent where none slides. */
+  readonly windows?: readonly (number | null)[];
   /**
    * Tokens that each layer holds now, per KV head: their mean, where the heads hold different numbers
    * of tokens.
@@ -62,6 +64,7 @@ export function statsOf(
     prefilled: tally.prefilled,
     tokens: ids.length + pending.length,
     kept: outcome.kept,
+    ...(closed ? {} : windowsOf(cache)),
     held: closed ? [] : heldPerHead(cache),
     bytes: { ...outcome.bytes, now: closed ? 0 : cache.bytes + copies },
     times: { ...tally.times },
@@ -71,6 +74,14 @@ export function statsOf(
     turns: rerotations,
     notes: notesOf(outcome, tally),
   };
+}
+
+/** The windows of a cache that has some. */
+export function windowsOf(
+  cache: Pick<KvCache, "layers" | "window">,
+): { readonly windows?: readonly (number | null)[] } {
+  const windows = Array.from({ length: cache.layers }, (_, layer) => cache.window(layer) ?? null);
+  return windows.some((window) => window !== null) ? { windows } : {};
 }
 
 function heldPerHead(cache: KvCache): readonly number[] {

@@ -135,7 +135,7 @@ Deno.test("kvjudge chat tells mistakes in a sentence and goes on", async () => {
     /^error: Cannot save: nothing was read/,
     /^error: Cannot load .*does not exist/,
     /^error: Cannot take a turn back: there is none/,
-    /^error: Cannot append \d+ tokens: 0 were read.* 4096 tokens/,
+    /^error: Cannot read \d+ tokens in pieces: .* 4096 tokens/,
   ];
   assertEquals(errors.length, expected.length, err);
   expected.forEach((pattern, index) => assertMatch(errors[index] ?? "", pattern));

@@ -13,6 +13,7 @@ import { mostSaved } from "./windows.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
 import type { State } from "../state.ts";
+import { windowsOf } from "../stats.ts";
 import { judgeOf } from "../outcome.ts";
 
 /** What a saved cache says of its making. */
@@ -115,12 +116,6 @@ function tensorsOf(
     tensors[`received.${globals[index]}`] = { shape: [data.length], data };
   }
   return tensors;
-}
-
-/** The windows of a cache that has some. */
-function windowsOf(cache: KvCache): Pick<SavedCacheRecord, "windows"> {
-  const windows = Array.from({ length: cache.layers }, (_, layer) => cache.window(layer) ?? null);
-  return windows.some((window) => window !== null) ? { windows } : {};
 }
 
 /** What a sliding layer shows, and as many tokens before as can be dropped from the end once it is loaded. */

@@ -52,3 +52,11 @@ Deno.test("inspectModel() lists a model that does not run, and types that are no
     await assertRejects(() => inspectModel(`${folder}/none`), CheckpointError, "no such file");
   });
 });
+
+Deno.test("inspectModel() counts the cache of global layers by the token, and windows once", async () => {
+  const { cacheBytesPerToken, windowBytes } = await inspectModel(fixture("tiny-gemma3"));
+  // One KV head of 32 in two global layers, and windows of 32 in two others.
+  assertEquals([cacheBytesPerToken, windowBytes], [2 * 2 * 4 * 32, 2 * 31 * 2 * 4 * 32]);
+  const full = await inspectModel(fixture("tiny-mistral-window"));
+  assertEquals(full.cacheBytesPerToken, 0);
+});
