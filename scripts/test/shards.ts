@@ -58,6 +58,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/engine/device/score_kernels_test.ts",
   "tests/runtime/models/",
   "tests/runtime/smollm2_test.ts",
+  "tests/server/examples_test.ts",
   "tests/scripts/",
   "tests/training/resume_test.ts",
   "tests/training/train_test.ts",
