@@ -1,6 +1,7 @@
 import { OptionError } from "../../policies/policy.ts";
 import {
   BudgetError,
+  ConstraintError,
   EvidenceError,
   KvjudgeError,
   PolicyError,
@@ -133,7 +134,7 @@ function badSetting(error: unknown): Answer | undefined {
   if (error instanceof ContextOverflowError) {
     return { status: 400, type: "exceed_context_size_error", code: "context_length_exceeded" };
   }
-  if (error instanceof GrammarError) {
+  if (error instanceof GrammarError || error instanceof ConstraintError) {
     return { ...INVALID, param: "response_format", code: "invalid_schema" };
   }
   if (
