@@ -53,8 +53,8 @@ export function perLayer(options: PerLayerOptions = {}): ScorerPolicy {
 function stretched(weights: readonly number[], layers: number): readonly number[] {
   if (weights.length > layers) {
     throw new OptionError(
-      `Cannot use ${weights.length} weights in 'per_layer': the model has ${layers} layers; give ` +
-        "at most one for each",
+      `Cannot use ${weights.length} weights in 'per_layer': the model has ${layers} layers that can be ` +
+        "evicted; give at most one for each",
     );
   }
   return Array.from({ length: layers }, (_, layer) => {

@@ -4,7 +4,7 @@ import { type DueEviction, evictionDue, queriesOf } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
 import { reachOf } from "../engine/go_back.ts";
 import { prefill } from "../engine/prefill.ts";
-import { holdSequence, markSequence, rollbackSequence } from "../engine/sequence.ts";
+import { type HeldMark, holdSequence, markSequence, rollbackSequence } from "../engine/sequence.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions } from "./session.ts";
 import type { SessionContext } from "./context.ts";
@@ -89,7 +89,7 @@ async function evicting(
   const { policy, budget, chunk } = options;
   const all = [...state.pending, ...ids];
   let evicted = false;
-  const reading = await undoing(state, async () =>
+  const reading = await undoing(state, async (before) =>
     await readPrompt({
       engine,
       sequence,
@@ -106,6 +106,8 @@ async function evicting(
       onProgress,
       beforeCompaction: async () => {
         await beforeEviction();
+        // Nothing is taken back from here on: what windows put aside for it is free.
+        before[Symbol.dispose]();
         evicted = true;
       },
     }));
@@ -144,10 +146,13 @@ function hold(state: State, ids: readonly number[], logits: Float32Array): void 
 }
 
 /** Where work fails, takes what it has read so far out of the cache again. */
-async function undoing<T>({ sequence }: State, work: () => Promise<T>): Promise<T> {
+async function undoing<T>(
+  { sequence }: State,
+  work: (before: HeldMark) => Promise<T>,
+): Promise<T> {
   using mark = holdSequence(sequence);
   try {
-    return await work();
+    return await work(mark);
   } catch (error) {
     rollbackSequence(sequence, mark);
     throw error;

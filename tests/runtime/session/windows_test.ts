@@ -197,3 +197,15 @@ for (const name of WINDOW_MODELS) {
     assertEquals(one.logits, two.logits);
   });
 }
+
+Deno.test("what windows put aside while more was read is free once that is evicted", async () => {
+  await using test = await windowModel("tiny-gemma3");
+  const options = { policy: knorm(), budget: 30, context: 2000 };
+  await using session = openWindowSession(test.model, options);
+  await session.read({ ids: IDS });
+  const { after } = session.stats().bytes;
+  for (let turn = 0; turn < 4; turn++) {
+    await session.append({ ids: IDS });
+    assertEquals([session.stats().bytes.after, session.stats().bytes.now], [after, after]);
+  }
+});
