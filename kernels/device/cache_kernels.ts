@@ -5,12 +5,13 @@ import type { Device, DeviceTensor } from "./device.ts";
 import { createGatherKernel } from "./gather_layers.ts";
 import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import { loadedOnDemand } from "./on_demand.ts";
+import { together } from "./together.ts";
 
 /** What is done to the buffers of a cache, `[kvHeads, capacity, headDim]`, without their leaving. */
 export interface CacheKernels extends AsyncDisposable {
   /** Entries of a layer, the slots of each KV head `[kvHeads, N]`, in buffers of their own. */
   gather(buffers: LayerBuffers, slots: Int32Array): Promise<LayerBuffers>;
-  /** A copy of a layer with more slots. */
+  /** A copy of a layer with more slots. Layers that are asked for at the same time go through one run. */
   grown(buffers: LayerBuffers, capacity: number): Promise<LayerBuffers>;
   /** Entries of two layers, one behind the other, in buffers of their own. */
   joined(first: LayerBuffers, second: LayerBuffers): Promise<LayerBuffers>;
@@ -30,23 +31,37 @@ export function createCacheKernels(device: Device, element: CacheElement): Cache
   const gathering = createGatherKernel(device, element);
   const builds = {
     join: () => joinGraph(element),
-    grow: () => growGraph(element),
     copy: () => copyGraph(element),
     rerotate: () => rerotateGraph(element),
     read: () => readGraph(element),
     write: () => writeGraph(element),
   };
+  const growing = new Map<number, () => Graph>();
+  const grow = together<Growth, LayerBuffers>(
+    (a, b) => a.capacity - slotsOf(a) === b.capacity - slotsOf(b),
+    async (group) => {
+      const layers = group.length;
+      const build = growing.get(layers) ?? (() => growGraph(layers, element));
+      growing.set(layers, build);
+      const [first] = group;
+      const feeds = Object.fromEntries(group.flatMap(({ buffers: { keys, values } }, layer) => [
+        [`keys.${layer}`, keys] as const,
+        [`values.${layer}`, values] as const,
+      ]));
+      const pads = integers([0, 0, 0, 0, first.capacity - slotsOf(first), 0]);
+      const names = group.flatMap((_, layer) => [`grown_keys.${layer}`, `grown_values.${layer}`]);
+      const found = await kernels.run(build, { ...feeds, pads }, names);
+      return group.map((_, layer) => ({
+        keys: found.kept(`grown_keys.${layer}`),
+        values: found.kept(`grown_values.${layer}`),
+      }));
+    },
+  );
   const kept = async (name: keyof typeof builds, feeds: Parameters<typeof kernels.run>[1]) =>
     (await kernels.run(builds[name], feeds, ["result"])).kept("result");
   return {
     gather: gathering.gather,
-    async grown(buffers, capacity) {
-      const [, now = 0] = buffers.keys.dims;
-      const pads = integers([0, 0, 0, 0, capacity - now, 0]);
-      const names = ["grown_keys", "grown_values"];
-      const found = await kernels.run(builds.grow, { ...buffers, pads }, names);
-      return { keys: found.kept("grown_keys"), values: found.kept("grown_values") };
-    },
+    grown: (buffers, capacity) => grow({ buffers, capacity }),
     async joined(first, second) {
       const found = await kernels.run(builds.join, {
         ...{ first_keys: first.keys, first_values: first.values },
@@ -82,14 +97,25 @@ function finished(graph: GraphBuilder, element: CacheElement): Graph {
   return graph.build();
 }
 
-/** Grows keys and values in one run: each run waits for the device once. */
-function growGraph(element: CacheElement): Graph {
+interface Growth {
+  readonly buffers: LayerBuffers;
+  readonly capacity: number;
+}
+
+function slotsOf({ buffers: { keys } }: Growth): number {
+  return keys.dims[1] ?? 0;
+}
+
+/** Grows keys and values of several layers in one run: each run waits for the device once. */
+function growGraph(layers: number, element: CacheElement): Graph {
   const graph = createGraph("grow_entries");
   graph.input("pads", "int64", [6]);
-  for (const name of ["keys", "values"]) {
-    graph.input(name, element, ["H", "C", "D"]);
-    graph.op("Pad", [name, "pads"], { names: [`grown_${name}`] });
-    graph.output(`grown_${name}`, element, ["A", "B", "E"]);
+  for (let layer = 0; layer < layers; layer++) {
+    for (const name of ["keys", "values"]) {
+      graph.input(`${name}.${layer}`, element, ["H", `C${layer}`, "D"]);
+      graph.op("Pad", [`${name}.${layer}`, "pads"], { names: [`grown_${name}.${layer}`] });
+      graph.output(`grown_${name}.${layer}`, element, ["H", `B${layer}`, "D"]);
+    }
   }
   return graph.build();
 }

@@ -58,13 +58,22 @@ export interface DeviceCacheContext {
 /** Slots that growth by itself makes at first. */
 const FIRST_GROWTH = 16;
 
+/**
+ * Slots that are taken behind those that were reserved: soft tokens and the beginning of an answer then
+ * find room without another copy of a whole prompt.
+ */
+const SPARE = 256;
+
+/** Layers that grow in one run: more would wait less, and hold more of them twice. */
+const GROWN_TOGETHER = 8;
+
 /** What {@linkcode createDeviceCache} makes. */
 export interface DeviceCacheShape extends CacheShape, CacheWindows {}
 
 /**
  * A KV cache in the memory of a device: floats there, lengths and positions here.
  *
- * Buffers grow by a quarter at a time, or to what was reserved. A compaction leaves as many slots as
+ * Buffers grow by a quarter at a time, or to what was reserved and a little more. A compaction leaves as many slots as
  * the longest head keeps; the old buffers go back layer by layer. A layer with a window takes the memory
  * of its window and a little more, and of the tokens of one step.
  *
@@ -129,7 +138,11 @@ function deviceCache(
     checkFits(needed);
     const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
     const grown = Math.min(generous, maxSlots);
-    const slots = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
+    const ends = Math.min(reserved + SPARE, maxSlots);
+    // What was reserved is about to be reached: the spare slots come along.
+    const last = reserved > 0 && needed <= ends && needed > reserved - SPARE;
+    const within = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
+    const slots = last ? ends : within;
     await growLayer(layer, slots, kernels, () => zeros(slots));
   }
 
@@ -169,9 +182,15 @@ function deviceCache(
     },
 
     async makeRoom(tokens) {
-      for (const layer of held.all()) {
-        if (isSliding(layer)) await roomInSliding(layer, tokens, reserved, ways);
-        else await makeRoom(layer, tokens);
+      const all = held.all();
+      for (let from = 0; from < all.length; from += GROWN_TOGETHER) {
+        const group = all.slice(from, from + GROWN_TOGETHER).map((layer) =>
+          isSliding(layer) ? roomInSliding(layer, tokens, reserved, ways) : makeRoom(layer, tokens)
+        );
+        // All have ended before one that failed is told of: they use what the caller may free then.
+        for (const settled of await Promise.allSettled(group)) {
+          if (settled.status === "rejected") throw settled.reason;
+        }
       }
     },
 

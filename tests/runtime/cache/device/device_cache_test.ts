@@ -211,7 +211,17 @@ Deno.test("a device cache grows by a quarter at a time, and to what was reserved
   assertEquals(cache.capacity(0), 27);
   await cache.reserve(8);
   await append(cache, 22, 6);
-  assertEquals(cache.capacity(0), 30);
+  assertEquals(cache.capacity(0), 30 + 256);
+  await append(cache, 28, 200);
+  assertEquals(cache.capacity(0), 30 + 256);
+  await append(cache, 228, 59);
+  assertEquals(cache.capacity(0), 358);
+  // A long prompt gets the spare slots with its last chunk, not before.
+  await cache.reserve(1000);
+  await append(cache, 287, 300);
+  assertEquals(cache.capacity(0), 587);
+  await append(cache, 587, 700);
+  assertEquals(cache.capacity(0), 1287 + 256);
 });
 
 Deno.test("a device cache that cannot be changed stays as it was, and leaks nothing", async () => {
