@@ -8,6 +8,8 @@ export interface KvjudgeOptions {
   readonly source: string;
   readonly precision: Precision | "auto";
   readonly threads: number;
+  /** Answers that are decoded together. @default {1} */
+  readonly sequences?: number;
 }
 
 /** kvjudge in a process of its own. */

@@ -4,13 +4,18 @@ import { appendFile, writeFile } from "node:fs/promises";
 import { createPolicy, type Evidence, loadModel, type Model } from "../mod.ts";
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import type { Precision } from "../runtime/models/mod.ts";
-import type { Sequence } from "../runtime/engine/mod.ts";
+import { advanceTogether, type Sequence } from "../runtime/engine/mod.ts";
+import { emptySequence } from "../runtime/engine/sequence.ts";
+import { readPrompt } from "../runtime/evict/read.ts";
+import { greedyToken } from "../runtime/sampling/greedy.ts";
 import { writeFollowed } from "./engine/follow.ts";
 import type {
   FollowCommand,
   LogitsCommand,
   MeasureCommand,
   Measurement,
+  TogetherCommand,
+  TogetherMeasurement,
 } from "./engine/protocol.ts";
 import { peakMemory } from "./engine/memory.ts";
 import { serve } from "./engine/serve.ts";
@@ -21,6 +26,8 @@ export interface OpenCommand {
   readonly source: string;
   readonly precision: Precision | "auto";
   readonly threads: number;
+  /** Answers that are decoded together. @default {1} */
+  readonly sequences?: number;
 }
 
 /** Turns text into token ids. */
@@ -76,6 +83,35 @@ async function measure({ ids, steps, policy: name, budget }: MeasureCommand): Pr
   };
 }
 
+/** Reads a prompt once, evicts, and goes on from copies of what is left. */
+async function measureTogether(
+  { ids, steps, sequences, policy: name, budget }: TogetherCommand,
+): Promise<TogetherMeasurement> {
+  const { engine, facts } = getModel();
+  const policy = await createPolicy(name ?? "full");
+  await using stack = new AsyncDisposableStack();
+  const first = emptySequence(stack.use(engine.newCache()));
+  const { logits } = await readPrompt({
+    ...{ engine, sequence: first, ids, policy, facts: await facts() },
+    budget: { tokens: budget ?? ids.length },
+    ...{ chunk: engine.chunk, scores: false, now: () => performance.now() },
+  });
+  const all: Sequence[] = [first];
+  while (all.length < sequences) {
+    all.push({ ...first, cache: stack.use(await first.cache.fork()) });
+  }
+  let next = all.map(() => greedyToken(logits));
+  const step = async () => {
+    const tokens = all.map((sequence, index) => ({ sequence, id: next[index] ?? 0 }));
+    next = (await advanceTogether(engine, tokens)).map(greedyToken);
+  };
+  // The first step of so many is taken both ways.
+  await step();
+  const start = performance.now();
+  for (let count = 0; count < steps; count++) await step();
+  return { decodeMs: performance.now() - start, tokens: steps * sequences };
+}
+
 /** Index of the first prompt token that is asked, while it is read, what it pays attention to. */
 function firstObserved(evidence: Evidence, length: number): number {
   if (evidence.kind === "window") return Math.max(0, length - evidence.size);
@@ -116,12 +152,13 @@ async function follow({ ids, steps, path, file }: FollowCommand): Promise<readon
 
 if (import.meta.main) {
   await serve({
-    open: async ({ source, precision, threads }: OpenCommand) => {
-      opened = await loadModel(source, { precision, threads });
+    open: async ({ source, precision, threads, sequences = 1 }: OpenCommand) => {
+      opened = await loadModel(source, { precision, threads, sequences });
       return opened.precision;
     },
     encode: ({ text }: EncodeCommand) => [...getModel().tokenizer.encode(text)],
     measure,
+    together: measureTogether,
     logits: writeLogits,
     follow,
     memory: peakMemory,

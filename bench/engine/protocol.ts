@@ -41,6 +41,28 @@ export interface FollowCommand {
   readonly file: string;
 }
 
+/** Several answers to one prompt, decoded together. */
+export interface TogetherCommand {
+  readonly do: "together";
+  /** The prompt. */
+  readonly ids: readonly number[];
+  /** Steps, each of one token of every answer. */
+  readonly steps: number;
+  readonly sequences: number;
+  /** Name of the eviction policy, kvjudge only. Absent: the full cache. */
+  readonly policy?: string;
+  /** Tokens kept per KV head, with `policy`. */
+  readonly budget?: number;
+}
+
+/** What {@linkcode TogetherCommand} yields. */
+export interface TogetherMeasurement {
+  /** Milliseconds of all steps. */
+  readonly decodeMs: number;
+  /** Tokens of all answers. */
+  readonly tokens: number;
+}
+
 /** What {@linkcode MeasureCommand} yields. Times in milliseconds. */
 export interface Measurement {
   /** From the prompt to the logits of its last token. */

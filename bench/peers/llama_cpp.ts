@@ -18,6 +18,8 @@ export interface LlamaCppOptions {
   readonly threads: number;
   /** Tokens that fit. */
   readonly contextSize: number;
+  /** Texts that are held side by side. @default {1} */
+  readonly sequences?: number;
 }
 
 /**
@@ -28,11 +30,11 @@ export interface LlamaCppOptions {
  * @throws {Error} If llama.cpp cannot be had on this machine.
  */
 export async function startLlamaCpp(options: LlamaCppOptions): Promise<Engine> {
-  const { format, threads, contextSize } = options;
+  const { format, threads, contextSize, sequences = 1 } = options;
   const engine = spawnEngine(`llama.cpp ${format}`, WORKER, FLAGS);
   try {
     const file = await findFile(engine, options);
-    const command: OpenCommand = { do: "open", file, threads, contextSize };
+    const command: OpenCommand = { do: "open", file, threads, contextSize, sequences };
     await engine.ask<null>(command);
   } catch (error) {
     await engine[Symbol.asyncDispose]();

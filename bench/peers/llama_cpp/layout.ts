@@ -16,6 +16,7 @@ const CONTEXT = {
   contextSize: 0,
   batch: 4,
   microBatch: 8,
+  sequences: 12,
   threads: 28,
   batchThreads: 32,
   flashAttention: 52,
@@ -32,6 +33,7 @@ const CONTEXT_DEFAULTS = {
   contextSize: 512,
   batch: 2048,
   microBatch: 512,
+  sequences: 1,
   threads: 4,
   batchThreads: 4,
   flashAttention: -1,
@@ -42,6 +44,8 @@ export interface ContextSettings {
   /** Tokens that fit. */
   readonly contextSize: number;
   readonly threads: number;
+  /** Texts that are held side by side, and share the context evenly. @default {1} */
+  readonly sequences?: number;
 }
 
 /** Tokens that go through the network at once. */
@@ -71,6 +75,7 @@ export function setContextParams(params: Uint8Array, settings: ContextSettings):
   view.setInt32(CONTEXT.contextSize, settings.contextSize, true);
   view.setInt32(CONTEXT.batch, BATCH_SIZE, true);
   view.setInt32(CONTEXT.microBatch, BATCH_SIZE, true);
+  view.setInt32(CONTEXT.sequences, settings.sequences ?? 1, true);
   view.setInt32(CONTEXT.threads, settings.threads, true);
   view.setInt32(CONTEXT.batchThreads, settings.threads, true);
   view.setInt32(CONTEXT.flashAttention, 1, true);
@@ -113,7 +118,42 @@ export function createBatch(): Batch {
   };
 }
 
-const addressOf = (array: Int32Array<ArrayBuffer> | Int8Array<ArrayBuffer>) =>
-  Deno.UnsafePointer.value(Deno.UnsafePointer.of(array));
+/** A token of one of several texts. */
+export interface SequenceToken {
+  readonly id: number;
+  readonly position: number;
+  readonly sequence: number;
+}
+
+/** Makes an empty batch for tokens of several texts; the logits of the last of each text are wanted. */
+export function createSequencesBatch(): (tokens: readonly SequenceToken[]) => Uint8Array {
+  const [ids, positions] = [new Int32Array(BATCH_SIZE), new Int32Array(BATCH_SIZE)];
+  const counts = new Int32Array(BATCH_SIZE).fill(1);
+  const sequences = new Int32Array(BATCH_SIZE);
+  const pointers = new BigUint64Array(BATCH_SIZE);
+  const logits = new Int8Array(BATCH_SIZE);
+  const first = addressOf(sequences);
+  pointers.forEach((_, index) => pointers[index] = first + BigInt(4 * index));
+  const structure = new Uint8Array(BATCH.struct.length * 8);
+  const view = viewOf(structure);
+  const arrays = [ids, undefined, positions, counts, pointers, logits];
+  return (tokens) => {
+    tokens.forEach(({ id, position, sequence }, index) => {
+      ids[index] = id;
+      positions[index] = position;
+      sequences[index] = sequence;
+      logits[index] = tokens.findLastIndex((one) => one.sequence === sequence) === index ? 1 : 0;
+    });
+    view.setInt32(0, tokens.length, true);
+    arrays.forEach((array, field) =>
+      view.setBigUint64(8 + 8 * field, array ? addressOf(array) : 0n, true)
+    );
+    return structure;
+  };
+}
+
+const addressOf = (
+  array: Int32Array<ArrayBuffer> | Int8Array<ArrayBuffer> | BigUint64Array<ArrayBuffer>,
+) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(array));
 
 const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

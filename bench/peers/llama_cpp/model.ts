@@ -3,7 +3,9 @@ import {
   BATCH_SIZE,
   type ContextSettings,
   createBatch,
+  createSequencesBatch,
   type FILE_TYPES,
+  type SequenceToken,
   setContextParams,
   setQuantiseParams,
 } from "./layout.ts";
@@ -18,6 +20,8 @@ export interface LlamaModel {
   append(ids: readonly number[]): void;
   /** Appends up to {@linkcode BATCH_SIZE} tokens and returns the logits of each, valid until the next call. */
   appendForLogits(ids: readonly number[]): Float32Array[];
+  /** Appends tokens of several texts at once; gives the likeliest one after the last of each. */
+  appendToSequences(tokens: readonly SequenceToken[]): number[];
   /** Bytes that the keys and values of all that it holds take. */
   cacheBytes(): number;
   /** Logits of the last token, valid until the next call. */
@@ -45,6 +49,7 @@ export function openModel(library: Library, file: string, settings: ContextSetti
   const vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(model));
 
   const batch = createBatch();
+  const sequencesBatch = createSequencesBatch();
   const decode = (ids: readonly number[], logits: "last" | "all") => {
     const code = llama.llama_decode(context, batch.set(ids, logits));
     if (code !== 0) throw new Error(`llama_decode failed with code ${code}.`);
@@ -65,6 +70,14 @@ export function openModel(library: Library, file: string, settings: ContextSetti
     appendForLogits(ids) {
       decode(ids, "all");
       return ids.map((_, index) => logitsAt(index));
+    },
+    appendToSequences(tokens) {
+      const code = llama.llama_decode(context, sequencesBatch(tokens));
+      if (code !== 0) throw new Error(`llama_decode failed with code ${code}.`);
+      const lasts = tokens.flatMap(({ sequence }, index) =>
+        tokens.findLastIndex((one) => one.sequence === sequence) === index ? [index] : []
+      );
+      return lasts.map((index) => indexOfMax(logitsAt(index)));
     },
     cacheBytes: () => Number(llama.llama_state_seq_get_size(context, 0)),
     logits: () => logitsAt(-1),

@@ -7,6 +7,8 @@ import type {
   LogitsCommand,
   MeasureCommand,
   Measurement,
+  TogetherCommand,
+  TogetherMeasurement,
 } from "../../engine/protocol.ts";
 import { peakMemory } from "../../engine/memory.ts";
 import { serve } from "../../engine/serve.ts";
@@ -61,6 +63,26 @@ function measure({ ids, steps }: MeasureCommand): Measurement {
   return { prefillMs: read - start, decodeMs: performance.now() - begun, steps, cacheBytes };
 }
 
+function measureTogether({ ids, steps, sequences }: TogetherCommand): TogetherMeasurement {
+  const model = getModel();
+  model.clear();
+  const last: number[] = [];
+  for (let sequence = 0; sequence < sequences; sequence++) {
+    for (let at = 0; at < ids.length; at += BATCH_SIZE) {
+      const part = ids.slice(at, at + BATCH_SIZE);
+      const tokens = part.map((id, index) => ({ id, position: at + index, sequence }));
+      last[sequence] = model.appendToSequences(tokens)[0] ?? 0;
+    }
+  }
+  let next = last;
+  const start = performance.now();
+  for (let step = 0; step < steps; step++) {
+    const position = ids.length + step;
+    next = model.appendToSequences(next.map((id, sequence) => ({ id, position, sequence })));
+  }
+  return { decodeMs: performance.now() - start, tokens: steps * sequences };
+}
+
 async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
   const model = getModel();
   model.clear();
@@ -89,10 +111,11 @@ if (import.meta.main) {
     fetch: async () => void await getLibrary(),
     quantise: async ({ source, target, type }: QuantiseCommand) =>
       quantise(await getLibrary(), source, target, type),
-    open: async ({ file, contextSize, threads }: OpenCommand) => {
-      opened = openModel(await getLibrary(), file, { contextSize, threads });
+    open: async ({ do: _, file, ...settings }: OpenCommand) => {
+      opened = openModel(await getLibrary(), file, settings);
     },
     measure,
+    together: measureTogether,
     logits: writeLogits,
     follow,
     tokenize: ({ text }: TokenizeCommand) => getModel().tokenize(text),

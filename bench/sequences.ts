@@ -1,0 +1,113 @@
+/**
+ * Measures answers that are decoded together, beside llama.cpp with as many sequences:
+ * `deno task bench-sequences`.
+ *
+ * @module
+ */
+
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { resolveModel } from "../runtime/models/mod.ts";
+import type { Engine } from "./engine/spawn.ts";
+import type { TogetherCommand, TogetherMeasurement } from "./engine/protocol.ts";
+import { startKvjudge } from "./kvjudge.ts";
+import { startLlamaCpp } from "./peers/llama_cpp.ts";
+import { summarise } from "./statistics.ts";
+
+const USAGE = `Usage: deno task bench-sequences [options]
+
+Tokens per second of all answers together, kvjudge beside llama.cpp. Rounds alternate.
+
+  --counts 1,2,4,8    answers that are decoded together
+  --prompt 512        tokens of the prompt that nothing is evicted from
+  --document 2048     tokens of the document that is compressed
+  --budget 256        tokens per KV head that are kept of it
+  --policy snapkv     what compresses it
+  --steps 32          tokens of each answer
+  --rounds 3          rounds; medians count
+  --threads N         threads (default: one per processor)
+  --model NAME        name or .gguf file
+  --help              show this
+`;
+
+interface Task {
+  readonly name: string;
+  readonly ids: readonly number[];
+  readonly eviction: Pick<TogetherCommand, "policy" | "budget">;
+}
+
+const { values } = parseArgs({
+  options: {
+    counts: { type: "string", default: "1,2,4,8" },
+    prompt: { type: "string", default: "512" },
+    document: { type: "string", default: "2048" },
+    budget: { type: "string", default: "256" },
+    policy: { type: "string", default: "snapkv" },
+    steps: { type: "string", default: "32" },
+    rounds: { type: "string", default: "3" },
+    threads: { type: "string", default: String(availableParallelism()) },
+    model: { type: "string", default: "smollm2-135m-instruct" },
+    help: { type: "boolean", default: false },
+  },
+});
+
+const median = (values: readonly number[]) => summarise(values).median;
+
+/** Tokens per second of one measurement. */
+async function pace(engine: Engine, command: TogetherCommand): Promise<number> {
+  const { value } = await engine.ask<TogetherMeasurement>(command);
+  return value.tokens * 1000 / value.decodeMs;
+}
+
+async function bench(): Promise<void> {
+  const [prompt, document, budget, steps, rounds, threads] = [
+    ...[values.prompt, values.document, values.budget],
+    ...[values.steps, values.rounds, values.threads],
+  ].map(Number) as [number, number, number, number, number, number];
+  const counts = values.counts.split(",").map(Number);
+  const most = Math.max(...counts);
+  const source = await resolveModel(values.model);
+  await using stack = new AsyncDisposableStack();
+  const kvjudge = stack.use(
+    await startKvjudge({ source, precision: "auto", threads, sequences: most }),
+  );
+  const text = await readFile(new URL("./text.txt", import.meta.url), "utf8");
+  const some = await kvjudge.encode(text);
+  const ids = (length: number) => Array.from({ length }, (_, at) => some[at % some.length] ?? 0);
+  const tasks: readonly Task[] = [
+    { name: `prompt of ${prompt}`, ids: ids(prompt), eviction: {} },
+    {
+      name: `document of ${document} kept to ${budget}`,
+      ids: ids(document),
+      eviction: { policy: values.policy, budget },
+    },
+  ];
+  for (const { name, ids, eviction } of tasks) {
+    console.log(`\n${name}\n\n| answers | kvjudge, tok/s | llama.cpp, tok/s | ratio |`);
+    console.log("| ---: | ---: | ---: | ---: |");
+    for (const sequences of counts) {
+      await using llamaCpp = await startLlamaCpp({
+        ...{ file: source, format: "source", threads, sequences },
+        contextSize: sequences * (ids.length + steps + 32),
+      });
+      const command = { do: "together", ids, steps, sequences } as const;
+      const paces: [number, number][] = [];
+      for (let round = 0; round < rounds; round++) {
+        const own = await pace(kvjudge, { ...command, ...eviction });
+        paces.push([own, await pace(llamaCpp, command)]);
+      }
+      const own = median(paces.map(([one]) => one));
+      const other = median(paces.map(([, one]) => one));
+      const ratio = median(paces.map(([a, b]) => a / b));
+      console.log(
+        `| ${sequences} | ${own.toFixed(1)} | ${other.toFixed(1)} | ${ratio.toFixed(2)} |`,
+      );
+    }
+  }
+}
+
+if (import.meta.main) {
+  if (values.help) console.log(USAGE);
+  else await bench();
+}
