@@ -3,7 +3,7 @@ export type Grammar =
   /** Any JSON object. */
   | { readonly kind: "json_object" }
   /** JSON that a schema allows. */
-  | { readonly kind: "json_schema"; readonly schema: object | boolean }
+  | { readonly kind: "json_schema"; readonly schema: Readonly<Record<string, unknown>> | boolean }
   /** Calls of tools, in the model's own form; text instead only where it is not `required`. */
   | {
     readonly kind: "tools";

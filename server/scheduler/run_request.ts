@@ -1,7 +1,8 @@
 import { full } from "../../policies/full.ts";
 import type { Policy } from "../../policies/policy.ts";
 import { loadPolicy } from "../../plugins/load_policy.ts";
-import { PromptError } from "../../runtime/errors.ts";
+import { ConstraintError, PromptError } from "../../runtime/errors.ts";
+import type { Constraint } from "../../runtime/sampling/constraint.ts";
 import { checkBudget } from "../../runtime/evict/budget.ts";
 import type { Reading } from "../../runtime/evict/read.ts";
 import { bytesPerToken } from "../../runtime/cache/bytes_per_token.ts";
@@ -13,7 +14,7 @@ import { type PromptDocument, renderPrompt } from "../prompt/render_prompt.ts";
 import { systemSpans } from "../prompt/system_span.ts";
 import type { Documents } from "../documents/document_store.ts";
 import type { Admission } from "./admission.ts";
-import { ContextOverflowError } from "./errors.ts";
+import { ContextOverflowError, GrammarError } from "./errors.ts";
 import type { DoneEvent, GenerationEvent } from "./events.ts";
 import { keptTokens } from "./explain.ts";
 import type { LoadedModel, ModelPool } from "./model_pool.ts";
@@ -69,6 +70,7 @@ export async function runRequest(request: GenerationRequest, resources: Resource
   const ids = renderPrompt(request.prompt, model.tokenizer, document && promptDocument(document));
   checkRequest(request, ids, facts.context);
   const policy = document ? undefined : await policyOf(request.eviction || false, stack, signal);
+  const constraint = constraintOf(request, loaded);
   const place = stack.use(admission.queue(request.choices ?? 1));
   onEvent({ kind: "accepted", promptTokens: ids.length });
   await untilAborted(place.turn, signal);
@@ -123,6 +125,7 @@ export async function runRequest(request: GenerationRequest, resources: Resource
       const source = one.write({ signal: answering });
       return await writeAnswer({
         ...{ request, choice, source, tokenizer, onEvent },
+        constraint: constraint?.fork(),
         signal: answering,
       });
     } catch (error) {
@@ -188,6 +191,20 @@ function checkSpans(protect: EvictionSettings["protect"], tokens: number): void 
   throw new PromptError(
     `Cannot protect tokens ${wrong.from} to ${wrong.to}: the prompt has tokens 0 to ${tokens}`,
   );
+}
+
+/** What the answers of a request may be. */
+function constraintOf(
+  { grammar }: GenerationRequest,
+  { model }: LoadedModel,
+): Constraint | undefined {
+  if (!grammar) return undefined;
+  try {
+    return model.constraint(grammar);
+  } catch (error) {
+    if (error instanceof ConstraintError) throw new GrammarError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 /** The policy of a request, for as long as the stack lives. */

@@ -1,3 +1,4 @@
+import type { Constraint } from "../../runtime/sampling/constraint.ts";
 import { createSampler } from "../../runtime/sampling/sampler.ts";
 import type { GenerationSource } from "../../runtime/session/generate.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
@@ -8,13 +9,6 @@ import { logprobsOf } from "./logprobs.ts";
 import type { GenerationRequest } from "./request.ts";
 import { tokenOf } from "./token_of.ts";
 
-/** Which tokens an answer may have. */
-export interface TokenConstraint {
-  /** The logits with everything forbidden made impossible. */
-  constrain(logits: Float32Array): Promise<Float32Array>;
-  accept(id: number): void;
-}
-
 /** What {@linkcode writeAnswer} works with. */
 export interface AnswerRequest {
   readonly request: GenerationRequest;
@@ -22,7 +16,8 @@ export interface AnswerRequest {
   readonly choice: number;
   readonly source: GenerationSource;
   readonly tokenizer: Tokenizer;
-  readonly constraint?: TokenConstraint | undefined;
+  /** What it may be; it is used up. */
+  readonly constraint?: Constraint | undefined;
   readonly signal: AbortSignal;
   readonly onEvent: (event: GenerationEvent) => void;
 }
@@ -62,8 +57,7 @@ export async function writeAnswer(
   for (let drawn = 0; drawn < maxTokens; drawn++) {
     signal.throwIfAborted();
     const adjusted = adjustLogits(logits, sampling, counts);
-    const possible = constraint ? await constraint.constrain(adjusted) : adjusted;
-    const id = sampler.next(possible, seen);
+    const id = sampler.next(adjusted, seen, constraint?.mask());
     constraint?.accept(id);
     if (endIds.has(id)) {
       give(text.end());
@@ -78,6 +72,11 @@ export async function writeAnswer(
     give(progress);
     if (progress.stopText !== undefined) {
       end("stop", progress.stopText);
+      return drawn + 1;
+    }
+    if (constraint?.done) {
+      give(text.end());
+      end("stop");
       return drawn + 1;
     }
     if (drawn + 1 >= maxTokens || !(await source.hasRoom())) {

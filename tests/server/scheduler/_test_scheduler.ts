@@ -1,5 +1,10 @@
 import type { LoadOptions, Model } from "../../../runtime/model.ts";
 import { loadModel } from "../../../runtime/model.ts";
+import {
+  type ConstraintCompiler,
+  createConstraintCompiler,
+} from "../../../runtime/sampling/constraint.ts";
+import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import { createBatchScheduler } from "../../../server/scheduler/batch_scheduler.ts";
 import type { GenerationEvent } from "../../../server/scheduler/events.ts";
 import type { SchedulerOptions } from "../../../server/scheduler/options.ts";
@@ -30,18 +35,40 @@ export function testOptions(options: Partial<SchedulerOptions> = {}): SchedulerO
   };
 }
 
-export async function openWords(source: string, options: LoadOptions): Promise<Model> {
-  const model = await loadModel(source, options);
-  return { ...model, tokenizer: wordTokenizer(model.config.vocabulary) };
+/** Opens a model with another tokenizer than its own. */
+function opener(tokenizerOf: (vocabulary: number) => Tokenizer) {
+  return async (source: string, options: LoadOptions): Promise<Model> => {
+    const model = await loadModel(source, options);
+    const tokenizer = tokenizerOf(model.config.vocabulary);
+    let compiler: ConstraintCompiler | undefined;
+    return {
+      ...model,
+      tokenizer,
+      constraint: (spec) =>
+        (compiler ??= createConstraintCompiler(tokenizer, model.config.eosIds)).compile(spec),
+    };
+  };
+}
+
+/** Tokens 32 to 126 are characters, the others have no text. */
+export function jsonTokenizer(vocabulary: number): Tokenizer {
+  const text = (id: number) => id >= 32 && id < 127 ? String.fromCharCode(id) : "";
+  return {
+    ...wordTokenizer(vocabulary),
+    tokenBytes: (id) => new TextEncoder().encode(text(id)),
+    decode: (ids) => [...ids].map(text).join(""),
+    stream: () => ({ push: text, flush: () => "" }),
+  };
 }
 
 export async function testScheduler(
   options: Partial<SchedulerOptions> = {},
+  tokenizerOf: (vocabulary: number) => Tokenizer = wordTokenizer,
 ): Promise<TestScheduler> {
   const logged: string[] = [];
   const scheduler = createBatchScheduler(
     testOptions({ log: (text) => void logged.push(text), ...options }),
-    { open: openWords },
+    { open: opener(tokenizerOf) },
   );
   await scheduler.ready;
   return { scheduler, logged, [Symbol.asyncDispose]: () => scheduler.close() };

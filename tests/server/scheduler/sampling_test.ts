@@ -1,6 +1,7 @@
-import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { GrammarError } from "../../../server/scheduler/errors.ts";
 import type { GenerationEvent, TokenEvent } from "../../../server/scheduler/events.ts";
-import { idsRequest, outcomeOf, someIds, testScheduler } from "./_test_scheduler.ts";
+import { idsRequest, jsonTokenizer, outcomeOf, someIds, testScheduler } from "./_test_scheduler.ts";
 
 const tokensOf = (events: readonly GenerationEvent[]): readonly TokenEvent[] =>
   events.flatMap((event) => event.kind === "token" ? [event] : []);
@@ -80,4 +81,26 @@ Deno.test("stop texts end an answer and are not part of it", async () => {
   assert(end?.kind === "end");
   assertEquals([end.finishReason, end.stopText], ["stop", ` ${third}`]);
   assert(done.usage.completionTokens <= 3);
+});
+
+Deno.test("an answer is what its grammar allows, and what cannot be one is refused at once", async () => {
+  await using test = await testScheduler({}, jsonTokenizer);
+  const { scheduler } = test;
+  const schema = { type: "array", items: { enum: [1, 2] }, minItems: 2, maxItems: 3 };
+  const grammar = { kind: "json_schema", schema } as const;
+  const sampling = { temperature: 1, seed: 4 };
+  const request = idsRequest(someIds(30), { grammar, sampling, choices: 4, maxTokens: 60 });
+  const { texts, events } = await outcomeOf(scheduler, request);
+  for (const text of texts) {
+    const value: unknown = JSON.parse(text);
+    assert(Array.isArray(value) && value.length >= 2 && value.length <= 3, text);
+    assert(value.every((one) => one === 1 || one === 2), text);
+  }
+  const ends = events.flatMap((event) => event.kind === "end" ? [event.finishReason] : []);
+  assertEquals(ends, new Array(4).fill("stop"));
+  const never = { kind: "json_schema", schema: false } as const;
+  await assertRejects(
+    () => outcomeOf(scheduler, idsRequest(someIds(30), { grammar: never })),
+    GrammarError,
+  );
 });
