@@ -61,6 +61,12 @@ export interface HostParts {
   readonly sequences?: number;
 }
 
+/** Numbers of one layer's attention weights, `[heads, tokens, held and new]`, that a step lays out: 256 MB. */
+const MOST_WEIGHTS = 1 << 26;
+
+/** A step may read as many tokens behind any text: unpacking weights is to pay. */
+const FEWEST_TOKENS = 64;
+
 /** Runs the step graph on sequences in main memory. */
 export function createHostEngine(parts: HostParts): HostEngine {
   const { config, threads, kernels } = parts;
@@ -114,7 +120,12 @@ export function createHostEngine(parts: HostParts): HostEngine {
     newCache: () => createHostCache({ layers, kvHeads, headDim, windows }),
     adopt: (cache) => cache,
     rows: (floats, lengths) => hostRows(floats, lengths, group),
-    maxStepTokens: () => Infinity,
+    // heads · tokens · (held + tokens) ≤ MOST_WEIGHTS.
+    maxStepTokens: (held) =>
+      Math.max(
+        FEWEST_TOKENS,
+        Math.floor((Math.sqrt(held * held + 4 * MOST_WEIGHTS / heads) - held) / 2),
+      ),
     async similarity(...query) {
       const { run } = await kernels.similarity();
       return await run(...query);
