@@ -12,6 +12,7 @@ import { chatCompletions } from "./openai/chat/handler.ts";
 import { completions } from "./openai/completions/handler.ts";
 import { listModels, showModel } from "./openai/models.ts";
 import { responses } from "./openai/responses/handler.ts";
+import { page, pageScript, pageStyle } from "./page/page.ts";
 import type { Route } from "./route.ts";
 import { CHAT_REQUEST } from "./schemas/chat.ts";
 import { COMPLETION_REQUEST } from "./schemas/completion.ts";
@@ -151,6 +152,27 @@ export const ROUTES: readonly Route[] = [
     path: "/api/version",
     summary: "Says which version runs.",
     handle: ({ version }) => ({ version }),
+  },
+  {
+    method: "GET",
+    path: "/",
+    summary: "A page to chat with.",
+    open: true,
+    handle: () => page(),
+  },
+  {
+    method: "GET",
+    path: "/page.js",
+    summary: "The page's script.",
+    open: true,
+    handle: () => pageScript(),
+  },
+  {
+    method: "GET",
+    path: "/page.css",
+    summary: "The page's style sheet.",
+    open: true,
+    handle: () => pageStyle(),
   },
   {
     method: "GET",

@@ -26,6 +26,20 @@ export interface OpenPage extends AsyncDisposable {
 
 /** Opens a file in a headless browser, with the network cut off. */
 export async function openInBrowser(path: string): Promise<OpenPage> {
+  const open = await openBrowser();
+  await open.page.setOfflineMode(true);
+  await open.page.goto(new URL(path, "file:///").href);
+  return open;
+}
+
+/** Opens what a server of this machine serves. */
+export async function openServed(url: string): Promise<OpenPage> {
+  const open = await openBrowser();
+  await open.page.goto(url);
+  return open;
+}
+
+async function openBrowser(): Promise<OpenPage> {
   if (BROWSER === undefined) throw new Error("There is no browser");
   const browser = await puppeteer.launch({
     executablePath: BROWSER,
@@ -39,7 +53,5 @@ export async function openInBrowser(path: string): Promise<OpenPage> {
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("request", (request) => requests.push(request.url()));
   await page.setViewport({ width: 1200, height: 800 });
-  await page.setOfflineMode(true);
-  await page.goto(new URL(path, "file:///").href);
   return { page, problems, requests, [Symbol.asyncDispose]: () => browser.close() };
 }

@@ -60,6 +60,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/smollm2_test.ts",
   "tests/server/examples_test.ts",
   "tests/scripts/",
+  "tests/server/page/",
   "tests/training/resume_test.ts",
   "tests/training/train_test.ts",
 ];

@@ -1,0 +1,206 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Page } from "npm:puppeteer-core@25.16.0";
+import type { GenerationRequest } from "../../../server/scheduler/request.ts";
+import { BROWSER, openServed } from "../../_browser.ts";
+import { type FakeScheduler, fakeScheduler, type Script } from "../_fake_scheduler.ts";
+import { testServer } from "../_running_server.ts";
+import { testApp } from "../_test_app.ts";
+
+const HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>";
+
+Deno.test("the page is served without a key, and may do nothing but ask its own server", async () => {
+  const { get } = testApp(undefined, { apiKeys: ["secret"] });
+  for (
+    const [path, type] of [
+      ["/", "text/html"],
+      ["/page.js", "text/javascript"],
+      ["/page.css", "text/css"],
+    ] as const
+  ) {
+    const response = await get(path);
+    assertEquals(response.status, 200);
+    assertEquals(response.headers.get("content-type"), `${type}; charset=utf-8`);
+    const security = response.headers.get("content-security-policy") ?? "";
+    assert(security.startsWith("default-src 'none'; script-src 'self';"), security);
+    assertEquals(security.includes("unsafe"), false);
+    assert((await response.text()).length > 300);
+  }
+});
+
+/** What a prompt's last message says. */
+function lastSaid({ prompt }: GenerationRequest): string {
+  return prompt.kind === "chat" ? prompt.messages.at(-1)?.content ?? "" : "";
+}
+
+async function opened(
+  script: (request: GenerationRequest) => Script,
+  work: (page: Page, scheduler: FakeScheduler, url: string) => Promise<void>,
+  apiKeys: readonly string[] = [],
+) {
+  const scheduler = fakeScheduler(script);
+  await using server = await testServer(scheduler, { apiKeys });
+  await using open = await openServed(`${server.url}/`);
+  const dialogs: string[] = [];
+  open.page.on("dialog", (dialog) => {
+    dialogs.push(dialog.message());
+    dialog.dismiss();
+  });
+  await work(open.page, scheduler, server.url);
+  assertEquals(dialogs, []);
+  for (const url of open.requests) assert(/^data:/.test(url) || url.startsWith(server.url), url);
+  // What the server refuses is told by the browser too.
+  assertEquals(open.problems.filter((one) => !one.includes("status of 401")), []);
+}
+
+/** Drops a file where documents go. */
+async function drop(page: Page, name: string, type: string, text: string): Promise<void> {
+  await page.evaluate(
+    (name, type, text) => {
+      const data = new DataTransfer();
+      data.items.add(new File([text], name, { type }));
+      document.querySelector(".document")?.dispatchEvent(
+        new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }),
+      );
+    },
+    name,
+    type,
+    text,
+  );
+}
+
+const texts = (page: Page, selector: string): Promise<string[]> =>
+  page.$$eval(selector, (found) => found.map((one) => one.textContent ?? ""));
+
+const ready = (page: Page) => page.waitForSelector("#model option");
+const ignore = BROWSER === undefined;
+
+Deno.test({
+  name: "two policies answer the same question about a dropped page, and what was kept is shown",
+  ignore,
+  fn: () =>
+    opened(() => ({ answers: [["Twelve ", HOSTILE]] }), async (page, scheduler) => {
+      await ready(page);
+      assertEquals(await texts(page, "#model option"), ["fake", "other/model"]);
+      await page.click(".bar .check input");
+      await drop(
+        page,
+        `houses${HOSTILE}.html`,
+        "text/html",
+        `<title>x</title><script>alert(3)</script><p>Mill Lane has</p><p>12 <b>houses</b>.</p>`,
+      );
+      await page.waitForSelector(".document .name");
+      await page.type("#lane-b-budget", "0");
+      await page.type("#question", "How many?");
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() => document.querySelectorAll(".kept canvas").length === 2);
+      const [first, second] = scheduler.requests;
+      assert(first && second);
+      assertEquals(lastSaid(first), "Mill Lane has\n\n12 houses.\n\nHow many?");
+      assertEquals(lastSaid(second), lastSaid(first));
+      const evictions = scheduler.requests.map(({ eviction }) => eviction && eviction.policy);
+      assertEquals(evictions, ["snapkv", false]);
+      assertEquals([first.explain, second.explain], [true, true]);
+      assertEquals(await texts(page, ".answer"), [`Twelve ${HOSTILE}`, `Twelve ${HOSTILE}`]);
+      assertEquals(await texts(page, ".document strong"), [`houses${HOSTILE}.html`]);
+      assertEquals(await page.$$eval("img, #app script", (found) => found.length), 0);
+      const facts = (await texts(page, ".lane:first-child .facts div")).join("|");
+      assert(facts.includes("Prompt10 tokens|Kept8 tokens a head|Cache1000 B → 800 B"), facts);
+      assert(facts.includes("tokens/s"), facts);
+      await page.type("#question", "And then?");
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() => document.querySelectorAll(".kept canvas").length === 4);
+      const { prompt } = scheduler.requests[2] ?? first;
+      assert(prompt.kind === "chat");
+      assertEquals(
+        prompt.messages.map(({ role }) => role),
+        ["user", "assistant", "user"],
+      );
+    }),
+});
+
+Deno.test({
+  name: "Escape stops an answer, and what came stays",
+  ignore,
+  fn: () =>
+    opened(() => ({ hang: "decoding" }), async (page, scheduler) => {
+      await ready(page);
+      await page.type("#question", "Why?");
+      await page.keyboard.press("Enter");
+      await page.waitForFunction(() =>
+        document.querySelector(".ask .main")?.textContent === "Stop"
+      );
+      await page.focus("#question");
+      await page.keyboard.press("Escape");
+      await page.waitForFunction(() =>
+        document.querySelector(".status")?.textContent === "Stopped."
+      );
+      for (let tries = 0; scheduler.cancelled.length === 0 && tries < 100; tries++) {
+        await new Promise((done) => setTimeout(done, 20));
+      }
+      assertEquals(scheduler.cancelled.length, 1);
+    }),
+});
+
+Deno.test({
+  name: "a page asks for the key where the server wants one, and shows what the server says",
+  ignore,
+  fn: () =>
+    opened(
+      () => ({ fail: { after: 1, error: new Error("secret detail") } }),
+      async (page) => {
+        await page.waitForSelector("#key");
+        await page.type("#key", "secret");
+        await page.keyboard.press("Enter");
+        await ready(page);
+        await page.type("#question", "Why?");
+        await page.keyboard.press("Enter");
+        await page.waitForSelector(".turns .error");
+        const [error = ""] = await texts(page, ".turns .error");
+        assertEquals(error.includes("secret detail"), false);
+        await drop(page, "a.pdf", "application/pdf", "%PDF\0\0");
+        await page.waitForSelector(".document .error");
+        assert((await texts(page, ".document .error")).join().includes("a.pdf is not text"));
+      },
+      ["secret"],
+    ),
+});
+
+Deno.test({
+  name: "the page fits narrow screens, in light and dark, and the keyboard reaches all of it",
+  ignore,
+  fn: () =>
+    opened(() => ({}), async (page) => {
+      await ready(page);
+      await page.click(".bar .check input");
+      for (const width of [320, 390, 1280]) {
+        await page.setViewport({ width, height: 700 });
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+        assert(wide <= width, `${wide} at ${width}`);
+      }
+      const colours = [];
+      for (const value of ["light", "dark"]) {
+        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value }]);
+        colours.push(await page.$eval("body", (body) => getComputedStyle(body).backgroundColor));
+      }
+      assertEquals(new Set(colours).size, 2);
+      const reached = new Set<string>();
+      await page.focus("#model");
+      for (let presses = 0; presses < 12; presses++) {
+        await page.keyboard.press("Tab");
+        reached.add(
+          await page.evaluate(() => {
+            const one = document.activeElement;
+            return one?.id || one?.textContent || "";
+          }),
+        );
+      }
+      for (const id of ["lane-a-policy", "lane-a-budget", "lane-b-policy", "question"]) {
+        assert(reached.has(id), `${id} of ${[...reached].join()}`);
+      }
+      const unnamed = await page.$$eval("input:not([hidden]), select, textarea", (found) =>
+        found.filter((one) =>
+          one instanceof HTMLInputElement && one.labels?.length === 0
+        ).length);
+      assertEquals(unnamed, 0);
+    }),
+});
