@@ -7,7 +7,10 @@ import type { TensorType } from "../runtime/checkpoint/checkpoint.ts";
 
 /** A metadata value: whole numbers become u32, other numbers f32, lists take their first element's type. */
 export type GgufMetadata = Readonly<
-  Record<string, number | string | boolean | readonly number[] | readonly string[]>
+  Record<
+    string,
+    number | string | boolean | readonly number[] | readonly string[] | readonly boolean[]
+  >
 >;
 
 export type GgufType = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1";

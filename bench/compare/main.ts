@@ -18,7 +18,7 @@ import type { TokenizeCommand } from "../peers/llama_cpp/worker.ts";
 import { type Distances, distancesOf } from "./distances.ts";
 import { type ComparedPrompt, PROMPTS } from "./prompts.ts";
 
-const USAGE = `Usage: deno task compare [--model NAME] [--threads N] [--steps 64]
+const USAGE = `Usage: deno task compare [--model NAME] [--threads N] [--steps 64] [--prompts 1,9,10]
 
 Compares kvjudge with llama.cpp on a GGUF file: token ids, first logits, greedy tokens. Four engines
 follow llama.cpp's greedy tokens: each of the two with the file's own weights and with those weights
@@ -40,9 +40,13 @@ const PAIRS = [
   ["kvjudge32", "kvjudge", "kvjudge's rounding"],
 ] as const;
 
-async function compare(source: string, threads: number, steps: number): Promise<void> {
+async function compare(
+  source: string,
+  prompts: readonly ComparedPrompt[],
+  { threads, steps }: { readonly threads: number; readonly steps: number },
+): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const longest = Math.max(...PROMPTS.map(({ behind }) => behind)) + steps + 100;
+  const longest = Math.max(...prompts.map(({ behind }) => behind)) + steps + 100;
   const peer = async (format: "source" | "F32") =>
     stack.use(await startLlamaCpp({ file: source, format, threads, contextSize: longest }));
   const own = async (precision: "auto" | "fp32") =>
@@ -58,7 +62,7 @@ async function compare(source: string, threads: number, steps: number): Promise<
   const folder = await mkdtemp(join(tmpdir(), "kvjudge-compare-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const ids = (text: string) => kvjudge.encode(text);
-  for (const prompt of PROMPTS) {
+  for (const prompt of prompts) {
     const text = await textOf(prompt, prose, ids);
     const own = await ids(text);
     const command: TokenizeCommand = { do: "tokenize", text };
@@ -78,15 +82,19 @@ async function compare(source: string, threads: number, steps: number): Promise<
   }
 }
 
-/** Prose of so many tokens and the prompt behind it. */
+/** Prose of at least so many tokens and the prompt behind it. */
 async function textOf(
   { behind, text }: ComparedPrompt,
   prose: string,
   ids: (text: string) => Promise<readonly number[]>,
 ): Promise<string> {
   if (behind === 0) return text;
-  const perCharacter = (await ids(prose)).length / prose.length;
-  return prose.slice(0, Math.round(behind / perCharacter)) + text;
+  let end = 4 * behind;
+  for (let found = 0; found < behind && end < prose.length; end += 4 * (behind - found) + 1) {
+    found = (await ids(prose.slice(0, end))).length;
+    if (found >= behind) break;
+  }
+  return prose.slice(0, end) + text;
 }
 
 /** Logits of all engines along llama.cpp's greedy tokens. */
@@ -136,6 +144,7 @@ if (import.meta.main) {
       model: { type: "string", default: "gemma-3-270m" },
       threads: { type: "string", default: String(availableParallelism()) },
       steps: { type: "string", default: "64" },
+      prompts: { type: "string", default: PROMPTS.map((_, at) => at + 1).join() },
       help: { type: "boolean", default: false },
     },
   });
@@ -143,7 +152,11 @@ if (import.meta.main) {
   else {
     try {
       const source = await resolveModel(values.model);
-      await compare(source, Number(values.threads), Number(values.steps));
+      const chosen = new Set(values.prompts.split(",").map(Number));
+      await compare(source, PROMPTS.filter((_, at) => chosen.has(at + 1)), {
+        threads: Number(values.threads),
+        steps: Number(values.steps),
+      });
     } catch (error) {
       if (!(error instanceof KvjudgeError)) throw error;
       process.stderr.write(`${error.message}\n`);

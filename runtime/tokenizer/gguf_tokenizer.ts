@@ -19,8 +19,14 @@ export function readGgufTokenizer(metadata: Readonly<Record<string, unknown>>): 
   const model = reader.text("tokenizer.ggml.model");
   if (model === "gpt2") return readByteLevel(reader);
   if (model === "llama") return readSentencePiece(reader);
+  if (model === undefined) {
+    throw new CheckpointError(
+      "Cannot read the tokenizer: the GGUF file has none (tokenizer.ggml.model is missing); give the " +
+        "prompt as token ids, or use a file that has one",
+    );
+  }
   throw new CheckpointError(
-    `Cannot read the tokenizer: GGUF vocabulary ${model ?? "(none)"} is not supported ` +
+    `Cannot read the tokenizer: GGUF vocabulary ${model} is not supported ` +
       "(supported: gpt2, llama); give the prompt as token ids",
   );
 }

@@ -65,6 +65,31 @@ Deno.test("session refuses ids that are no tokens of the model", async () => {
   }
 });
 
+Deno.test("a Gemma folder or file without its tokenizer runs on ids, and says why not on text", async () => {
+  await withFolder(async (folder) => {
+    const spec = { family: "gemma3", window: 8, layers: 3, tied: true };
+    await writeFolder(folder, spec);
+    await writeGguf(`${folder}/x.gguf`, spec);
+    const reasons = {
+      [folder]: `${folder} has no tokenizer.json`,
+      [`${folder}/x.gguf`]: "the GGUF file has none (tokenizer.ggml.model is missing)",
+    };
+    for (const [path, reason] of Object.entries(reasons)) {
+      await using model = await loadModel(path, { precision: "fp32", threads: 1, home: folder });
+      await using session = model.session({ policy: knorm(), budget: 16 });
+      const error = await assertRejects(
+        () => session.read({ text: "Hello" }),
+        CheckpointError,
+        reason,
+      );
+      assertReadable(error);
+      assert(error.message.includes("token ids"), error.message);
+      const { kept } = await session.read({ ids: IDS.slice(0, 20).map((id) => id % 80) });
+      assertEquals(kept.map((heads) => heads[0]?.length), [7, 16, 7]);
+    }
+  });
+});
+
 Deno.test("session refuses text where the checkpoint has no tokenizer", async () => {
   await using test = await tinyModel("tiny-llama");
   await using session = test.model.session({ policy: knorm() });

@@ -88,6 +88,45 @@ Deno.test("pitfall 2, rotation of GGUF rows: openCheckpoint() reads interleaved 
   });
 });
 
+Deno.test("openCheckpoint() reads the windows of a GGUF file, in every form that states them", async () => {
+  await withFolder(async (folder) => {
+    const kinds = async (model: RandomModel, metadata: GgufOptions["metadata"]) => {
+      await writeGguf(`${folder}/x.gguf`, { layers: 4, ...model }, metadata ? { metadata } : {});
+      return (await openCheckpoint(`${folder}/x.gguf`)).config.layerKinds
+        .map(({ window, rope }) => [window, rope]);
+    };
+    const gemma = { family: "gemma3", window: 8 };
+    const pattern = "gemma3.attention.sliding_window_pattern";
+    const [local, global] = [[8, 1], [undefined, 0]];
+    assertEquals(await kinds(gemma, { [pattern]: 3 }), [local, local, global, local]);
+    assertEquals(
+      await kinds(gemma, { [pattern]: [false, true, true, false] }),
+      [global, local, local, global],
+    );
+    const phi = { family: "phi3" };
+    assertEquals(
+      await kinds(phi, { "phi3.attention.sliding_window": 0 }),
+      new Array(4).fill([undefined, 0]),
+    );
+    assertEquals(
+      await kinds(phi, { "phi3.attention.sliding_window": 9 }),
+      new Array(4).fill([9, 0]),
+    );
+    assertEquals(
+      await kinds({ family: "smollm3" }, {}),
+      [...new Array(3).fill([undefined, 0]), [undefined, undefined]],
+    );
+  });
+});
+
+Deno.test("openCheckpoint() scales the queries of Gemma's largest model by its width, as ggml does", async () => {
+  await withFolder(async (folder) => {
+    await writeGguf(`${folder}/x.gguf`, { family: "gemma3", layers: 62, headDim: 16 });
+    const { attentionScale } = (await openCheckpoint(`${folder}/x.gguf`)).config;
+    assertEquals(attentionScale, 1 / Math.sqrt(8));
+  });
+});
+
 Deno.test("openCheckpoint() opens every number format, with the right bytes", async () => {
   const perBlock = { F32: 128, F16: 64, BF16: 64, Q8_0: 34, Q4_0: 18, Q4_1: 20 };
   const worst = { F32: 0, F16: 2e-3, BF16: 2e-2, Q8_0: 0.02, Q4_0: 0.4, Q4_1: 0.3 };
@@ -188,6 +227,14 @@ interface Damage {
   readonly message: string;
 }
 
+const LONGROPE: RopeScaling = {
+  kind: "longrope",
+  shortFactors: [1, 1, 1, 1],
+  longFactors: [1, 2, 3, 4],
+  originalContext: 32,
+  attentionFactor: 1.1,
+};
+
 const BAD_FILES: Record<string, Damage> = {
   "of another architecture": {
     write: { metadata: { "general.architecture": "mamba" } },
@@ -217,6 +264,40 @@ const BAD_FILES: Record<string, Damage> = {
   "with a window of nothing": {
     write: { metadata: { "llama.attention.sliding_window": 0 } },
     message: '"llama.attention.sliding_window" is 0 but must be a whole number of at least 1',
+  },
+  "with a pattern of windows for another number of layers": {
+    model: { family: "gemma3", window: 8 },
+    write: { metadata: { "gemma3.attention.sliding_window_pattern": [true, true, false] } },
+    message:
+      '"gemma3.attention.sliding_window_pattern" is [true,true,false] but must say of 2 layers',
+  },
+  "with capped logits": {
+    model: { family: "gemma3" },
+    write: { metadata: { "gemma3.final_logit_softcapping": 30 } },
+    message: '"gemma3.final_logit_softcapping" is 30, and logits that are capped are not supported',
+  },
+  "with long factors alone": {
+    model: { family: "phi3", ropeScaling: LONGROPE },
+    write: {
+      edit: (tensors) => {
+        const at = tensors.findIndex(({ name }) => name === "rope_factors_short.weight");
+        tensors.splice(at, 1);
+      },
+    },
+    message: "rope_factors_short.weight does not hold 4 numbers above 0",
+  },
+  "with a fused matrix of too few rows": {
+    model: { family: "phi3" },
+    write: {
+      edit: (tensors) => {
+        const at = tensors.findIndex(({ name }) => name === "blk.1.attn_qkv.weight");
+        const tensor = tensors[at];
+        if (!tensor) throw new RangeError("no fused matrix");
+        tensors[at] = { ...tensor, shape: [48, 32], data: tensor.data.subarray(0, 48 * 32) };
+      },
+    },
+    message: 'tensor "model.layers.1.self_attn.qkv_proj.weight" has shape [48, 32], but the ' +
+      "settings ask for [64, 32]",
   },
   "with partly rotated heads": {
     write: { metadata: { "llama.rope.dimension_count": 4 } },

@@ -141,7 +141,7 @@ Deno.test("readGgufTokenizer() names kinds that are not supported", () => {
   const refuse = (changes: Record<string, unknown>, message: string) =>
     assertThrows(() => createTokenizer(tinyGguf(changes)), CheckpointError, message);
   refuse({ "ggml.model": "bert" }, "GGUF vocabulary bert is not supported (supported: gpt2, llama");
-  refuse({ "ggml.model": undefined }, "GGUF vocabulary (none) is not supported");
+  refuse({ "ggml.model": undefined }, "the GGUF file has none (tokenizer.ggml.model is missing)");
   refuse({ "ggml.pre": "viking" }, "pre-tokenizer viking is not supported");
 });
 
