@@ -17,6 +17,7 @@ export interface Shards {
 const LONGEST: readonly string[] = [
   "tests/device/",
   "tests/examples_test.ts",
+  "tests/runtime/gemma3_270m_test.ts",
   "tests/runtime/smollm2_test.ts",
   "tests/commands/train",
   "tests/commands/eval",
@@ -57,6 +58,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/device/",
   "tests/runtime/engine/device/score_kernels_test.ts",
   "tests/runtime/models/",
+  "tests/runtime/gemma3_270m_test.ts",
   "tests/runtime/smollm2_test.ts",
   "tests/server/examples_test.ts",
   "tests/scripts/",
