@@ -15,7 +15,9 @@ export interface Sequence<Cache extends KvCache = KvCache> {
 
 /** The next token of a sequence that holds some already. */
 export interface NextToken {
+  /** What it goes on. */
   readonly sequence: Sequence;
+  /** Token id. */
   readonly id: number;
 }
 
