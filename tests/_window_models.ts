@@ -6,15 +6,17 @@ import type { Session, SessionOptions } from "../runtime/session/session.ts";
 import { fixture, type TestModel, testModel, WINDOWED } from "./_test_model.ts";
 import { wordTokenizer } from "./_word_tokenizer.ts";
 
+const TWO_WINDOWS = "tiny-qwen3 of two windows";
+
 /** Models whose layers slide, some or all: those with goldens, and one whose middle layer is global. */
-export const WINDOW_MODELS: readonly string[] = [...WINDOWED, "tiny-qwen3 of two windows"];
+export const WINDOW_MODELS: readonly string[] = [...WINDOWED, TWO_WINDOWS];
 
 /** A window of the third model: no chunk and no budget of the tests is a multiple of it. */
 const WINDOW = 24;
 
-/** Loads one of {@linkcode WINDOW_MODELS}. */
+/** Loads one of {@linkcode WINDOW_MODELS}, or another of the fixtures. */
 export async function windowModel(name: string): Promise<TestModel> {
-  if (WINDOWED.includes(name)) return await testModel(fixture(name));
+  if (name !== TWO_WINDOWS) return await testModel(fixture(name));
   const home = await Deno.makeTempDir();
   const path = `${home}/model`;
   await Deno.mkdir(path);

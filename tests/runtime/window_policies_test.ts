@@ -48,7 +48,7 @@ Deno.test("soft tokens and answers see the golden attention of tiny-gemma3's glo
   }
 });
 
-for (const name of WINDOW_MODELS) {
+for (const name of [...WINDOW_MODELS, "tiny-smollm3", "tiny-gemma3-odd"]) {
   Deno.test(`every policy and wrapper evicts ${name} in its global layers, whatever the chunks`, async () => {
     await using test = await windowModel(name);
     const { model } = test;

@@ -7,16 +7,18 @@ import { assertClose } from "../../_close.ts";
 import { newSequence, randomIds } from "../../_test_model.ts";
 import { WINDOW_MODELS, windowModel } from "../../_window_models.ts";
 
-const IDS = randomIds(120, 320);
-const MORE = randomIds(9, 320, 3);
+/** Layers without RoPE, and windows of other families and sizes. */
+const OTHERS = ["tiny-smollm3", "tiny-qwen2-window", "tiny-qwen3-window", "tiny-gemma3-odd"];
 
-for (const name of WINDOW_MODELS) {
+for (const name of [...WINDOW_MODELS, ...OTHERS]) {
   Deno.test(`rerotateKeys() moves the windows of ${name} as wholes, each layer by its own RoPE`, async () => {
     await using test = await windowModel(name);
     const { engine, config } = test.model;
+    const ids = randomIds(120, config.vocabulary);
+    const more = randomIds(9, config.vocabulary, 3);
     const read = async (position: number) => {
       const sequence = { ...newSequence(engine), position };
-      await prefill(engine, sequence, IDS, { chunk: 32, observe: "none" });
+      await prefill(engine, sequence, ids, { chunk: 32, observe: "none" });
       return sequence;
     };
     // The same text, read where it is rotated to: attention sees distances alone.
@@ -32,11 +34,11 @@ for (const name of WINDOW_MODELS) {
     for (const sequence of [moved, there]) {
       // What lies before the windows was moved with them.
       rollbackSequence(sequence, markBefore(sequence, 20));
-      await prefill(engine, sequence, IDS.slice(100), { chunk: 7, observe: "none" });
+      await prefill(engine, sequence, ids.slice(100), { chunk: 7, observe: "none" });
     }
     const [one, two] = [
-      await prefill(engine, moved, MORE, { chunk: 4, observe: "none" }),
-      await prefill(engine, there, MORE, { chunk: 4, observe: "none" }),
+      await prefill(engine, moved, more, { chunk: 4, observe: "none" }),
+      await prefill(engine, there, more, { chunk: 4, observe: "none" }),
     ];
     assertClose(one.logits, two.logits, { absolute: 2e-3 }, "logits");
   });
@@ -44,9 +46,10 @@ for (const name of WINDOW_MODELS) {
   Deno.test(`rerotateKeys() closes the gaps of ${name}'s global layers beside its windows`, async () => {
     await using test = await windowModel(name);
     const { engine, config } = test.model;
+    const ids = randomIds(120, config.vocabulary);
     const sequence = newSequence(engine);
     using cache = sequence.cache;
-    await prefill(engine, sequence, IDS, { chunk: 32, observe: "none" });
+    await prefill(engine, sequence, ids, { chunk: 32, observe: "none" });
     const kept = Int32Array.from({ length: 20 }, (_, index) => index * 6);
     for (const layer of globalLayers(config)) {
       cache.compact(layer, Array.from({ length: config.kvHeads }, () => kept));
