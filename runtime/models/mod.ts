@@ -13,7 +13,8 @@
  *
  * @module
  */
-export type { ModelConfig, RopeScaling } from "../checkpoint/checkpoint.ts";
+export type { ModelConfig, RopeScaling, RopeSettings } from "../checkpoint/checkpoint.ts";
+export type { Activation, LayerKind } from "../../kernels/step_model.ts";
 export type { ChosenDevice, DeviceChoice } from "../device/choose_device.ts";
 export type { ProviderName } from "../../kernels/device/provider_probe.ts";
 export { type Precision, type PrecisionChoice, PRECISIONS } from "../weights/precisions.ts";
@@ -25,7 +26,7 @@ export type {
   TextStream,
   Tokenizer,
 } from "../tokenizer/tokenizer.ts";
-export type { CatalogModel, PinnedFile } from "./catalog.ts";
+export type { CatalogModel, FilePart, Licence, PinnedFile } from "./catalog.ts";
 export type { CommandResult, FetchContext, FetchProgress, RunCommand } from "./fetch_context.ts";
 export { type Environment, homeFolder, type HomeOptions } from "./home.ts";
 export { type ListedModel, listModels } from "./list_models.ts";
