@@ -89,7 +89,7 @@ async function run(model: StepModel, inputs: StepInputs, adapters?: Adapters) {
   };
 }
 
-for (const name of ["tiny-llama", "tiny-qwen2", "tiny-qwen3"]) {
+for (const name of ["tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-gemma3"]) {
   Deno.test(`createStepKernel() with adapters of ${name} equals the product with merged weights`, async () => {
     await using described = await describe(fixture(name));
     const folder = await Deno.makeTempDir();

@@ -1,7 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { greedyToken } from "../../runtime/sampling/greedy.ts";
 import { assertClose } from "../_close.ts";
-import { newSequence, tinyModel, WINDOWED } from "../_test_model.ts";
+import { newSequence, randomIds, tinyModel, WINDOWED } from "../_test_model.ts";
+import { WINDOW_MODELS, windowModel } from "../_window_models.ts";
 import { openGolden } from "./_golden_file.ts";
 
 for (const name of WINDOWED) {
@@ -125,3 +126,38 @@ for (const name of WINDOWED) {
     assertEquals(await read(), first);
   });
 }
+
+Deno.test("engine.advance() decodes on ragged global layers beside sliding ones, token by token or at once", async () => {
+  const name = WINDOW_MODELS.at(-1) ?? "";
+  await using test = await windowModel(name);
+  const { engine, config: { kvHeads, layerKinds, vocabulary } } = test.model;
+  const ids = randomIds(70, vocabulary);
+  const decode = async (sizes: readonly number[]) => {
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    await engine.advance(sequence, { ids: ids.slice(0, 60) });
+    const kept = Array.from(
+      { length: kvHeads },
+      (_, head) => Int32Array.from({ length: 20 + 9 * head }, (_, at) => 2 * at),
+    );
+    for (const [layer, { window }] of layerKinds.entries()) {
+      if (window === undefined) cache.compact(layer, kept);
+    }
+    const logits: number[] = [];
+    let from = 60;
+    for (const size of sizes) {
+      const rows = Array.from({ length: size }, (_, row) => row);
+      const step = await engine.advance(sequence, { ids: ids.slice(from, from + size), rows });
+      logits.push(...step.logits);
+      from += size;
+    }
+    const global = layerKinds.findIndex(({ window }) => window === undefined);
+    assertEquals(cache.lengths(global), kept.map(({ length }) => length + 10));
+    assertEquals(cache.length(0), 23);
+    return logits;
+  };
+  const apart = await decode(new Array<number>(10).fill(1));
+  for (const sizes of [[10], [3, 7], [1, 9]]) {
+    assertClose(await decode(sizes), apart, { absolute: 1e-4 }, `${sizes}`);
+  }
+});
