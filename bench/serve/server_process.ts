@@ -17,13 +17,13 @@ export async function startServerProcess(args: readonly string[]): Promise<Serve
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  const [log, rest] = child.stderr.pipeThrough(new TextDecoderStream()).tee();
+  const log = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
   let said = "";
-  for await (const text of log) {
-    said += text;
-    if (/^ready with/m.test(said)) break;
+  while (!/^ready with/m.test(said)) {
+    const { value, done } = await log.read();
+    if (done) break;
+    said += value;
   }
-  const draining = rest.pipeTo(new WritableStream());
   const url = /listening on (\S+)/.exec(said)?.[1];
   if (url === undefined || !/^ready with/m.test(said)) {
     throw new Error(`the server did not start: ${said}`);
@@ -33,8 +33,8 @@ export async function startServerProcess(args: readonly string[]): Promise<Serve
     memory: () => memoryOfTree(child.pid),
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
+      while (!(await log.read()).done);
       await child.status;
-      await draining;
     },
   };
 }
