@@ -1,7 +1,14 @@
 import type { RotaryRows } from "../rope.ts";
 import { floats, int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
-import { aheadPorts, buildAheadGraph, MOST_AHEAD, PLAN_COLUMNS } from "./ahead_graph.ts";
+import {
+  aheadPorts,
+  buildAheadGraph,
+  LOGIT_BLOCK,
+  MOST_AHEAD,
+  PLAN_COLUMNS,
+  rowsOfStep,
+} from "./ahead_graph.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import type { LayerBuffers } from "./layer_buffers.ts";
 
@@ -44,13 +51,14 @@ export async function createAheadKernel(
   half: boolean,
 ): Promise<AheadKernel> {
   const { headDim, ropes, vocabulary } = model;
+  const rows = rowsOfStep(vocabulary);
   const width = headDim * ropes.length + PLAN_COLUMNS.length;
   await using opening = new AsyncDisposableStack();
   const kernel = opening.use(await capture.load(buildAheadGraph(model, half)));
   const plan = opening.use(capture.tensor([MOST_AHEAD, width], "float32"));
   const turn = opening.use(capture.tensor([1], "int32"));
   const found = opening.use(capture.tensor([1], "int32"));
-  const logits = opening.use(capture.tensor([MOST_AHEAD, vocabulary + 1], "float32"));
+  const logits = opening.use(capture.tensor([MOST_AHEAD * rows, LOGIT_BLOCK], "float32"));
   kernel.write("turn", turn, int32s([0]));
   kernel.write("found", found, int32s([0]));
   const opened = opening.move();
@@ -98,10 +106,10 @@ export async function createAheadKernel(
         await kernel.run({ inputs, outputs });
         next = (next + 1) % MOST_AHEAD;
       }
-      const all = kernel.floats("logits", device.reshaped(logits, [steps, vocabulary + 1]));
+      const all = kernel.floats("logits", device.reshaped(logits, [steps * rows, LOGIT_BLOCK]));
       return Array.from({ length: steps }, (_, step) => {
-        const row = all.subarray(step * (vocabulary + 1), (step + 1) * (vocabulary + 1));
-        return { id: row[vocabulary] ?? NaN, logits: row.subarray(0, vocabulary) };
+        const own = all.subarray(step * rows * LOGIT_BLOCK, (step + 1) * rows * LOGIT_BLOCK);
+        return { id: own[(rows - 1) * LOGIT_BLOCK] ?? NaN, logits: own.subarray(0, vocabulary) };
       });
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

@@ -17,8 +17,13 @@ export const MOST_AHEAD = 16;
 /** Columns of a plan behind the rotary tables. */
 export const PLAN_COLUMNS = ["count", "id", "given", "slot", "next"] as const;
 
-/** Logits that are compared by one thread of a device. */
-const BLOCK = 256;
+/** Logits that one thread of a device compares, or writes. */
+export const LOGIT_BLOCK = 256;
+
+/** Rows of `all_logits` for each step: its logits, and the id that it read. */
+export function rowsOfStep(vocabulary: number): number {
+  return Math.ceil(vocabulary / LOGIT_BLOCK) + 1;
+}
 
 /**
  * Builds the graph of a decoding step that feeds the next one: captured, it runs several times for one
@@ -27,8 +32,8 @@ const BLOCK = 256;
  * Inputs: `plan [steps, ropes · headDim + 5]`, a row for each step: rotary tables, tokens that all layers
  * hold before it, the id that it reads, whether that is given (1) or the one that the step before found,
  * the row of `all_logits` that it writes, and which row of the plan is next. `turn [1]`: which one is now;
- * `found [1]`: the id that was found last; `all_logits [steps, vocabulary + 1]`, the id that a step read behind
- * its logits; and for each layer `keys.L` and `values.L`.
+ * `found [1]`: the id that was found last; `all_logits [steps · rows, 256]`, see {@linkcode rowsOfStep}, the id in
+ * the last row of a step; and for each layer `keys.L` and `values.L`.
  * Outputs, all to be written over the inputs: `next_turn`, `next_found`, `written_logits`, and
  * `present_keys.L`, `present_values.L`.
  */
@@ -41,7 +46,8 @@ export function buildAheadGraph(model: StepModel, half: boolean): Graph {
   plain.input("plan", "float32", [MOST_AHEAD, headDim * ropes.length + PLAN_COLUMNS.length]);
   plain.input("turn", "int32", [1]);
   plain.input("found", "int32", [1]);
-  plain.input("all_logits", "float32", [MOST_AHEAD, vocabulary + 1]);
+  const rows = rowsOfStep(vocabulary);
+  plain.input("all_logits", "float32", [MOST_AHEAD * rows, LOGIT_BLOCK]);
   const row = plain.op("Gather", ["plan", "turn"]);
   const sizes = [...tables.map(() => headDim / 2), ...PLAN_COLUMNS.map(() => 1)];
   plain.ops("Split", [row, plain.integers(sizes)], sizes.length, {
@@ -71,14 +77,24 @@ export function buildAheadGraph(model: StepModel, half: boolean): Graph {
   });
   const product = output(graph, normalise(model.finalNorm), "float");
   const logits = half ? cast(plain, product, "float32") : product;
-  const place = plain.op("Reshape", [cast(plain, slot ?? "", "int64"), plain.integers([1, 1])]);
+  const blocks = inBlocks(plain, logits, vocabulary);
   const told = plain.op("Concat", [
-    logits,
-    plain.op("Reshape", [read, plain.integers([1, 1])]),
-  ], { attributes: { axis: { int: 1 } } });
-  plain.op("ScatterND", ["all_logits", place, told], { names: ["written_logits"] });
-  plain.output("written_logits", "float32", [MOST_AHEAD, vocabulary + 1]);
-  likeliest(plain, logits, vocabulary, "next_found");
+    blocks,
+    plain.op("Expand", [
+      plain.op("Reshape", [read, plain.integers([1, 1])]),
+      plain.integers([1, LOGIT_BLOCK]),
+    ]),
+  ], { attributes: { axis: { int: 0 } } });
+  const first = plain.op("Mul", [slot ?? "", number(rows)]);
+  const counting = Float32Array.from({ length: rows }, (_, row) => row);
+  const place = plain.op("Add", [first, plain.constant(counting, [rows])]);
+  plain.op("ScatterND", [
+    "all_logits",
+    plain.op("Reshape", [cast(plain, place, "int64"), plain.integers([rows, 1])]),
+    told,
+  ], { names: ["written_logits"] });
+  plain.output("written_logits", "float32", [MOST_AHEAD * rows, LOGIT_BLOCK]);
+  likeliest(plain, blocks, "next_found");
   plain.output("next_found", "int32", [1]);
   // Out of the row that was read: what is written over an input must follow all that reads it.
   cast(plain, following ?? "", "int32", ["next_turn"]);
@@ -92,26 +108,29 @@ export function aheadPorts(layer: number) {
   return { keys, values, presentKeys, presentValues };
 }
 
-/** The index of the largest of `[1, vocabulary]`, the lowest of equals, as int32 `[1]`. */
-function likeliest(graph: GraphBuilder, logits: Value, vocabulary: number, name: Value): void {
-  const blocks = Math.ceil(vocabulary / BLOCK);
-  const spare = blocks * BLOCK - vocabulary;
+/** Logits `[1, vocabulary]` as `[blocks, 256]`, filled up with what is never the largest. */
+function inBlocks(graph: GraphBuilder, logits: Value, vocabulary: number): Value {
+  const spare = (rowsOfStep(vocabulary) - 1) * LOGIT_BLOCK - vocabulary;
   const filled = spare === 0 ? logits : graph.op("Concat", [
     logits,
     graph.constant(new Float32Array(spare).fill(-3e38), [1, spare]),
   ], { attributes: { axis: { int: 1 } } });
-  const apart = graph.op("Reshape", [filled, graph.integers([blocks, BLOCK])]);
+  return graph.op("Reshape", [filled, graph.integers([-1, LOGIT_BLOCK])]);
+}
+
+/** The index of the largest, the lowest of equals, as int32 `[1]`. */
+function likeliest(graph: GraphBuilder, blocks: Value, name: Value): void {
   const largest = (values: Value, axis: number) =>
     cast(
       graph,
       graph.op("ArgMax", [values], { attributes: { axis: { int: axis }, keepdims: { int: 0 } } }),
       "int32",
     );
-  const best = graph.op("ReduceMax", [apart, graph.integers([1])], {
+  const best = graph.op("ReduceMax", [blocks, graph.integers([1])], {
     attributes: { keepdims: { int: 0 } },
   });
   const block = graph.op("Reshape", [largest(best, 0), graph.integers([1])]);
-  const within = graph.op("Gather", [largest(apart, 1), block]);
-  const from = graph.op("Mul", [block, graph.constant(Int32Array.of(BLOCK), [1])]);
+  const within = graph.op("Gather", [largest(blocks, 1), block]);
+  const from = graph.op("Mul", [block, graph.constant(Int32Array.of(LOGIT_BLOCK), [1])]);
   graph.op("Add", [from, within], { names: [name] });
 }

@@ -1,5 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
-import { MOST_AHEAD, PLAN_COLUMNS } from "../../../../kernels/device/ahead_graph.ts";
+import {
+  LOGIT_BLOCK,
+  MOST_AHEAD,
+  PLAN_COLUMNS,
+  rowsOfStep,
+} from "../../../../kernels/device/ahead_graph.ts";
 import type { Crossing } from "../../../../kernels/device/device.ts";
 import { type Policy, withKernel } from "../../../../policies/policy.ts";
 import { twinModel } from "../../../_device_model.ts";
@@ -69,7 +74,7 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
       ? {
         // The plan of the first step is sent for its recording too.
         "in ahead_step plan": (steps + 1) * MOST_AHEAD * (headDim + PLAN_COLUMNS.length) * 4,
-        "out ahead_step logits": steps * (vocabulary + 1) * 4,
+        "out ahead_step logits": steps * rowsOfStep(vocabulary) * LOGIT_BLOCK * 4,
       }
       : step(steps, steps);
 
