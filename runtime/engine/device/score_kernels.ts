@@ -4,6 +4,7 @@ import { together } from "../../../kernels/device/together.ts";
 import { nameInCopy, repeatGraph } from "../../../kernels/onnx/repeat_graph.ts";
 import { floats, integers, type Tensor } from "../../../kernels/session.ts";
 import type { LayerShape } from "../../../policies/policy.ts";
+import { rankTogether } from "./rank_together.ts";
 import { buildScoreGraph, LAYER_INPUTS, type ScoreGraph, type ScoreSpec } from "./score_graph.ts";
 
 /** The tensors of a layer; each is asked for only by kernels that need it. */
@@ -61,7 +62,9 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
   const load = async (spec: ScoreSpec, copies = 1): Promise<Loaded> => {
     const known = loaded.find((one) => one.copies === copies && isSame(one.spec, spec));
     const built = known?.built ?? buildScoreGraph(spec);
-    const graph = copies === 1 ? built.graph : repeatGraph(built.graph, copies);
+    const graph = copies === 1
+      ? built.graph
+      : rankTogether(repeatGraph(built.graph, copies), copies);
     const found = known ?? { spec, copies, built, kernel: device.load(graph) };
     loaded = [...loaded.filter((one) => one !== found), found];
     while (loaded.length > MAX_LOADED) {
@@ -85,7 +88,9 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
       }
     }
     const outputs = await (await kernel).run(feeds);
-    return group.map((_, copy) => outputs.integers(name(copy, "best")));
+    const best = outputs.integers("best");
+    const each = best.length / group.length;
+    return group.map((_, copy) => best.slice(copy * each, (copy + 1) * each));
   };
   const best = together<Wanted, Int32Array>((a, b) => isSame(a.spec, b.spec), bestOf);
   return {
