@@ -17,7 +17,7 @@ export function checkRerotatable(
 ) {
   if (!changeWithLength(config)) return;
   throw new PromptError(
-    `Cannot ${action}: this model's RoPE scaling is dynamic, keys that were read at different ` +
+    `Cannot ${action}: this model's RoPE scaling changes with the text's length, keys that were read at different ` +
       "lengths of the text are rotated by different frequencies and cannot be rerotated together; use " +
       "a policy that leaves keys where they are, and a text within the context",
   );

@@ -62,8 +62,8 @@ function refusal(
     return `policy '${policy.name}' evicts nothing; use another one`;
   }
   if (!changeWithLength(config)) return undefined;
-  return "its RoPE scaling is dynamic, so that cached keys cannot be rerotated to other positions; roll " +
-    "back, or start again with a shorter text";
+  return "its RoPE scaling changes with the text's length, so that cached keys cannot be rerotated to " +
+    "other positions; roll back, or start again with a shorter text";
 }
 
 /**

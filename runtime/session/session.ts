@@ -19,8 +19,8 @@ export interface SessionOptions {
   /**
    * What happens where the text passes the model's context: `"evict"` evicts what is held to the budget
    * and rerotates its keys to positions without gaps, so that a conversation has no end; `"refuse"` ends
-   * an answer there, and refuses more text. Where a model's RoPE scaling is dynamic, or the policy
-   * evicts nothing, it is always refused.
+   * an answer there, and refuses more text. Where a model's RoPE scaling changes with the length (dynamic,
+   * LongRoPE), or the policy evicts nothing of layers that do not slide, it is always refused.
    *
    * @default {"evict"}
    */

@@ -188,7 +188,7 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
   await assertRejects(
     () => rerotateKeys(sequence, config),
     PromptError,
-    "RoPE scaling is dynamic",
+    "RoPE scaling changes with the text's length",
   );
   const { createSession } = await import("../../../runtime/session/open.ts");
   await using session = createSession(
@@ -198,7 +198,7 @@ Deno.test("rerotate(policy) is refused where keys have different frequencies, an
   await assertRejects(
     () => session.read({ ids: IDS }),
     PromptError,
-    "Cannot evict with policy 'rerotate': this model's RoPE scaling is dynamic",
+    "Cannot evict with policy 'rerotate': this model's RoPE scaling changes with the text's length",
   );
   assertThrows(
     () => rerotate({ inner: rerotate() }),

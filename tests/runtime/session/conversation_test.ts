@@ -270,7 +270,11 @@ Deno.test("a session that cannot pass the context says so in a sentence, and an 
     policy: knorm(),
   });
   await dynamic.read({ ids });
-  await assertRejects(() => dynamic.append({ ids }), PromptError, "its RoPE scaling is dynamic");
+  await assertRejects(
+    () => dynamic.append({ ids }),
+    PromptError,
+    "its RoPE scaling changes with the text's length",
+  );
 });
 
 Deno.test("session refuses spans and settings that make no sense, and more protected than the budget", async () => {
