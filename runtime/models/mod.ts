@@ -18,6 +18,7 @@ export type { Activation, LayerKind } from "../../kernels/step_model.ts";
 export type { ChosenDevice, DeviceChoice } from "../device/choose_device.ts";
 export type { ProviderName } from "../../kernels/device/provider_probe.ts";
 export { type Precision, type PrecisionChoice, PRECISIONS } from "../weights/precisions.ts";
+export type { GuardedText, TextSpan } from "../tokenizer/guarded_text.ts";
 export type {
   ChatMessage,
   ChatTemplateOptions,
@@ -25,6 +26,7 @@ export type {
   EncodeOptions,
   TextStream,
   Tokenizer,
+  ToolCall,
 } from "../tokenizer/tokenizer.ts";
 export type { CatalogModel, FilePart, Licence, PinnedFile } from "./catalog.ts";
 export type { CommandResult, FetchContext, FetchProgress, RunCommand } from "./fetch_context.ts";

@@ -5,6 +5,7 @@ import { constraintGrammar, type ConstraintSpec } from "./grammar/constraint_gra
 import { createTokenTrie } from "./grammar/token_trie.ts";
 import type { TokenMask } from "./token_mask.ts";
 
+export type { TokenMask } from "./token_mask.ts";
 export type { ConstraintSpec, ToolSpec } from "./grammar/constraint_grammar.ts";
 
 /**
@@ -88,6 +89,8 @@ export function createConstraintCompiler(
     compile(spec) {
       const key = JSON.stringify(spec);
       const compiled = recent.get(key) ?? prepare(spec);
+      // What is too open shows before anything is read.
+      compiled.maskOf(compiled.automaton.start);
       recent.delete(key);
       keepNewest(recent, MOST_GRAMMARS - 1);
       recent.set(key, compiled);

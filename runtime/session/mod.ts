@@ -22,9 +22,10 @@ export {
   type ConstraintCompiler,
   type ConstraintSpec,
   createConstraintCompiler,
+  type TokenMask,
   type ToolSpec,
 } from "../sampling/constraint.ts";
-export type { JsonSchema } from "../sampling/schema/keywords.ts";
+export type { JsonSchema, SchemaObject } from "../sampling/schema/keywords.ts";
 export type { SamplingOptions } from "../sampling/sampler.ts";
 export type { Prompt } from "../tokenizer/prompt.ts";
 export type {

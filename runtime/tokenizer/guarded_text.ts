@@ -1,5 +1,6 @@
 /** A stretch of a text, in UTF-16 units. */
 export interface TextSpan {
+  /** Its first unit. */
   readonly from: number;
   /** Behind its last unit. Where it equals `from`, the span is the place between two units. */
   readonly to: number;
@@ -10,6 +11,7 @@ export interface TextSpan {
  * as such, and is read as plain text.
  */
 export interface GuardedText {
+  /** All of it. */
   readonly text: string;
   /** In order, not overlapping. */
   readonly guards: readonly TextSpan[];

@@ -16,7 +16,9 @@ export interface ChatMessage {
 
 /** A call of a function. */
 export interface ToolCall {
+  /** What the answer of the tool refers to. */
   readonly id: string;
+  /** The function's. */
   readonly name: string;
   /** JSON. */
   readonly arguments: string;

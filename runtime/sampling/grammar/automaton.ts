@@ -39,7 +39,10 @@ interface State extends AutomatonState {
 }
 
 /** Parts inside each other that are begun without a byte in between. */
-const DEEPEST = 2_000;
+const DEEPEST = 1_500;
+
+/** Ways that a text may go on in, at most: each byte tries them all. */
+const MOST_WAYS = 3_000;
 
 /** Remembered at most; then they are found again. */
 const MOST_STATES = 20_000;
@@ -73,9 +76,7 @@ export function createAutomaton(root: Expression): Automaton {
       if (seen.has(what)) return;
       seen.add(what);
       if (++depth > DEEPEST) {
-        throw new ConstraintError(
-          "Cannot constrain an answer: the grammar contains itself before anything is written",
-        );
+        throw tooOpen();
       }
       work();
       depth--;
@@ -128,6 +129,7 @@ export function createAutomaton(root: Expression): Automaton {
       leave,
       wait,
       state(): State {
+        if (waiting.size > MOST_WAYS) throw tooOpen();
         const found = [...waiting.values()].sort((a, b) => a.id - b.id);
         const key = `${accepting}:${found.map(({ id }) => id).join(",")}`;
         const known = states.get(key);
@@ -184,4 +186,11 @@ export function createAutomaton(root: Expression): Automaton {
     },
   };
   return automaton;
+}
+
+function tooOpen(): ConstraintError {
+  return new ConstraintError(
+    "Cannot constrain an answer: there are too many ways in which its text could be meant, as where " +
+      "what is repeated may itself be repeated; make the pattern or the schema simpler",
+  );
 }

@@ -96,6 +96,10 @@ export function repeated(
   if (most < least) return NEVER;
   if (part === undefined) return least === 0 ? EMPTY : NEVER;
   if (most === 0 || part === EMPTY) return EMPTY;
+  // What is repeated from once on, or not at all, may be counted in one go.
+  if (part.kind === "repeat" && part.least <= 1) {
+    return repeated(part.part, part.least * least, part.most * most);
+  }
   return least === 1 && most === 1 ? part : { kind: "repeat", part, least, most };
 }
 

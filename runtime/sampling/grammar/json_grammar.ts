@@ -18,7 +18,7 @@ export const MOST_DIGITS = 18;
 
 /** The parts that JSON is made of. */
 export interface JsonGrammar {
-  /** Between two parts: nothing, a space, or a new line with its indentation. */
+  /** Inside of brackets and behind commas: nothing, a space, or a new line with its indentation. */
   readonly space: Expression;
   /** What stands between two members or items. */
   readonly comma: Expression;
@@ -64,7 +64,7 @@ export function createJsonGrammar(): JsonGrammar {
   // No more of it, or a model that is lost writes nothing else.
   const indent = sequence(literal("\n"), repeated(anyOf(" \t"), 0, 40));
   const space = known(choice(EMPTY, literal(" "), indent));
-  const comma = known(sequence(space, literal(","), space));
+  const comma = known(sequence(literal(","), space));
   const natural = choice(
     literal("0"),
     sequence(anyOf("123456789"), digits(0, MOST_DIGITS - 1)),
@@ -83,7 +83,7 @@ export function createJsonGrammar(): JsonGrammar {
       ? sequence(literal(open), space, literal(close))
       : sequence(literal(open), space, inside, space, literal(close));
   const member: JsonGrammar["member"] = (key, given) =>
-    sequence(key, space, literal(":"), space, given);
+    sequence(key, literal(":"), optional(literal(" ")), given);
   const listed = (part: Expression | undefined) =>
     optional(sequence(part, repeated(sequence(comma, part), 0, Infinity)));
 

@@ -7,6 +7,7 @@ import { textWithMarks } from "./tool_text.ts";
 
 /** A function that a model may call. */
 export interface ToolSpec {
+  /** As the model is told of it. */
   readonly name: string;
   /** A JSON schema of its arguments; any object if absent. */
   readonly parameters?: JsonSchema;

@@ -13,6 +13,9 @@ import { isObject, isSchema, type JsonSchema, type SchemaObject } from "./keywor
 import type { PartGrammar } from "./part_grammar.ts";
 import { otherNames } from "./strings.ts";
 
+/** Properties of an object at most: each may be left out, so that all that follow are ways to go on. */
+const MOST_MEMBERS = 500;
+
 /** Objects that a schema allows: its properties in the order of the schema, then others. */
 export function objectGrammar(
   schema: SchemaObject,
@@ -29,6 +32,12 @@ export function objectGrammar(
     ...Object.entries(declared).map(([name, own]) => [name, isSchema(own) ? own : true] as const),
     ...names.filter((name) => !Object.hasOwn(declared, name)).map((name) => [name, rest] as const),
   ]);
+  if (all.size > MOST_MEMBERS) {
+    throw new ConstraintError(
+      `Cannot constrain an answer by the schema: ${path} has ${all.size} properties, the most are ` +
+        `${MOST_MEMBERS}; leave some out`,
+    );
+  }
   checkCounts(schema, new Set(names), all.size, rest !== false, path);
   const { comma } = json;
   if (all.size === 0 && rest === true) return json.object;

@@ -88,6 +88,28 @@ Deno.test("a regular expression holds for the whole text, beyond ASCII too", () 
   assertThrows(() => constrain({ kind: "choice", choices: [] }), ConstraintError, "no choice");
 });
 
+Deno.test("patterns of strangers that could mean too much are refused, others stay fast", () => {
+  const start = performance.now();
+  for (
+    const pattern of [
+      "((((.{0,99}){0,99}){0,99}){0,99}){0,99}x",
+      "(a{0,1000}){0,1000}",
+      "a*a*a*a*a*a*a*a*b",
+      "(a|aa|aaa){0,5000}b",
+    ]
+  ) accepts({ kind: "regex", pattern }, "a".repeat(40));
+  assert(accepts({ kind: "regex", pattern: "(?:a{1,3}){2,4}" }, "a".repeat(12)));
+  assertEquals(accepts({ kind: "regex", pattern: "(?:a{1,3}){2,4}" }, "a".repeat(13)), false);
+  assertEquals(accepts({ kind: "regex", pattern: "(?:a{2,3}){2}" }, "aaa"), false);
+  const open = Array.from({ length: 60 }, (_, at) => `(?:[ab]{0,${90 + at}}c?)`).join("");
+  assertThrows(
+    () => accepts({ kind: "regex", pattern: open }, "ab".repeat(50)),
+    ConstraintError,
+    "too many ways",
+  );
+  assert(performance.now() - start < 20_000);
+});
+
 Deno.test("calls of tools follow their schemas, alone or within text", () => {
   const tools = [
     {

@@ -167,6 +167,8 @@ Deno.test("what cannot be enforced is refused by its name and place", () => {
   let deep: JsonSchema = {};
   for (let depth = 0; depth < 200; depth++) deep = { type: "array", items: deep };
   refuse(deep, "deeper than 100");
+  const many = Object.fromEntries(Array.from({ length: 501 }, (_, at) => [`p${at}`, true]));
+  refuse({ type: "object", properties: many }, "# has 501 properties, the most are 500");
   refuse({ $ref: "#" }, "contains itself");
   refuse({ allOf: [{ $ref: "#" }] }, "contains itself without an end");
 });
