@@ -34,7 +34,7 @@ export function createApp(services: Services, options: AppOptions): App {
   app.use(cors({
     origin: (origin) => guard.allowedOrigin(origin) ?? null,
     allowMethods: ["GET", "POST", "DELETE", "OPTIONS"],
-    exposeHeaders: ["retry-after", "x-request-id"],
+    exposeHeaders: ["retry-after"],
     maxAge: 3600,
   }));
   app.use(async ({ req }, next) => {
