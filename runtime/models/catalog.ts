@@ -16,6 +16,7 @@ export interface PinnedFile {
 export interface FilePart {
   /** Name of the package. */
   readonly name: string;
+  /** Version of the package. */
   readonly version: string;
   /** Path of the part inside the package. */
   readonly member: string;
@@ -27,7 +28,9 @@ export interface FilePart {
 
 /** The terms that a model comes under. */
 export interface Licence {
+  /** As its author calls it. */
   readonly name: string;
+  /** Where it can be read. */
   readonly url: string;
 }
 
