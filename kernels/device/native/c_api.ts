@@ -3,14 +3,13 @@ import { cString, type CStrings, cStrings } from "./c_strings.ts";
 /** Something that onnxruntime made and that must be given back to it. */
 export type Handle = Deno.PointerObject;
 
-/** Version of the C API that the functions below are of: the one of onnxruntime 1.24. */
-const API_VERSION = 24;
+/** Version of the C API that the functions below are of: that of the binding that we load. */
+const API_VERSION = 30;
 
 /** The library that onnxruntime's Node binding has loaded, by the name it is loaded under. */
 const LIBRARY: Readonly<Partial<Record<typeof Deno.build.os, string>>> = {
+  // Only what could be tried: elsewhere the binding opens the device.
   linux: "libonnxruntime.so.1",
-  darwin: "@rpath/libonnxruntime.1.dylib",
-  windows: "onnxruntime.dll",
 };
 
 /** The parts of onnxruntime's C API that are used here, with its errors thrown. */
