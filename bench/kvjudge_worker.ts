@@ -8,6 +8,7 @@ import { advanceTogether, type Sequence } from "../runtime/engine/mod.ts";
 import { emptySequence } from "../runtime/engine/sequence.ts";
 import { readPrompt } from "../runtime/evict/read.ts";
 import { greedyToken } from "../runtime/sampling/greedy.ts";
+import process from "node:process";
 import { writeFollowed } from "./engine/follow.ts";
 import type {
   FollowCommand,
@@ -107,9 +108,11 @@ async function measureTogether(
   };
   // The first step of so many is taken both ways.
   await step();
-  const start = performance.now();
+  const [start, used] = [performance.now(), process.cpuUsage()];
   for (let count = 0; count < steps; count++) await step();
-  return { decodeMs: performance.now() - start, tokens: steps * sequences };
+  const decodeMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(used);
+  return { decodeMs, processorMs: (user + system) / 1000, tokens: steps * sequences };
 }
 
 /** Index of the first prompt token that is asked, while it is read, what it pays attention to. */

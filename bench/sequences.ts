@@ -27,6 +27,7 @@ Tokens per second of all answers together, kvjudge beside llama.cpp. Rounds alte
   --steps 32          tokens of each answer
   --rounds 3          rounds; medians count
   --threads N         threads (default: one per processor)
+  --processor-time    count processors' time: for a machine that is busy, with --threads 1
   --model NAME        name or .gguf file
   --help              show this
 `;
@@ -48,16 +49,17 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: String(availableParallelism()) },
     model: { type: "string", default: "smollm2-135m-instruct" },
+    "processor-time": { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 
 const median = (values: readonly number[]) => summarise(values).median;
 
-/** Tokens per second of one measurement. */
+/** Tokens per second of one measurement, or per second of processors' time. */
 async function pace(engine: Engine, command: TogetherCommand): Promise<number> {
   const { value } = await engine.ask<TogetherMeasurement>(command);
-  return value.tokens * 1000 / value.decodeMs;
+  return value.tokens * 1000 / (values["processor-time"] ? value.processorMs : value.decodeMs);
 }
 
 async function bench(): Promise<void> {

@@ -59,6 +59,8 @@ export interface TogetherCommand {
 export interface TogetherMeasurement {
   /** Milliseconds of all steps. */
   readonly decodeMs: number;
+  /** Milliseconds of processors' time that they took: with one thread, what others do matters little. */
+  readonly processorMs: number;
   /** Tokens of all answers. */
   readonly tokens: number;
 }

@@ -1,6 +1,7 @@
 /** llama.cpp in a process of its own; see `../llama_cpp.ts`. @module */
 
 import { appendFile, writeFile } from "node:fs/promises";
+import process from "node:process";
 import { writeFollowed } from "../../engine/follow.ts";
 import type {
   FollowCommand,
@@ -75,12 +76,14 @@ function measureTogether({ ids, steps, sequences }: TogetherCommand): TogetherMe
     }
   }
   let next = last;
-  const start = performance.now();
+  const [start, used] = [performance.now(), process.cpuUsage()];
   for (let step = 0; step < steps; step++) {
     const position = ids.length + step;
     next = model.appendToSequences(next.map((id, sequence) => ({ id, position, sequence })));
   }
-  return { decodeMs: performance.now() - start, tokens: steps * sequences };
+  const decodeMs = performance.now() - start;
+  const { user, system } = process.cpuUsage(used);
+  return { decodeMs, processorMs: (user + system) / 1000, tokens: steps * sequences };
 }
 
 async function writeLogits({ ids, from, file }: LogitsCommand): Promise<void> {
