@@ -18,9 +18,10 @@ export interface OpenEngine extends AsyncDisposable {
 export async function openEngine(
   { provider, half, maxBufferBytes }: ChosenDevice,
   model: StepModel,
-  { config, threads, readOutput }: HostEngineOptions,
+  options: HostEngineOptions,
 ): Promise<OpenEngine> {
-  if (provider === "cpu") return await openHostEngine(model, { config, threads, readOutput });
+  if (provider === "cpu") return await openHostEngine(model, options);
+  const { config, threads, readOutput } = options;
   return await openDeviceEngine(model, {
     provider,
     config,

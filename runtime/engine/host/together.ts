@@ -8,7 +8,7 @@ import type { NextToken, Sequence } from "../sequence.ts";
 
 /** What {@linkcode createTogether} works with. */
 export interface TogetherParts {
-  readonly config: ModelConfig;
+  readonly config: Pick<ModelConfig, "layers" | "kvHeads" | "headDim" | "vocabulary">;
   /** Sequences that one step may advance at most. */
   readonly sequences: number;
   /** Runs the step graph. */

@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { createHostCache } from "../../../runtime/cache/host_cache.ts";
+import { createTogether } from "../../../runtime/engine/host/together.ts";
 import { advanceTogether } from "../../../runtime/engine/advance_together.ts";
 import type { Engine } from "../../../runtime/engine/engine.ts";
 import { emptySequence, type Sequence } from "../../../runtime/engine/sequence.ts";
@@ -60,6 +62,7 @@ for (const [name, precision] of CASES) {
       // Five at once: seven are a step of five and one of two.
       await using model = await loadModel(fixture(name), { precision, sequences: 5 });
       const { engine } = model;
+      assert(engine.together);
       const [together, alone] = [
         await sequencesOf(engine, count),
         await sequencesOf(engine, count),
@@ -96,6 +99,59 @@ Deno.test("advanceTogether() reads one after the other where an engine knows no 
     assertEquals(logits[index], (await engine.advance(sequence, { ids: [3] })).logits);
   }
   for (const { cache } of [...together, ...alone]) cache[Symbol.dispose]();
+});
+
+/** A step in which each row of logits is its number, and what is appended the token's id. */
+function fakeParts(disagree: boolean) {
+  const counts = { together: 0, alone: 0 };
+  const entries = (ids: readonly number[]) => [
+    { keys: Float32Array.from(ids), values: Float32Array.from(ids) },
+  ];
+  const together = createTogether({
+    config: { layers: 1, kvHeads: 1, headDim: 1, vocabulary: 1 },
+    sequences: 4,
+    inputsOf: () => ({ rotary: [], past: [] }),
+    run({ ids }) {
+      counts.together++;
+      const logits = Float32Array.from(ids, (id) => id + (disagree && ids.length === 3 ? 1 : 0));
+      return Promise.resolve({ logits, entries: entries(ids), queries: [], attentionSums: [] });
+    },
+    alone(sequence, { ids = [] }) {
+      counts.alone++;
+      const [one] = entries(ids);
+      if (one && sequence.cache.home === "host") {
+        sequence.cache.append(0, one.keys, one.values, sequence.position);
+      }
+      sequence.position += ids.length;
+      const result = { logits: Float32Array.from(ids), queries: [], attentionSums: [] };
+      return Promise.resolve({ ...result, entries: entries(ids) });
+    },
+  });
+  return { counts, together };
+}
+
+Deno.test("a number of sequences whose numbers differ together is read one after the other", async () => {
+  for (const disagree of [false, true]) {
+    const { counts, together } = fakeParts(disagree);
+    const sequences = Array.from({ length: 3 }, () => {
+      const cache = createHostCache({ layers: 1, kvHeads: 1, headDim: 1 });
+      cache.append(0, Float32Array.of(1), Float32Array.of(1), 0);
+      return { cache, position: 1, planned: 1 };
+    });
+    for (let step = 0; step < 4; step++) {
+      const logits = await together(sequences.map((sequence, id) => ({ sequence, id })));
+      assertEquals(logits.map(([first]) => first), [0, 1, 2]);
+    }
+    // The first step is done both ways.
+    assertEquals(counts, disagree ? { together: 1, alone: 12 } : { together: 4, alone: 3 });
+    assertEquals(sequences.map(({ cache }) => [...cache.keys(0)]), [
+      [1, 0, 0, 0, 0],
+      [1, 1, 1, 1, 1],
+      [1, 2, 2, 2, 2],
+    ]);
+    await together(sequences.slice(1).map((sequence, id) => ({ sequence, id })));
+    for (const { cache } of sequences) cache[Symbol.dispose]();
+  }
 });
 
 Deno.test("engine.together() takes sequences that hold nothing yet", async () => {
