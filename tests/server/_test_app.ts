@@ -74,7 +74,12 @@ export interface ChatChunk {
       readonly role?: string;
       readonly refusal?: null;
       readonly content?: string;
-      readonly tool_calls?: readonly object[];
+      readonly tool_calls?: readonly {
+        readonly index: number;
+        readonly id: string;
+        readonly type: string;
+        readonly function: { readonly name: string; readonly arguments: string };
+      }[];
     };
     readonly finish_reason: string | null;
   }[];

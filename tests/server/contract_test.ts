@@ -215,3 +215,49 @@ Deno.test("usage wrong with n > 1: the prompt counts once, every answer's tokens
   const chunks: readonly ChatChunk[] = await chunksOf(await server.post(CHAT, body));
   assertEquals(chunks.at(-1)?.usage?.total_tokens, three.usage.total_tokens);
 });
+
+Deno.test("JSON schema: every answer keeps to it, whatever the model would rather say", async () => {
+  await using server = await servedText();
+  const schema = {
+    type: "object",
+    properties: { sort: { enum: ["cat", "dog"] }, old: { type: "boolean" } },
+    required: ["sort", "old"],
+    additionalProperties: false,
+  };
+  const response_format = { type: "json_schema", json_schema: { name: "pet", schema } };
+  for (const seed of [1, 2, 3]) {
+    const body = saying("A pet?", { response_format, temperature: 1, seed, max_tokens: 200 });
+    const { choices: [choice] } = await (await server.post(CHAT, body)).json();
+    const pet = JSON.parse(choice.message.content);
+    assertEquals(Object.keys(pet).sort(), ["old", "sort"]);
+    assert(["cat", "dog"].includes(pet.sort) && typeof pet.old === "boolean");
+    assertEquals(choice.finish_reason, "stop");
+  }
+  const broken = { type: "json_schema", json_schema: { schema: { type: "nothing" } } };
+  const refused = await server.post(CHAT, saying("A pet?", { response_format: broken }));
+  const { error } = await refused.json();
+  assertEquals([refused.status, error.param], [400, "response_format"]);
+});
+
+Deno.test("tools that are required are called, with arguments that keep to their schema", async () => {
+  await using server = await servedText();
+  const parameters = {
+    type: "object",
+    properties: { loud: { type: "boolean" } },
+    required: ["loud"],
+    additionalProperties: false,
+  };
+  const tools = [{ type: "function", function: { name: "bark", parameters } }];
+  for (const stream of [false, true]) {
+    const more = { tools, tool_choice: "required", parallel_tool_calls: false, max_tokens: 200 };
+    const response = await server.post(CHAT, saying("Bark!", { ...more, stream }));
+    const calls = stream
+      ? (await chunksOf(response)).flatMap(({ choices }) =>
+        choices.flatMap(({ delta }) => delta.tool_calls ?? [])
+      )
+      : (await response.json()).choices[0].message.tool_calls;
+    assertEquals(calls.length, 1);
+    const { name, arguments: given } = calls[0].function;
+    assertEquals([name, typeof JSON.parse(given).loud], ["bark", "boolean"]);
+  }
+});
