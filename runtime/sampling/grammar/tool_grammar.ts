@@ -11,6 +11,11 @@ export interface ToolSpec {
   readonly name: string;
   /** A JSON schema of its arguments; any object if absent. */
   readonly parameters?: JsonSchema;
+  /**
+   * Whether parameters that cannot be enforced are refused; otherwise any object is allowed in their
+   * place, as clients expect of tools that they do not call strict. @default {false}
+   */
+  readonly strict?: boolean;
 }
 
 const OPEN = "<tool_call>";
@@ -30,7 +35,7 @@ export function toolGrammar(
   },
   json: JsonGrammar,
 ): Expression {
-  const calls = tools.map(({ name, parameters = { type: "object" } }) => {
+  const calls = tools.map(({ name, parameters = { type: "object" }, strict = false }) => {
     if (!isSchema(parameters)) {
       throw new ConstraintError(
         `Cannot constrain calls of ${name}: its parameters must be a JSON schema`,
@@ -54,4 +59,13 @@ export function toolGrammar(
     ) ?? EMPTY;
   }
   return textWithMarks(OPEN, one, parallel);
+}
+
+function argumentsGrammar(parameters: JsonSchema, strict: boolean, json: JsonGrammar): Expression {
+  try {
+    return schemaGrammar(parameters, json);
+  } catch (error) {
+    if (strict || !(error instanceof ConstraintError)) throw error;
+    return json.object;
+  }
 }

@@ -147,6 +147,17 @@ Deno.test("calls of tools follow their schemas, alone or within text", () => {
     ["x" + bad[0], ...bad, "<<tool_call>x"],
   );
   check(false, false, ["text", now, `a ${now}`], [`${now}\n${now}`]);
+  const loose = { name: "find", parameters: { patternProperties: {} } };
+  assert(accepts({ kind: "tools", tools: [loose], required: true }, call("find", '{"a":1}')));
+  assertEquals(
+    accepts({ kind: "tools", tools: [loose], required: true }, call("find", "1")),
+    false,
+  );
+  assertThrows(
+    () => constrain({ kind: "tools", tools: [{ ...loose, strict: true }], required: true }),
+    ConstraintError,
+    "# has patternProperties",
+  );
   assertThrows(
     () => constrain({ kind: "tools", tools: [], required: true }),
     ConstraintError,

@@ -119,6 +119,27 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a document that is read once stays on the server, and questions follow it",
+  ignore,
+  fn: () =>
+    opened(() => ({}), async (page, scheduler) => {
+      await ready(page);
+      await drop(page, "houses.md", "text/markdown", "Mill Lane has 12 houses.");
+      await page.waitForSelector(".document .check input");
+      await page.click(".document .check input");
+      await page.type("#question", "How many?");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector(".facts");
+      const [stored] = scheduler.documents.list();
+      assertEquals(stored?.name, "houses.md");
+      const [request] = scheduler.requests;
+      assert(request);
+      assertEquals([request.document, lastSaid(request)], [stored?.id, "How many?"]);
+      assertEquals(await page.$$eval(".kept", (found) => found.length), 0);
+    }),
+});
+
+Deno.test({
   name: "Escape stops an answer, and what came stays",
   ignore,
   fn: () =>
