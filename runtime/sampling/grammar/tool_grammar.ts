@@ -43,7 +43,7 @@ export function toolGrammar(
     }
     return sequence(
       literal(`{"name": ${JSON.stringify(name)}, "arguments": `),
-      schemaGrammar(parameters, json),
+      argumentsGrammar(parameters, strict, json),
       literal("}"),
     );
   });
