@@ -63,10 +63,13 @@ const SLOW: readonly string[] = [
   "tests/runtime/session/windows_conversation_test.ts",
   "tests/runtime/session/windows_far_back_test.ts",
   "tests/runtime/smollm2_test.ts",
+  "tests/server/engine/",
   "tests/server/examples_test.ts",
   "tests/runtime/window_policies_test.ts",
   "tests/scripts/",
   "tests/server/page/",
+  "tests/server/scheduler/batch_scheduler_test.ts",
+  "tests/server/scheduler/faults_test.ts",
   "tests/training/resume_test.ts",
   "tests/training/train_test.ts",
 ];

@@ -1,3 +1,4 @@
+import { fixture } from "../../_test_model.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { createScheduler } from "../../../server/engine/create_scheduler.ts";
 import { type EngineProcess, startEngineProcess } from "../../../server/engine/engine_process.ts";
@@ -145,4 +146,61 @@ Deno.test("close() lets requests end first, close({ now }) does not", async () =
   const refused = assertRejects(() => cut, StoppingError);
   await other.scheduler.close({ now: AbortSignal.abort() });
   await refused;
+});
+
+/** A tiny model whose tokens are bytes. */
+async function writeBytesModel(folder: string): Promise<void> {
+  for (const name of ["config.json", "model.safetensors"]) {
+    await Deno.copyFile(`${fixture("tiny-qwen3")}/${name}`, `${folder}/${name}`);
+  }
+  const vocab: Record<string, number> = {};
+  for (let byte = 0x21; byte < 0x7f; byte++) vocab[String.fromCharCode(byte)] = byte;
+  vocab["\u0120"] = 32;
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false };
+  const tokenizer = {
+    model: { type: "BPE", vocab, merges: [] },
+    pre_tokenizer: byteLevel,
+    decoder: byteLevel,
+    added_tokens: [],
+  };
+  await Deno.writeTextFile(`${folder}/tokenizer.json`, JSON.stringify(tokenizer));
+  await Deno.writeTextFile(`${folder}/tokenizer_config.json`, "{}");
+}
+
+Deno.test("documents are whole or absent whenever the engine is killed, and found again", async () => {
+  const folder = await Deno.makeTempDir();
+  await writeBytesModel(folder);
+  const cacheFolder = `${folder}/documents`;
+  await using test = await start({ cacheFolder, models: [{ id: "bytes", source: folder }] });
+  const { scheduler, processes } = test;
+  const eviction = { policy: "snapkv(window=8)", budget: { tokens: 32 } } as const;
+  const read = (text: string) =>
+    scheduler.documents.create({ text: text.repeat(8), form: "text", eviction });
+  const ids = new Set<string>();
+  for (const [round, wait] of [5, 20, 40, 80, 160].entries()) {
+    const made = await read(`kept in round ${round}, `);
+    ids.add(made.id);
+    const lost = read(`lost in round ${round}, `);
+    const settled = Promise.allSettled([lost]);
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    const running = processes.at(-1);
+    running?.kill();
+    await running?.ended;
+    const [result] = await settled;
+    if (result?.status === "fulfilled") ids.add(result.value.id);
+    // A new engine answers about every document that had been read.
+    for (const { id } of scheduler.documents.list()) ids.add(id);
+    const request = idsRequest([], { document: made.id, maxTokens: 3 });
+    const { done } = await outcomeOf(scheduler, {
+      ...request,
+      prompt: { kind: "text", text: " and?" },
+    });
+    assertEquals(done.usage.cachedTokens, made.tokens);
+    const listed = new Set(scheduler.documents.list().map(({ id }) => id));
+    for (const id of ids) assert(listed.has(id), `round ${round}: ${id} is gone`);
+    const names = (await Array.fromAsync(Deno.readDir(cacheFolder))).map(({ name }) => name).sort();
+    const whole = [...listed].flatMap((id) => [`${id}.json`, `${id}.kvcache`]).sort();
+    assertEquals(names, whole);
+  }
+  await Deno.remove(folder, { recursive: true });
 });
