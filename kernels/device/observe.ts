@@ -20,7 +20,7 @@ export interface ObservedLayer {
   readonly queries: DeviceTensor;
   /** `[kvHeads, capacity, headDim]`, the new tokens' keys among them. */
   readonly keys: DeviceTensor;
-  /** Tokens of each KV head before the new ones. */
+  /** Tokens of each KV head before the new ones: as many in all. */
   readonly lengths: readonly number[];
 }
 
@@ -46,11 +46,12 @@ export function createObserveKernel(
     async sums(observed) {
       const [{ queries } = { queries: undefined }] = observed;
       const tokens = queries?.dims[1] ?? 0;
-      const held = Float32Array.from(observed.flatMap(({ lengths }) => lengths));
+      // All heads of a layer hold equally many tokens: one mask does for them.
+      const held = Float32Array.from(observed, ({ lengths: [length = 0] }) => length);
       const slots = Math.max(tokens, ...observed.map(({ keys }) => keys.dims[1] ?? 0));
       const names = observed.map((_, layer) => `attention_sums.${layer}`);
       const found = await kernels.run(buildObserve, {
-        held: floats(held, [layers, shape.kvHeads]),
+        held: floats(held, [layers, 1]),
         counting: await kernels.counting(slots),
         ...Object.fromEntries(observed.flatMap(({ queries, keys }, layer) => [
           [`queries.${layer}`, queries] as const,
@@ -69,7 +70,7 @@ function observeGraph(shape: AttentionShape, layers: number, element: CacheEleme
   const { heads, kvHeads, headDim } = shape;
   const plain = createGraph("observe");
   const builder = element === "float16" ? inHalf(plain) : plain;
-  plain.input("held", "float32", [layers, kvHeads]);
+  plain.input("held", "float32", [layers, 1]);
   plain.input("counting", "float32", ["N"]);
   const inElement = (name: string, to: CacheElement) =>
     element === "float32" ? name : cast(plain, name, to);
@@ -79,7 +80,7 @@ function observeGraph(shape: AttentionShape, layers: number, element: CacheEleme
     plain.input(keys, element, [kvHeads, `C${layer}`, headDim]);
     const held = plain.op("Gather", ["held", plain.constant(BigInt64Array.of(BigInt(layer)), [])]);
     const tokens = sizeOf(plain, queries, 1);
-    const hidden = hiddenSlots(plain, kvHeads, { held, counting: "counting", keys, tokens });
+    const hidden = hiddenSlots(plain, 1, { held, counting: "counting", keys, tokens });
     // Windows and soft tokens are many: no branch for one token, which would cost more than it saves.
     const products = builder.op("MatMul", [
       groupedQueries(builder, shape, queries),

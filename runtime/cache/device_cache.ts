@@ -139,10 +139,9 @@ function deviceCache(
     const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
     const grown = Math.min(generous, maxSlots);
     const ends = Math.min(reserved + SPARE, maxSlots);
-    // What was reserved is about to be reached: the spare slots come along.
-    const last = reserved > 0 && needed <= ends && needed > reserved - SPARE;
-    const within = needed <= reserved ? Math.max(needed, Math.min(grown, reserved)) : grown;
-    const slots = last ? ends : within;
+    // Where what was reserved is reached, the spare slots come along.
+    const reached = reserved > 0 && needed <= ends && Math.max(needed, grown) > reserved - SPARE;
+    const slots = reached ? ends : grown;
     await growLayer(layer, slots, kernels, () => zeros(slots));
   }
 

@@ -222,6 +222,12 @@ Deno.test("a device cache grows by a quarter at a time, and to what was reserved
   assertEquals(cache.capacity(0), 587);
   await append(cache, 587, 700);
   assertEquals(cache.capacity(0), 1287 + 256);
+  // So does one whose growth reaches what was reserved before its last chunk.
+  await cache.reserve(2000);
+  await append(cache, 1287, 1500);
+  assertEquals(cache.capacity(0), 2787);
+  await append(cache, 2787, 200);
+  assertEquals(cache.capacity(0), 3287 + 256);
 });
 
 Deno.test("a device cache that cannot be changed stays as it was, and leaks nothing", async () => {

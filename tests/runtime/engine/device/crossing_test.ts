@@ -82,7 +82,7 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
   // The window of 8 is a step of its own, and observed.
   assertEquals(reading, {
     ...step(TOKENS, 2),
-    "in observe held": layers * kvHeads * 4,
+    "in observe held": layers * 4,
     "in gather_entries slots": layers * kvHeads * BUDGET * 4,
     "out scores best": layers * kvHeads * BUDGET * 8,
   });
