@@ -6,6 +6,7 @@ import { deviceTests, engineTests } from "./sections/device_tests.ts";
 import { flat } from "./sections/flat.ts";
 import { goldens, moreGoldens, windows } from "./sections/goldens.ts";
 import { models } from "./sections/models.ts";
+import { observed } from "./sections/observed.ts";
 import { overflow } from "./sections/overflow.ts";
 import { peer } from "./sections/peer.ts";
 import { chunks, long, speed, speedF16, staircase } from "./sections/speed.ts";
@@ -19,6 +20,7 @@ export const SECTIONS: readonly Section[] = [
   speed,
   decode,
   flat,
+  observed,
   overflow,
   card,
   staircase,
