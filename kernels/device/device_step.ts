@@ -44,7 +44,8 @@ export async function createDeviceStepKernel(
   return {
     async run(inputs) {
       const tokens = newTokens(inputs, model.headDim);
-      const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven);
+      const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven) &&
+        !isQuickerMasked(inputs, tokens);
       if (evenly && decode && takesStep(inputs)) {
         return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }
@@ -87,6 +88,20 @@ function takesStep(
 ): boolean {
   return ids.length === 1 && rows.length === 1 && (embeddings?.length ?? 0) === 0 && !queries &&
     !observe;
+}
+
+/** Slots from which observed steps of few tokens are quicker under a mask. */
+export const LONG = 16_384;
+
+/** Tokens of steps that are observed: soft tokens, windows. */
+const MOST_MASKED = 256;
+
+/**
+ * Whether a step is quicker by the masked graph, which has the weights that are observed anyway: few
+ * queries leave most of a GPU idle while the operator goes through a long cache, key by key.
+ */
+function isQuickerMasked({ observe = false, layers }: DeviceStepInputs, tokens: number): boolean {
+  return observe && tokens <= MOST_MASKED && layers.some(({ keys }) => (keys.dims[1] ?? 0) >= LONG);
 }
 
 function isEven({ lengths }: SlottedLayer): boolean {
