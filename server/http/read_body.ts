@@ -7,10 +7,11 @@ const DEEPEST = 128;
  * Reads a request's body as JSON.
  *
  * @param most Bytes at most.
- * @throws {InvalidRequestError} If it is no JSON, not declared as such, too large or too deep.
+ * @throws {InvalidRequestError} If it is no JSON, too large or too deep, or if a page of another origin
+ * does not declare it as JSON.
  */
 export async function readJsonBody(request: Request, most: number): Promise<unknown> {
-  checkContentType(request.headers.get("content-type"));
+  checkContentType(request.headers);
   const bytes = await readBytes(request, most);
   const text = decoded(bytes);
   checkDepth(text);
@@ -21,8 +22,13 @@ export async function readJsonBody(request: Request, most: number): Promise<unkn
   }
 }
 
-/** Browsers send anything else to foreign servers without asking them first. */
-function checkContentType(type: string | null): void {
+/**
+ * Browsers send anything else to foreign servers without asking them first, but always with an origin.
+ * `curl -d` sends none, and calls everything a form.
+ */
+function checkContentType(headers: Headers): void {
+  if (!headers.has("origin")) return;
+  const type = headers.get("content-type");
   if (type !== null && /^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) return;
   throw new InvalidRequestError(
     `Invalid request: the content type must be application/json, got ${type ?? "none"}`,

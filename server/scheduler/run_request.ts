@@ -314,7 +314,9 @@ function doneEvent(
       readonly times: { readonly queue: number; readonly read: number; readonly write: number };
     },
 ): DoneEvent {
-  const { kept, bytes, times: phases, notes } = read.session.stats();
+  const { kept, bytes, notes } = read.session.stats();
+  // Not the session's sums: those of a document count its own reading.
+  const { prefill, evidence, selection, compaction } = read.reading.times;
   return {
     kind: "done",
     usage: { promptTokens: ids.length, completionTokens, cachedTokens: cached },
@@ -324,7 +326,7 @@ function doneEvent(
       held: mean(sessions.flatMap((session) => session.stats().held)),
       bytesBefore: bytes.before,
       bytesAfter: bytes.after,
-      times: { queue: times.queue, ...phases, decode: times.write },
+      times: { queue: times.queue, prefill, evidence, selection, compaction, decode: times.write },
       notes,
       ...(request.explain && document === undefined
         ? { tokens: keptTokens(model.model.tokenizer, ids, read.reading) }

@@ -34,13 +34,22 @@ Deno.test("bodies that are no JSON, too deep, too large or of another type are r
     const request = new Request(`http://localhost${CHAT}`, {
       method: "POST",
       body,
-      headers: { "content-type": type },
+      headers: { "content-type": type, origin: "http://localhost" },
     });
     const error = await errorOf(await app.fetch(request));
     assertEquals([error.status, error.code], [status, code], String(body).slice(0, 50));
   }
   const deep = saying("[".repeat(500));
   assertEquals((await app.post(CHAT, deep)).status, 200, "brackets in a text are no depth");
+});
+
+Deno.test("what curl -d calls a form is read as JSON where no page sent it", async () => {
+  const body = JSON.stringify(saying("hi"));
+  const post = (headers: HeadersInit) =>
+    testApp().fetch(new Request(`http://localhost${CHAT}`, { method: "POST", body, headers }));
+  const form = { "content-type": "application/x-www-form-urlencoded" };
+  assertEquals((await post(form)).status, 200);
+  assertEquals((await post({ ...form, origin: "http://localhost" })).status, 415);
 });
 
 Deno.test("a body that is too large is not read to its end", async () => {

@@ -35,6 +35,19 @@ Deno.test("ten questions about a document cost one reading, and what is kept is 
   assertEquals(documents.get(made.id).tokens, 300);
 });
 
+Deno.test("a question's times are its own, not those of the document's reading", async () => {
+  let clock = 0;
+  await using test = await testScheduler({ now: () => clock });
+  const { scheduler } = test;
+  const ticking = setInterval(() => clock += 10, 0);
+  const made = await scheduler.documents.create({ text: TEXT, eviction: EVICTION });
+  clearInterval(ticking);
+  assert(clock > 0);
+  const { done } = await outcomeOf(scheduler, question(made.id, 1));
+  const { prefill, evidence, selection, compaction } = done.kvjudge.times;
+  assertEquals([prefill, evidence, selection, compaction], [0, 0, 0, 0]);
+});
+
 Deno.test("the same document is read once, read another way it is another one", async () => {
   await using test = await testScheduler();
   const { documents } = test.scheduler;
