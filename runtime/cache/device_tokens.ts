@@ -31,7 +31,8 @@ export interface CutTokens {
 
 /** Gives a share in tokens back. */
 export function leaveTokens(tokens: DeviceTokens): void {
-  if (--tokens.users > 0) return;
+  tokens.users--;
+  if (tokens.users > 0) return;
   tokens.buffers.keys[Symbol.dispose]();
   tokens.buffers.values[Symbol.dispose]();
 }
