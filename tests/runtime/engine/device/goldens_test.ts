@@ -1,10 +1,19 @@
 import { assertEquals } from "@std/assert";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { assertClose } from "../../../_close.ts";
+import { testProvider } from "../../../_device.ts";
 import { twinModel } from "../../../_device_model.ts";
 import { newSequence, TINY, WINDOWED } from "../../../_test_model.ts";
 import { openGolden } from "../../_golden_file.ts";
 import { checkJudges, checkKept, checkPolicy, GOLDEN_POLICIES } from "../../_golden_policies.ts";
+
+/**
+ * On a GPU in software each of these takes half a minute. The processor runs the same graphs for all of
+ * them, and `score_kernels_test.ts` their shapes.
+ */
+const ONLY_HERE: readonly string[] = testProvider() === "webgpu"
+  ? TINY.filter((name) => name !== "tiny-llama")
+  : [];
 
 for (const name of [...TINY, ...WINDOWED]) {
   const golden = openGolden(name);
@@ -32,7 +41,7 @@ for (const name of [...TINY, ...WINDOWED]) {
 
   Deno.test(
     `on a device, what is kept of ${name} is what the goldens keep`,
-    { ignore },
+    { ignore: ignore || ONLY_HERE.includes(name) },
     async () => {
       await using twin = await twinModel(name);
       const { facts } = twin.host.model;
@@ -46,7 +55,7 @@ for (const name of [...TINY, ...WINDOWED]) {
   );
 
   Deno.test(`on a device, soft tokens and answers pay the golden attention to ${name}`, {
-    ignore,
+    ignore: ignore || ONLY_HERE.includes(name),
   }, async () => {
     await using twin = await twinModel(name);
     const { hidden } = twin.there.engine.config;
