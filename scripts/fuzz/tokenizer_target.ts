@@ -1,5 +1,4 @@
 import { readTokenizerSource } from "../../runtime/checkpoint/tokenizer_source.ts";
-import { readGgufTokenizer } from "../../runtime/tokenizer/gguf_tokenizer.ts";
 import { fixture } from "./checkpoint_targets.ts";
 import { JSON_MUTATIONS } from "./mutate_json.ts";
 import type { FuzzTarget, Mutation, Sample } from "./target.ts";
@@ -35,11 +34,8 @@ export const tokenizer: FuzzTarget = {
   mutations: [...JSON_MUTATIONS, template],
   async prepare(folder) {
     const read = (name: string) => Deno.readTextFile(fixture(`tokenizers/${name}.json`));
-    const { metadata } = JSON.parse(await read("sentencepiece"));
-    const texts = [
-      await read("byte_level"),
-      JSON.stringify(readGgufTokenizer(metadata).tokenizer),
-    ];
+    const { tokenizer: sentencePiece } = JSON.parse(await read("gemma_tokenizer"));
+    const texts = [await read("byte_level"), JSON.stringify(sentencePiece)];
     const samples = await Promise.all(texts.map(async (text, index) => {
       const place = `${folder}/${index}`;
       await Deno.mkdir(place);
