@@ -1,27 +1,6 @@
 import { OptionError } from "../../policies/policy.ts";
-import {
-  BudgetError,
-  CheckpointError,
-  DeviceError,
-  EvidenceError,
-  FetchError,
-  KvjudgeError,
-  PolicyError,
-  PromptError,
-  SavedCacheError,
-  StorageError,
-} from "../../runtime/errors.ts";
-import {
-  ContextOverflowError,
-  EngineError,
-  GrammarError,
-  ModelLoadError,
-  OverloadedError,
-  RequestTimeoutError,
-  StoppingError,
-  UnknownDocumentError,
-  UnknownModelError,
-} from "../scheduler/errors.ts";
+import * as library from "../../runtime/errors.ts";
+import * as scheduling from "../scheduler/errors.ts";
 
 /** An error as it travels between processes. */
 export interface WireError {
@@ -33,26 +12,13 @@ export interface WireError {
   readonly stack?: string;
 }
 
-const CLASSES = {
-  OptionError,
-  BudgetError,
-  CheckpointError,
-  DeviceError,
-  EngineError,
-  EvidenceError,
-  FetchError,
-  GrammarError,
-  KvjudgeError,
-  ModelLoadError,
-  PolicyError,
-  PromptError,
-  RequestTimeoutError,
-  SavedCacheError,
-  StoppingError,
-  StorageError,
-  UnknownDocumentError,
-  UnknownModelError,
-} as const;
+const { KvjudgeError } = library;
+const { OverloadedError, ContextOverflowError, ...plain } = scheduling;
+
+/** All that are made of a message alone, by their names. */
+const CLASSES: ReadonlyMap<string, new (message: string) => Error> = new Map(
+  Object.entries({ OptionError, ...library, ...plain }),
+);
 
 /** An error to be sent. */
 export function wireError(error: unknown): WireError {
@@ -71,7 +37,7 @@ export function errorOf({ name, message, numbers = [], stack }: WireError): Erro
   const [first = 0, second = 0] = numbers;
   if (name === "OverloadedError") return new OverloadedError(message, first);
   if (name === "ContextOverflowError") return new ContextOverflowError(message, first, second);
-  const known = Object.entries(CLASSES).find(([one]) => one === name)?.[1];
+  const known = CLASSES.get(name);
   if (known) return new known(message);
   if (name === "AbortError" || name === "TimeoutError") return new DOMException(message, name);
   const error = new Error(message);
