@@ -2,6 +2,7 @@ import * as ort from "npm:onnxruntime-node@1.30.0";
 import { encodeModel } from "../onnx/encode.ts";
 import type { ElementType } from "../onnx/graph.ts";
 import { halfBits, halves, locatedFiles } from "../session.ts";
+import { countedTensor } from "./counted_tensor.ts";
 import {
   type Crossing,
   type Device,
@@ -35,22 +36,11 @@ export function openBindingDevice(
   };
   const hold = (made: ort.Tensor): DeviceTensor => {
     const tensor = resident ? made : readable(made);
-    const bytes = bytesOf(tensor);
-    counts.tensors++;
-    counts.bytes += bytes;
-    let disposed = false;
-    const held: DeviceTensor = {
-      type: tensor.type as ElementType,
-      dims: tensor.dims,
-      bytes,
-      [Symbol.dispose]() {
-        if (disposed) return;
-        disposed = true;
-        counts.tensors--;
-        counts.bytes -= bytes;
-        if (resident) tensor.dispose();
-      },
-    };
+    const type = tensor.type as ElementType;
+    const described = { type, dims: tensor.dims, bytes: bytesOf(tensor) };
+    const held = countedTensor(described, counts, () => {
+      if (resident) tensor.dispose();
+    });
     tensors.set(held, tensor);
     return held;
   };

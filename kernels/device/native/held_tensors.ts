@@ -1,13 +1,8 @@
 import { ELEMENT_TYPE, type ElementType } from "../../onnx/graph.ts";
+import { countedTensor, type HeldCounts } from "../counted_tensor.ts";
 import type { DeviceTensor } from "../device.ts";
 import { bytesOf } from "../tensor_data.ts";
 import type { CApi, Handle } from "./c_api.ts";
-
-/** What is counted of the tensors that are held. */
-export interface HeldCounts {
-  tensors: number;
-  bytes: number;
-}
 
 /** Tensors of a device, and what onnxruntime knows them by. */
 export interface HeldTensors {
@@ -58,22 +53,7 @@ export function createHeldTensors(api: CApi, memory: Handle, counts: HeldCounts)
     hold(handle) {
       const type = TYPES.get(api.typeOf(handle)) ?? "uint8";
       const dims = api.dimsOf(handle);
-      const bytes = bytesOf({ type, dims });
-      counts.tensors++;
-      counts.bytes += bytes;
-      let disposed = false;
-      const tensor: DeviceTensor = {
-        type,
-        dims,
-        bytes,
-        [Symbol.dispose]() {
-          if (disposed) return;
-          disposed = true;
-          counts.tensors--;
-          counts.bytes -= bytes;
-          release(tensor);
-        },
-      };
+      const tensor = countedTensor({ type, dims, bytes: bytesOf({ type, dims }) }, counts, release);
       known.set(tensor, { handle, views: new Map(), then: new Set() });
       return tensor;
     },
