@@ -1,8 +1,7 @@
-import { assertEquals } from "@std/assert";
-import { greedyToken } from "../../runtime/sampling/greedy.ts";
 import { assertClose } from "../_close.ts";
 import { FAMILY_GOLDENS, newSequence, tinyModel } from "../_test_model.ts";
 import { openGolden } from "./_golden_file.ts";
+import { checkContinuation } from "./_golden_steps.ts";
 
 for (const name of FAMILY_GOLDENS) {
   const golden = openGolden(name);
@@ -36,21 +35,6 @@ for (const name of FAMILY_GOLDENS) {
 
   Deno.test(`engine.advance() continues ${name} as transformers does, past its window`, async () => {
     await using test = await tinyModel(name);
-    const { engine, config: { vocabulary } } = test.model;
-    const expected = golden.integers("greedy");
-    const known = golden.floats("greedy_logits");
-    const sequence = newSequence(engine);
-    using _cache = sequence.cache;
-    let { logits } = await engine.advance(sequence, { ids });
-    const made: number[] = [];
-    while (made.length < expected.length) {
-      made.push(greedyToken(logits));
-      ({ logits } = await engine.advance(sequence, { ids: made.slice(-1) }));
-      const at = [0, 15, 39].indexOf(made.length - 1);
-      if (at < 0) continue;
-      const row = known.subarray(at * vocabulary, (at + 1) * vocabulary);
-      assertClose(logits, row, { absolute: 1e-3 }, `logits behind token ${made.length - 1}`);
-    }
-    assertEquals(made, expected);
+    await checkContinuation(test.model.engine, golden, [0, 15, 39]);
   });
 }

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { greedyToken } from "../../runtime/sampling/greedy.ts";
 import { assertClose } from "../_close.ts";
 import { newSequence, randomIds, tinyModel, WINDOWED } from "../_test_model.ts";
 import { WINDOW_MODELS, windowModel } from "../_window_models.ts";
 import { openGolden } from "./_golden_file.ts";
+import { checkContinuation, logitsInChunks } from "./_golden_steps.ts";
 
 for (const name of WINDOWED) {
   const golden = openGolden(name);
@@ -30,22 +30,7 @@ for (const name of WINDOWED) {
 
   Deno.test(`engine.advance() continues ${name} with the golden greedy tokens, past its window`, async () => {
     await using test = await tinyModel(name);
-    const { engine, config: { vocabulary } } = test.model;
-    const expected = golden.integers("greedy");
-    const greedyLogits = golden.floats("greedy_logits");
-    const sequence = newSequence(engine);
-    using _cache = sequence.cache;
-    let { logits } = await engine.advance(sequence, { ids });
-    const made: number[] = [];
-    while (made.length < expected.length) {
-      made.push(greedyToken(logits));
-      ({ logits } = await engine.advance(sequence, { ids: made.slice(-1) }));
-      const known = [0, 15, 31, 47].indexOf(made.length - 1);
-      if (known < 0) continue;
-      const row = greedyLogits.subarray(known * vocabulary, (known + 1) * vocabulary);
-      assertClose(logits, row, { absolute: 1e-3 }, `logits behind greedy token ${made.length - 1}`);
-    }
-    assertEquals(made, expected);
+    await checkContinuation(test.model.engine, golden, [0, 15, 31, 47]);
   });
 
   Deno.test(`engine.advance() observes the golden attention of ${name} in its global layers`, async () => {
@@ -86,14 +71,7 @@ for (const name of WINDOWED) {
     const logitsOf = async (sizes: readonly number[]) => {
       const sequence = newSequence(engine);
       using cache = sequence.cache;
-      const all: number[] = [];
-      let from = 0;
-      for (let at = 0; from < ids.length; at++) {
-        const part = ids.slice(from, from + (sizes[at % sizes.length] ?? 1));
-        const rows = part.map((_, row) => row);
-        all.push(...(await engine.advance(sequence, { ids: part, rows })).logits);
-        from += part.length;
-      }
+      const all = await logitsInChunks(engine, sequence, ids, sizes);
       const held = Array.from({ length: cache.layers }, (_, layer) => [
         ...cache.positions(layer),
         ...cache.keys(layer),

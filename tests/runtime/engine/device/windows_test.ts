@@ -5,6 +5,7 @@ import { twinModel } from "../../../_device_model.ts";
 import { newSequence, WINDOWED } from "../../../_test_model.ts";
 import { mostSliding } from "../../../../runtime/cache/windows.ts";
 import { openGolden } from "../../_golden_file.ts";
+import { logitsInChunks } from "../../_golden_steps.ts";
 
 for (const name of WINDOWED) {
   const golden = openGolden(name);
@@ -16,15 +17,7 @@ for (const name of WINDOWED) {
     const logitsOf = async (sizes: readonly number[]) => {
       const sequence = newSequence(engine);
       using _cache = sequence.cache;
-      const all: number[] = [];
-      let from = 0;
-      for (let at = 0; from < ids.length; at++) {
-        const part = ids.slice(from, from + (sizes[at % sizes.length] ?? 1));
-        const rows = part.map((_, row) => row);
-        all.push(...(await engine.advance(sequence, { ids: part, rows })).logits);
-        from += part.length;
-      }
-      return all;
+      return await logitsInChunks(engine, sequence, ids, sizes);
     };
     const expected = golden.floats("logits");
     for (const sizes of [[31], [32], [33], [2, 1], [5, 40]]) {
