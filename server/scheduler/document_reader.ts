@@ -6,9 +6,12 @@ import type { DocumentsOptions } from "../documents/document_store.ts";
 import type { ChatPrompt } from "../prompt/chat_prompt.ts";
 import { renderDocument } from "../prompt/render_prompt.ts";
 import { ContextOverflowError } from "./errors.ts";
-import { policyOf, readWhole, type SharedResources, untilAborted } from "./run_request.ts";
+import { mean } from "./done_event.ts";
+import { policyOf, readWhole } from "./read_prompt.ts";
+import type { SharedResources } from "./resources.ts";
 import { laneOf } from "./shared_engine.ts";
 import { timeLimit } from "./time_limit.ts";
+import { untilAborted } from "./until_aborted.ts";
 
 /** What documents are read with. */
 export interface DocumentReaderOptions extends SharedResources {
@@ -69,13 +72,12 @@ export function documentReader(
       if (bytes.after < bytes.before) counted.evictions++;
       // The document's owner closes it from now on.
       failed.move();
-      const counts = kept.flat();
       return {
         session,
         record: {
           tokens: ids.length,
           policy: policy.name,
-          kept: counts.reduce((sum, one) => sum + one, 0) / Math.max(1, counts.length),
+          kept: mean(kept.flat()),
           bytesBefore: bytes.before,
           bytesAfter: bytes.after,
         },
