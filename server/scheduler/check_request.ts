@@ -20,15 +20,7 @@ export function checkRequest(
       context,
     );
   }
-  const { temperature, topP, topK, minP, seed, repetitionPenalty } = request.sampling;
-  checkGenerateOptions({
-    temperature,
-    seed,
-    ...(topP === undefined ? {} : { topP }),
-    ...(topK === undefined ? {} : { topK }),
-    ...(minP === undefined ? {} : { minP }),
-    ...(repetitionPenalty === undefined ? {} : { repetitionPenalty }),
-  });
+  checkGenerateOptions(request.sampling);
   if (request.eviction) checkBudget(request.eviction.budget);
   if (typeof request.eviction === "object") checkSpans(request.eviction.protect, ids.length);
 }

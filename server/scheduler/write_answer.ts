@@ -33,16 +33,7 @@ export async function writeAnswer(
   const { sampling, stop = [], maxTokens = Infinity, logprobs } = request;
   const start = await source.begin();
   const { endIds } = start;
-  const sampler = createSampler({
-    ...withoutUndefined({
-      temperature: sampling.temperature,
-      topP: sampling.topP,
-      topK: sampling.topK,
-      minP: sampling.minP,
-      repetitionPenalty: sampling.repetitionPenalty,
-    }),
-    seed: sampling.seed + choice,
-  });
+  const sampler = createSampler({ ...sampling, seed: sampling.seed + choice });
   const text = createAnswerText<ScoredToken>(start.stream, stop);
   const seen = new Set(start.seen);
   const counts = new Map<number, number>();
@@ -102,12 +93,4 @@ export function scoresOf(
     logprob,
     top: top.map((one) => ({ ...tokenOf(tokenizer, one.id), logprob: one.logprob })),
   };
-}
-
-type Defined<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
-
-function withoutUndefined<T extends object>(options: T): Defined<T> {
-  return Object.fromEntries(
-    Object.entries(options).filter(([, value]) => value !== undefined),
-  ) as Defined<T>;
 }
