@@ -1,3 +1,4 @@
+import TinyQueue from "npm:tinyqueue@3.0.0";
 import type { ScoredPieces } from "./tokenizer_files.ts";
 import type { VocabularyModel } from "./vocabulary_model.ts";
 
@@ -76,7 +77,7 @@ export function mergePieces(
   const end = Int32Array.from({ length: count }, (_, i) => starts[i + 1] ?? text.length);
   const before = Int32Array.from({ length: count }, (_, i) => i - 1);
   const behind = Int32Array.from({ length: count }, (_, i) => i + 1 < count ? i + 1 : -1);
-  const joins = createJoins();
+  const joins = new TinyQueue<Join>([], byScore);
   const consider = (left: number, right: number) => {
     if (left < 0 || right < 0) return;
     const to = end[right] ?? 0;
@@ -116,40 +117,7 @@ interface Join {
   readonly score: number;
 }
 
-/** Joins by score, the best first, of equals the leftmost: a binary heap. */
-function createJoins() {
-  const heap: Join[] = [];
-  const precedes = (a: Join, b: Join) =>
-    a.score > b.score || (a.score === b.score && a.left < b.left);
-  const at = (index: number): Join | undefined => heap[index];
-  return {
-    push(join: Join): void {
-      let index = heap.length;
-      heap.push(join);
-      while (index > 0) {
-        const parent = (index - 1) >> 1;
-        const above = at(parent);
-        if (!above || !precedes(join, above)) break;
-        heap[index] = above;
-        index = parent;
-      }
-      heap[index] = join;
-    },
-    pop(): Join | undefined {
-      const [top] = heap;
-      const last = heap.pop();
-      if (!last || heap.length === 0) return top;
-      let index = 0;
-      for (;;) {
-        const [left, right] = [at(2 * index + 1), at(2 * index + 2)];
-        if (!left) break;
-        const [child, step] = right && precedes(right, left) ? [right, 2] : [left, 1];
-        if (!precedes(child, last)) break;
-        heap[index] = child;
-        index = 2 * index + step;
-      }
-      heap[index] = last;
-      return top;
-    },
-  };
+/** The best score first, of equals the leftmost. */
+function byScore(a: Join, b: Join): number {
+  return b.score - a.score || a.left - b.left;
 }
