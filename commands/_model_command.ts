@@ -36,7 +36,8 @@ export function evictingCommand() {
       "--allow-control-tokens",
       "Read control tokens such as <|im_end|> in messages and documents as such, not as text.",
     )
-    .option("--trust", "Run policies from URLs without a sandbox, with every permission.");
+    .option("--trust", "Run policies from URLs without a sandbox, with every permission.")
+    .option("--reload", "Fetch policies from URLs again; Deno keeps what it fetched.");
 }
 
 /** What the user said about the model. */

@@ -10,6 +10,7 @@ export interface EvictionFlags {
   readonly policy: string;
   readonly options?: string | undefined;
   readonly trust?: boolean | undefined;
+  readonly reload?: boolean | undefined;
   readonly budget: string;
   readonly chunk?: number | undefined;
 }
@@ -47,11 +48,15 @@ export async function readSettings(flags: EvictionFlags): Promise<EvictionSettin
  * @throws {PromptError} If the options are not a JSON object.
  */
 export async function readPolicy(
-  { policy: source, options, trust = false }: Pick<EvictionFlags, "policy" | "options" | "trust">,
+  { policy: source, options, trust = false, reload = false }: Omit<
+    EvictionFlags,
+    "budget" | "chunk"
+  >,
 ): Promise<Policy> {
   const { policy } = await loadPolicy(source, {
     ...(options === undefined ? {} : { options: readOptions(options) }),
     trust,
+    reload,
     onPrint: (line) => note(`policy: ${line}`),
   });
   return policy;

@@ -69,7 +69,7 @@ async function chat(flags: AnswerFlags, first: string | undefined): Promise<void
     conversation,
     policy: flags.policy,
     budget: settings.budget,
-    readPolicy: (policy) => readPolicy({ policy, trust: flags.trust }),
+    readPolicy: (policy) => readPolicy({ policy, trust: flags.trust, reload: flags.reload }),
   };
   if (terminal) note(opening(conversation, flags));
   using lines = openLines(terminal);

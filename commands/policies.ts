@@ -26,18 +26,28 @@ export function policiesCommand(): Subcommand {
         )
         .arguments("<policy:string>")
         .option("--trust", "Run a policy from a URL without a sandbox, with every permission.")
+        .option("--reload", "Fetch a policy from a URL again; Deno keeps what it fetched.")
         .option("--json", "Print one JSON object.")
         .example("A policy of your own", "kvjudge policies check ./my_policy.ts")
-        .action(({ trust = false, json = false }, policy) => check(policy, trust, json)),
+        .action((flags, policy) => check(policy, flags)),
     );
 }
 
+interface CheckFlags {
+  readonly trust?: boolean | undefined;
+  readonly reload?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
 /** Prints what a policy breaks, and fails if that is anything. */
-async function check(source: string, trust: boolean, json: boolean): Promise<void> {
+async function check(
+  source: string,
+  { trust = false, reload = false, json = false }: CheckFlags,
+): Promise<void> {
   const { openPolicy } = await import("../plugins/load_policy.ts");
   const { checkPlugin } = await import("../plugins/conformance/check_plugin.ts");
   const onPrint = (line: string) => note(`policy: ${line}`);
-  await using opened = await openPolicy(source, { trust, onPrint });
+  await using opened = await openPolicy(source, { trust, reload, onPrint });
   const report = await checkPlugin(opened.create);
   write(json ? `${JSON.stringify(report)}\n` : showReport(report));
   const broken = report.results.filter(({ outcome }) => outcome === "broken").length;

@@ -30,6 +30,7 @@ export function serveCommand(version: string): Subcommand {
       },
     )
     .option("-p, --policy <policy:string>", "Evicts where a request says nothing of it.")
+    .option("--reload", "Fetch the policy of -p again, if it is a URL; Deno keeps what it fetched.")
     .option("-b, --budget <amount:string>", "What is kept: tokens (256), a ratio (0.1) or bytes.", {
       default: "512",
     })

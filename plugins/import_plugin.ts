@@ -3,6 +3,7 @@ import { OptionError } from "../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../runtime/errors.ts";
 import { oneLine } from "./one_line.ts";
 import { factoryOf, type PolicyFactory } from "./plugin.ts";
+import { servedAsOther } from "./sandbox/served_type.ts";
 
 /**
  * Imports a plugin into this process, where it may do what the process may do.
@@ -16,7 +17,9 @@ export async function importPlugin(url: URL): Promise<PolicyFactory> {
   try {
     module = await import(url.href);
   } catch (cause) {
-    throw new PolicyError(`Cannot load the policy ${source}: ${importProblem(cause)}`, { cause });
+    throw new PolicyError(`Cannot load the policy ${source}: ${await importProblem(url, cause)}`, {
+      cause,
+    });
   }
   const create = factoryOf(module, source);
   return async (options) => {
@@ -49,7 +52,7 @@ function isOptionError(error: unknown): boolean {
   throw new OptionError(oneLine(error.message), { cause: error });
 }
 
-function importProblem(error: unknown): string {
+async function importProblem(url: URL, error: unknown): Promise<string> {
   const message = error instanceof Error ? error.message : String(error);
   const text = oneLine(message);
   const host = /Requires import access to "(.*?)"/.exec(text)?.[1];
@@ -58,6 +61,8 @@ function importProblem(error: unknown): string {
   }
   const file = /Requires read access to "(.*?)"/.exec(text)?.[1];
   if (file !== undefined) return `kvjudge may not read ${file}; allow it with --allow-read`;
+  const served = await servedAsOther(url, `${error}`);
+  if (served !== undefined) return served;
   const place = /^\s+at (\S+:\d+:\d+)$/m.exec(message)?.[1];
   return place === undefined ? text : `${text} (${place})`;
 }

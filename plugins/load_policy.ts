@@ -4,6 +4,7 @@ import { OptionError, type Policy } from "../policies/policy.ts";
 import { parseExpression, type PolicyExpression } from "./expression.ts";
 import { importPlugin } from "./import_plugin.ts";
 import type { PolicyFactory } from "./plugin.ts";
+import { fetchModules } from "./sandbox/fetch_modules.ts";
 import { openSandbox } from "./sandbox/sandboxed_policy.ts";
 import { policySource } from "./source.ts";
 
@@ -18,6 +19,8 @@ export interface LoadPolicyOptions {
   readonly trust?: boolean;
   /** Run files in a process without permissions too, as if they were a stranger's. @default {false} */
   readonly sandbox?: boolean;
+  /** Fetch policies from URLs again, although Deno keeps what it fetched. @default {false} */
+  readonly reload?: boolean;
   /** Milliseconds that a policy in a sandbox has for one answer. @default {20 seconds} */
   readonly timeLimit?: number;
   /** Bytes of memory that a policy in a sandbox may take. @default {2 GiB} */
@@ -158,10 +161,16 @@ async function findFactory(
     return async (own) => await create(Array.isArray(own) ? own : { ...defaults, ...own });
   }
   const own = place.kind === "file" && settings.sandbox !== true;
-  if (own || settings.trust === true) return await importPlugin(place.url);
+  const { trust = false, reload = false } = settings;
+  if (own) return await importPlugin(place.url);
+  if (trust) {
+    if (reload) await fetchModules(place.url, { reload, trust });
+    return await importPlugin(place.url);
+  }
   const { timeLimit = TIME_LIMIT, memoryLimit = MEMORY_LIMIT, onPrint = () => {} } = settings;
   const plugin = await openSandbox({
     url: place.url,
+    reload,
     limits: { time: timeLimit, memory: memoryLimit },
     onPrint,
   });

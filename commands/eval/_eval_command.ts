@@ -11,6 +11,7 @@ import { atLeast } from "./_numbers.ts";
 export interface EvalFlags extends ModelFlags {
   readonly policies: string;
   readonly trust?: boolean | undefined;
+  readonly reload?: boolean | undefined;
   readonly budgets: string;
   readonly seed: number;
   readonly chunk?: number | undefined;
@@ -59,13 +60,14 @@ export interface EvalSettings {
  * @throws {BudgetError} If a budget is out of range or given twice.
  */
 export async function readEvalSettings(
-  { policies, trust = false, budgets, chunk }: EvalFlags,
+  { policies, trust = false, reload = false, budgets, chunk }: EvalFlags,
   answerTokens: number,
 ): Promise<EvalSettings> {
   atLeast("--chunk", chunk, 1);
   return {
     policies: await parsePolicies(policies, {
       trust,
+      reload,
       defaults: { oracle: { tokens: answerTokens } },
       onPrint: (line) => note(`policy: ${line}`),
     }),

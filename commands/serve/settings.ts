@@ -12,6 +12,7 @@ import { readInput } from "../_read_input.ts";
 export interface ServeFlags {
   readonly model: readonly string[];
   readonly policy?: string | undefined;
+  readonly reload?: boolean | undefined;
   readonly budget: string;
   readonly host: string;
   readonly port: number;
@@ -43,9 +44,9 @@ export const KEY_VARIABLE = "KVJUDGE_API_KEY";
  * @throws {PromptError} If anything else is.
  */
 export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOptions> {
-  const { policy, threads, precision, device, cacheFolder, modelMemory } = flags;
+  const { policy, reload = false, threads, precision, device, cacheFolder, modelMemory } = flags;
   const budget = parseBudget(flags.budget);
-  if (policy !== undefined) await (await loadPolicy(policy))[Symbol.asyncDispose]();
+  if (policy !== undefined) await (await loadPolicy(policy, { reload }))[Symbol.asyncDispose]();
   return {
     models: modelSources(flags.model),
     load: { precision, device, ...defined({ threads }) },

@@ -10,7 +10,7 @@ const PUBLIC_HOSTS = [
 ];
 
 /** Flags that leave nothing of the user's project to be found. */
-const PLAIN_FLAGS = ["--quiet", "--no-config", "--no-lock", "--no-npm", "--node-modules-dir=none"];
+const OWN_FLAGS = ["--quiet", "--no-config", "--no-lock", "--node-modules-dir=none"];
 
 /** Variables that a process needs to find Deno's cache and its libraries. */
 const NEEDED = [
@@ -36,13 +36,26 @@ function flagsFor(url: URL): readonly string[] {
   // A file has no host.
   const own = url.hostname === "" ? [] : [`${url.hostname}:${port}`];
   const hosts = [...own, ...PUBLIC_HOSTS];
-  return [...PLAIN_FLAGS, `--allow-import=${hosts.join(",")}`];
+  return [...OWN_FLAGS, "--no-npm", `--allow-import=${hosts.join(",")}`];
+}
+
+/** How a plugin is fetched. */
+export interface Fetching {
+  /** Fetch it again, although it lies in Deno's cache. */
+  readonly reload: boolean;
+  /** It may import from every host, and packages of npm. */
+  readonly trust?: boolean;
 }
 
 /** A command that fetches a plugin and what it imports into Deno's cache, and runs none of it. */
-export function fetchingCommand(url: URL, signal: AbortSignal): Deno.Command {
+export function fetchingCommand(
+  url: URL,
+  signal: AbortSignal,
+  { reload, trust = false }: Fetching,
+): Deno.Command {
+  const flags = trust ? [...OWN_FLAGS, "--allow-import"] : flagsFor(url);
   return new Deno.Command(denoProgram(), {
-    args: ["cache", ...flagsFor(url), url.href],
+    args: ["cache", ...flags, ...reload ? ["--reload"] : [], url.href],
     env: { NO_COLOR: "1" },
     signal,
     stdin: "null",
@@ -125,8 +138,20 @@ function neededVariables(): Record<string, string> | undefined {
   return variables;
 }
 
-/** What to say where a program could not be started. */
-export function startProblem(error: unknown, url: URL): PolicyError {
+/**
+ * Starts a program.
+ *
+ * @throws {PolicyError} If it cannot be started.
+ */
+export function started<T>(start: () => T, url: URL): T {
+  try {
+    return start();
+  } catch (error) {
+    throw startProblem(error, url);
+  }
+}
+
+function startProblem(error: unknown, url: URL): PolicyError {
   const reason = error instanceof Deno.errors.NotCapable
     ? "a sandbox is a process of its own; allow it with --allow-run"
     : error instanceof Deno.errors.NotFound

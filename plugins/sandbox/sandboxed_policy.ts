@@ -13,6 +13,7 @@ import { checkPolicy } from "../check_policy.ts";
 import { noFactory, type PolicyFactory } from "../plugin.ts";
 import { CREATE } from "./inside.ts";
 import { lendPolicies, type LentPolicies } from "./lend_policy.ts";
+import { servedAsOther } from "./served_type.ts";
 import { type Sandbox, type SandboxRequest, startSandbox } from "./start_sandbox.ts";
 
 /** A plugin in a sandbox: its factory, and the process to be closed. */
@@ -43,7 +44,11 @@ export async function openSandbox(request: SandboxRequest): Promise<SandboxedPlu
       } catch (cause) {
         if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
         const reason = cause instanceof Error ? cause.message : String(cause);
-        throw new PolicyError(`Cannot make the policy of ${href}: ${reason}`, { cause });
+        const served = await servedAsOther(request.url, reason);
+        const problem = served === undefined
+          ? `Cannot make the policy of ${href}: ${reason}`
+          : `Cannot load the policy ${href}: ${served}`;
+        throw new PolicyError(problem, { cause });
       }
     },
     [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),

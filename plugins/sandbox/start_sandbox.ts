@@ -1,13 +1,12 @@
-import { fileURLToPath } from "node:url";
-import * as v from "npm:valibot@1.5.0";
 import { BudgetError, EvidenceError, PolicyError } from "../../runtime/errors.ts";
-import { checkJson, demand, type SchemaOf } from "../../runtime/schema.ts";
 import { POLICY_MEMBERS } from "../../policies/contract/members.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { oneLine } from "../one_line.ts";
-import { fetchingCommand, listingCommand, lockedCommand, startProblem } from "./deno_program.ts";
+import { lockedCommand, started } from "./deno_program.ts";
 import { describePolicy } from "./describe_policy.ts";
+import { fetchModules } from "./fetch_modules.ts";
 import { runInside } from "./inside.ts";
+import { localFiles } from "./list_modules.ts";
 import { type Bytes, createPeer, type Peer } from "./peer.ts";
 
 /** What a policy in a sandbox may use. */
@@ -33,12 +32,11 @@ export interface Sandbox extends AsyncDisposable {
 export interface SandboxRequest {
   readonly url: URL;
   readonly limits: SandboxLimits;
+  /** Fetch it again, although it lies in Deno's cache. */
+  readonly reload: boolean;
   /** Gets the lines that the policy prints. */
   readonly onPrint: (line: string) => void;
 }
-
-/** Milliseconds for fetching a plugin and what it imports. */
-const FETCHING = 60_000;
 
 /** Lines that a policy may print. */
 const PRINTED_LINES = 100;
@@ -52,14 +50,14 @@ const ERRORS = { OptionError, BudgetError, EvidenceError } as const;
  * @throws {PolicyError} If it cannot be fetched or the process cannot be started.
  */
 export async function startSandbox(request: SandboxRequest): Promise<Sandbox> {
-  const { url, limits } = request;
-  await fetchModules(url);
+  const { url, limits, reload } = request;
+  await fetchModules(url, { reload });
   const files = url.protocol === "file:" ? await localFiles(url) : [];
   const program = `const createPeer = ${createPeer}; const describePolicy = ${describePolicy};` +
     `const members = ${JSON.stringify(POLICY_MEMBERS)};` +
     // The number makes it a program of its own, for which Deno has stored nothing.
     `(${runInside})({ createPeer, describePolicy, members }); // ${crypto.randomUUID()}`;
-  const child = start(
+  const child = started(
     () => lockedCommand(url, { program, memory: limits.memory, files }).spawn(),
     url,
   );
@@ -113,68 +111,6 @@ export async function startSandbox(request: SandboxRequest): Promise<Sandbox> {
       await Promise.allSettled([writer.abort(), reader.cancel()]);
     },
   };
-}
-
-/**
- * Fetches a plugin and what it imports.
- *
- * @throws {PolicyError} If that fails.
- */
-async function fetchModules(url: URL): Promise<void> {
-  const signal = AbortSignal.timeout(FETCHING);
-  const { success, stderr } = await start(() => fetchingCommand(url, signal).output(), url);
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).split("\n");
-  const [, first = ""] = /^error: (.*)/.exec(lines.find((line) => /^error: /.test(line)) ?? "") ??
-    [];
-  const detail = lines.find((line) => /^ {4}(0:|at) /.test(line))?.replace(/^ {4}(0: )?/, "") ?? "";
-  throw new PolicyError(
-    `Cannot load the policy ${url.href}: ${
-      signal.aborted ? `no answer within ${FETCHING / 1000} seconds` : fetchProblem(first, detail)
-    }`,
-  );
-}
-
-/** The files of this machine that a plugin consists of. */
-async function localFiles(url: URL): Promise<readonly string[]> {
-  const signal = AbortSignal.timeout(FETCHING);
-  const { stdout } = await start(() => listingCommand(url, signal).output(), url);
-  const listed = checkJson(LISTED, new TextDecoder().decode(stdout));
-  const { modules } = demand(
-    listed,
-    (problem) => new PolicyError(`Cannot load the policy ${url.href}: ${problem}`),
-  );
-  return modules.flatMap(({ specifier }) =>
-    specifier.startsWith("file:") ? [fileURLToPath(specifier)] : []
-  );
-}
-
-const LISTED: SchemaOf<{ readonly modules: readonly { readonly specifier: string }[] }> = v.object({
-  modules: v.array(v.object({ specifier: v.string() })),
-});
-
-/** Deno's words, and what to do about them. */
-function fetchProblem(first: string, detail: string): string {
-  if (/^Module not found/.test(first)) return `${oneLine(first)} (the server answers 404)`;
-  if (/Requires import access to "(.*?)"/.test(first)) {
-    return `it imports from ${
-      /"(.*?)"/.exec(first)?.[1]
-    }, and a policy in a sandbox imports from ` +
-      "its own host or a public registry alone; trust it if you know its author";
-  }
-  if (/^npm specifiers/.test(first)) {
-    return "it imports an npm package, which a policy in a sandbox cannot; have it import from " +
-      "https://esm.sh, or trust it if you know its author";
-  }
-  return oneLine([first, detail].filter((part) => part !== "").join(" "));
-}
-
-function start<T>(run: () => T, url: URL): T {
-  try {
-    return run();
-  } catch (error) {
-    throw startProblem(error, url);
-  }
 }
 
 /** Reads exact numbers of bytes from a stream of pieces. */
