@@ -76,7 +76,9 @@ export async function prefill(
     const held = mostHeld(cache);
     const max = Math.min(chunk, engine.maxStepTokens(held));
     const size = observing ? Math.min(max, OBSERVED_CHUNK) : max;
-    const end = Math.min(start + size, limit);
+    const whole = Math.min(start + size, limit);
+    // A single token that were left over would be computed as one of an answer is, in bytes.
+    const end = limit - whole === 1 && whole - start > 2 ? whole - 1 : whole;
     await pause(signal);
     const { position, planned } = sequence;
     const step = await engine.advance(sequence, {

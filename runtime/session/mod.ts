@@ -39,7 +39,7 @@ export type { SessionMark } from "./marks.ts";
 export { readSavedCacheInfo } from "./saved/file.ts";
 export { type SavedCacheInfo } from "./saved/info.ts";
 export type { Judge, SavedCacheRecord } from "./saved/record.ts";
-export type { ReadOptions, Session, SessionOptions } from "./session.ts";
+export type { ForkOptions, ReadOptions, Session, SessionOptions } from "./session.ts";
 export type { SessionStats } from "./stats.ts";
 export type { PhaseTimes } from "./tally.ts";
 export type { Transcript } from "./transcript.ts";

@@ -219,10 +219,11 @@ function openSession(
         return Promise.resolve();
       });
     },
-    fork: (changes = {}) =>
+    fork: ({ engine: own = engine, ...changes } = {}) =>
       between("fork", async () => {
-        const forked = sessionSettings({ ...options, ...changes }, engine);
-        return openSession(model, forked, await forkState(state), forkTally(tally));
+        const forked = sessionSettings({ ...options, ...changes }, own);
+        const copied = await forkState(state);
+        return openSession({ ...model, engine: own }, forked, copied, forkTally(tally));
       }),
     configure(changes) {
       options = sessionSettings({ ...options, ...changes }, engine);

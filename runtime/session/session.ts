@@ -1,4 +1,5 @@
 import type { Policy } from "../../policies/policy.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { Budget } from "../evict/budget.ts";
 import type { Reading } from "../evict/read.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
@@ -27,6 +28,12 @@ export interface SessionOptions {
   readonly beyondContext?: "evict" | "refuse";
   /** Whether the tokens of a system message are never evicted. @default {true} */
   readonly protectSystem?: boolean;
+}
+
+/** What a fork does otherwise. */
+export interface ForkOptions extends Partial<SessionOptions> {
+  /** Runs the copy's steps, with the same weights: the engine of a request among others, for one. */
+  readonly engine?: Engine;
 }
 
 /** How a prompt is read. */
@@ -127,7 +134,7 @@ export interface Session extends AsyncDisposable {
    * @param options What it does otherwise from now on.
    * @throws {BudgetError} If the budget is out of range.
    */
-  fork(options?: Partial<SessionOptions>): Promise<Session>;
+  fork(options?: ForkOptions): Promise<Session>;
   /**
    * Changes how everything is read and evicted from now on; what is held stays as it is until then.
    *

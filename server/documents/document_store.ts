@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Engine } from "../../runtime/engine/engine.ts";
 import type { Session } from "../../runtime/session/session.ts";
 import { full } from "../../policies/full.ts";
 import type { DocumentInfo, DocumentRequest, DocumentStore } from "../scheduler/documents.ts";
@@ -56,9 +57,16 @@ export interface Documents extends AsyncDisposable {
   /**
    * A document's text, and a session that goes on behind it, which the caller closes.
    *
+   * @param engineOf Gives the engine that the session runs on, for a name that no other document has, nor
+   * the same one when it was read again: what is read behind it may be found by that.
+   *
    * @throws {UnknownDocumentError} If there is none, or it was read by another model.
    */
-  open(id: string, model: Pick<DocumentRecord, "model" | "fingerprint">): Promise<OpenDocument>;
+  open(
+    id: string,
+    model: Pick<DocumentRecord, "model" | "fingerprint">,
+    engineOf: (name: string) => Engine,
+  ): Promise<OpenDocument>;
   /** A document's text. */
   record(id: string): DocumentRecord;
 }
@@ -71,6 +79,7 @@ export interface OpenDocument {
 
 interface Entry {
   record: DocumentRecord;
+  readonly name: string;
   session: Promise<Session> | undefined;
   bytes: number;
   stored: boolean;
@@ -85,13 +94,17 @@ interface Entry {
  * @throws {StorageError} If the folder cannot be read.
  */
 export async function openDocuments(options: DocumentsOptions): Promise<Documents> {
-  const { files, maxFileBytes, read, load, model, now } = options;
+  const { files, maxFileBytes, load, model, now } = options;
   const seconds = () => Math.floor(now() / 1000);
   const entries = new Map<string, Entry>();
   const making = new Map<string, Promise<DocumentInfo>>();
+  let named = 0;
+  const nameOf = (id: string) => `${id} ${named++}`;
   for (const record of await files?.list() ?? []) {
     const used = record.lastUsed * 1000;
-    entries.set(record.id, { record, session: undefined, bytes: 0, stored: true, used, users: 0 });
+    const name = nameOf(record.id);
+    const entry = { record, name, session: undefined, bytes: 0, stored: true, used, users: 0 };
+    entries.set(record.id, entry);
   }
 
   const infoOf = ({ record, stored }: Entry): DocumentInfo => {
@@ -132,7 +145,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     }
   };
   const make = async (id: string, reading: DocumentReading, fingerprint: string) => {
-    const { session, record: made } = await read(reading);
+    const { session, record: made } = await options.read(reading);
     const { name, system } = reading;
     const record: DocumentRecord = {
       id,
@@ -155,6 +168,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     }
     const entry: Entry = {
       record,
+      name: nameOf(id),
       session: Promise.resolve(session),
       bytes: session.stats().bytes.now,
       stored: files !== undefined,
@@ -220,7 +234,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       }
     },
     record: (id) => find(id).record,
-    async open(id, { model: name, fingerprint }) {
+    async open(id, { model: name, fingerprint }, engineOf) {
       const entry = find(id);
       const { record } = entry;
       if (record.model !== name || record.fingerprint !== fingerprint) {
@@ -234,7 +248,9 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       try {
         const session = await loading;
         entry.bytes = session.stats().bytes.now;
-        return { record, session: await session.fork({ policy: full(), budget: { ratio: 1 } }) };
+        const engine = engineOf(entry.name);
+        const own = await session.fork({ engine, policy: full(), budget: { ratio: 1 } });
+        return { record, session: own };
       } catch (error) {
         if (entry.session === loading) entry.session = undefined;
         throw error;

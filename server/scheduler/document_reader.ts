@@ -5,6 +5,7 @@ import { full } from "../../policies/full.ts";
 import type { DocumentsOptions } from "../documents/document_store.ts";
 import type { ChatPrompt } from "../prompt/chat_prompt.ts";
 import { renderDocument } from "../prompt/render_prompt.ts";
+import { systemSpans } from "../prompt/system_span.ts";
 import { ContextOverflowError } from "./errors.ts";
 import { mean } from "./done_event.ts";
 import { policyOf, readWhole } from "./read_prompt.ts";
@@ -57,8 +58,9 @@ export function documentReader(
         kind: "chat",
         messages: system === undefined ? [] : [{ role: "system", content: system }],
       };
-      const { session } = await readWhole({ eviction, prompt: chat }, ids, {
+      const { session } = await readWhole({ eviction }, ids, {
         ...{ loaded, lane, policy, signal, now },
+        system: systemSpans(chat, ids, model.tokenizer),
         reading: (done) => reading.onProgress?.(done, ids.length),
         own(session) {
           failed.use(session);

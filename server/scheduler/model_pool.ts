@@ -3,6 +3,7 @@ import { resolveModel } from "../../runtime/models/resolve_model.ts";
 import { homeFolder } from "../../runtime/models/home.ts";
 import { loadModel, type LoadOptions, type Model } from "../../runtime/model.ts";
 import { KvjudgeError } from "../../runtime/errors.ts";
+import { answerOpening } from "../prompt/answer_opening.ts";
 import { ModelLoadError, UnknownModelError } from "./errors.ts";
 import type { SchedulerOptions } from "./options.ts";
 import { createPrefixCache, type PrefixCache } from "./prefix_cache.ts";
@@ -16,6 +17,8 @@ export interface LoadedModel {
   readonly turns: Turns;
   readonly prefixes: PrefixCache;
   readonly facts: ServedModelFacts;
+  /** What stands between a user's message and the answer to it. */
+  readonly opening: readonly number[];
 }
 
 /** A model that is not unloaded until this is disposed of. */
@@ -115,6 +118,7 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
         turns: createTurns(model.engine, parallel, now),
         prefixes: createPrefixCache(now),
         facts: await factsOf(model),
+        opening: answerOpening(model.tokenizer),
       };
       log(`loaded ${entry.id} in ${((now() - started) / 1000).toFixed(1)} s`);
       entry.facts = loaded.facts;

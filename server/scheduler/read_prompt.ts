@@ -2,10 +2,10 @@ import { full } from "../../policies/full.ts";
 import type { Policy } from "../../policies/policy.ts";
 import { loadPolicy } from "../../plugins/load_policy.ts";
 import { PromptError } from "../../runtime/errors.ts";
+import type { TokenSpan } from "../../runtime/evict/pinned.ts";
 import type { Reading } from "../../runtime/evict/read.ts";
 import { createSession } from "../../runtime/session/open.ts";
 import type { Session } from "../../runtime/session/session.ts";
-import { systemSpans } from "../prompt/system_span.ts";
 import type { LoadedModel } from "./model_pool.ts";
 import type { EvictionSettings, GenerationRequest } from "./request.ts";
 import type { Lane } from "./shared_engine.ts";
@@ -35,6 +35,8 @@ export interface WholeReading {
   readonly loaded: LoadedModel;
   readonly lane: Lane;
   readonly policy: Policy | undefined;
+  /** The tokens of the system message, which are protected unless the request says otherwise. */
+  readonly system: readonly TokenSpan[];
   readonly signal: AbortSignal;
   readonly reading: (done: number) => void;
   readonly now: () => number;
@@ -44,9 +46,9 @@ export interface WholeReading {
 
 /** Reads a prompt into a session of its own, and evicts. */
 export async function readWhole(
-  { eviction, prompt }: Pick<GenerationRequest, "eviction" | "prompt">,
+  { eviction }: Pick<GenerationRequest, "eviction">,
   ids: readonly number[],
-  { loaded, lane, policy = full(), signal, reading, now, own }: WholeReading,
+  { loaded, lane, policy = full(), system, signal, reading, now, own }: WholeReading,
 ): Promise<ReadPrompt> {
   const { model } = loaded;
   const session = createSession({
@@ -62,7 +64,7 @@ export async function readWhole(
   });
   own(session);
   const given = eviction ? eviction.protect : undefined;
-  const protect = given ?? systemSpans(prompt, ids, model.tokenizer);
+  const protect = given ?? system;
   const result = await session.read({ ids }, { protect, signal, onProgress: reading });
   lane.answers();
   return { session, reading: result };

@@ -2,13 +2,15 @@ import { bytesPerToken } from "../../runtime/cache/bytes_per_token.ts";
 import { cacheShapeOf } from "../../runtime/engine/engine.ts";
 import type { Session } from "../../runtime/session/session.ts";
 import { type PromptDocument, renderPrompt } from "../prompt/render_prompt.ts";
+import { systemSpans } from "../prompt/system_span.ts";
 import { checkRequest, constraintOf } from "./check_request.ts";
 import { doneEvent } from "./done_event.ts";
 import { createPromptLogprobs } from "./prompt_logprobs.ts";
 import { policyOf, readBehind, type ReadPrompt, readWhole } from "./read_prompt.ts";
 import type { GenerationRequest } from "./request.ts";
 import type { Resources } from "./resources.ts";
-import { laneOf } from "./shared_engine.ts";
+import { stepCuts } from "./step_cuts.ts";
+import { type Lane, laneOf } from "./shared_engine.ts";
 import { untilAborted } from "./until_aborted.ts";
 import { writeAnswer } from "./write_answer.ts";
 
@@ -43,6 +45,9 @@ export async function runRequest(request: GenerationRequest, resources: Resource
   const logprobs = request.promptLogprobs
     ? createPromptLogprobs(model.tokenizer, request.logprobs ?? 0)
     : undefined;
+  const onCached = (tokens: number) => void (cached += tokens);
+  const system = systemSpans(request.prompt, ids, model.tokenizer);
+  const cuts = stepCuts(request.prompt, ids, { system, opening: loaded.opening });
   let read: ReadPrompt;
   const sessions: Session[] = [];
   const own = (session: Session) => void sessions.push(stack.use(session));
@@ -51,17 +56,28 @@ export async function runRequest(request: GenerationRequest, resources: Resource
   stack.defer(() => void running.delete(memory));
   if (document && documents) {
     const { fingerprint } = facts;
-    const opened = await documents.open(document.id, { model: loaded.id, fingerprint });
+    const { tokens } = document;
+    cached = tokens;
+    const laneBehind = (name: string) =>
+      laneOf(model.engine, loaded.turns, loaded.prefixes, {
+        ...{ behind: { name, tokens }, cuts, onCached },
+      });
+    let lane: Lane | undefined;
+    const opened = await documents.open(
+      document.id,
+      { model: loaded.id, fingerprint },
+      (name) => (lane = laneBehind(name)).engine,
+    );
     own(opened.session);
-    cached = document.tokens;
     read = await readBehind(opened.session, ids, { signal, reading });
+    lane?.answers();
   } else {
     const lane = laneOf(model.engine, loaded.turns, loaded.prefixes, {
-      onCached: (tokens) => void (cached += tokens),
+      ...{ cuts, onCached },
       ...(logprobs ? { onLogits: logprobs.add } : {}),
     });
     read = await readWhole(request, ids, {
-      ...{ loaded, lane, policy, signal, reading, now, own },
+      ...{ loaded, lane, policy, signal, reading, now, own, system },
     });
   }
   const { session } = read;

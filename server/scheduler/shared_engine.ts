@@ -8,6 +8,16 @@ import type { Turns } from "./turns.ts";
 
 /** How one request uses an engine. */
 export interface LaneOptions {
+  /**
+   * What the first sequence holds, where it does not begin with nothing: prompts behind the same name are
+   * behind the same cache.
+   */
+  readonly behind?: { readonly name: string; readonly tokens: number };
+  /**
+   * Tokens behind which a step of its own begins if it pays, in ascending order. They must depend on
+   * nothing that follows them: a prompt that goes on then begins with the same steps.
+   */
+  readonly cuts?: readonly number[];
   /** Gets the number of tokens that did not have to be read again. */
   readonly onCached?: (tokens: number) => void;
   /** Gets the logits of every prompt token, `[tokens, vocabulary]`, chunk by chunk; all are read then. */
@@ -21,54 +31,97 @@ export interface Lane {
   answers(): void;
 }
 
+/** Where a sequence stands that holds nothing but steps that are remembered. */
+interface Standing {
+  readonly place: PrefixPlace;
+  /** Its position then: another one says that something else was read meanwhile. */
+  readonly position: number;
+  /** Tokens of the text so far. */
+  readonly tokens: number;
+}
+
+/** Tokens that a step must have to be worth its own way through the weights. */
+export const FEWEST = 64;
+
 /**
  * An engine as one request sees it: its steps wait for their turn among those of others, single tokens
- * go through the weights with those of others, and chunks that were read before are not read again.
+ * go through the weights with those of others, and steps that were read before are not read again.
  *
- * A chunk that was read before is the same chunk behind the same chunks, so that what it gives is what
- * reading gives to the bit. A step that is observed, or whose queries are wanted, is always taken.
+ * A step that was read before is the same step behind the same steps, so that what it gives is what
+ * reading gives to the bit: the last bits depend on how many tokens a step has. One that is observed, or
+ * whose queries are wanted, is always taken, and one of a single token, which may be computed otherwise.
  */
 export function laneOf(
   engine: Engine,
   turns: Turns,
   prefixes: PrefixCache,
-  { onCached, onLogits }: LaneOptions = {},
+  { behind, cuts = [], onCached, onLogits }: LaneOptions = {},
 ): Lane {
   const { config } = engine;
   let reading = true;
-  const places = new WeakMap<Sequence, { readonly place: PrefixPlace; readonly tokens: number }>();
+  let begun = false;
+  const standings = new WeakMap<Sequence, Standing>();
 
-  /** Where a sequence stands that holds nothing but chunks that are remembered. */
-  const placeOf = (sequence: Sequence): PrefixPlace | undefined => {
+  const standingOf = (sequence: Sequence): Standing | undefined => {
     const { cache, position, planned } = sequence;
     if (!reading || onLogits || cache.home !== "host") return undefined;
-    if (position === 0 && cache.mark().lengths.every((length) => length === 0)) {
-      return prefixes.root(changeWithLength(config) ? String(planned) : "");
-    }
-    const known = places.get(sequence);
-    return known?.tokens === position ? known.place : undefined;
+    const known = standings.get(sequence);
+    if (known) return known.position === position ? known : undefined;
+    const starts = behind
+      ? !begun
+      : position === 0 && cache.mark().lengths.every((length) => length === 0);
+    if (!starts) return undefined;
+    const scaled = changeWithLength(config) ? String(planned) : "";
+    const place = prefixes.root(behind ? `${behind.name} ${scaled}` : scaled);
+    const standing = { place, position, tokens: behind?.tokens ?? 0 };
+    standings.set(sequence, standing);
+    return standing;
   };
-  const chunk = async (sequence: Sequence, input: StepInput): Promise<StepResult> => {
-    const { ids = [], observe = false, queries = false, embeddings, rows } = input;
-    const plain = !observe && !queries && !embeddings && !rows;
-    const place = plain ? placeOf(sequence) : undefined;
-    const found = place?.find(ids);
+  /** One step, or what it gave before. */
+  const step = async (
+    sequence: Sequence,
+    ids: readonly number[],
+    { place, tokens }: Standing,
+  ): Promise<StepResult> => {
+    const found = place.find(ids);
     if (found) {
       const cache = hostCacheOf(sequence.cache);
       found.node.entries.forEach(({ keys, values }, layer) => {
         cache.append(layer, keys, values, sequence.position);
       });
       sequence.position += ids.length;
-      places.set(sequence, { place: found.place, tokens: sequence.position });
+      const { position } = sequence;
+      standings.set(sequence, { place: found.place, position, tokens: tokens + ids.length });
       onCached?.(ids.length);
       return { logits: found.node.logits, attentionSums: [], queries: [] };
     }
-    const result = await engine.advance(sequence, input);
-    if (place && hasEntries(result)) {
+    const result = await engine.advance(sequence, { ids });
+    if (hasEntries(result)) {
       const { entries, logits } = result;
       const next = place.add({ ids: [...ids], entries, logits: new Float32Array(logits) });
-      places.set(sequence, { place: next, tokens: sequence.position });
+      const { position } = sequence;
+      standings.set(sequence, { place: next, position, tokens: tokens + ids.length });
     }
+    return result;
+  };
+  const read = async (sequence: Sequence, input: StepInput): Promise<StepResult> => {
+    const { ids = [], observe = false, queries = false, embeddings, rows } = input;
+    const plain = !observe && !queries && !embeddings && !rows && ids.length > 1;
+    const standing = plain ? standingOf(sequence) : undefined;
+    begun = true;
+    if (!standing) return await turns.read(() => engine.advance(sequence, input));
+    const ends = stepEnds(cuts, standing.tokens, ids.length);
+    let result: StepResult | undefined;
+    for (const [index, end] of ends.entries()) {
+      const part = ids.slice(ends[index - 1] ?? 0, end);
+      result = await turns.read(async () => {
+        const now = standingOf(sequence);
+        return now
+          ? await step(sequence, part, now)
+          : await engine.advance(sequence, { ids: part });
+      });
+    }
+    if (!result) throw new RangeError("A step of no tokens gave no result");
     return result;
   };
   const allRows = async (sequence: Sequence, input: StepInput): Promise<StepResult> => {
@@ -91,12 +144,26 @@ export function laneOf(
           queries: [],
         };
       }
-      const all = reading && onLogits !== undefined;
-      return await turns.read(() => all ? allRows(sequence, input) : chunk(sequence, input));
+      if (reading && onLogits) return await turns.read(() => allRows(sequence, input));
+      return await read(sequence, input);
     },
     probe: (sequence, input) => turns.read(() => engine.probe(sequence, input)),
   };
   return { engine: shared, answers: () => void (reading = false) };
+}
+
+/** Where the steps end that so many tokens behind `from` are read in, counted from there. */
+function stepEnds(cuts: readonly number[], from: number, tokens: number): number[] {
+  const ends: number[] = [];
+  let last = 0;
+  for (const cut of cuts) {
+    const end = cut - from;
+    // A single token that is left over would be computed otherwise.
+    if (end - last < FEWEST || tokens - end < 2) continue;
+    ends.push(end);
+    last = end;
+  }
+  return [...ends, tokens];
 }
 
 function hasEntries(result: StepResult): result is StepResult & Pick<StepOutputs, "entries"> {

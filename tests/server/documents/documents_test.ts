@@ -9,7 +9,7 @@ const TEXT = someIds(300, 2).join(" ");
 /** A question about a document, as a chat. */
 function question(document: string, seed: number): GenerationRequest {
   const { prompt: _, ...request } = idsRequest([]);
-  const content = someIds(9, seed).join(" ");
+  const content = [...someIds(8, seed), 3 + seed].join(" ");
   return { ...request, document, prompt: { kind: "chat", messages: [{ role: "user", content }] } };
 }
 
