@@ -73,6 +73,8 @@ async function settle(
     }
     case "statistics":
       return { key: `statistics ${evidence.skip} ${evidence.future}`, settled: evidence };
+    case "replay":
+      return { key: JSON.stringify(evidence), settled: evidence };
     case "window":
       return { key: `window ${evidence.size}`, settled: evidence };
     case "given": {

@@ -30,8 +30,11 @@ export interface LayersOptions {
   /** Embeddings of the new tokens, `[T, hidden]`. */
   readonly rows: Value;
   readonly arithmetic: Arithmetic;
-  /** Gives the mixed values of a layer, `[T, heads · headDim]`; without them, layers end there. */
-  readonly attend: (tokens: RotatedTokens, layer: number) => Value | undefined;
+  /**
+   * Gives the mixed values of a layer, `[T, heads · headDim]`; without them, layers end there. `input`
+   * is what the layer's attention reads, `[T, hidden]`.
+   */
+  readonly attend: (tokens: RotatedTokens, layer: number, input: Value) => Value | undefined;
 }
 
 /**
@@ -125,9 +128,10 @@ export function emitLayers(
     return result.normalised;
   };
   for (const [index, layer] of layers.entries()) {
-    const qkv = layer.qkv(builder, normalise(layer.attentionNorm), arithmetic);
+    const input = normalise(layer.attentionNorm);
+    const qkv = layer.qkv(builder, input, arithmetic);
     const { rope } = model.layerKinds[index] ?? {};
-    const mixed = attend(rotate(builder, model, layer, { qkv, rope }), index);
+    const mixed = attend(rotate(builder, model, layer, { qkv, rope }), index, input);
     if (mixed === undefined) break;
     const attended = layer.attentionOutput(builder, mixed, arithmetic);
     update = outputNorm(builder, model, attended, layer.attentionOutputNorm);

@@ -1,4 +1,5 @@
 import type { AttentionShape } from "./attention_nodes.ts";
+import { causalMask } from "./most_attention.ts";
 import { createGraph, type Graph, MICROSOFT, type Value } from "./onnx/graph.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
@@ -42,13 +43,6 @@ export async function createQueryAttentionKernel(
     },
     [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
   };
-}
-
-function causalMask(count: number): Float32Array {
-  return Float32Array.from(
-    { length: count * count },
-    (_, index) => index % count > Math.floor(index / count) ? -Infinity : 0,
-  );
 }
 
 function buildQueryAttention({ heads, kvHeads, headDim, attentionScale }: AttentionShape): Graph {

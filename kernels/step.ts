@@ -43,6 +43,8 @@ export interface StepInputs {
   readonly others?: readonly (readonly PastLayer[])[];
   /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
+  /** Whether the norms of what each layer's attention reads are wanted. @default {false} */
+  readonly inputNorms?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
   /** Adapter tensors by name, all of them: only for a kernel with adapters. */
@@ -63,6 +65,11 @@ export interface StepOutputs {
    * numbers of tokens; empty unless asked for.
    */
   readonly attentionSums: readonly Float32Array[];
+  /**
+   * Norms of what the attention of each global layer reads, `[tokens]` each; empty unless asked for, and in a
+   * decoding step.
+   */
+  readonly inputNorms?: readonly Float32Array[];
 }
 
 /** The step graph, loaded. */
@@ -92,19 +99,23 @@ export async function createStepKernel(
   const sums = observedLayers(model).map((layer) => `attention_sums.${layer}`);
   return {
     async run(inputs) {
-      const { queries = false, observe = false } = inputs;
+      const { queries = false, observe = false, inputNorms = false } = inputs;
       const feeds = { ...feedsOf(model, names, tensors, inputs), ...further(inputs.others ?? []) };
       const outputs = await kernel.run(feeds, [
         "logits",
         "entries",
         ...(queries ? names.map((name) => name.queries) : []),
         ...(observe ? sums : []),
+        ...(inputNorms ? ["input_norms"] : []),
       ]);
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
         queries: queries ? names.map((name) => floatsOf(outputs[name.queries])) : [],
         attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
+        ...(inputNorms
+          ? { inputNorms: normsByLayer(floatsOf(outputs.input_norms), sums.length) }
+          : {}),
       };
     },
     [Symbol.asyncDispose]: () => (kernel satisfies Kernel)[Symbol.asyncDispose](),
@@ -185,6 +196,15 @@ function sequenceFeeds(
     }
     return feeds;
   };
+}
+
+/** Norms of each layer, which lie one behind the other. */
+export function normsByLayer(
+  all: Float32Array,
+  layers: number,
+): readonly Float32Array[] {
+  const size = all.length / layers;
+  return Array.from({ length: layers }, (_, at) => all.subarray(at * size, (at + 1) * size));
 }
 
 function splitEntries(entries: Float32Array, layers: number): StepOutputs["entries"] {

@@ -78,7 +78,8 @@ interface Shared {
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
- * heads with as many columns in each row as the head holds (empty unless observed).
+ * heads with as many columns in each row as the head holds (empty unless observed), and `input_norms
+ * [global layers · T]`: norms of what their attention reads (empty in a decoding step).
  *
  * With several `sequences` there are inputs for each further one ({@linkcode declareSequences}), and
  * `sequences [1]`: above 1, new token `i` is the next one of sequence `i`.
@@ -140,6 +141,9 @@ export function buildStepGraph(
 /** What is multiplied with the output matrix behind the branches. */
 const FACTORS = "output_factors";
 
+/** Norms of what the attention of global layers reads. */
+const INPUT_NORMS = "input_norms";
+
 interface OutputPort {
   readonly name: string;
   readonly shape: readonly Dimension[];
@@ -155,6 +159,7 @@ function portsOf(model: StepModel): OutputPort[] {
       name: `attention_sums.${layer}`,
       shape: [`N${layer}`],
     })),
+    { name: INPUT_NORMS, shape: ["I"] },
   ];
 }
 
@@ -255,6 +260,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const entries: Value[] = [];
   const queries: Value[] = [];
   const attentionSums: Value[] = [];
+  const inputNorms: Value[] = [];
   const rows = builder.op("Concat", [lookUp(builder, shared), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
@@ -309,8 +315,11 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
       alone: (inner) => mix(inner, tokens, layer),
     });
   };
-  const attend = (tokens: RotatedTokens, layer: number): Value => {
+  const attend = (tokens: RotatedTokens, layer: number, input: Value): Value => {
     const result = mixOfEach(tokens, layer);
+    if (phase === "prefill" && model.layerKinds[layer]?.window === undefined) {
+      inputNorms.push(rowNorms(builder, input));
+    }
     if (result.attentionSums !== "") attentionSums.push(result.attentionSums);
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
@@ -321,7 +330,19 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
   const factors = output.factors(builder, last, phase === "prefill");
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
-  return [factors, stacked, ...queries, ...attentionSums];
+  return [factors, stacked, ...queries, ...attentionSums, joinedNorms(builder, inputNorms)];
+}
+
+/** Norms of rows, `[T]`. */
+function rowNorms(builder: GraphBuilder, rows: Value): Value {
+  return builder.op("ReduceL2", [rows, builder.integers([1])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+}
+
+function joinedNorms(builder: GraphBuilder, norms: readonly Value[]): Value {
+  if (norms.length === 0) return nothing(builder);
+  return builder.op("Concat", norms, { attributes: { axis: { int: 0 } } });
 }
 
 /** The attention of one of two branches: the first where the condition holds. */

@@ -9,6 +9,13 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], Readonly<Record<string, string
   accumulated: {},
   statistics: { skip: "number", future: "number" },
   lookahead: { steps: "number", draft: "object" },
+  replay: {
+    chunk: "number",
+    sinks: "number",
+    instruction: "string",
+    continuation: "string",
+    overlap: "number",
+  },
   given: { queries: "object" },
 };
 
@@ -44,6 +51,10 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
   select: (select) => functionProblem("select", select),
   allocate: (allocate) => functionProblem("allocate", allocate),
   allocateHeads: (allocateHeads) => functionProblem("allocateHeads", allocateHeads),
+  acrossLayers: (acrossLayers) =>
+    acrossLayers === true
+      ? undefined
+      : `its 'acrossLayers' must be true or absent, got ${show(acrossLayers)}`,
   protect: (protect) =>
     typeof protect === "function" || isObject(protect)
       ? undefined

@@ -11,6 +11,8 @@ export { h2o, type H2oOptions } from "./h2o.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
 export { keyDiff, type KeyDiffOptions } from "./keydiff.ts";
 export { knorm, type KnormOptions } from "./knorm.ts";
+export { kvZip, type KvZipOptions } from "./kvzip.ts";
+export { kvZipPlus, type KvZipPlusOptions } from "./kvzip_plus.ts";
 export { lagKv, type LagKvOptions } from "./lagkv.ts";
 export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
 export { lookaheadQCache, type LookaheadQCacheOptions } from "./lookahead_q_cache.ts";

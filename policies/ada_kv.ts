@@ -1,6 +1,7 @@
+import { bestOfHeads } from "./_best_of_heads.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerOption, wrapPolicy } from "./_wrap.ts";
-import type { HeadAllocationRequest, ScorerPolicy } from "./policy.ts";
+import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode adaKv}. */
 export const about = {
@@ -46,26 +47,11 @@ export type AdaKvOptions = OptionsOf<typeof about>;
 export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
   return wrapPolicy(about, options, ({ allocateHeads }, { settings: { alpha }, refuse }) => {
     if (allocateHeads) throw refuse("it divides its budget among the heads itself");
-    return { allocateHeads: (request) => divided(request, alpha) };
+    return {
+      allocateHeads: (request) =>
+        bestOfHeads(request, Math.max(1, Math.floor(alpha * request.keep))),
+    };
   });
-}
-
-/** The best of each head in any case, then the best of all; ties go to the lower index. */
-function divided({ scores, keep }: HeadAllocationRequest, alpha: number): readonly number[] {
-  const safe = Math.max(1, Math.floor(alpha * keep));
-  const held = scores.reduce((sum, { length }) => sum + length, 0);
-  const counts = scores.map(({ length }) => Math.min(safe, length));
-  let left = Math.min(keep * scores.length, held) -
-    counts.reduce((sum, count) => sum + count, 0);
-  const rest = scores.flatMap((ofHead, head) =>
-    Array.from(ofHead).sort((a, b) => b - a).slice(counts[head])
-      .map((score) => ({ head, score }))
-  ).sort((a, b) => b.score - a.score || a.head - b.head);
-  for (const { head } of rest) {
-    if (left-- <= 0) break;
-    counts[head] = (counts[head] ?? 0) + 1;
-  }
-  return counts;
 }
 
 export default adaKv;

@@ -12,6 +12,7 @@ import type { RescoreKernel, ScoreKernel } from "./contract/kernel.ts";
 import type { LayerShape } from "./contract/layer_shape.ts";
 import type { MaybePromise } from "./contract/maybe_promise.ts";
 import type { Phases } from "./contract/phases.ts";
+import type { Replay } from "./contract/replay.ts";
 import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
 
 export * from "./contract/allocation.ts";
@@ -20,6 +21,7 @@ export * from "./contract/layer_shape.ts";
 export * from "./contract/maybe_promise.ts";
 export * from "./contract/option_error.ts";
 export * from "./contract/phases.ts";
+export * from "./contract/replay.ts";
 export * from "./contract/soft_tokens.ts";
 
 /** Ranks cached tokens. Higher scores are kept. */
@@ -34,6 +36,11 @@ export interface ScorerPolicy extends PolicyBase {
    * each as a layer with one KV head.
    */
   readonly allocateHeads?: HeadAllocator;
+  /**
+   * Whether `allocateHeads` divides the budget of all layers at once among all their KV heads, once all
+   * of them are scored. Absent: layer by layer.
+   */
+  readonly acrossLayers?: true;
   /** Absent: `score` alone decides which tokens a KV head keeps. */
   readonly secondStage?: SecondStage;
 }
@@ -100,6 +107,11 @@ export type Evidence =
     readonly draft: Policy;
     readonly window?: number;
   }
+  /**
+   * The text is read again behind the cache, part by part, and rolled back: `attention()` is then the
+   * most that a query of the repetition gives to a token of its part ({@linkcode Replay}).
+   */
+  | ({ readonly kind: "replay" } & Replay)
   /** Queries that a {@linkcode QuerySource} supplies. */
   | { readonly kind: "given"; readonly queries: QuerySource };
 
@@ -125,8 +137,8 @@ export interface LayerView extends LayerShape {
   /** Values, `[length, kvHeads, headDim]`. */
   values(): Promise<Float32Array>;
   /**
-   * Attention paid to each cached token, `[heads × length]`: the mean over the evidence queries, or
-   * the sum over all prompt queries when the evidence is `accumulated`.
+   * Attention paid to each cached token, `[heads × length]`: the mean over the evidence queries, the
+   * sum over all prompt queries when the evidence is `accumulated`, or the most when it is `replay`.
    *
    * @throws {EvidenceError} If the policy declared no evidence that has queries.
    */

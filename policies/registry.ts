@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -137,6 +137,30 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "none",
     options: [],
     load: () => import("./knorm.ts"),
+  },
+  kvzip: {
+    name: "kvzip",
+    summary: "Keeps the tokens that the model attends to when it repeats the whole text.",
+    paper: "https://arxiv.org/abs/2505.23416",
+    evidence: "replay",
+    options: [
+      {"name":"chunk","type":"an integer of at least 1","default":2048,"about":"tokens of the text that are repeated at a time"},
+      {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are always kept, and seen by every repetition"},
+      {"name":"layerwise","type":"true or false","default":false,"about":"whether each layer keeps the same number of tokens, which its heads share"},
+    ],
+    load: () => import("./kvzip.ts"),
+  },
+  kvzip_plus: {
+    name: "kvzip_plus",
+    summary: "As kvzip, but attention counts by what it adds to the stream.",
+    paper: "https://arxiv.org/abs/2601.07891",
+    evidence: "replay",
+    options: [
+      {"name":"chunk","type":"an integer of at least 1","default":2048,"about":"tokens of the text that are repeated at a time"},
+      {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are always kept, and seen by every repetition"},
+      {"name":"layerwise","type":"true or false","default":false,"about":"whether each layer keeps the same number of tokens, which its heads share"},
+    ],
+    load: () => import("./kvzip_plus.ts"),
   },
   lagkv: {
     name: "lagkv",

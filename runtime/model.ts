@@ -196,7 +196,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     device,
     engine,
     fingerprint: () => checkpoint.fingerprint(),
-    facts: () => facts ??= modelFacts(checkpoint),
+    facts: () => facts ??= modelFacts(checkpoint, tokenizer),
     session(sessionOptions) {
       checkOpen();
       return createSession(

@@ -31,6 +31,10 @@ const COSTS: Readonly<Record<Evidence["kind"], readonly [judge: string, cost: st
     "the attention of a draft of the answer",
     "a few decoding steps on an evicted copy of the cache",
   ],
+  replay: [
+    "the queries with which the model repeats the text",
+    "the text is read once more behind the cache, with an instruction to repeat it before each part",
+  ],
   statistics: [
     "mean and covariance of the prompt's queries",
     "moments of the queries while the prompt is read, then a quadratic form per key and query head",

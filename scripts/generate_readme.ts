@@ -20,6 +20,7 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], string>> = {
   given: "the answer itself",
   lookahead: "a draft of the answer",
   statistics: "expected queries",
+  replay: "the text, repeated",
 };
 
 /** The same for a policy that wraps one, or two. */

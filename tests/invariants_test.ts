@@ -6,6 +6,8 @@ import {
   h2o,
   judgeQ,
   knorm,
+  kvZip,
+  kvZipPlus,
   lookaheadQCache,
   oracle,
   type Policy,
@@ -31,6 +33,7 @@ const POLICIES: readonly (() => Policy)[] = [
   () => oracle({ tokens: 4 }),
   () => expectedAttention({ sinks: 2 }),
   () => lookaheadQCache({ steps: 3, window: 4 }),
+  () => kvZipPlus({ chunk: 16 }),
 ];
 
 const prompts = fc.record({
@@ -150,6 +153,8 @@ for (const name of ["tiny-qwen2", ...WINDOWED]) {
         judgeQ({ window: 0 }),
         oracle({ tokens: 6 }),
         oracle({ ids: [4, 5] }),
+        kvZip({ chunk: 13 }),
+        kvZipPlus({ chunk: 50 }),
         lookahead,
       ]
     ) {
@@ -172,6 +177,7 @@ for (const name of ["tiny-qwen2", ...WINDOWED]) {
         sequence,
         facts,
         prefilled,
+        text: ids,
         keep: globalLayers(engine.config).map(() => 20),
         scope,
       });

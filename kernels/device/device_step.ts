@@ -45,7 +45,7 @@ export async function createDeviceStepKernel(
     async run(inputs) {
       const tokens = newTokens(inputs, model.headDim);
       const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven) &&
-        !isQuickerMasked(inputs, tokens);
+        !isQuickerMasked(inputs, tokens) && !inputs.inputNorms;
       if (evenly && decode && takesStep(inputs)) {
         return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }

@@ -32,7 +32,8 @@ export interface DeviceStepGraphOptions {
  * [kvHeads, T, 2]` (KV head and slot of each new entry).
  * Outputs: `logits [R, vocabulary]`, and for each layer `present_keys.L`, `present_values.L` (to be
  * written over the inputs), `queries.L [T, heads, headDim]`, rotated, and `attention_sums.L
- * [heads, capacity]`: attention that each slot received, summed over the new tokens.
+ * [heads, capacity]`: attention that each slot received, summed over the new tokens, and `input_norms
+ * [global layers · T]`: norms of what their attention reads.
  */
 export function buildDeviceStepGraph(
   model: StepModel,
@@ -42,13 +43,27 @@ export function buildDeviceStepGraph(
   plain.input("held", "float32", [model.layers.length, model.kvHeads]);
   plain.input("counting", "float32", ["N"]);
   const tokens = sizeOf(plain, "tokens", 0);
-  return buildStep(
-    plain,
-    model,
-    options,
-    (rotated, step) => raggedAttention(plain, rotated, { ...step, tokens }),
-  );
+  const norms: Value[] = [];
+  return buildStep(plain, model, options, {
+    attend(rotated, step, input) {
+      if (step.window === undefined) {
+        const exact = options.half ? cast(plain, input, "float32") : input;
+        norms.push(plain.op("ReduceL2", [exact, plain.integers([1])], {
+          attributes: { keepdims: { int: 0 } },
+        }));
+      }
+      return raggedAttention(plain, rotated, { ...step, tokens });
+    },
+    finish() {
+      if (norms.length === 0) return;
+      plain.op("Concat", norms, { attributes: { axis: { int: 0 } }, names: [INPUT_NORMS] });
+      plain.output(INPUT_NORMS, "float32", ["I"]);
+    },
+  });
 }
+
+/** Norms of what the attention of global layers reads. */
+export const INPUT_NORMS = "input_norms";
 
 /** The graph of even steps. */
 export interface EvenStepGraph {
@@ -71,9 +86,11 @@ export function buildEvenStepGraph(
 ): EvenStepGraph {
   const plain = createGraph("even_step");
   const queries: Value[] = [];
-  const graph = buildStep(plain, model, options, (rotated, step) => {
-    queries.push(rotated.queries);
-    return evenAttention(plain, rotated, step);
+  const graph = buildStep(plain, model, options, {
+    attend(rotated, step) {
+      queries.push(rotated.queries);
+      return evenAttention(plain, rotated, step);
+    },
   });
   return { graph, queries };
 }
@@ -82,7 +99,12 @@ function buildStep(
   plain: GraphBuilder,
   model: StepModel,
   { half = false, adapters }: DeviceStepGraphOptions,
-  attend: (rotated: RotatedTokens, step: StepAttention) => Value,
+  { attend, finish = () => {} }: {
+    /** Mixed values of a layer. */
+    readonly attend: (rotated: RotatedTokens, step: StepAttention, input: Value) => Value;
+    /** Declares what else the graph gives, once all layers are there. */
+    readonly finish?: () => void;
+  },
 ): Graph {
   const graph = half ? inHalf(plain) : plain;
   const element: CacheElement = half ? "float16" : "float32";
@@ -101,11 +123,12 @@ function buildStep(
   const normalise = emitLayers(graph, model, declared, {
     rows,
     arithmetic: "float",
-    attend: (rotated, layer) =>
+    attend: (rotated, layer, input) =>
       attend(rotated, {
         ...{ shape: model, layer, element, window: model.layerKinds[layer]?.window },
-      }),
+      }, input),
   });
+  finish();
   const last = graph.op("Gather", [normalise(model.finalNorm), wanted]);
   const logits = output(graph, last, "float");
   if (half) cast(plain, logits, "float32", ["logits"]);

@@ -1,11 +1,16 @@
 import { observedLayers } from "../observed_layers.ts";
 import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { floats, integers } from "../session.ts";
+import { normsByLayer } from "../step.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import type { SlottedLayer, StepRun } from "./step_kernel.ts";
-import { buildDeviceStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
+import {
+  buildDeviceStepGraph,
+  type DeviceStepGraphOptions,
+  INPUT_NORMS,
+} from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { newTokens } from "./packed_tokens.ts";
 import { stepFeeds } from "./step_feeds.ts";
@@ -29,6 +34,7 @@ export async function createRaggedStepKernel(
   return {
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
+      const wantsNorms = inputs.inputNorms === true && global.size > 0;
       const tokens = newTokens(inputs, headDim);
       const most = Math.max(tokens, ...layers.map(({ keys }) => keys.dims[1] ?? 0));
       using made = new DisposableStack();
@@ -57,10 +63,18 @@ export async function createRaggedStepKernel(
           ...adapterFeeds(tensors, inputs.adapters),
           counting: await counting.atLeast(most),
         },
-        { fetches: ["logits", ...Object.keys(into)], into },
+        {
+          fetches: ["logits", ...(wantsNorms ? [INPUT_NORMS] : []), ...Object.keys(into)],
+          into,
+        },
       );
       made.move();
-      return { logits: outputs.floats("logits"), queries: asked, attentionSums: paid };
+      return {
+        ...{ logits: outputs.floats("logits"), queries: asked, attentionSums: paid },
+        ...(wantsNorms
+          ? { inputNorms: normsByLayer(outputs.floats(INPUT_NORMS), global.size) }
+          : {}),
+      };
     },
     async [Symbol.asyncDispose]() {
       await counting[Symbol.asyncDispose]();

@@ -13,16 +13,16 @@ export interface AllocationRequest {
 /** Divides a budget among these layers: tokens per KV head, one number for each. */
 export type BudgetAllocator = (request: AllocationRequest) => MaybePromise<readonly number[]>;
 
-/** What is known when the budget of a layer is divided among its KV heads. */
+/** What is known when the budget of a layer, or of all layers, is divided among KV heads. */
 export interface HeadAllocationRequest {
   /** Scores of each KV head's tokens; `Infinity` for those that are always kept. */
   readonly scores: readonly Float32Array[];
-  /** Tokens per KV head, on average. */
+  /** Tokens per KV head, on average: times the heads it is a whole number. */
   readonly keep: number;
 }
 
 /**
- * Divides the budget of a layer among its KV heads: tokens of each, from 1 to as many as it holds, that
- * come to `keep` times the heads, or to all that is held if that is less.
+ * Divides the budget of a layer, or of all layers, among KV heads: tokens of each, from 1 to as many as
+ * it holds, that come to `keep` times the heads, or to all that is held if that is less.
  */
 export type HeadAllocator = (request: HeadAllocationRequest) => MaybePromise<readonly number[]>;

@@ -13,6 +13,7 @@ const MEMBERS: Readonly<Record<keyof ScorerPolicy | keyof EvictionPolicy, true>>
   protect: true,
   allocate: true,
   allocateHeads: true,
+  acrossLayers: true,
   secondStage: true,
   score: true,
   select: true,

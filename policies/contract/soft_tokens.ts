@@ -1,3 +1,5 @@
+import type { MaybePromise } from "./maybe_promise.ts";
+
 /** Trained (or untrained) embeddings that are appended to a prompt to probe it. */
 export interface SoftTokens {
   /** Number of soft tokens. */
@@ -36,6 +38,13 @@ export interface SoftAdapters {
 
 /** What the {@linkcode SoftTokens} factory of a policy learns about the model, and may ask of it. */
 export interface ModelFacts {
+  /** Token ids of a text, without the token that opens one; absent where there is no tokenizer. */
+  readonly encode?: (text: string) => MaybePromise<readonly number[]>;
+  /**
+   * Token ids between a user's message and the answer, as in the model's chat template; absent where there
+   * is no tokenizer.
+   */
+  readonly turnEnd?: readonly number[];
   /** Embedding size. */
   readonly hidden: number;
   /** Layers of the model. */

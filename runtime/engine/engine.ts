@@ -22,6 +22,13 @@ export interface StepInput {
   readonly observe?: boolean;
   /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
+  /**
+   * Whether the norms of what each global layer's attention reads are wanted: of more than one token, or
+   * with `observe`.
+   *
+   * @default {false}
+   */
+  readonly inputNorms?: boolean;
   /** New tokens whose logits are wanted. @default {the last one} */
   readonly rows?: readonly number[];
 }
@@ -43,6 +50,8 @@ export interface StepResult {
   readonly attentionSums: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];
+  /** Norms of what each global layer's attention reads, `[tokens]` each; none unless asked for. */
+  readonly inputNorms?: readonly Float32Array[];
 }
 
 /** Rotated queries of one layer, `[tokens, heads · headDim]`, where the cache lives. */
@@ -74,6 +83,23 @@ export interface Following {
   readonly cache: KvCache;
   /** Their rotated queries in one layer, `[tokens, heads · headDim]`. */
   readonly queries: Float32Array;
+}
+
+/** Tokens at the end of a cache that repeat a part of what stands before. */
+export interface Repetition {
+  /** Their rotated queries in one layer. */
+  readonly queries: StepQueries;
+  /** How many there are. */
+  readonly tokens: number;
+  /**
+   * Entries of each KV head that they see besides the repetition up to themselves: ascending indices.
+   * All that come behind the first `held` belong to the repetition.
+   */
+  readonly seen: readonly Int32Array[];
+  /** Entries of each KV head before the repetition. */
+  readonly held: readonly number[];
+  /** What the weights of each query are multiplied with. @default {1} */
+  readonly factors?: Float32Array | undefined;
 }
 
 /** Moments of the logits of a layer's tokens. */
@@ -151,6 +177,17 @@ export interface Engine {
   expectedLogits(cache: KvCache, layer: number, queries: QueryGaussian): Promise<ExpectedRows>;
   /** Attention that a layer's tokens receive from tokens that follow them, summed over these. */
   followingAttention(cache: KvCache, layer: number, following: Following): Promise<Rows>;
+  /**
+   * The most that a token of a repetition gives to each entry that all of them see, of a global layer: of
+   * each KV head `[heads of a group × seen]`.
+   */
+  repeatedAttention(
+    cache: KvCache,
+    layer: number,
+    repetition: Repetition,
+  ): Promise<readonly Float32Array[]>;
+  /** Lengths of `W_O · V` for each query head and token of a layer: rows in main memory. */
+  outputLengths(cache: KvCache, layer: number): Promise<Float32Array>;
 }
 
 /**

@@ -6,7 +6,7 @@ import {
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../errors.ts";
 import { checkedScores } from "./scores.ts";
-import { lift, selectFrom } from "./select.ts";
+import { type LayerChoice, lift, selectAcross, selectFrom } from "./select.ts";
 
 /** Characters of what a policy threw that are shown at most. */
 const LONGEST_REASON = 1000;
@@ -104,15 +104,44 @@ export function scoreLayer(policy: ScorerPolicy, layer: LayerView): Promise<Floa
   return asked(policy, layer, () => checkedScores(policy, layer));
 }
 
-async function asked<T>(policy: Policy, layer: LayerView, ask: () => T | Promise<T>): Promise<T> {
+/**
+ * As {@linkcode selectKeptOfViews}, of all layers at once: for a policy that divides the budget of all
+ * among their KV heads.
+ */
+export async function selectKeptAcross(
+  policy: ScorerPolicy,
+  layers: readonly LayerChoice[],
+): Promise<readonly (readonly Int32Array[])[]> {
+  const heads = layers.flatMap(({ views, keep }) =>
+    views.flatMap(({ kvHeads, length }) =>
+      Array.from({ length: kvHeads }, () => ({ length, keep }))
+    )
+  );
+  const sum = (of: "length" | "keep") => heads.reduce((total, head) => total + head[of], 0);
+  if (policy.evicts === false || sum("length") <= sum("keep")) {
+    return layers.map(({ views }) =>
+      views.flatMap(({ kvHeads, length }) =>
+        Array.from(
+          { length: kvHeads },
+          () => Int32Array.from({ length }, (_, index) => index),
+        )
+      )
+    );
+  }
+  return await askedIn("all layers", policy, () => selectAcross(policy, layers));
+}
+
+function asked<T>(policy: Policy, { layer }: LayerView, ask: () => T | Promise<T>): Promise<T> {
+  return askedIn(`layer ${layer}`, policy, ask);
+}
+
+async function askedIn<T>(where: string, policy: Policy, ask: () => T | Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (cause) {
     if (cause instanceof KvjudgeError || cause instanceof OptionError) throw cause;
     const reason = reasonOf(cause);
-    throw new PolicyError(`Policy '${policy.name}' failed in layer ${layer.layer}: ${reason}`, {
-      cause,
-    });
+    throw new PolicyError(`Policy '${policy.name}' failed in ${where}: ${reason}`, { cause });
   }
 }
 

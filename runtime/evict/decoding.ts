@@ -68,6 +68,7 @@ function queriesWanted(evidence: Evidence): number {
       return 1;
     case "none":
     case "soft":
+    case "replay":
       return 0;
   }
 }
@@ -112,6 +113,7 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
           engine,
           sequence,
           ids,
+          before: text.slice(0, text.length - ids.length),
           policy,
           budget: due.budget,
           facts,

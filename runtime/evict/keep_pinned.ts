@@ -9,6 +9,11 @@ import { type PinnedScore, raised } from "./score_view.ts";
  * @param views What the policy will be shown: a layer, or each of its KV heads.
  * @param pinned Ascending indices per KV head, no more than are kept.
  */
+export function keepPinned<Kind extends Policy>(
+  policy: Kind,
+  views: readonly LayerView[],
+  pinned: readonly Int32Array[],
+): Kind;
 export function keepPinned(
   policy: Policy,
   views: readonly LayerView[],

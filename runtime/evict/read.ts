@@ -28,6 +28,8 @@ export interface ReadRequest {
   readonly engine: Engine;
   readonly sequence: Sequence;
   readonly ids: readonly number[];
+  /** What the sequence has read before, evicted tokens too. @default {nothing} */
+  readonly before?: readonly number[] | undefined;
   readonly policy: Policy;
   readonly budget: Budget;
   readonly facts: ModelFacts;
@@ -90,7 +92,8 @@ export interface Reading {
  * Where it fails, the sequence may hold a part of the prompt, and nothing was evicted.
  */
 export async function readPrompt(request: ReadRequest): Promise<Reading> {
-  const { engine, sequence, ids, policy, facts, chunk, pinned, earlier, now, signal } = request;
+  const { engine, sequence, ids, before: earlierIds, policy, facts, chunk, pinned } = request;
+  const { earlier, now, signal } = request;
   const { cache } = sequence;
   const { config } = engine;
   if (policy.positions) checkRerotatable(config, `evict with policy '${policy.name}'`);
@@ -98,7 +101,10 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { evidence, softTokens } = await settled(evicts ? rounds : [], request);
   const start = now();
   using scope = new DisposableStack();
-  const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal };
+  const reading = {
+    ...{ engine, sequence, ids, before: earlierIds },
+    ...{ evidence, facts, chunk, scope, signal },
+  };
   const observed = await observePrompt({ ...reading, onProgress: request.onProgress });
   const read = now();
   const before = cache.bytes;

@@ -42,6 +42,7 @@ export function lift(policy: Policy): EvictionPolicy {
     score: _score,
     protect: _protect,
     allocateHeads: _allocateHeads,
+    acrossLayers: _acrossLayers,
     secondStage: _secondStage,
     ...shared
   } = policyMembers(policy);
@@ -68,6 +69,54 @@ export async function selectFrom(
 ): Promise<readonly Int32Array[]> {
   const scorers = scorersFor(policy, views);
   if (scorers) return await rankedThere(policy, views, scorers, keep);
+  const heads = await scoredHeads(policy, views, keep);
+  const counts = await countsOf(policy, heads, keep, `layer ${views[0]?.layer ?? 0}`);
+  return bestOf(policy, heads, counts);
+}
+
+/**
+ * Kept indices of all KV heads of some layers, whose budget is divided among all of these heads.
+ *
+ * @param layers What is shown of each, and how many tokens each KV head of it keeps on average.
+ * @throws {PolicyError} If the policy breaks its contract.
+ * @throws {BudgetError} If there are more protected tokens than tokens to keep.
+ */
+export async function selectAcross(
+  policy: ScorerPolicy,
+  layers: readonly LayerChoice[],
+): Promise<readonly (readonly Int32Array[])[]> {
+  const byLayer: (readonly ScoredHead[])[] = [];
+  for (const { policy: asked, views, keep } of layers) {
+    byLayer.push(await scoredHeads(asked, views, keep));
+  }
+  const heads = byLayer.flat();
+  const total = layers.reduce(
+    (sum, { keep }, layer) => sum + keep * (byLayer[layer]?.length ?? 0),
+    0,
+  );
+  const counts = await countsOf(policy, heads, total / heads.length, "all layers");
+  let from = 0;
+  return byLayer.map((ofLayer) =>
+    bestOf(policy, ofLayer, counts.slice(from, from += ofLayer.length))
+  );
+}
+
+/** A layer from which is chosen. */
+export interface LayerChoice {
+  /** The policy, as it is to be asked about this layer. */
+  readonly policy: ScorerPolicy;
+  /** What is shown of the layer: all of it, or each KV head. */
+  readonly views: readonly LayerView[];
+  /** Tokens per KV head, on average. */
+  readonly keep: number;
+}
+
+/** The scores of all KV heads of a layer, and what is protected. */
+async function scoredHeads(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  keep: number,
+): Promise<readonly ScoredHead[]> {
   const heads: ScoredHead[] = [];
   for (const view of views) {
     const { kvHeads, length } = view;
@@ -83,8 +132,16 @@ export async function selectFrom(
       });
     }
   }
-  const counts = await countsOf(policy, heads, keep, views[0]?.layer ?? 0);
-  const { first = 1 } = policy.secondStage ?? {};
+  return heads;
+}
+
+/** The best tokens of each head, as many as it keeps. */
+function bestOf(
+  { secondStage }: ScorerPolicy,
+  heads: readonly ScoredHead[],
+  counts: readonly number[],
+): readonly Int32Array[] {
+  const { first = 1 } = secondStage ?? {};
   return heads.map(({ scores, rescored, sinks, recent }, head) => {
     const count = counts[head] ?? 0;
     if (!rescored) return selectTokens(scores, count, sinks, recent);
@@ -143,7 +200,7 @@ async function countsOf(
   { name, allocateHeads }: ScorerPolicy,
   heads: readonly ScoredHead[],
   keep: number,
-  layer: number,
+  where: string,
 ): Promise<readonly number[]> {
   if (!allocateHeads) return heads.map(({ scores: { length } }) => Math.min(keep, length));
   const marked = heads.map(({ scores, sinks, recent }) => {
@@ -154,7 +211,7 @@ async function countsOf(
   });
   const counts = await allocateHeads({ scores: marked, keep });
   const held = marked.reduce((sum, { length }) => sum + length, 0);
-  const wanted = Math.min(held, keep * heads.length);
+  const wanted = Math.min(held, Math.round(keep * heads.length));
   const fits = Array.isArray(counts) && counts.length === heads.length &&
     counts.every((count, head) => {
       const { scores: { length } = [], sinks = 0, recent = 0 } = heads[head] ?? {};
@@ -162,7 +219,7 @@ async function countsOf(
     });
   if (fits && counts.reduce((sum, count) => sum + count, 0) === wanted) return counts;
   throw new PolicyError(
-    `Policy '${name}' broke its contract in layer ${layer}: 'allocateHeads' must give ` +
+    `Policy '${name}' broke its contract in ${where}: 'allocateHeads' must give ` +
       `${heads.length} integers from 1, or what it protects, to what a head holds, ${wanted} in ` +
       `all, got ${JSON.stringify(counts)}`,
   );

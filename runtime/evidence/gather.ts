@@ -7,6 +7,7 @@ import type { Sequence } from "../engine/sequence.ts";
 import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observed, Prefilled } from "../engine/prefill.ts";
+import { replayedAttention } from "./replay.ts";
 import type { PromptStatistics } from "./statistics.ts";
 import { type AttentionSums, withEarlier } from "./accumulated.ts";
 import type { Rows } from "../engine/rows.ts";
@@ -17,6 +18,8 @@ export interface EvidenceRequest {
   readonly sequence: Sequence;
   readonly facts: ModelFacts;
   readonly prefilled: Prefilled;
+  /** All tokens that the sequence has read, evicted ones too. */
+  readonly text: readonly number[];
   /** What was gathered on the way, if any evidence wants statistics. */
   readonly statistics?: Pick<PromptStatistics, "skipping"> | undefined;
   /** Tokens that each layer keeps: a draft is evicted to them. */
@@ -53,6 +56,15 @@ export async function gatherEvidence(
     }
     case "statistics":
       return { expected: await expectedLogits(evidence, request) };
+    case "replay": {
+      const most = await replayedAttention(evidence, request);
+      const lengths = globalLayersOf(sequence.cache).map((layer) => sequence.cache.lengths(layer));
+      const rows: Rows[] = [];
+      for (const [index, floats] of most.entries()) {
+        rows.push(scope.use(await engine.rows(floats, lengths[index] ?? [])));
+      }
+      return { attention: rows };
+    }
     case "lookahead":
       return { attention: await pseudoAttention(evidence, request) };
     case "soft": {

@@ -28,6 +28,7 @@ export function observationFor(evidence: Evidence): Observation {
     case "soft":
     case "given":
     case "statistics":
+    case "replay":
       return "none";
   }
 }
@@ -56,6 +57,8 @@ export interface ObservedReading
     Pick<PrefillOptions, "chunk" | "signal" | "onProgress"> {
   /** Tokens that are read behind what the sequence holds. */
   readonly ids: readonly number[];
+  /** What it has read before, evicted tokens too. @default {nothing} */
+  readonly before?: readonly number[] | undefined;
   /** All that will be asked for. */
   readonly evidence: readonly Evidence[];
   /** Owns what is observed and gathered. */
@@ -75,7 +78,8 @@ export interface ObservedPrompt {
 
 /** Reads tokens behind what a sequence holds, and observes what evidence is made of. */
 export async function observePrompt(
-  { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress }: ObservedReading,
+  { engine, sequence, ids, before = [], evidence, facts, chunk, scope, signal, onProgress }:
+    ObservedReading,
 ): Promise<ObservedPrompt> {
   const statistics = gatherPromptStatistics(evidence, engine);
   const prefilled = await prefill(engine, sequence, ids, {
@@ -86,7 +90,8 @@ export async function observePrompt(
     signal,
     onProgress,
   });
-  const from = { engine, sequence, facts, prefilled, statistics, scope, signal };
+  const text = [...before, ...ids];
+  const from = { engine, sequence, facts, prefilled, text, statistics, scope, signal };
   return {
     logits: prefilled.logits,
     gather: (one, { keep, earlier }) => gatherEvidence(one, { ...from, keep, earlier }),

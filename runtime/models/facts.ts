@@ -3,7 +3,10 @@ import type { ModelFacts } from "../../policies/policy.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
 import { tensorOf } from "../checkpoint/tensor_of.ts";
+import { CheckpointError } from "../errors.ts";
 import { readSoftTokens } from "../soft_tokens/read.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { turnEnd } from "../tokenizer/turn_end.ts";
 
 /** Enough rows to know their size; reading all of a large vocabulary would take seconds. */
 const SAMPLED_ROWS = 1024;
@@ -11,6 +14,7 @@ const SAMPLED_ROWS = 1024;
 /**
  * What a policy may know of a checkpoint.
  *
+ * @param tokenizer Absent: nothing is known of texts.
  * @throws {CheckpointError} If its files cannot be read.
  *
  * @example
@@ -24,7 +28,10 @@ const SAMPLED_ROWS = 1024;
  * assertEquals([hidden, layers], [64, 3]);
  * ```
  */
-export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
+export async function modelFacts(
+  checkpoint: Checkpoint,
+  tokenizer?: Tokenizer,
+): Promise<ModelFacts> {
   const { hidden, layers, vocabulary, embeddingScale } = checkpoint.config;
   const embedding = tensorOf(checkpoint, checkpoint.family.embedding);
   const rows = readRows(embedding, { to: Math.min(SAMPLED_ROWS, vocabulary) });
@@ -37,7 +44,19 @@ export async function modelFacts(checkpoint: Checkpoint): Promise<ModelFacts> {
     // Soft tokens enter the first layer as they stand, where ids come scaled.
     embeddingRms: embeddingScale * Math.sqrt(squares / rows.length),
     readSoftTokens,
+    ...(tokenizer ? textFacts(tokenizer) : {}),
   };
+}
+
+/** What is known of texts: nothing where only ids can be given. */
+function textFacts(tokenizer: Tokenizer): Pick<ModelFacts, "encode" | "turnEnd"> {
+  try {
+    const encode = (text: string) => tokenizer.encode(text, { bos: false });
+    return { turnEnd: turnEnd(tokenizer), encode };
+  } catch (error) {
+    if (error instanceof CheckpointError) return {};
+    throw error;
+  }
 }
 
 /**

@@ -94,6 +94,7 @@ async function evicting(
       engine,
       sequence,
       ids: all,
+      before: state.ids,
       policy,
       budget,
       facts: await model.facts(),

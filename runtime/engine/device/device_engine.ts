@@ -3,6 +3,7 @@ import type { CacheKernels } from "../../../kernels/device/cache_kernels.ts";
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import type { ReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createDeviceCache, type DeviceCacheContext } from "../../cache/device_cache.ts";
@@ -37,6 +38,9 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly kernels: CacheKernels;
   readonly rows: RowKernels;
   readonly evidence: EvidenceKernels;
+  readonly replay: ReplayKernels;
+  /** A layer's output matrix, head by head. */
+  readonly outputByHead: (layer: number) => Float32Array;
   readonly views: ViewKernels;
   /** Milliseconds. */
   readonly now: () => number;
@@ -90,7 +94,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     ahead.forget(held);
     await held.makeRoom(tokens);
     const sequence = Math.max(planned, position + tokens);
-    const { logits, attentionSums, queries } = await run({
+    const { logits, attentionSums, queries, inputNorms } = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids: input.ids ?? [],
@@ -114,16 +118,17 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         return deviceRows(tensor, seen, rowContext);
       }),
       queries: queries.map(queriesOf),
+      ...(inputNorms ? { inputNorms } : {}),
     };
   };
 
   /** A decoding step, which may have been run ahead. */
   const decoded = async (
     sequence: Sequence,
-    { ids = [], embeddings, rows, observe, queries }: StepInput,
+    { ids = [], embeddings, rows, observe, queries, inputNorms }: StepInput,
   ): Promise<StepResult | undefined> => {
     const [id] = ids;
-    const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries;
+    const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries && !inputNorms;
     if (!plain || id === undefined) return undefined;
     const logits = await ahead.logits(sequence, deviceCacheOf(sequence.cache), id);
     if (!logits) return undefined;
@@ -196,6 +201,35 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         pairs: Int32Array.from(pairs),
       });
       return deviceRows(tensor, lengths, rowContext);
+    },
+    async repeatedAttention(cache, layer, { queries, tokens, seen, held, factors }) {
+      const stored = deviceCacheOf(cache);
+      const slots = stored.capacity(layer);
+      const unseen = new Float32Array(kvHeads * slots).fill(-Infinity);
+      for (const [head, entries] of seen.entries()) {
+        for (const entry of entries) unseen[head * slots + entry] = 0;
+        unseen.fill(0, head * slots + (held[head] ?? 0), (head + 1) * slots);
+      }
+      const rows = await parts.replay.most(stored.buffers(layer).keys, {
+        queries: tensorOfQueries(queries),
+        lengths: stored.lengths(layer).map((length) => length - tokens),
+        unseen,
+        factors: factors ?? new Float32Array(tokens).fill(1),
+      });
+      return seen.map((entries, head) => {
+        const most = new Float32Array(group * entries.length);
+        return most.map((_, at) => {
+          const row = head * group + Math.floor(at / entries.length);
+          return rows[row * slots + (entries[at % entries.length] ?? 0)] ?? 0;
+        });
+      });
+    },
+    async outputLengths(cache, layer) {
+      const held = deviceCacheOf(cache);
+      const { values } = held.buffers(layer);
+      const tensor = await parts.replay.outputLengths(values, parts.outputByHead(layer));
+      using rows = deviceRows(tensor, held.lengths(layer), rowContext);
+      return await rows.floats();
     },
   };
 }

@@ -18,7 +18,7 @@ import {
   tokenCount,
 } from "../engine.ts";
 import type { Sequence } from "../sequence.ts";
-import { columnsOfHead, joined, keysByHead } from "./keys_by_head.ts";
+import { columnsOfHead, joined, keysByHead, keysOf } from "./keys_by_head.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
 import type { HostRows } from "../rows.ts";
@@ -185,6 +185,40 @@ export function createHostEngine(parts: HostParts): HostEngine {
         }
       }
       return hostRows(joined(rows), host.lengths(layer), group);
+    },
+    async repeatedAttention(cache, layer, { queries, tokens, seen, held, factors }) {
+      const { run } = await kernels.mostAttention();
+      const host = hostCacheOf(cache);
+      const asked = await queries.floats();
+      const most: Float32Array[] = [];
+      for (const [head, entries] of seen.entries()) {
+        const from = held[head] ?? 0;
+        const { keys } = host.head(layer, head);
+        const own = keys.length / headDim - tokens;
+        const before = Int32Array.from({ length: own - from }, (_, index) => from + index);
+        most.push(
+          await run({
+            queries: columnsOfHead(asked, { kvHeads, width: group * headDim, head }),
+            seen: joined([entries, before].map((of) => keysOf(keys, headDim, of))),
+            own: keys.subarray(own * headDim),
+            asked: entries.length,
+            factors: factors ?? new Float32Array(tokens).fill(1),
+          }),
+        );
+      }
+      return most;
+    },
+    async outputLengths(cache, layer) {
+      const { run } = await kernels.outputLengths();
+      const output = kernels.outputByHead(layer);
+      const host = hostCacheOf(cache);
+      const size = output.length / kvHeads;
+      const lengths: Float32Array[] = [];
+      for (let head = 0; head < kvHeads; head++) {
+        const { values } = host.head(layer, head);
+        lengths.push(await run(values, output.subarray(head * size, (head + 1) * size)));
+      }
+      return joined(lengths);
     },
   };
   const { sequences = 1 } = parts;

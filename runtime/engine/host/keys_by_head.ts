@@ -42,3 +42,12 @@ export function joined(parts: readonly Float32Array[]): Float32Array {
   }
   return all;
 }
+
+/** Keys of some entries, `[entries, headDim]`, of those of one KV head. */
+export function keysOf(keys: Float32Array, headDim: number, entries: Int32Array): Float32Array {
+  const rows = new Float32Array(entries.length * headDim);
+  for (const [row, entry] of entries.entries()) {
+    rows.set(keys.subarray(entry * headDim, (entry + 1) * headDim), row * headDim);
+  }
+  return rows;
+}

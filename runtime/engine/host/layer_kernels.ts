@@ -6,6 +6,14 @@ import {
   createKeySimilarityKernel,
   type KeySimilarityKernel,
 } from "../../../kernels/key_similarity.ts";
+import {
+  createMostAttentionKernel,
+  type MostAttentionKernel,
+} from "../../../kernels/most_attention.ts";
+import {
+  createOutputLengthsKernel,
+  type OutputLengthsKernel,
+} from "../../../kernels/output_lengths.ts";
 import { createOutputNormsKernel, type OutputNormsKernel } from "../../../kernels/output_norms.ts";
 import {
   createQueryAttentionKernel,
@@ -30,6 +38,10 @@ export interface LayerKernels extends AsyncDisposable {
   expectedLogits(): Promise<ExpectedLogitsKernel>;
   /** Attention of queries that follow a cache. */
   queryAttention(): Promise<QueryAttentionKernel>;
+  /** The most that one of some queries pays. */
+  mostAttention(): Promise<MostAttentionKernel>;
+  /** How long what values become in a layer's output is. */
+  outputLengths(): Promise<OutputLengthsKernel>;
   /** A layer's output matrix, head by head, read from the checkpoint. */
   outputByHead(layer: number): Float32Array;
 }
@@ -58,6 +70,8 @@ export function layerKernels(
     statistics: once(() => createQueryStatisticsKernel(config, threads)),
     expectedLogits: once(() => createExpectedLogitsKernel(config, threads)),
     queryAttention: once(() => createQueryAttentionKernel(config, threads)),
+    mostAttention: once(() => createMostAttentionKernel(config, threads)),
+    outputLengths: once(() => createOutputLengthsKernel(config, config.hidden, threads)),
     outputByHead: outputMatrices(config, readOutput),
     async [Symbol.asyncDispose]() {
       for (const kernel of made) await (await kernel)[Symbol.asyncDispose]();

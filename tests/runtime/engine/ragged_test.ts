@@ -173,7 +173,7 @@ Deno.test("similarities and expected logits of ragged heads are those of the who
   const options = { chunk: 64, observe: "none", ...statistics } as const;
   const prefilled = await prefill(engine, sequence, IDS, options);
   const facts = await test.model.facts();
-  const request = { engine, sequence, facts, prefilled, statistics, keep: [], scope };
+  const request = { engine, sequence, facts, prefilled, text: IDS, statistics, keep: [], scope };
   const whole = await gatherEvidence(STATISTICS, request);
   const views = Array.from(
     { length: layers },

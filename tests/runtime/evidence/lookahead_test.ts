@@ -37,7 +37,7 @@ for (const name of TINY) {
       const before = snapshot(sequence, layers);
       const keep = new Array<number>(layers).fill(BUDGET);
       using scope = new DisposableStack();
-      const request = { engine, sequence, facts, prefilled, keep, scope };
+      const request = { engine, sequence, facts, prefilled, text: ids, keep, scope };
       const { attention = [] } = await gatherEvidence(policy.evidence, request);
       assertEquals(snapshot(sequence, layers), before);
 

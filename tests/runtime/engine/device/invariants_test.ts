@@ -3,6 +3,8 @@ import {
   full,
   h2o,
   judgeQ,
+  kvZip,
+  kvZipPlus,
   lookaheadQCache,
   oracle,
   type Policy,
@@ -121,7 +123,10 @@ Deno.test("invariant 5 on a device: soft tokens, answers and drafts leave no tra
   const facts = await twin.host.model.facts();
   const ids = promptOf(twin, 5);
   const drafts = lookaheadQCache({ steps: 3, window: 4, kernel: 3 });
-  for (const policy of [judgeQ(), oracle({ tokens: 3 }), oracle({ ids: [4, 5] }), drafts]) {
+  const replays = [kvZip({ chunk: 20 }), kvZipPlus({ chunk: 9 })];
+  for (
+    const policy of [judgeQ(), oracle({ tokens: 3 }), oracle({ ids: [4, 5] }), drafts, ...replays]
+  ) {
     const sequence = newSequence(engine);
     using cache = sequence.cache;
     {
@@ -133,7 +138,7 @@ Deno.test("invariant 5 on a device: soft tokens, answers and drafts leave no tra
       });
       const before = { layers: await snapshot(cache), position: sequence.position };
       const keep = new Array<number>(engine.config.layers).fill(12);
-      const request = { engine, sequence, facts, prefilled, keep, scope };
+      const request = { engine, sequence, facts, prefilled, text: ids, keep, scope };
       const { attention } = await gatherEvidence(policy.evidence, request);
       assertEquals(attention?.length, engine.config.layers);
       assertEquals({ layers: await snapshot(cache), position: sequence.position }, before);
