@@ -52,7 +52,8 @@ async function* partsOf(
   let reason: "stop" | "length" = "stop";
   for await (const event of events) {
     if (event.kind === "token" || event.kind === "end") {
-      const { content: text, calls } = event.kind === "token"
+      // Its arguments are an object, not text: a call is shown when it is whole.
+      const { content: text, whole: calls } = event.kind === "token"
         ? choice.push(event.text)
         : choice.end(event.text);
       if (text !== "" || calls.length > 0) yield { text, calls };

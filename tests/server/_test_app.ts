@@ -76,9 +76,9 @@ export interface ChatChunk {
       readonly content?: string;
       readonly tool_calls?: readonly {
         readonly index: number;
-        readonly id: string;
-        readonly type: string;
-        readonly function: { readonly name: string; readonly arguments: string };
+        readonly id?: string;
+        readonly type?: string;
+        readonly function: { readonly name?: string; readonly arguments: string };
       }[];
     };
     readonly finish_reason: string | null;

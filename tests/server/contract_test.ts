@@ -256,8 +256,11 @@ Deno.test("tools that are required are called, with arguments that keep to their
         choices.flatMap(({ delta }) => delta.tool_calls ?? [])
       )
       : (await response.json()).choices[0].message.tool_calls;
-    assertEquals(calls.length, 1);
-    const { name, arguments: given } = calls[0].function;
-    assertEquals([name, typeof JSON.parse(given).loud], ["bark", "boolean"]);
+    const functions: { readonly name?: string; readonly arguments: string }[] = calls
+      .map((call: { readonly function: object }) => call.function);
+    assertEquals(functions.length > 1, stream, "its arguments are streamed as they are made");
+    assertEquals(functions.flatMap(({ name }) => name ?? []), ["bark"]);
+    const given = functions.map((call) => call.arguments).join("");
+    assertEquals(typeof JSON.parse(given).loud, "boolean");
   }
 });

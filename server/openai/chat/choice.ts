@@ -1,4 +1,4 @@
-import { createToolCallReader } from "../../tools/tool_calls.ts";
+import { type CallPiece, createToolCallReader } from "../../tools/tool_calls.ts";
 
 /** A call as OpenAI shows it. */
 export interface ShownCall {
@@ -8,17 +8,25 @@ export interface ShownCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
+/** What is new of a call: all of it but the rest of its arguments, or more of these. */
+export type CallDelta = ShownCall | {
+  readonly index: number;
+  readonly function: { readonly arguments: string };
+};
+
 /** What is new in an answer. */
 export interface Delta {
   readonly content: string;
-  readonly calls: readonly ShownCall[];
+  readonly calls: readonly CallDelta[];
+  /** Calls that are whole with it. */
+  readonly whole: readonly ShownCall[];
 }
 
 /** One answer of a chat, as it grows. */
 export interface Choice {
   push(text: string): Delta;
   end(text: string): Delta;
-  /** All calls so far. */
+  /** All calls so far; the last one is not whole where the answer was cut. */
   readonly calls: readonly ShownCall[];
 }
 
@@ -30,7 +38,7 @@ export interface Choice {
 export function createChoice(tools: boolean, newId: () => string): Choice {
   const calls: ShownCall[] = [];
   if (!tools) {
-    const plain = (content: string): Delta => ({ content, calls: [] });
+    const plain = (content: string): Delta => ({ content, calls: [], whole: [] });
     return { push: plain, end: plain, calls };
   }
   const reader = createToolCallReader();
@@ -44,14 +52,17 @@ export function createChoice(tools: boolean, newId: () => string): Choice {
     calls,
   };
 
-  function shown(part: ReturnType<typeof reader.push>): Delta {
-    const fresh = part.calls.map((call, at): ShownCall => ({
-      index: calls.length + at,
-      id: `call_${newId()}`,
-      type: "function",
-      function: call,
-    }));
-    calls.push(...fresh);
-    return { content: part.text, calls: fresh };
+  function shown({ text: content, calls: pieces }: ReturnType<typeof reader.push>): Delta {
+    const fresh = pieces.map(taken);
+    const whole = pieces.flatMap(({ call, whole }) => whole ? calls[call] ?? [] : []);
+    return { content, calls: fresh, whole };
+  }
+  function taken({ call: index, name, arguments: given }: CallPiece): CallDelta {
+    const known = calls[index];
+    const { id, function: { name: before, arguments: written } } = known ??
+      { id: `call_${newId()}`, function: { name: name ?? "", arguments: "" } };
+    const called = { name: before, arguments: written + given };
+    calls[index] = { index, id, type: "function", function: called };
+    return known ? { index, function: { arguments: given } } : calls[index];
   }
 }

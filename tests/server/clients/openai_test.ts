@@ -87,6 +87,25 @@ Deno.test("openai: runTools calls the tool and hands its answer over", async () 
   assertEquals(last.messages.at(-1)?.content, "5");
 });
 
+Deno.test("openai: the arguments of a streamed call arrive in pieces, and its helper joins them", async () => {
+  const call = ['<tool_call>\n{"name": "add", "arguments": {"a"', ": 2", "}}\n</tool_call>"];
+  const { client, server } = await clientOf(() => ({ answers: [call] }));
+  await using _ = server;
+  const parameters = { type: "object", properties: { a: { type: "number" } } };
+  const tools = [{ type: "function" as const, function: { name: "add", parameters } }];
+  const stream = client.chat.completions.stream({ ...HI, tools });
+  const pieces: string[] = [];
+  stream.on("tool_calls.function.arguments.delta", (event) => {
+    pieces.push(event.arguments_delta);
+  });
+  const { choices: [choice] } = await stream.finalChatCompletion();
+  assertEquals(pieces, ['{"a"', ": 2", "}"]);
+  const [made] = choice?.message.tool_calls ?? [];
+  assert(made?.type === "function");
+  assertEquals([made.function.name, made.function.arguments], ["add", '{"a": 2}']);
+  assertEquals(choice?.finish_reason, "tool_calls");
+});
+
 Deno.test("openai: a JSON schema is parsed by its helper", async () => {
   const { client, server } = await clientOf(() => ({ answers: [['{"a"', ": 1}"]] }));
   await using _ = server;

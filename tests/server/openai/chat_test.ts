@@ -211,7 +211,8 @@ const CALL = [
   "<tool",
   "_call>\n",
   '{"name": "look", "argu',
-  'ments": {"at": 1}}',
+  'ments": {"at"',
+  ": 1}}",
   "\n</tool_call>",
 ];
 
@@ -228,7 +229,7 @@ Deno.test("a call of a tool is told apart from the text", async () => {
       tool_calls: [{
         id: "call_id1",
         type: "function",
-        function: { name: "look", arguments: '{"at":1}' },
+        function: { name: "look", arguments: '{"at": 1}' },
       }],
     },
     logprobs: null,
@@ -242,7 +243,7 @@ Deno.test("a call of a tool is told apart from the text", async () => {
   });
 });
 
-Deno.test("a streamed call of a tool comes with its index, and none of its text", async () => {
+Deno.test("a streamed call of a tool comes piece by piece, with its index and none of its text", async () => {
   const app = testApp(() => ({ answers: [CALL] }));
   const body = saying("Hi", { tools: [TOOL], stream: true, tool_choice: "required" });
   const chunks = await chunksOf(await app.post(PATH, body));
@@ -253,8 +254,8 @@ Deno.test("a streamed call of a tool comes with its index, and none of its text"
     index: 0,
     id: "call_id1",
     type: "function",
-    function: { name: "look", arguments: '{"at":1}' },
-  }]);
+    function: { name: "look", arguments: '{"at"' },
+  }, { index: 0, function: { arguments: ": 1}" } }]);
   assertEquals(choices.at(-1)?.finish_reason, "tool_calls");
 });
 
