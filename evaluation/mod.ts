@@ -60,8 +60,14 @@ export type { WordSegmenter } from "./benchmarks/longbench/chinese_words.ts";
 export { type PlannedSample, runSamples } from "./run/measure_sample.ts";
 export type { QuestionSetting } from "./run/run_prompt.ts";
 export type { SampleMeasurement } from "./run/measurement.ts";
-export { type BenchmarkRun, runBenchmark, type RunSample } from "./run/benchmark_run.ts";
-export type { CellRecord, RunSettings, SampleRecord } from "./run/record.ts";
+export {
+  type BenchmarkRun,
+  type MeasureElsewhere,
+  runBenchmark,
+  type RunSample,
+} from "./run/benchmark_run.ts";
+export type { SampleWork } from "./run/sample_work.ts";
+export type { CellRecord, MachineRecord, RunSettings, SampleRecord } from "./run/record.ts";
 export type { RunSummary, SummaryRow, TimingRow } from "./run/summary_record.ts";
 export { readSummary } from "./report/read_run.ts";
 export { writeReport } from "./report/write_report.ts";

@@ -1,6 +1,6 @@
 import { MAX_SEQUENCES } from "../kernels/sequence_attention.ts";
 import type { ModelFacts } from "../policies/policy.ts";
-import type { Checkpoint, ModelConfig } from "./checkpoint/checkpoint.ts";
+import type { ModelConfig } from "./checkpoint/checkpoint.ts";
 import { openCheckpoint } from "./checkpoint/open.ts";
 import { readRows } from "./checkpoint/read_rows.ts";
 import { tensorOf } from "./checkpoint/tensor_of.ts";
@@ -8,9 +8,8 @@ import type { Engine } from "./engine/engine.ts";
 import type { HostEngine } from "./engine/host/host_engine.ts";
 import { openEngine } from "./open_engine.ts";
 import { chooseDevice, type ChosenDevice, type DeviceChoice } from "./device/choose_device.ts";
-import { CheckpointError, KvjudgeError } from "./errors.ts";
+import { KvjudgeError } from "./errors.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
-import { idsOnlyTokenizer } from "./tokenizer/ids_only_tokenizer.ts";
 import { modelFacts } from "./models/facts.ts";
 import { homeFolder } from "./models/home.ts";
 import { markInUse } from "./models/model_use.ts";
@@ -24,8 +23,8 @@ import {
 import { defaultThreads } from "./device/processor.ts";
 import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
-import { createTokenizer, type TokenizerOptions } from "./tokenizer/create_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
+import { tokenizerOf } from "./tokenizer/tokenizer_of.ts";
 import { settlePrecision } from "./weights/precision.ts";
 import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
 import { stepModel } from "./weights/step_model.ts";
@@ -216,19 +215,6 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     },
   };
   return model;
-}
-
-// Token ids need no tokenizer: a checkpoint whose tokenizer is missing or unsupported runs on them.
-function tokenizerOf(
-  { tokenizer, config: { vocabulary } }: Checkpoint,
-  options: TokenizerOptions,
-): Tokenizer {
-  try {
-    return createTokenizer(tokenizer, options);
-  } catch (error) {
-    if (error instanceof CheckpointError) return idsOnlyTokenizer(vocabulary, error);
-    throw error;
-  }
 }
 
 function checkCount(name: "threads" | "sequences", count: number, most = Infinity): void {

@@ -53,6 +53,7 @@ async function run(given: PerplexityFlags, version: string): Promise<void> {
           .map((window) => ({
             id: window.id,
             measure: (measurement) => measurePerplexity(window, measurement),
+            elsewhere: { work: { kind: "window", window } as const, judge: (record) => record },
           }))
       ),
       options: { lengths, text: flags.text ?? "default" },

@@ -2,6 +2,7 @@ import type { SampleMeasurement } from "./measurement.ts";
 import type { RunSettings, SampleRecord } from "./record.ts";
 import type { RunSummary } from "./summary_record.ts";
 import { openRunFolder } from "./run_folder.ts";
+import type { SampleWork } from "./sample_work.ts";
 import { summarise } from "./summary.ts";
 
 /** One sample of a run, to be measured when its turn comes. */
@@ -10,7 +11,24 @@ export interface RunSample {
   readonly id: string;
   /** Measures it, with the model of a free worker. */
   measure(measurement: SampleMeasurement): Promise<SampleRecord>;
+  /** How another machine measures it; absent: none can. */
+  readonly elsewhere?: {
+    readonly work: SampleWork;
+    /** Judges what the other machine has made. */
+    judge(record: SampleRecord): SampleRecord;
+  };
 }
+
+/**
+ * Measures samples on other machines.
+ *
+ * @param take Takes the record of a sample, as the other machine made it; returns when it is written
+ * down.
+ */
+export type MeasureElsewhere = (
+  samples: readonly RunSample[],
+  take: (sample: RunSample, record: SampleRecord) => Promise<void>,
+) => Promise<void>;
 
 /** What {@linkcode runBenchmark} is to do. */
 export interface BenchmarkRun {
@@ -20,6 +38,8 @@ export interface BenchmarkRun {
   readonly samples: readonly RunSample[];
   /** What samples are measured with: as many as there are entries at a time, each with its own model. */
   readonly workers: readonly SampleMeasurement[];
+  /** Measures in place of the workers. */
+  readonly elsewhere?: MeasureElsewhere;
   /** How the scores of each task read. */
   readonly metrics: RunSummary["metrics"];
   /** Folder to write to, and to go on from; without one nothing is written. */
@@ -77,21 +97,31 @@ export interface BenchmarkRun {
  * ```
  */
 export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
-  const { settings, samples, workers, metrics, folder: path, signal, onProgress } = run;
+  const { settings, samples, workers, elsewhere, metrics, folder: path, signal, onProgress } = run;
   using folder = path === undefined ? undefined : await openRunFolder(path, settings);
   const records = samples.map(({ id }) => folder?.records.get(id));
   const queue = samples.entries().filter(([at]) => records[at] === undefined);
   const failed: unknown[] = [];
   let done = samples.length - records.filter((record) => record === undefined).length;
   if (done > 0) onProgress?.(done, samples.length);
+  const take = async (at: number, record: SampleRecord) => {
+    await folder?.append(record);
+    records[at] = record;
+    onProgress?.(++done, samples.length);
+  };
+  if (elsewhere) {
+    const places = new Map([...queue].map(([at, sample]) => [sample, at]));
+    await elsewhere([...places.keys()], async (sample, record) => {
+      const at = places.get(sample);
+      if (at === undefined || records[at] !== undefined) return;
+      await take(at, sample.elsewhere?.judge(record) ?? record);
+    });
+  }
   await Promise.all(workers.map(async (worker) => {
     try {
       for (const [at, { measure }] of queue) {
         signal?.throwIfAborted();
-        const record = await measure(worker);
-        await folder?.append(record);
-        records[at] = record;
-        onProgress?.(++done, samples.length);
+        await take(at, await measure(worker));
         if (failed.length > 0) return;
       }
     } catch (error) {

@@ -8,6 +8,7 @@ import type { SampleMeasurement } from "./measurement.ts";
 import type { SampleRecord } from "./record.ts";
 import { sha256 } from "./sha256.ts";
 import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./run_prompt.ts";
+import type { SampleWork } from "./sample_work.ts";
 
 /** A sample in one of the ways in which it is asked. */
 export interface PlannedSample {
@@ -67,7 +68,20 @@ export function runSamples(
   return samples.map((planned) => ({
     id: plannedId(planned),
     measure: (measurement) => measureSample(planned, measurement),
+    elsewhere: { work: workOf(planned), judge: (record) => judged(record, planned) },
   }));
+}
+
+function workOf({ sample, setting, group }: PlannedSample): SampleWork {
+  return { kind: "question", sample, setting, group };
+}
+
+/** A record whose outputs were not judged where they were made. */
+function judged(record: SampleRecord, { sample, metric }: PlannedSample): SampleRecord {
+  const cells = record.cells.map((cell) =>
+    cell.refused === undefined ? { ...cell, score: metric(cell.output, sample) } : cell
+  );
+  return { ...record, cells };
 }
 
 /** The sample of each task that has the longest text: likely the one with the most tokens. */
@@ -87,7 +101,7 @@ function longestByTask(samples: readonly PlannedSample[]): Iterable<PlannedSampl
  *
  * @throws {PromptError} If the prompt and its answer are longer than the model's context.
  */
-async function measureSample(
+export async function measureSample(
   planned: PlannedSample,
   measurement: SampleMeasurement,
 ): Promise<SampleRecord> {

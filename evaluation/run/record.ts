@@ -59,6 +59,18 @@ export interface CellRecord {
   readonly refused?: string;
 }
 
+/** What measured a sample, where many machines share a run: numbers of others may differ in last bits. */
+export interface MachineRecord {
+  /** As its maker calls it, with its kind: "AMD EPYC 9B14, x64". */
+  readonly processor: string;
+  /** Absent: the processor. */
+  readonly device?: string;
+  /** How the weights were held. */
+  readonly precision: string;
+  /** Of kvjudge and what it runs on. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
 /** One line of `samples.jsonl`: a sample, and all that was made of it. */
 export interface SampleRecord {
   /** Unique in the run. */
@@ -77,6 +89,8 @@ export interface SampleRecord {
   readonly prefill: number;
   /** One for each policy and budget. */
   readonly cells: readonly CellRecord[];
+  /** What measured it, if not the machine of the run. */
+  readonly machine?: MachineRecord;
 }
 
 /** Two numbers. */
@@ -114,6 +128,14 @@ const CELL_RECORD: SchemaOf<CellRecord> = v.object({
   refused: v.exactOptional(v.string()),
 });
 
+/** What measured a sample. */
+export const MACHINE_RECORD: SchemaOf<MachineRecord> = v.object({
+  processor: v.string(),
+  device: v.exactOptional(v.string()),
+  precision: v.string(),
+  versions: v.record(v.string(), v.string()),
+});
+
 /** A line of `samples.jsonl`. */
 export const SAMPLE_RECORD: SchemaOf<SampleRecord> = v.object({
   id: v.string(),
@@ -124,4 +146,5 @@ export const SAMPLE_RECORD: SchemaOf<SampleRecord> = v.object({
   facts: v.record(v.string(), v.union([v.number(), v.string()])),
   prefill: v.number(),
   cells: v.array(CELL_RECORD),
+  machine: v.exactOptional(MACHINE_RECORD),
 });

@@ -1,8 +1,4 @@
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { parseExpression, type PolicyExpression } from "../../plugins/expression.ts";
-import { policySource } from "../../plugins/source.ts";
-import { findPolicy } from "../../policies/create.ts";
+import { placeMatcher, policyReach } from "../../plugins/places.ts";
 import { InvalidRequestError } from "../http/request_error.ts";
 
 /** Decides whether a request may use a policy; throws where it may not. */
@@ -28,36 +24,24 @@ const DEEPEST = 8;
  * ```
  */
 export function policyPermit(patterns: readonly string[]): PolicyPermit {
-  const permitted = patterns.map(patternOf);
-  const matches = (href: string) => permitted.some((pattern) => pattern.test(href));
-  const check = (expression: PolicyExpression, depth: number): void => {
-    if (depth > DEEPEST) {
-      throw refused(`it wraps more than ${DEEPEST} policies`, "nest fewer");
-    }
-    const place = policySource(expression.source);
-    if (place && place.kind !== "name" && !matches(place.url.href)) {
+  const matches = placeMatcher(patterns);
+  return (expression) => {
+    const { places, depth } = policyReach(expression);
+    if (depth > DEEPEST) throw refused(`it wraps more than ${DEEPEST} policies`, "nest fewer");
+    const foreign = places.find(({ href }) => !matches(href));
+    if (foreign?.kind === "policy") {
       throw refused(
-        `'${expression.source}' is not permitted here`,
+        `'${foreign.name}' is not permitted here`,
         "use a policy by name, or start the server with --allow-policy",
       );
     }
-    if (place?.kind === "name") checkFiles(place.name, expression.options);
-    for (const inner of [expression.inner, expression.second]) if (inner) check(inner, depth + 1);
-  };
-  const checkFiles = (name: string, options: Readonly<Record<string, unknown>>): void => {
-    for (const { name: option, type } of findPolicy(name).options) {
-      const value = options[option];
-      if (!/\bpath\b/.test(type) || value === undefined || value === "untrained") continue;
-      const href = typeof value === "string" ? placeOf(value) : "";
-      if (!matches(href)) {
-        throw refused(
-          `its option '${option}' may not name a file or a URL here`,
-          "leave it out, or start the server with --allow-policy",
-        );
-      }
+    if (foreign) {
+      throw refused(
+        `its option '${foreign.name}' may not name a file or a URL here`,
+        "leave it out, or start the server with --allow-policy",
+      );
     }
   };
-  return (expression) => check(parseExpression(expression), 1);
 }
 
 function refused(why: string, way: string): InvalidRequestError {
@@ -66,24 +50,4 @@ function refused(why: string, way: string): InvalidRequestError {
     param: "eviction.policy",
     code: "policy_not_permitted",
   });
-}
-
-/** A place as a URL without detours. */
-function placeOf(text: string): string {
-  if (/^[a-z][a-z\d+.-]+:/i.test(text)) return URL.canParse(text) ? new URL(text).href : "";
-  return pathToFileURL(resolve(text)).href;
-}
-
-function patternOf(pattern: string): RegExp {
-  const [fixed = ""] = pattern.split("*", 1);
-  const wild = pattern.slice(fixed.length);
-  const start = placeOf(fixed) + (fixed.endsWith("/") && !placeOf(fixed).endsWith("/") ? "/" : "");
-  const end = wild.split(/(\*\*|\*)/).map((part) =>
-    part === "**" ? ".*" : part === "*" ? "[^/]*" : escaped(part)
-  );
-  return new RegExp(`^${escaped(start)}${end.join("")}$`);
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
