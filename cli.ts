@@ -40,6 +40,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     description: "Train soft tokens.",
     load: async () => (await import("./commands/train.ts")).trainCommand(config.version),
   },
+  worker: {
+    description: "Work on samples and targets that others submit to a queue.",
+    load: async () => (await import("./commands/worker.ts")).workerCommand(config.version),
+  },
+  queue: {
+    description: "Show and mend a queue.",
+    load: async () => (await import("./commands/queue.ts")).queueCommand(),
+  },
   policies: {
     description: "List the policies, check one of your own.",
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),

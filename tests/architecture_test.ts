@@ -9,6 +9,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   plugins: ["runtime/", "policies/"],
   training: ["evaluation/", "plugins/", "runtime/", "kernels/", "policies/"],
   evaluation: ["plugins/", "runtime/", "kernels/", "policies/"],
+  queue: ["training/", "evaluation/", "plugins/", "runtime/", "policies/"],
   server: ["plugins/", "runtime/", "kernels/", "policies/"],
   commands: [
     "kernels/",
@@ -17,6 +18,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "plugins/",
     "training/",
     "evaluation/",
+    "queue/",
     "server/",
     "mod.ts",
   ],

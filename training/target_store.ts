@@ -86,6 +86,8 @@ export interface TargetStore {
    * @throws {TrainingError} As {@linkcode TargetStore.load}.
    */
   loadPast(key: string, shape: PastShape): PromptCache;
+  /** Where the files of a target lie, for those who make or take it otherwise: its own comes last. */
+  paths(key: string): { readonly target: string; readonly past: string };
 }
 
 /** What a killed run left half-written is this old, in milliseconds, before it is removed. */
@@ -144,6 +146,7 @@ export function openTargetStore(folder: string): TargetStore {
     },
     load: (key) => reading(key, () => readTarget(targetPath(key))),
     loadPast: (key, shape) => reading(key, () => readPast(pastPath(key), shape)),
+    paths: (key) => ({ target: targetPath(key), past: pastPath(key) }),
   };
 }
 

@@ -5,7 +5,7 @@ import type {
 } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
-import type { Model } from "../../runtime/model.ts";
+import type { PlanningModel } from "./_run_command.ts";
 
 /** Samples of one task whose rows belong together. */
 export interface SampleGroup {
@@ -28,7 +28,7 @@ export interface GeneratedSize {
 export function generatedGroups(
   tasks: readonly GeneratedTask[],
   { lengths, samples, seed }: GeneratedSize,
-  { tokenizer }: Model,
+  { tokenizer }: PlanningModel,
 ): readonly SampleGroup[] {
   // As the model will count them, without what opens a text.
   const countTokens = (text: string) => tokenizer.encode(text, { bos: false }).length;
@@ -45,7 +45,7 @@ export function generatedGroups(
 export async function inEverySetting(
   groups: readonly SampleGroup[],
   settings: readonly QuestionSetting[],
-  model: Model,
+  model: PlanningModel,
 ): Promise<readonly RunSample[]> {
   const { runSamples } = await import("../../evaluation/run/measure_sample.ts");
   const planned = groups.flatMap(({ task: { metric }, group, samples }) =>

@@ -1,26 +1,39 @@
 import { EnumType } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
-import type { RunSettings } from "../../evaluation/run/record.ts";
 import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
 import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
-import { withModel } from "../_model_command.ts";
+import { type ModelWork, withModel } from "../_model_command.ts";
+import { QUEUE_WORDS, type SubmitFlags } from "../_queue.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
 import type { Progress } from "../_progress.ts";
-import { deviceOf, type EvalFlags, measurementCommand, readEvalSettings } from "./_eval_command.ts";
+import {
+  deviceOf,
+  type EvalFlags,
+  type EvalSettings,
+  measurementCommand,
+  readEvalSettings,
+} from "./_eval_command.ts";
+import { runSettings } from "./_run_settings.ts";
 import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
 import { atLeast } from "./_numbers.ts";
 
 /** What the user said about a run. */
-export interface RunFlags extends EvalFlags {
+export interface RunFlags extends EvalFlags, SubmitFlags {
   readonly samples: number;
   readonly out?: string | undefined;
   readonly workers: string;
 }
+
+/** What samples are planned with: a model, or what its files say of one. */
+export type PlanningModel = Pick<
+  Model,
+  "name" | "config" | "tokenizer" | "precision" | "fingerprint"
+>;
 
 /** What the user said about the question. */
 export interface QuestionFlags {
@@ -48,7 +61,12 @@ export function runCommand(samples: number, policies: string = RUN_POLICIES) {
       "--workers <count:string>",
       "Samples measured at a time, each with a model of its own; auto: what processors and memory allow.",
       { default: "auto" },
-    );
+    )
+    .option("--queue <url:string>", QUEUE_WORDS.queue)
+    .option("--queue-password-file <file:string>", QUEUE_WORDS.passwordFile)
+    .option("--queue-ca <file:string>", QUEUE_WORDS.authority)
+    .option("--queue-wait <seconds:number>", QUEUE_WORDS.wait, { default: 300 })
+    .option("--store <url:string>", QUEUE_WORDS.store, { depends: ["queue"] });
 }
 
 /** As {@linkcode runCommand}, for benchmarks that ask questions about a text. */
@@ -83,7 +101,7 @@ export interface RunPlan {
   /** Tokens of the answer that the oracle judges by unless its options say otherwise. */
   readonly answerTokens: number;
   /** Makes the samples. */
-  readonly plan: (model: Model) => BenchmarkPlan | Promise<BenchmarkPlan>;
+  readonly plan: (model: PlanningModel) => BenchmarkPlan | Promise<BenchmarkPlan>;
   /** Prints a summary. @default {a line for each row} */
   readonly show?: (summary: RunSummary) => string;
 }
@@ -128,31 +146,53 @@ export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
   atLeast("--samples", flags.samples, 1);
   checkWorkers(flags);
   const settings = await readEvalSettings(flags, plan.answerTokens);
+  if (flags.queue === undefined) {
+    return await withModel(flags, async (given) => {
+      await show(flags, plan, await runHere(flags, plan, settings, given));
+    });
+  }
+  const { runOnQueue } = await import("./_run_on_queue.ts");
+  const summary = await runOnQueue(flags, plan, settings, flags.queue);
+  if (summary) await show(flags, plan, summary);
+}
+
+async function runHere(
+  flags: RunFlags,
+  plan: RunPlan,
+  settings: EvalSettings,
+  { model, progress, signal }: ModelWork,
+): Promise<RunSummary> {
   const { runBenchmark } = await import("../../evaluation/run/benchmark_run.ts");
-  await withModel(flags, async ({ model, progress, signal }) => {
-    const planned = await plan.plan(model);
-    const recorded = await runSettings(flags, plan, planned, { model, ...settings });
-    await using workers = await openWorkers(flags, model, progress, signal);
-    const summary = await untilStopped(flags, signal, () =>
-      runBenchmark({
-        ...planned,
-        ...defined({ folder: flags.out }),
-        settings: recorded,
-        workers: workers.models.map((one) => ({
-          ...settings,
-          ...defined({ chunk: flags.chunk }),
-          model: one,
-          signal,
-          now: () => performance.now(),
-        })),
-        signal,
-        onProgress: counting(progress),
-      }));
-    progress.clear();
-    if (flags.json) write(`${JSON.stringify(summary)}\n`);
-    else write((plan.show ?? showSummary)(summary));
-    if (flags.out !== undefined) await report(flags.out);
+  const planned = await plan.plan(model);
+  const recorded = await runSettings(flags, plan, planned, {
+    ...settings,
+    model,
+    ...deviceOf(model),
   });
+  await using workers = await openWorkers(flags, model, progress, signal);
+  const summary = await untilStopped(flags, signal, () =>
+    runBenchmark({
+      ...planned,
+      ...defined({ folder: flags.out }),
+      settings: recorded,
+      workers: workers.models.map((one) => ({
+        ...settings,
+        ...defined({ chunk: flags.chunk }),
+        model: one,
+        signal,
+        now: () => performance.now(),
+      })),
+      signal,
+      onProgress: counting(progress),
+    }));
+  progress.clear();
+  return summary;
+}
+
+async function show(flags: RunFlags, plan: RunPlan, summary: RunSummary): Promise<void> {
+  if (flags.json) write(`${JSON.stringify(summary)}\n`);
+  else write((plan.show ?? showSummary)(summary));
+  if (flags.out !== undefined) await report(flags.out);
 }
 
 /** Writes the report of a run, and says where. */
@@ -162,18 +202,23 @@ export async function report(folder: string): Promise<void> {
   note(`written: ${files.filter((file) => !file.endsWith(".svg")).join(", ")}`);
 }
 
-function counting(progress: Progress): (done: number, total: number) => void {
+/** Shows how many samples are done, and how long the rest may take; `more` is said besides. */
+export function counting(
+  progress: Progress,
+  more: () => readonly string[] = () => [],
+): (done: number, total: number) => void {
   const start = performance.now();
   let first: number | undefined;
   return (done, total) => {
     first ??= done - 1;
     const seconds = (performance.now() - start) / 1000 / (done - first) * (total - done);
-    progress.counting("samples", done, total, `${Math.ceil(seconds / 60)} min left`);
+    const details = [...more(), `${Math.ceil(seconds / 60)} min left`];
+    progress.counting("samples", done, total, details.join(", "));
   };
 }
 
 /** Says how to go on with what Ctrl-C has stopped. */
-async function untilStopped<T>(
+export async function untilStopped<T>(
   { out }: RunFlags,
   signal: AbortSignal,
   work: () => Promise<T>,
@@ -186,39 +231,6 @@ async function untilStopped<T>(
     }
     throw error;
   }
-}
-
-async function runSettings(
-  flags: RunFlags,
-  { name, version }: RunPlan,
-  { tasks, options }: BenchmarkPlan,
-  { model, policies, budgets }: Awaited<ReturnType<typeof readEvalSettings>> & { model: Model },
-): Promise<RunSettings> {
-  const { RUN_FORMAT } = await import("../../evaluation/run/record.ts");
-  return {
-    format: RUN_FORMAT,
-    benchmark: name,
-    model: {
-      name: model.name,
-      fingerprint: await model.fingerprint(),
-      precision: model.precision,
-      ...deviceOf(model),
-    },
-    versions: { kvjudge: version, deno: Deno.version.deno },
-    policies: policies.map(({ label, policy }) => ({
-      label,
-      name: policy.name,
-      options: policy.options ?? {},
-    })),
-    budgets: budgets.map(({ label }) => label),
-    tasks,
-    seed: flags.seed,
-    options: {
-      samples: flags.samples,
-      chunk: flags.chunk ?? null,
-      ...options,
-    },
-  };
 }
 
 const PERPLEXITY = "perplexity";
