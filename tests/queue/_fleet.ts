@@ -24,7 +24,8 @@ export function running(
   const child = startCli(args, { env });
   let said = "";
   const listen = async (stream: ReadableStream<Uint8Array>) => {
-    for await (const text of stream.pipeThrough(new TextDecoderStream())) said += text;
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) said += decoder.decode(bytes, { stream: true });
   };
   const heard = Promise.all([listen(child.stdout), listen(child.stderr)]);
   const ended = Promise.all([child.status, heard]).then(([{ code }]) => code);
