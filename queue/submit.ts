@@ -1,4 +1,4 @@
-import { type SchemaOf } from "../runtime/schema.ts";
+import type { SchemaOf } from "../runtime/schema.ts";
 import type { QueueAddress } from "./address.ts";
 import { connect } from "./connection.ts";
 import { digestOf } from "./digest.ts";
