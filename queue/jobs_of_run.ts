@@ -2,7 +2,7 @@ import { WaitingError, Worker } from "npm:bullmq@6.7.0";
 import { patient } from "./connection.ts";
 import { TRIES } from "./job.ts";
 import { PREFIX } from "./names.ts";
-import type { PreparedRun } from "./prepare.ts";
+import type { PreparedRun } from "./prepared_run.ts";
 import type { WorkerOptions } from "./worker_options.ts";
 import type { WorkerTally } from "./worker_tally.ts";
 

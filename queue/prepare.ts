@@ -2,28 +2,10 @@ import { bytesPerToken } from "../runtime/cache/bytes_per_token.ts";
 import type { DescribedModel } from "../runtime/describe_model.ts";
 import { QueueError } from "./errors.ts";
 import { findModel } from "./find_model.ts";
+import type { PreparedRun } from "./prepared_run.ts";
 import type { ListedRun } from "./registry.ts";
 import type { QueuedRun } from "./run.ts";
 import type { WorkerOptions } from "./worker_options.ts";
-
-/** A job as the engine hands it over. */
-export interface GivenJob {
-  readonly id: string;
-  readonly data: unknown;
-}
-
-/** A run that a worker is ready for. Owns its models. */
-export interface PreparedRun extends AsyncDisposable {
-  /** Works on a job; its result goes into the queue. */
-  work(job: GivenJob, signal: AbortSignal): Promise<object>;
-}
-
-/** What a run is prepared with, once its model is found. */
-export interface Preparation extends WorkerOptions {
-  readonly name: string;
-  readonly runName: string;
-  readonly described: DescribedModel;
-}
 
 /**
  * Looks whether a worker may and can work on a run, and loads what it needs.

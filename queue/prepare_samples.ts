@@ -13,7 +13,7 @@ import { QueueError } from "./errors.ts";
 import { unpackInput } from "./job.ts";
 import { machineOf } from "./machine.ts";
 import { modelPool } from "./model_pool.ts";
-import type { Preparation, PreparedRun } from "./prepare.ts";
+import type { Preparation, PreparedRun } from "./prepared_run.ts";
 import type { PinnedPlace, QueuedRun } from "./run.ts";
 import type { WorkerOptions } from "./worker_options.ts";
 

@@ -6,7 +6,7 @@ import { targetKey } from "../training/target.ts";
 import { QueueError } from "./errors.ts";
 import { unpackInput } from "./job.ts";
 import { modelPool } from "./model_pool.ts";
-import type { Preparation, PreparedRun } from "./prepare.ts";
+import type { Preparation, PreparedRun } from "./prepared_run.ts";
 import type { QueuedRun } from "./run.ts";
 import { TARGET_WORK, type TargetMade } from "./target_work.ts";
 
