@@ -5,7 +5,7 @@ import type {
 } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
-import type { PlanningModel } from "./_run_command.ts";
+import type { PlanningModel } from "./_run_plan.ts";
 
 /** Samples of one task whose rows belong together. */
 export interface SampleGroup {

@@ -7,13 +7,8 @@ import { note } from "../_output.ts";
 import { readInput } from "../_read_input.ts";
 import { readHaystack } from "./_haystack.ts";
 import { generatedGroups, inEverySetting } from "./_plan_generated.ts";
-import {
-  type QuestionFlags,
-  questionRecord,
-  questionSettings,
-  type RunFlags,
-  type RunPlan,
-} from "./_run_command.ts";
+import { type QuestionFlags, questionRecord, questionSettings } from "./_run_command.ts";
+import type { RunFlags, RunPlan } from "./_run_plan.ts";
 import { wholeNumbers } from "./_numbers.ts";
 
 /** What the user said about RULER. */

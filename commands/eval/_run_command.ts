@@ -1,39 +1,24 @@
 import { EnumType } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
-import type { RunSample } from "../../evaluation/run/benchmark_run.ts";
 import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
-import type { Model } from "../../runtime/model.ts";
 import { defined } from "../_defined.ts";
 import { type ModelWork, withModel } from "../_model_command.ts";
-import { QUEUE_WORDS, type SubmitFlags } from "../_queue.ts";
+import { QUEUE_WORDS } from "../_queue.ts";
 import { checkWorkers, openWorkers } from "./_workers.ts";
 import { formatBytes, note, write } from "../_output.ts";
-import type { Progress } from "../_progress.ts";
 import {
   deviceOf,
-  type EvalFlags,
   type EvalSettings,
   measurementCommand,
   readEvalSettings,
 } from "./_eval_command.ts";
+import type { RunFlags, RunPlan } from "./_run_plan.ts";
+import { counting, untilStopped } from "./_run_progress.ts";
 import { runSettings } from "./_run_settings.ts";
 import { table } from "../_table.ts";
 import { percent, percents } from "./_percent.ts";
 import { atLeast } from "./_numbers.ts";
-
-/** What the user said about a run. */
-export interface RunFlags extends EvalFlags, SubmitFlags {
-  readonly samples: number;
-  readonly out?: string | undefined;
-  readonly workers: string;
-}
-
-/** What samples are planned with: a model, or what its files say of one. */
-export type PlanningModel = Pick<
-  Model,
-  "name" | "config" | "tokenizer" | "precision" | "fingerprint"
->;
 
 /** What the user said about the question. */
 export interface QuestionFlags {
@@ -82,28 +67,6 @@ export function questionCommand(samples: number, policies: string = RUN_POLICIES
       "Whether a question that stands last is part of what policies see, or follows the eviction.",
       { default: "yes" as const },
     );
-}
-
-/** What a benchmark makes of the flags, once the model is there. */
-export interface BenchmarkPlan {
-  readonly tasks: readonly string[];
-  readonly samples: readonly RunSample[];
-  readonly metrics: RunSummary["metrics"];
-  /** What else decides about the samples. */
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-/** A benchmark as its command describes it. */
-export interface RunPlan {
-  /** Name of the benchmark. */
-  readonly name: string;
-  readonly version: string;
-  /** Tokens of the answer that the oracle judges by unless its options say otherwise. */
-  readonly answerTokens: number;
-  /** Makes the samples. */
-  readonly plan: (model: PlanningModel) => BenchmarkPlan | Promise<BenchmarkPlan>;
-  /** Prints a summary. @default {a line for each row} */
-  readonly show?: (summary: RunSummary) => string;
 }
 
 /** The question settings that the flags ask for. */
@@ -200,37 +163,6 @@ export async function report(folder: string): Promise<void> {
   const { writeReport } = await import("../../evaluation/report/write_report.ts");
   const files = await writeReport(folder);
   note(`written: ${files.filter((file) => !file.endsWith(".svg")).join(", ")}`);
-}
-
-/** Shows how many samples are done, and how long the rest may take; `more` is said besides. */
-export function counting(
-  progress: Progress,
-  more: () => readonly string[] = () => [],
-): (done: number, total: number) => void {
-  const start = performance.now();
-  let first: number | undefined;
-  return (done, total) => {
-    first ??= done - 1;
-    const seconds = (performance.now() - start) / 1000 / (done - first) * (total - done);
-    const details = [...more(), `${Math.ceil(seconds / 60)} min left`];
-    progress.counting("samples", done, total, details.join(", "));
-  };
-}
-
-/** Says how to go on with what Ctrl-C has stopped. */
-export async function untilStopped<T>(
-  { out }: RunFlags,
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    if (signal.aborted && out !== undefined) {
-      note(`stopped; the same command goes on with the run in ${out}`);
-    }
-    throw error;
-  }
 }
 
 const PERPLEXITY = "perplexity";

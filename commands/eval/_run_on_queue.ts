@@ -6,7 +6,8 @@ import { note } from "../_output.ts";
 import { openProgress } from "../_progress.ts";
 import { millisecondsOf, openNamedStore, readQueue } from "../_queue.ts";
 import type { EvalSettings } from "./_eval_command.ts";
-import { counting, type RunFlags, type RunPlan, untilStopped } from "./_run_command.ts";
+import type { RunFlags, RunPlan } from "./_run_plan.ts";
+import { counting, untilStopped } from "./_run_progress.ts";
 import { runSettings } from "./_run_settings.ts";
 
 /** Measures a benchmark through a queue; the model's weights are not loaded here. */

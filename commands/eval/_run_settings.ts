@@ -1,7 +1,7 @@
 import type { RunSettings } from "../../evaluation/run/record.ts";
 import type { Model } from "../../runtime/model.ts";
 import type { EvalSettings } from "./_eval_command.ts";
-import type { BenchmarkPlan, RunFlags, RunPlan } from "./_run_command.ts";
+import type { BenchmarkPlan, RunFlags, RunPlan } from "./_run_plan.ts";
 
 /** What is measured by what. */
 export interface Recorded extends EvalSettings {

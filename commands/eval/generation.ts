@@ -1,6 +1,7 @@
 import { readInput } from "../_read_input.ts";
 import { inEverySetting } from "./_plan_generated.ts";
-import { runCommand, runEval, type RunFlags } from "./_run_command.ts";
+import { runCommand, runEval } from "./_run_command.ts";
+import type { RunFlags } from "./_run_plan.ts";
 import { atLeast } from "./_numbers.ts";
 
 interface GenerationFlags extends RunFlags {

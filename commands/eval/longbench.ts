@@ -14,8 +14,8 @@ import {
   questionRecord,
   questionSettings,
   runEval,
-  type RunFlags,
 } from "./_run_command.ts";
+import type { RunFlags } from "./_run_plan.ts";
 import { atLeast } from "./_numbers.ts";
 
 interface LongBenchFlags extends RunFlags, QuestionFlags {

@@ -8,8 +8,8 @@ import {
   questionSettings,
   quickened,
   runEval,
-  type RunFlags,
 } from "./_run_command.ts";
+import type { RunFlags } from "./_run_plan.ts";
 import { wholeNumbers } from "./_numbers.ts";
 
 interface NiahFlags extends RunFlags, QuestionFlags {

@@ -1,5 +1,6 @@
 import { readHaystack } from "./_haystack.ts";
-import { quickened, runCommand, runEval, type RunFlags } from "./_run_command.ts";
+import { quickened, runCommand, runEval } from "./_run_command.ts";
+import type { RunFlags } from "./_run_plan.ts";
 import { wholeNumbers } from "./_numbers.ts";
 
 interface PerplexityFlags extends RunFlags {
