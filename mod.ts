@@ -75,6 +75,7 @@ export { snapKv } from "./policies/snapkv.ts";
 export { streamingLlm } from "./policies/streaming_llm.ts";
 export { tova } from "./policies/tova.ts";
 export { whileDecoding } from "./policies/while_decoding.ts";
+export { whileReading } from "./policies/while_reading.ts";
 
 // Errors.
 export { OptionError } from "./policies/policy.ts";

@@ -3,17 +3,21 @@ import { formatBytes } from "./_output.ts";
 
 /** What a session did, for people: one line, and one for each note. */
 export function summary(stats: SessionStats): string {
-  const { promptTokens, bytes, times, steps, decodeEvictions, notes } = stats;
+  const { promptTokens, bytes, times, steps, notes } = stats;
   const evict = times.evidence + times.selection + times.compaction;
   const lines = [
     `kept ${meanKept(stats)} of ${promptTokens} tokens, cache ${formatBytes(bytes.before)} to ` +
-    `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}, evict ${seconds(evict)}, ` +
-    `decode ${seconds(times.decode)} (${steps} steps${
-      decodeEvictions > 0 ? `, evicted ${decodeEvictions} times more` : ""
-    })`,
+    `${formatBytes(bytes.after)}; read ${seconds(times.prefill)}${more(stats.readEvictions)}, ` +
+    `evict ${seconds(evict)}, decode ${seconds(times.decode)} (${steps} steps` +
+    `${more(stats.decodeEvictions)})`,
     ...notes.map((text) => `note: ${text}`),
   ];
   return lines.join("\n");
+}
+
+function more(evictions: number): string {
+  if (evictions === 0) return "";
+  return `, evicted ${evictions} time${evictions === 1 ? "" : "s"} more`;
 }
 
 /** Kept tokens of a head on average: in the global layers, where others slide. */

@@ -174,12 +174,17 @@ function record(
   stats: SessionStats,
   saved: SavedCacheInfo | undefined,
 ): object {
-  const { promptTokens, decodeEvictions, ...others } = stats;
+  const { promptTokens, readEvictions, decodeEvictions, ...others } = stats;
   return {
     ...(answer ? { ids: answer.ids, text: answer.text, finish_reason: answer.finishReason } : {}),
     ...(saved ? { cache: { path: saved.path, bytes: saved.bytes, tokens: saved.tokens } } : {}),
     device: provider,
-    stats: { ...others, decode_evictions: decodeEvictions, prompt_tokens: promptTokens },
+    stats: {
+      ...others,
+      read_evictions: readEvictions,
+      decode_evictions: decodeEvictions,
+      prompt_tokens: promptTokens,
+    },
   };
 }
 

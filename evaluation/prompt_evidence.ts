@@ -51,11 +51,14 @@ export interface PromptEvidence extends Disposable {
   attention(policy: Policy): readonly Float32Array[] | undefined;
   /**
    * What a policy keeps at a budget, `[layer][KV head]`; of a layer that slides, what it holds. Changes
-   * nothing.
+   * nothing. A policy that evicts while it reads reads the prompt again for it; what it kept is good
+   * until the next such policy is asked.
    */
   keep(policy: Policy, budget: Budget): Promise<KeptTokens>;
   /** Milliseconds that gathering a policy's evidence took, where it does not depend on the budget. */
   evidenceTime(policy: Policy): number;
+  /** Milliseconds that a policy read for, where it evicts while it reads. */
+  readingTime(kept: KeptTokens, policy: Policy): number;
   /** Logits of the prompt's last token. */
   readonly logits: Float32Array;
   /**

@@ -15,9 +15,10 @@ import { observePrompt } from "../runtime/evidence/observe.ts";
 import { applyKept } from "../runtime/evict/apply.ts";
 import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
 import { answerEvicting } from "../runtime/evict/decoding.ts";
-import { policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
+import { accumulating, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
 import { globalKept } from "./global_kept.ts";
 import { createEvidencePool } from "./evidence_pool.ts";
+import { type OwnReading, ownReadings } from "./own_readings.ts";
 import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_evidence.ts";
 
 /**
@@ -37,22 +38,28 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const cache = opening.use(engine.newCache());
   const scope = opening.use(new DisposableStack());
   const sequence = emptySequence(cache);
-  const wanted = policies.filter(({ evicts }) => evicts !== false).flatMap(policiesOf);
+  const shared = policies.filter(({ evicts, phases }) => evicts !== false && !phases?.reading);
+  const wanted = shared.flatMap(policiesOf);
   const evidence = wanted.map((policy) => policy.evidence);
   const begun = now();
   const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress };
   const observed = await observePrompt(reading);
   const read = now();
   const { bytes } = cache;
+  const alone = opening.use(ownReadings({ engine, ids, facts, chunk, now, signal }));
 
   /** Logits of the last token before the answer; what stands between is read first. */
-  const logitsBefore = async (from: Sequence): Promise<Float32Array> => {
-    if (then.length === 0) return observed.logits;
+  const logitsBefore = async (from: Sequence, own?: OwnReading): Promise<Float32Array> => {
+    if (then.length === 0) return own?.reading.logits ?? observed.logits;
     return (await prefill(engine, from, then, { chunk, observe: "none", signal })).logits;
   };
-  const decode = async (from: Sequence, steps: number): Promise<readonly number[]> => {
+  const decode = async (
+    from: Sequence,
+    steps: number,
+    own?: OwnReading,
+  ): Promise<readonly number[]> => {
     using mark = holdSequence(from);
-    const logits = await logitsBefore(from);
+    const logits = await logitsBefore(from, own);
     const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal });
     rollbackSequence(from, mark);
     return found;
@@ -77,6 +84,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   }
 
   const keep: PromptEvidence["keep"] = async (policy, budget) => {
+    if (policy.phases?.reading) return (await alone.read(policy, budget)).reading.kept;
     const held = globalLayers(config).map(() => ids.length);
     const shape = cacheShapeOf(engine);
     const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
@@ -88,10 +96,12 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     return await chooseKept({ engine, sequence, rounds, gathered });
   };
   const workFrom: PromptEvidence["workFrom"] = async (kept, work, by) => {
-    using fork = await cache.fork();
-    const copy = { ...sequence, cache: fork };
+    const own = alone.of(kept, by?.policy);
+    const from = own?.sequence ?? sequence;
+    using fork = await from.cache.fork();
+    const copy = { ...from, cache: fork };
     const started = now();
-    if (kept) await applyKept(copy, kept, { config, positions: by?.policy.positions });
+    if (kept && !own) await applyKept(copy, kept, { config, positions: by?.policy.positions });
     const { bytes } = fork;
     const applied = now();
     const result = await work(copy);
@@ -103,16 +113,20 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     steps: number,
     { policy, budget }: EvictedBy,
   ): Promise<readonly number[]> => {
+    const own = alone.of(kept, policy);
     const whole = globalKept(kept, config).flat().every(({ length }) => length === ids.length);
     using start = holdSequence(from);
-    const judgedBy = whole ? undefined : byPolicy.get(policy)?.attention;
+    const summing = accumulating(policy);
+    const judgedBy = whole || !summing ? undefined : byPolicy.get(summing)?.attention;
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
-      logits: await logitsBefore(from),
+      logits: await logitsBefore(from, own),
       ids: [...ids, ...then],
       tail: then.length + (whole ? ids.length : 0),
       tailStart: whole ? beginning(from) : start,
-      earlier: await sumsToCarry(policy, judgedBy, kept, { cache, group: heads / kvHeads }),
+      earlier: own
+        ? own.reading.attentionSums
+        : await sumsToCarry(policy, judgedBy, kept, { cache, group: heads / kvHeads }),
     });
   };
   const owned = opening.move();
@@ -124,6 +138,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     answerAttention,
     attention: (policy) => attention.get(policy),
     evidenceTime: (policy) => pool.time(byPolicy.get(policy) ?? {}),
+    readingTime: (kept, policy) => alone.of(kept, policy)?.reading.times.prefill ?? 0,
     logits: observed.logits,
     keep,
     workFrom,
@@ -131,7 +146,9 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       workFrom(
         kept,
         (from) =>
-          by?.policy.phases?.decoding ? answerEvicted(from, kept, steps, by) : decode(from, steps),
+          by?.policy.phases?.decoding
+            ? answerEvicted(from, kept, steps, by)
+            : decode(from, steps, alone.of(kept, by?.policy)),
         by,
       ),
     [Symbol.dispose]: () => owned.dispose(),

@@ -70,8 +70,8 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
   phases: (phases) =>
     arePhases(phases)
       ? undefined
-      : "its 'phases' must be like { decoding: { every: 64, target: 256 } }, whole numbers of at " +
-        `least 1, got ${show(phases)}`,
+      : "its 'phases' must be like { decoding: { every: 64, target: 256 } } or { reading: { every: " +
+        `1024, keep: 2048 } }, whole numbers of at least 1, got ${show(phases)}`,
   positions: (positions) =>
     positions === "contiguous"
       ? undefined
@@ -150,11 +150,11 @@ function isSecondStage(stage: unknown): boolean {
 
 function arePhases(phases: unknown): boolean {
   if (!isObject(phases)) return false;
-  const { decoding } = phases;
-  if (decoding === undefined) return true;
   const counts = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 1;
-  return isObject(decoding) && counts(decoding.every) &&
-    (decoding.target === undefined || counts(decoding.target));
+  const isPhase = (phase: unknown, left: string) =>
+    phase === undefined ||
+    isObject(phase) && counts(phase.every) && (phase[left] === undefined || counts(phase[left]));
+  return isPhase(phases.decoding, "target") && isPhase(phases.reading, "keep");
 }
 
 function hasKind(kind: string): kind is Evidence["kind"] {

@@ -26,3 +26,4 @@ export { snapKv, type SnapKvOptions } from "./snapkv.ts";
 export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";
 export { tova, type TovaOptions } from "./tova.ts";
 export { whileDecoding, type WhileDecodingOptions } from "./while_decoding.ts";
+export { whileReading, type WhileReadingOptions } from "./while_reading.ts";

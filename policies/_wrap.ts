@@ -2,7 +2,7 @@ import { expression } from "./_expression.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
 import { policyMembers } from "./contract/members.ts";
-import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
+import { OptionError, type Protection, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
 /** The option that every wrapper has. */
@@ -45,4 +45,17 @@ export function wrapPolicy<const About extends WrapperAbout>(
       ...change(inner, { settings, refuse }),
     };
   });
+}
+
+/**
+ * How many tokens a policy always keeps; 0 where only a later answer tells.
+ *
+ * @param keep Tokens per KV head that are kept.
+ * @param length Tokens that are held before.
+ */
+export function alwaysKept({ protect = {} }: ScorerPolicy, keep: number, length: number): number {
+  const given: Protection | Promise<Protection> = typeof protect === "function"
+    ? protect(keep, length)
+    : protect;
+  return given instanceof Promise ? 0 : (given.sinks ?? 0) + (given.recent ?? 0);
 }

@@ -47,7 +47,7 @@ export type ComposeOptions = OptionsOf<typeof about>;
  * is that of the whole prompt, evicted tokens took their share of it.
  *
  * @throws {OptionError} If an option is unknown or out of range, `factor` and `tokens` are both given,
- * the first policy rerotates keys or evicts while decoding, which only the whole may do, or the second one
+ * one of them rerotates keys, or evicts while decoding or reading, which only the whole may do, or the second one
  * is made of two itself.
  *
  * @example
@@ -95,6 +95,12 @@ function checkRound(policy: ScorerPolicy): void {
     throw refuse(
       policy,
       "it evicts while decoding; wrap the whole, as in while_decoding(compose(…))",
+    );
+  }
+  if (policy.phases?.reading) {
+    throw refuse(
+      policy,
+      "it evicts while the prompt is read; wrap the whole, as in while_reading(compose(…))",
     );
   }
   if (policy.positions) {

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -305,5 +305,16 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"target","type":"an integer of at least 1","about":"tokens per KV head that each eviction leaves; the budget when absent"},
     ],
     load: () => import("./while_decoding.ts"),
+  },
+  while_reading: {
+    name: "while_reading",
+    summary: "Wraps a policy: it evicts again and again while the prompt is read.",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"every","type":"an integer of at least 1","default":1024,"about":"tokens read between two evictions"},
+      {"name":"keep","type":"an integer of at least 1","about":"tokens per KV head that these evictions leave; four times the budget when absent"},
+    ],
+    load: () => import("./while_reading.ts"),
   },
 };

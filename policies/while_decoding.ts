@@ -1,5 +1,5 @@
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { alwaysKept, innerOption, wrapPolicy } from "./_wrap.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode whileDecoding}. */
@@ -54,31 +54,23 @@ export type WhileDecodingOptions = OptionsOf<typeof about>;
  * ```
  */
 export function whileDecoding(options: WhileDecodingOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, ({ evidence, phases, protect }, { settings, refuse }) => {
+  return wrapPolicy(about, options, (inner, { settings, refuse }) => {
+    const { evidence, phases } = inner;
     const { every, target } = settings;
     if (phases?.decoding) throw refuse("it evicts while decoding already");
     if (evidence.kind === "given" && evidence.queries.kind === "tokens") {
       throw refuse("it judges by a known answer, which is not yet written");
     }
-    const needed = target === undefined ? 0 : protectedTokens(protect, target, target + every);
+    const needed = target === undefined ? 0 : alwaysKept(inner, target, target + every);
     if (target !== undefined && needed > target) {
       throw refuse(
         `it always keeps ${needed} tokens, more than a target of ${target}; give a target of at ` +
           `least ${needed} or let it protect fewer`,
       );
     }
-    return { phases: { decoding: { every, ...(target === undefined ? {} : { target }) } } };
+    const decoding = { every, ...(target === undefined ? {} : { target }) };
+    return { phases: { ...phases, decoding } };
   });
-}
-
-/** How many tokens are protected; 0 where only a later answer tells. */
-function protectedTokens(
-  protect: ScorerPolicy["protect"] = {},
-  keep: number,
-  length: number,
-): number {
-  const given = typeof protect === "function" ? protect(keep, length) : protect;
-  return given instanceof Promise ? 0 : (given.sinks ?? 0) + (given.recent ?? 0);
 }
 
 export default whileDecoding;

@@ -47,7 +47,7 @@ export async function measureCells(
       try {
         const begun = now();
         const kept = await evidence.keep(policy, amount);
-        const chosen = now() - begun;
+        const chosen = now() - begun - evidence.readingTime(kept, policy);
         const { result, bytes, times } = await from(kept, { policy, budget: amount });
         cells.push({
           ...base,

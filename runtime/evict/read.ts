@@ -14,6 +14,7 @@ import type { Sequence } from "../engine/sequence.ts";
 import { type AttentionSums, sumsToCarry } from "../evidence/accumulated.ts";
 import { softTokensFor } from "../evidence/soft.ts";
 import { observePrompt } from "../evidence/observe.ts";
+import type { PromptStatistics } from "../evidence/statistics.ts";
 import { tokensRead } from "../rotary/position_map.ts";
 import { checkRerotatable } from "../rotary/rerotate.ts";
 import { applyKept } from "./apply.ts";
@@ -21,7 +22,7 @@ import type { Budget } from "./budget.ts";
 import { chooseKept, type KeptTokens } from "./choose.ts";
 import { scoreLayer } from "./contract.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
-import { type Round, roundsOf } from "./rounds.ts";
+import { accumulating, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {
@@ -41,6 +42,8 @@ export interface ReadRequest {
   readonly now: () => number;
   /** What held tokens received before: added where attention is accumulated. */
   readonly earlier?: AttentionSums | undefined;
+  /** Statistics of the queries before: those of what is read are added to them. */
+  readonly statistics?: PromptStatistics | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
@@ -93,7 +96,7 @@ export interface Reading {
  */
 export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, before: earlierIds, policy, facts, chunk, pinned } = request;
-  const { earlier, now, signal } = request;
+  const { earlier, statistics, now, signal } = request;
   const { cache } = sequence;
   const { config } = engine;
   if (policy.positions) checkRerotatable(config, `evict with policy '${policy.name}'`);
@@ -103,7 +106,7 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   using scope = new DisposableStack();
   const reading = {
     ...{ engine, sequence, ids, before: earlierIds },
-    ...{ evidence, facts, chunk, scope, signal },
+    ...{ evidence, facts, chunk, statistics, scope, signal },
   };
   const observed = await observePrompt({ ...reading, onProgress: request.onProgress });
   const read = now();
@@ -126,10 +129,9 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   await applyKept(sequence, kept, { config, positions, beforeCompaction });
   const end = now();
   const group = config.heads / config.kvHeads;
-  const attentionSums = await sumsToCarry(policy, gathered.at(-1)?.attention, kept, {
-    cache,
-    group,
-  });
+  const summing = rounds.findIndex((round) => round.policy === accumulating(policy));
+  const { attention } = gathered[summing] ?? {};
+  const attentionSums = await sumsToCarry(policy, attention, kept, { cache, group });
   return {
     logits: observed.logits,
     tokens: ids.length,

@@ -80,3 +80,8 @@ function raisedTo(min: number, share: readonly number[]): readonly number[] {
 export function policiesOf(policy: Policy): readonly Policy[] {
   return policy.first ? [...policiesOf(policy.first.policy), policy] : [policy];
 }
+
+/** The policy of its rounds, if any, that judges by accumulated attention. */
+export function accumulating(policy: Policy): Policy | undefined {
+  return policiesOf(policy).find(({ evidence }) => evidence.kind === "accumulated");
+}

@@ -71,20 +71,21 @@ export function sumsOfKept(
 }
 
 /**
- * What a policy that accumulates attention while an answer is written takes along from an eviction:
- * what the tokens that are kept have received, in main memory.
+ * What a policy that accumulates attention while it reads or an answer is written takes along from an
+ * eviction: what the tokens that are kept have received, in main memory.
  *
- * @param attention What it judged by, of all tokens that were held, per global layer.
+ * @param attention Accumulated attention that it judged by, of all tokens that were held, per global
+ * layer; absent where it judged by none.
  * @param kept `[layer][KV head]`: indices.
- * @returns `undefined` for any other policy.
+ * @returns `undefined` for a policy that evicts once.
  */
 export async function sumsToCarry(
-  { evidence, phases }: Pick<Policy, "evidence" | "phases">,
+  { phases }: Pick<Policy, "phases">,
   attention: readonly Rows[] | undefined,
   kept: readonly (readonly Int32Array[])[],
   { cache, group }: { readonly cache: KvCache; readonly group: number },
 ): Promise<AttentionSums | undefined> {
-  if (!attention || evidence.kind !== "accumulated" || !phases?.decoding) return undefined;
+  if (!attention || !(phases?.decoding || phases?.reading)) return undefined;
   const sums: Float32Array[] = [];
   for (const rows of attention) sums.push(await rows.floats());
   const ofGlobal = globalLayersOf(cache).map((layer) => kept[layer] ?? []);

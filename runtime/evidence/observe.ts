@@ -3,7 +3,7 @@ import type { Gathered } from "../engine/engine.ts";
 import { type Observation, prefill, type PrefillOptions } from "../engine/prefill.ts";
 import { PolicyError } from "../errors.ts";
 import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
-import { gatherPromptStatistics } from "./statistics.ts";
+import { gatherPromptStatistics, type PromptStatistics } from "./statistics.ts";
 
 /**
  * What must be observed while the prompt is read.
@@ -61,6 +61,12 @@ export interface ObservedReading
   readonly before?: readonly number[] | undefined;
   /** All that will be asked for. */
   readonly evidence: readonly Evidence[];
+  /**
+   * Statistics of what was read before, which what is read now is added to.
+   *
+   * @default {of what is read now}
+   */
+  readonly statistics?: PromptStatistics | undefined;
   /** Owns what is observed and gathered. */
   readonly scope: DisposableStack;
 }
@@ -78,10 +84,10 @@ export interface ObservedPrompt {
 
 /** Reads tokens behind what a sequence holds, and observes what evidence is made of. */
 export async function observePrompt(
-  { engine, sequence, ids, before = [], evidence, facts, chunk, scope, signal, onProgress }:
+  { engine, sequence, ids, before = [], evidence, facts, chunk, scope, signal, ...given }:
     ObservedReading,
 ): Promise<ObservedPrompt> {
-  const statistics = gatherPromptStatistics(evidence, engine);
+  const { statistics = gatherPromptStatistics(evidence, engine), onProgress } = given;
   const prefilled = await prefill(engine, sequence, ids, {
     chunk,
     observe: observationForAll(evidence),

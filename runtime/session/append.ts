@@ -6,7 +6,7 @@ import { checkMore } from "./check_prompt.ts";
 import { addedSpans, systemSpan } from "./pin.ts";
 import type { SessionContext } from "./context.ts";
 import { pointsOf } from "./return_points.ts";
-import { readInPieces } from "./room.ts";
+import { readInPieces } from "./pieces.ts";
 import { dropTail } from "./state.ts";
 import { noteUnseenQuestion } from "./tally.ts";
 import { type Continuation, continuation, withAnswer } from "./transcript.ts";

@@ -17,7 +17,8 @@ import { checkPrompt } from "./check_prompt.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
-import { makeRoom, readInPieces, requireRoom } from "./room.ts";
+import { readInPieces } from "./pieces.ts";
+import { makeRoom, requireRoom } from "./room.ts";
 import { beginAnswer } from "./return_points.ts";
 import { emptyState, forkState, freeCache, type State } from "./state.ts";
 import { forkTally, newTally, noteUnseenQuestion, type Tally } from "./tally.ts";
@@ -57,6 +58,7 @@ function openSession(
   let asked: SessionMark | undefined;
 
   const context = (): SessionContext => ({ model, options, state, tally, marks });
+  const readsInPieces = () => options.policy.phases?.reading !== undefined;
   const within = <O extends ReadOptions>(task: ExclusiveTask, given: O): O => ({
     ...given,
     signal: given.signal ? AbortSignal.any([given.signal, task.signal]) : task.signal,
@@ -163,7 +165,7 @@ function openSession(
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
     checkGenerateOptions(given);
     const ids = promptIds(prompt, tokenizer);
-    checkPrompt(ids, engine, given.inPieces);
+    checkPrompt(ids, engine, given.inPieces === true || readsInPieces());
     return answer("read a prompt", given, (readOptions) => readFirst(prompt, ids, readOptions));
   };
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
@@ -191,7 +193,7 @@ function openSession(
     },
     async read(prompt, given = {}) {
       const ids = promptIds(prompt, tokenizer);
-      checkPrompt(ids, engine, given.inPieces);
+      checkPrompt(ids, engine, given.inPieces === true || readsInPieces());
       const task = exclusive.begin("read a prompt");
       return await task.run(() => readFirst(prompt, ids, within(task, given)));
     },

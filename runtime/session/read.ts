@@ -13,6 +13,9 @@ import { dropTail, type State } from "./state.ts";
 import { countDecodeEviction, countReading } from "./tally.ts";
 import { judgeOf, outcomeOf } from "./outcome.ts";
 
+/** What a piece of a text takes along from the pieces before it. */
+type Carried = Pick<ReadRequest, "earlier" | "statistics">;
+
 /**
  * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.
  * If it fails, the state is as it was.
@@ -22,7 +25,7 @@ import { judgeOf, outcomeOf } from "./outcome.ts";
 export async function readAndEvict(
   context: SessionContext,
   ids: readonly number[],
-  readOptions: ReadOptions,
+  readOptions: ReadOptions & Carried,
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
   const { state, tally, marks, options: { policy, budget } } = context;
@@ -81,7 +84,7 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
 async function evicting(
   { model, options, state }: SessionContext,
   ids: readonly number[],
-  { earlier, scores = false, signal, onProgress }: ReadOptions & Pick<ReadRequest, "earlier">,
+  { earlier, statistics, scores = false, signal, onProgress }: ReadOptions & Carried,
   beforeEviction: () => MaybePromise<void>,
 ): Promise<Reading> {
   const { engine, now } = model;
@@ -101,6 +104,7 @@ async function evicting(
       chunk,
       pinned,
       earlier,
+      statistics,
       scores,
       now,
       signal,

@@ -2,13 +2,11 @@ import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
 import { DEFAULT_SLACK } from "../cache/windows.ts";
 import { markSequence } from "../engine/sequence.ts";
 import { queriesOf } from "../evict/decoding.ts";
-import type { Reading } from "../evict/read.ts";
 import { changeWithLength } from "../rotary/frequencies.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import { PromptError } from "../errors.ts";
-import type { ReadOptions } from "./session.ts";
 import { movedPoints } from "./return_points.ts";
-import { evictHeld, readAndEvict } from "./read.ts";
+import { evictHeld } from "./read.ts";
 import type { SessionContext } from "./context.ts";
 
 /**
@@ -50,7 +48,7 @@ function spared(free: number): number {
 }
 
 /** Why a session may not pass its model's context at all, if it may not. */
-function refusal(
+export function refusal(
   { model: { engine: { config } }, options, state }: SessionContext,
 ): string | undefined {
   const { policy, beyondContext } = options;
@@ -77,56 +75,6 @@ export async function requireRoom(context: SessionContext, tokens: number): Prom
   if (reason !== undefined) throw noRoom(context, tokens, before, reason);
 }
 
-/**
- * Reads what is pending and some ids, and evicts. What passes the context is read in pieces, with an
- * eviction behind each.
- *
- * @param beforeEviction Runs when nothing can fail any more.
- * @throws {PromptError} If there is no room for a piece.
- */
-export async function readInPieces(
-  context: SessionContext,
-  ids: readonly number[],
-  readOptions: ReadOptions,
-  beforeEviction: () => void = () => {},
-): Promise<Reading> {
-  const { model: { engine: { config } }, state, tally } = context;
-  const { onProgress } = readOptions;
-  const before = state.ids.length;
-  const total = state.pending.length + ids.length;
-  let [read, pieces] = [0, 0];
-  for (let rest = ids;;) {
-    const needed = state.pending.length + rest.length;
-    const reason = await makeRoom(context, needed + 1);
-    const room = config.context - 1 - state.sequence.position - state.pending.length;
-    const last = reason === undefined;
-    if (!last && (room < 1 || refusal(context) !== undefined)) {
-      throw noRoom(context, total, before, reason);
-    }
-    const piece = last ? rest : rest.slice(0, room);
-    const done = read;
-    const progress = (now: number) => onProgress?.(done + now, total);
-    read += state.pending.length + piece.length;
-    pieces++;
-    const reading = await readAndEvict(
-      context,
-      piece,
-      { ...readOptions, onProgress: progress },
-      last ? beforeEviction : () => {},
-    );
-    if (last) {
-      if (pieces > 1) {
-        tally.notes.add(
-          `${total} tokens passed the context of ${config.context}: they were read in ${pieces} ` +
-            "pieces, and the policy judged behind each of them by what was read until then",
-        );
-      }
-      return { ...reading, tokens: total };
-    }
-    rest = rest.slice(piece.length);
-  }
-}
-
 async function closeGaps(
   { model: { engine }, state, tally, marks }: SessionContext,
   first: number,
@@ -139,7 +87,8 @@ async function closeGaps(
   tally.rerotated = { times: (tally.rerotated?.times ?? 0) + 1, at: state.ids.length };
 }
 
-function noRoom(
+/** The error that says that tokens have no room. */
+export function noRoom(
   { model: { engine: { config: { context } } } }: SessionContext,
   tokens: number,
   before: number,

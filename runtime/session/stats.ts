@@ -31,6 +31,8 @@ export interface SessionStats {
   readonly times: PhaseTimes;
   /** Decoding steps: one fewer than an answer's tokens, as the prompt gives the first. */
   readonly steps: number;
+  /** Evictions while text was read, but for those behind all of it. */
+  readonly readEvictions: number;
   /** Evictions while answers were written; their time is part of the phases', not of decoding. */
   readonly decodeEvictions: number;
   /** Times that keys were rerotated to positions without gaps, as the model's context was full. */
@@ -69,6 +71,7 @@ export function statsOf(
     bytes: { ...outcome.bytes, now: closed ? 0 : cache.bytes + copies },
     times: { ...tally.times },
     steps: tally.steps,
+    readEvictions: tally.readEvictions,
     decodeEvictions: tally.decodeEvictions,
     rerotations,
     turns: rerotations,

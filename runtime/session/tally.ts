@@ -10,6 +10,7 @@ export interface Tally {
   prefilled: number;
   times: { -readonly [Phase in keyof PhaseTimes]: number };
   steps: number;
+  readEvictions: number;
   decodeEvictions: number;
   /** How often keys were rerotated, and how many tokens the text had when they were last. */
   rerotated?: { readonly times: number; readonly at: number };
@@ -24,6 +25,7 @@ export function newTally(): Tally {
     prefilled: 0,
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
+    readEvictions: 0,
     decodeEvictions: 0,
     copied: new Map(),
     notes: new Set(),

@@ -31,7 +31,7 @@ export function evictionOf(
   if (field === null || field === undefined) {
     return defaults.policy === false ? false : { policy: defaults.policy, budget: defaults.budget };
   }
-  const { policy = defaults.policy, budget, protect, while_decoding } = withoutNulls(field);
+  const { policy = defaults.policy, budget, protect, ...phases } = withoutNulls(field);
   if (policy === false) {
     throw new InvalidRequestError(
       "Cannot evict without a policy: give eviction.policy, such as snapkv, or eviction: false",
@@ -41,7 +41,7 @@ export function evictionOf(
   // What the server itself names was permitted by whoever started it.
   if (policy !== defaults.policy) permit(policy);
   return {
-    policy: whileDecoding(policy, while_decoding),
+    policy: wrapped(wrapped(policy, "while_reading", phases), "while_decoding", phases),
     budget: budget === undefined ? defaults.budget : budgetOf(budget),
     ...(protect === undefined ? {} : {
       protect: typeof protect === "boolean" ? protect : protect.map(([from, to]) => ({ from, to })),
@@ -49,11 +49,16 @@ export function evictionOf(
   };
 }
 
-function withoutNulls({ policy, budget, protect, while_decoding }: Exclude<EvictionField, false>) {
+type GivenField = Exclude<EvictionField, false>;
+
+function withoutNulls(
+  { policy, budget, protect, while_reading, while_decoding }: GivenField,
+) {
   return {
     policy: policy ?? undefined,
     budget: budget ?? undefined,
     protect: protect ?? undefined,
+    while_reading: while_reading ?? undefined,
     while_decoding: while_decoding ?? undefined,
   };
 }
@@ -65,19 +70,26 @@ export function budgetOf(budget: v.InferOutput<typeof BUDGET>): UniformBudget {
   return budget;
 }
 
-function whileDecoding(
+type Wrapper = "while_reading" | "while_decoding";
+
+/** A policy in a wrapper, where the request has a field of the wrapper's name. */
+function wrapped(
   policy: string,
-  options: boolean | Readonly<Record<string, unknown>> | undefined,
+  wrapper: Wrapper,
+  given: Readonly<
+    Partial<Record<Wrapper, boolean | Readonly<Record<string, unknown>> | undefined>>
+  >,
 ): string {
+  const options = given[wrapper];
   if (options === undefined || options === false) return policy;
-  const given = options === true ? [] : Object.entries(options).map(([name, value]) => {
+  const listed = options === true ? [] : Object.entries(options).map(([name, value]) => {
     if (/^\w+$/.test(name) && ["number", "boolean"].includes(typeof value)) {
       return `,${name}=${value}`;
     }
     throw new InvalidRequestError(
-      "Invalid request: options of eviction.while_decoding must be numbers, true or false",
-      { param: "eviction.while_decoding", code: "invalid_value" },
+      `Invalid request: options of eviction.${wrapper} must be numbers, true or false`,
+      { param: `eviction.${wrapper}`, code: "invalid_value" },
     );
   });
-  return `while_decoding(${policy}${given.join("")})`;
+  return `${wrapper}(${policy}${listed.join("")})`;
 }

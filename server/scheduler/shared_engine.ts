@@ -1,4 +1,5 @@
 import type { StepOutputs } from "../../kernels/step.ts";
+import { globalLayersOf } from "../../runtime/cache/global_layers.ts";
 import { hostCacheOf } from "../../runtime/cache/host_cache.ts";
 import type { Engine, StepInput, StepResult } from "../../runtime/engine/engine.ts";
 import type { Sequence } from "../../runtime/engine/sequence.ts";
@@ -36,6 +37,8 @@ interface Standing {
   readonly place: PrefixPlace;
   /** Its position then: another one says that something else was read meanwhile. */
   readonly position: number;
+  /** Entries that it held then: another number says that something was evicted meanwhile. */
+  readonly held: number;
   /** Tokens of the text so far. */
   readonly tokens: number;
 }
@@ -66,14 +69,17 @@ export function laneOf(
     const { cache, position, planned } = sequence;
     if (!reading || onLogits || cache.home !== "host") return undefined;
     const known = standings.get(sequence);
-    if (known) return known.position === position ? known : undefined;
+    if (known) {
+      const same = known.position === position && known.held === heldBy(sequence);
+      return same ? known : undefined;
+    }
     const starts = behind
       ? !begun
       : position === 0 && cache.mark().lengths.every((length) => length === 0);
     if (!starts) return undefined;
     const scaled = changeWithLength(config) ? String(planned) : "";
     const place = prefixes.root(behind ? `${behind.name} ${scaled}` : scaled);
-    const standing = { place, position, tokens: behind?.tokens ?? 0 };
+    const standing = { place, position, held: heldBy(sequence), tokens: behind?.tokens ?? 0 };
     standings.set(sequence, standing);
     return standing;
   };
@@ -90,8 +96,10 @@ export function laneOf(
         cache.append(layer, keys, values, sequence.position);
       });
       sequence.position += ids.length;
-      const { position } = sequence;
-      standings.set(sequence, { place: found.place, position, tokens: tokens + ids.length });
+      standings.set(sequence, {
+        ...{ place: found.place, tokens: tokens + ids.length },
+        ...{ position: sequence.position, held: heldBy(sequence) },
+      });
       onCached?.(ids.length);
       return { logits: found.node.logits, attentionSums: [], queries: [] };
     }
@@ -99,8 +107,10 @@ export function laneOf(
     if (hasEntries(result)) {
       const { entries, logits } = result;
       const next = place.add({ ids: [...ids], entries, logits: new Float32Array(logits) });
-      const { position } = sequence;
-      standings.set(sequence, { place: next, position, tokens: tokens + ids.length });
+      standings.set(sequence, {
+        ...{ place: next, tokens: tokens + ids.length },
+        ...{ position: sequence.position, held: heldBy(sequence) },
+      });
     }
     return result;
   };
@@ -164,6 +174,13 @@ function stepEnds(cuts: readonly number[], from: number, tokens: number): number
     last = end;
   }
   return [...ends, tokens];
+}
+
+function heldBy({ cache }: Sequence): number {
+  return globalLayersOf(cache).reduce(
+    (sum, layer) => cache.lengths(layer).reduce((all, length) => all + length, sum),
+    0,
+  );
 }
 
 function hasEntries(result: StepResult): result is StepResult & Pick<StepOutputs, "entries"> {

@@ -42,6 +42,12 @@ export const EVICTION = v.pipe(
         ], "true, false, or pairs [start, end]"),
         v.description("Prompt tokens that are never evicted: all, or pairs [start, end)."),
       )),
+      while_reading: optional(v.pipe(
+        v.union([v.boolean(), ANY_OBJECT], "true, false, or options of while_reading"),
+        v.description(
+          "Whether the prompt is read in pieces, and evicted behind each; options of while_reading.",
+        ),
+      )),
       while_decoding: optional(v.pipe(
         v.union([v.boolean(), ANY_OBJECT], "true, false, or options of while_decoding"),
         v.description("Whether the answer is evicted too as it grows; options of while_decoding."),

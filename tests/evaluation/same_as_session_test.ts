@@ -25,6 +25,12 @@ const NESTED = [
   "pyramid(critical_kv(ada_kv(snapkv(window=8,kernel=3))))",
   "lookahead_q_cache(window=6,kernel=3,steps=3,plus=true)",
   "oracle(tokens=5)",
+  "while_reading(snapkv(window=8,kernel=3),every=8,keep=30)",
+  "while_reading(rerotate(h2o),every=7,keep=26)",
+  "while_reading(ada_kv(snapkv(window=8,kernel=3)),every=16)",
+  "while_reading(expected_attention,every=9,keep=24)",
+  "while_decoding(while_reading(h2o,every=8,keep=32),every=5)",
+  "while_reading(while_decoding(compose(h2o,judge_q(window=8)),every=6),every=8,keep=32)",
 ];
 
 const STEPS = 20;

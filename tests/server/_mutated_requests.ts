@@ -50,6 +50,7 @@ const REQUESTS: readonly (readonly [string, string, unknown])[] = [
       policy: "snapkv(window=8)",
       budget: "50%",
       protect: [[0, 2]],
+      while_reading: { every: 16, keep: 64 },
       while_decoding: true,
     },
     response_format: { type: "json_schema", json_schema: { name: "x", schema: SCHEMA } },

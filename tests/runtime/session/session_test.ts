@@ -357,6 +357,7 @@ Deno.test("session.stats() tells tokens, bytes, times and steps", async () => {
     bytes: { before: 0, after: 0, now: 0 },
     times: { prefill: 0, evidence: 0, selection: 0, compaction: 0, decode: 0 },
     steps: 0,
+    readEvictions: 0,
     decodeEvictions: 0,
     rerotations: 0,
     turns: 0,

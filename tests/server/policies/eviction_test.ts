@@ -21,7 +21,7 @@ Deno.test("a request's own words go before the server's", () => {
   });
 });
 
-Deno.test("while_decoding wraps the policy", () => {
+Deno.test("while_decoding and while_reading wrap the policy", () => {
   const policies = [true, false, { every: 8, target: 20 }].map((while_decoding) => {
     const eviction = evictionOf({ policy: "snapkv(window=4)", while_decoding }, NONE, permit);
     return eviction && eviction.policy;
@@ -31,6 +31,17 @@ Deno.test("while_decoding wraps the policy", () => {
     "snapkv(window=4)",
     "while_decoding(snapkv(window=4),every=8,target=20)",
   ]);
+  const both = { policy: "snapkv", while_decoding: true, while_reading: { every: 9, keep: 70 } };
+  const eviction = evictionOf(both, NONE, permit);
+  assertEquals(
+    eviction && eviction.policy,
+    "while_decoding(while_reading(snapkv,every=9,keep=70))",
+  );
+  assertThrows(
+    () => evictionOf({ policy: "snapkv", while_reading: { keep: "x" } }, NONE, permit),
+    InvalidRequestError,
+    "eviction.while_reading",
+  );
   const forged = { policy: "snapkv", while_decoding: { "every=1,x": 1 } };
   assertThrows(() => evictionOf(forged, NONE, permit), InvalidRequestError);
   const text = { policy: "snapkv", while_decoding: { every: "/etc/x.ts" } };

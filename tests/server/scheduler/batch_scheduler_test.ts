@@ -40,8 +40,12 @@ async function bothWays(requests: readonly GenerationRequest[]) {
   };
 }
 
-/** One that evicts while it writes is among them. */
-const EXPRESSIONS = [...Object.keys(registry), "while_decoding(snapkv(window=4),every=3)"];
+/** Those that evict while they write, or read, are among them. */
+const EXPRESSIONS = [
+  ...Object.keys(registry),
+  "while_decoding(snapkv(window=4),every=3)",
+  "while_reading(h2o,every=8,keep=50)",
+];
 
 for (const policy of EXPRESSIONS) {
   Deno.test(`8 requests at once with ${policy} are answered as one after the other`, async () => {
@@ -58,6 +62,18 @@ for (const policy of EXPRESSIONS) {
     }
   });
 }
+
+Deno.test("chunks that were read behind an eviction are nobody else's beginning", async () => {
+  const policies = ["streaming_llm", "knorm", "random"];
+  const requests = [...policies, ...policies].map((inner) => {
+    const policy = `while_reading(${inner},every=16,keep=24)`;
+    return idsRequest(someIds(150), { eviction: { policy, budget: { tokens: 24 } } });
+  });
+  const { alone, together } = await bothWays(requests);
+  assertEquals(together, alone);
+  assertEquals(alone.slice(3), alone.slice(0, 3));
+  assert(new Set(alone.map(String)).size === 3, "policies answer alike");
+});
 
 Deno.test("8 requests at once without eviction are answered as one after the other", async () => {
   for (const same of [true, false]) {
