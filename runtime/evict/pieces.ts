@@ -1,5 +1,5 @@
 import type { Policy } from "../../policies/policy.ts";
-import { type BudgetShape } from "../cache/bytes_per_token.ts";
+import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import { cacheShapeOf, type Engine } from "../engine/engine.ts";
