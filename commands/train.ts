@@ -9,7 +9,9 @@ import { interruptible } from "./_interrupt.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { modelCommand } from "./_model_command.ts";
+import { openNamedStore, QUEUE_WORDS } from "./_queue.ts";
 import { bareCommand, type Subcommand } from "./_subcommand.ts";
+import { readTargetsBy } from "./_train_queue.ts";
 import { trainCommandLine } from "./_train_command_line.ts";
 import { trainView } from "./_train_view.ts";
 
@@ -91,11 +93,16 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--projections <list:string>", "Products with adapters; q,k,v,o if absent.", own)
     .option("--adapter-lr <rate:number>", "Their highest learning rate; 0.001 if absent.", own)
     .option("--targets <folder:string>", "Folder of targets, to share between runs.")
+    .option("--queue <url:string>", QUEUE_WORDS.queue, { depends: ["store"] })
+    .option("--queue-password-file <file:string>", QUEUE_WORDS.passwordFile)
+    .option("--queue-ca <file:string>", QUEUE_WORDS.authority)
+    .option("--queue-wait <seconds:number>", QUEUE_WORDS.wait, { default: 300 })
+    .option("--store <url:string>", QUEUE_WORDS.store, { depends: ["queue"] })
     .option("--recompute", "Make keys and values again at each visit: slower, no disk.")
     .option("--resume", "Go on with an interrupted run.")
     .option("--json", "Print one JSON object at the end.")
     .action(async (flags) => {
-      const { trainSoftTokens } = await import("../training/mod.ts");
+      const { trainWith } = await import("../training/train.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
       const { defaultThreads } = await import("../runtime/device/processor.ts");
       const adapters = adapted ? await readAdapters(flags) : refuseAdapterFlags(flags);
@@ -121,9 +128,14 @@ function judgeCommand(version: string, adapted: boolean) {
       };
       await interruptible(async (signal) => {
         using progress = await openProgress();
+        using store = await openNamedStore(flags.store);
         const now = () => performance.now();
         const { saved, ...watch } = trainView({ progress, note, now });
-        const training = trainSoftTokens({
+        const targetsBy = await readTargetsBy(flags, {
+          ...{ store, version, now },
+          onNote: watch.onNote,
+        });
+        const training = trainWith({
           model: flags.model,
           data: flags.data,
           out: flags.out,
@@ -143,7 +155,7 @@ function judgeCommand(version: string, adapted: boolean) {
           now,
           signal,
           watch,
-        });
+        }, targetsBy);
         const result = await training.catch((error) => {
           progress.clear();
           if (signal.aborted && saved() !== undefined) {

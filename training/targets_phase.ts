@@ -1,6 +1,7 @@
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { pause } from "../runtime/engine/pause.ts";
+import type { Precision } from "../runtime/weights/precisions.ts";
 import { makeTarget, type TargetMaker } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";
 import { pastBytes, pastShape, type TargetStore } from "./target_store.ts";
@@ -9,7 +10,7 @@ import { targetKey } from "./target.ts";
 /** What {@linkcode planTargets} works on. */
 export interface TargetsRequest extends TargetMaker {
   readonly prompts: readonly TrainingPrompt[];
-  readonly model: { readonly fingerprint: string; readonly precision: string };
+  readonly model: { readonly fingerprint: string; readonly precision: Precision };
   readonly store: TargetStore;
   /** Whether the prompts' keys and values are kept on disk. */
   readonly keepPast: boolean;
@@ -30,15 +31,8 @@ export interface TargetsPlan extends TargetsRequest {
  */
 export function planTargets(request: TargetsRequest): TargetsPlan {
   const { prompts, engine, model, store, keepPast } = request;
-  const { heads } = engine.config;
-  const layers = globalLayers(engine.config).length;
   const keys = prompts.map(({ ids, response }) => targetKey(model, ids, response));
-  const missing = [...prompts.entries()].flatMap(([place, { ids }]) => {
-    const key = keys[place] ?? "";
-    const found = store.has(key, { prompt: ids, layers, heads }) &&
-      (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
-    return found ? [] : [place];
-  });
+  const missing = [...prompts.keys()].filter((place) => !hasTarget({ ...request, keys }, place));
   store.demandRoom(
     missing.map((place) => bytesOf(engine, prompts[place]?.ids.length ?? 0, keepPast)),
   );
@@ -51,6 +45,15 @@ export interface MakeTargetsOptions {
   /** Called with how many targets there are, and how many were there before. */
   readonly onProgress?: (done: number, total: number, found: number) => void;
 }
+
+/** Makes what a plan lacks. */
+export type TargetsBy = (
+  plan: TargetsPlan,
+  options: MakeTargetsOptions & {
+    /** The model as it was given, and where its files lie. */
+    readonly source: { readonly name: string; readonly path: string };
+  },
+) => Promise<void>;
 
 /**
  * The first phase: answers and their attention, one prompt at a time. Each target is saved before the
@@ -76,6 +79,22 @@ export async function makeTargets(
     await store.save(keys[place] ?? "", target, keepPast ? past : undefined);
     onProgress?.(found + index + 1, keys.length, found);
   }
+}
+
+/** Whether the target of a prompt is there, whole and of the right shape. */
+export function hasTarget(
+  { engine, store, keepPast, keys, prompts }: Pick<
+    TargetsPlan,
+    "engine" | "store" | "keepPast" | "keys" | "prompts"
+  >,
+  place: number,
+): boolean {
+  const { ids } = prompts[place] ?? { ids: [] };
+  const key = keys[place] ?? "";
+  const { heads } = engine.config;
+  const layers = globalLayers(engine.config).length;
+  return store.has(key, { prompt: ids, layers, heads }) &&
+    (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
 }
 
 function bytesOf(engine: HostEngine, tokens: number, keepPast: boolean): number {

@@ -25,7 +25,7 @@ import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
 import { checkSettings, demandWhole, type TrainingSettings } from "./settings.ts";
 import { softStep } from "./soft_step.ts";
 import { openTargetStore } from "./target_store.ts";
-import { makeTargets, planTargets } from "./targets_phase.ts";
+import { makeTargets, planTargets, type TargetsBy } from "./targets_phase.ts";
 import { initialTensors } from "./trainable.ts";
 import { type TrainingResult, writeResult } from "./result.ts";
 import type { Validation } from "./validation.ts";
@@ -111,7 +111,15 @@ export interface TrainingWatch {
  * await assertRejects(() => training, Error, "no_such_conversations.json");
  * ```
  */
-export async function trainSoftTokens(request: TrainingRequest): Promise<TrainingResult> {
+export function trainSoftTokens(request: TrainingRequest): Promise<TrainingResult> {
+  return trainWith(request, makeTargets);
+}
+
+/** As {@linkcode trainSoftTokens}, with targets that something else makes. */
+export async function trainWith(
+  request: TrainingRequest,
+  targetsBy: TargetsBy,
+): Promise<TrainingResult> {
   const { settings, home, threads, signal, resume, watch = {} } = request;
   const keepPast = !request.recompute;
   checkSettings(settings);
@@ -171,7 +179,8 @@ export async function trainSoftTokens(request: TrainingRequest): Promise<Trainin
   });
   // Nothing can be refused any more: from here on the run can be resumed.
   await save(start);
-  await makeTargets(plan, {
+  await targetsBy(plan, {
+    source: { name: request.model, path },
     ...(watch.onTarget ? { onProgress: watch.onTarget } : {}),
     ...(signal ? { signal } : {}),
   });
