@@ -14,11 +14,13 @@ export interface AttentionShape extends HeadShape {
   readonly attentionScale: number;
 }
 
-/** Tensors of one layer's attention. All are token-major, `[1, tokens, heads · headDim]`. */
+/** Tensors of one layer's attention. */
 export interface AttentionInputs {
+  /** Of new tokens, `[1, tokens, heads · headDim]`, as are keys and values. */
   readonly queries: Value;
   readonly keys: Value;
   readonly values: Value;
+  /** What is cached, `[tokens, kvHeads, headDim]`, as are the values. */
   readonly pastKeys: Value;
   readonly pastValues: Value;
 }
@@ -161,66 +163,86 @@ function attentionSums(builder: GraphBuilder, weights: Value): Value {
   return builder.op("Reshape", [sums, builder.integers([-1])]);
 }
 
-/** What decoding needs besides the layer's tensors, made once per graph. */
-export interface DecodeHelpers {
-  /** {@linkcode groupDiagonal}. */
-  readonly diagonal: Value;
+/** What one sequence holds, `[tokens, kvHeads, headDim]` each, and its length. */
+export interface PastTensors {
+  readonly keys: Value;
+  readonly values: Value;
   /** Cached tokens and one, int64 `[2]`. */
   readonly parts: Value;
 }
 
 /**
- * Attention of one new token over a past that is not empty, `[1, 1, heads · headDim]`.
+ * Attention of one new token of each of some sequences over their pasts, none of which is empty:
+ * `[1, sequences, heads · headDim]`.
  *
- * The query heads stand in a block-diagonal matrix, so that one product reads the keys of all KV
- * heads as they lie, and another the values; past and new are never concatenated.
+ * The query heads of a KV head are the rows of one product with its keys, and one with its values. These
+ * stride through the cache as it lies; past and new are never concatenated.
+ *
+ * @param tokens As many as there are pasts, `[1, sequences, heads · headDim]`.
  */
 export function decodeAttention(
   builder: GraphBuilder,
   { heads, kvHeads, headDim, attentionScale }: AttentionShape,
-  inputs: AttentionInputs,
-  { diagonal, parts }: DecodeHelpers,
+  tokens: Pick<AttentionInputs, "queries" | "keys" | "values">,
+  pasts: readonly PastTensors[],
 ): Value {
-  const spread = builder.op("Reshape", [
-    builder.op("Mul", [
-      builder.op("Reshape", [inputs.queries, builder.integers([heads, 1, headDim])]),
-      diagonal,
-    ]),
-    builder.integers([heads, kvHeads * headDim]),
-  ]);
-  const scores = (keys: Value) =>
-    builder.op("FusedMatMul", [keys, spread], {
+  const group = heads / kvHeads;
+  const byHead = (value: Value, rows: number): Value =>
+    builder.op("Reshape", [value, builder.integers([pasts.length * kvHeads, rows, headDim])]);
+  const multiply = (
+    rows: Value,
+    matrix: Value,
+    attributes: readonly ("transB" | "transBatchB")[],
+  ) =>
+    builder.op("FusedMatMul", [rows, matrix], {
       domain: MICROSOFT,
-      attributes: { transB: { int: 1 }, alpha: { float: attentionScale } },
+      attributes: {
+        ...Object.fromEntries(attributes.map((name) => [name, { int: 1 }])),
+        ...(attributes.includes("transB") ? { alpha: { float: attentionScale } } : {}),
+      },
     });
-  const all = builder.op("Concat", [scores(inputs.pastKeys), scores(inputs.keys)], {
-    attributes: { axis: { int: 1 } },
-  });
-  const weights = builder.op("Softmax", [
-    builder.op("Transpose", [all], { attributes: { perm: { ints: [0, 2, 1] } } }),
-  ], { attributes: { axis: { int: -1 } } });
-  const [past = "", own = ""] = builder.ops("Split", [weights, parts], 2, {
-    attributes: { axis: { int: -1 } },
-  });
-  const mixed = builder.op("Add", [
-    builder.op("MatMul", [past, inputs.pastValues]),
-    builder.op("Mul", [own, inputs.values]),
+  const [queries, keys] = [byHead(tokens.queries, group), byHead(tokens.keys, 1)];
+  const ownScores = ofEach(builder, multiply(queries, keys, ["transB"]), pasts.length, kvHeads);
+  const mixed: Value[] = [];
+  const ownWeights: Value[] = [];
+  for (const [index, one] of ofEach(builder, queries, pasts.length, kvHeads).entries()) {
+    const past = pasts[index];
+    if (!past) throw new RangeError(`Cannot attend for sequence ${index} of ${pasts.length}`);
+    const scores = builder.op("Concat", [
+      multiply(one, past.keys, ["transB", "transBatchB"]),
+      ownScores[index] ?? "",
+    ], { attributes: { axis: { int: 2 } } });
+    const weights = builder.op("Softmax", [scores], { attributes: { axis: { int: -1 } } });
+    const [ofPast = "", own = ""] = builder.ops("Split", [weights, past.parts], 2, {
+      attributes: { axis: { int: -1 } },
+    });
+    mixed.push(multiply(ofPast, past.values, ["transBatchB"]));
+    ownWeights.push(own);
+  }
+  const sum = builder.op("Add", [
+    together(builder, mixed),
+    builder.op("Mul", [together(builder, ownWeights), byHead(tokens.values, 1)]),
   ]);
-  const picked = builder.op("ReduceSum", [
-    builder.op("Mul", [
-      builder.op("Reshape", [mixed, builder.integers([heads, kvHeads, headDim])]),
-      diagonal,
-    ]),
-    builder.integers([1]),
-  ], { attributes: { keepdims: { int: 0 } } });
-  return builder.op("Reshape", [picked, builder.integers([1, 1, heads * headDim])]);
+  return builder.op("Reshape", [sum, builder.integers([1, pasts.length, heads * headDim])]);
 }
 
-/** `[heads, kvHeads, 1]`: one where the query head belongs to the KV head. */
-export function groupDiagonal(builder: GraphBuilder, { heads, kvHeads }: HeadShape): Value {
-  const diagonal = new Float32Array(heads * kvHeads);
-  for (let head = 0; head < heads; head++) {
-    diagonal[head * kvHeads + Math.floor((head * kvHeads) / heads)] = 1;
-  }
-  return builder.constant(diagonal, [heads, kvHeads, 1]);
+/** Rows of each of some sequences. */
+function ofEach(
+  builder: GraphBuilder,
+  rows: Value,
+  sequences: number,
+  size: number,
+): readonly Value[] {
+  if (sequences === 1) return [rows];
+  return builder.ops(
+    "Split",
+    [rows, builder.integers(new Array<number>(sequences).fill(size))],
+    sequences,
+    { attributes: { axis: { int: 0 } } },
+  );
+}
+
+function together(builder: GraphBuilder, [first = "", ...others]: readonly Value[]): Value {
+  if (others.length === 0) return first;
+  return builder.op("Concat", [first, ...others], { attributes: { axis: { int: 0 } } });
 }

@@ -2,8 +2,8 @@ import {
   type AttentionInputs,
   type AttentionShape,
   decodeAttention,
-  groupDiagonal,
   type HeadShape,
+  type PastTensors,
 } from "./attention_nodes.ts";
 import type { RotatedTokens } from "./layer_nodes.ts";
 import type { Graph, GraphBuilder, Value } from "./onnx/graph.ts";
@@ -12,82 +12,156 @@ import { raggedDecodeAttention } from "./ragged_attention.ts";
 /** Sequences that one decoding step may advance at most. */
 export const MAX_SEQUENCES = 16;
 
-/** Names of what a sequence of a step brings. The first one's are those of every step. */
+/** Names of what a sequence of a step has cached. The first one's are those of every step. */
 export function sequenceNames(sequence: number): {
   readonly keys: (layer: number) => Value;
   readonly values: (layer: number) => Value;
-  readonly ragged: Value;
-  readonly segments: Value;
 } {
   const of = sequence === 0 ? "" : `.${sequence}`;
   return {
     keys: (layer) => `past_keys.${layer}${of}`,
     values: (layer) => `past_values.${layer}${of}`,
-    ragged: `ragged${of}`,
-    segments: `segments${of}`,
   };
 }
 
 /**
- * Declares what further sequences bring, and `sequences [1]`: how many there are. A sequence that is
- * absent brings anything of the right types.
+ * Declares what sequences have cached, and where there are several `sequences [1]`: how many. One that
+ * is absent brings a token of anything.
  */
 export function declareSequences(
   graph: GraphBuilder,
   { kvHeads, headDim, layers }: HeadShape & { readonly layers: readonly unknown[] },
   sequences: number,
 ): void {
-  const width = kvHeads * headDim;
-  graph.input("sequences", "int64", [1]);
-  for (let sequence = 1; sequence < sequences; sequence++) {
+  if (sequences > 1) graph.input("sequences", "int64", [1]);
+  for (let sequence = 0; sequence < sequences; sequence++) {
     const names = sequenceNames(sequence);
-    graph.input(names.ragged, "bool", [layers.length]);
-    graph.input(names.segments, "int64", [layers.length, 2 * kvHeads]);
     layers.forEach((_, layer) => {
-      graph.input(names.keys(layer), "float32", [1, `P${layer}.${sequence}`, width]);
-      graph.input(names.values(layer), "float32", [1, `P${layer}.${sequence}`, width]);
+      const shape = [`P${layer}.${sequence}`, kvHeads, headDim];
+      graph.input(names.keys(layer), "float32", shape);
+      graph.input(names.values(layer), "float32", shape);
     });
   }
 }
 
-/** Whether a step advances several sequences, a boolean scalar. */
-export function severalSequences(graph: GraphBuilder): Value {
-  return graph.op("Squeeze", [
-    graph.op("Greater", ["sequences", graph.integers([1])]),
-    graph.integers([0]),
-  ]);
+/** What is known of the sequences of a step, made once per graph. */
+export interface ManySequences {
+  /** Sequences at most. */
+  readonly most: number;
+  /** Whether a step advances more than one, a boolean scalar. */
+  readonly several: Value;
+  /** Numbers of sequences that attention is emitted for, the smallest first. */
+  readonly sizes: readonly SequenceCount[];
+}
+
+interface SequenceCount {
+  readonly size: number;
+  /** Whether there are more, a boolean scalar. */
+  readonly more: Value;
+  /** Rows of the sequences, `[size]`: the last one's in the place of those that are absent. */
+  readonly rows: Value;
+  /** Rows that are meant, `[1]`. */
+  readonly present: Value;
+}
+
+/** Makes what {@linkcode sequencesAttention} works with, in the outermost graph. */
+export function manySequences(graph: GraphBuilder, most: number): ManySequences {
+  const moreThan = (count: number): Value =>
+    graph.op("Squeeze", [
+      graph.op("Greater", ["sequences", graph.integers([count])]),
+      graph.integers([0]),
+    ]);
+  const sizes: number[] = [];
+  for (let size = 2; size < most; size *= 2) sizes.push(size);
+  sizes.push(most);
+  const last = graph.op("Sub", ["sequences", graph.integers([1])]);
+  return {
+    most,
+    several: moreThan(1),
+    sizes: sizes.map((size) => ({
+      size,
+      more: moreThan(size),
+      rows: graph.op("Min", [graph.integers(Array.from({ length: size }, (_, row) => row)), last]),
+      present: "sequences",
+    })),
+  };
+}
+
+/** Where the segments of a sequence's KV heads begin and end in a layer, `[2 · kvHeads]`. */
+export function segmentsOf(builder: GraphBuilder, sequence: number, layer: number): Value {
+  return ofSequence(builder, "segments", sequence, layer);
+}
+
+function ofSequence(builder: GraphBuilder, all: Value, sequence: number, layer: number): Value {
+  return builder.op("GatherND", [all, builder.integers([sequence, layer])]);
 }
 
 /** What the attention of several sequences is emitted from. */
 export interface SequencesAttention {
   readonly shape: AttentionShape;
-  /** Sequences at most. */
-  readonly sequences: number;
+  readonly many: ManySequences;
   readonly layer: number;
-  /** Whether the layer slides: its KV heads then hold the same tokens. */
-  readonly sliding: boolean;
+  /** Whether any sequence's KV heads hold different numbers of tokens; absent in a layer that slides. */
+  readonly ragged: Value | undefined;
+  /** Tokens that a sequence has cached, and one, `[2]`. */
+  readonly parts: (sequence: number) => Value;
   /** One token of each sequence. */
   readonly tokens: RotatedTokens;
 }
 
 /**
- * Attention of one new token of each of several sequences, `[1, sequences, heads · headDim]`: for each
- * the nodes that it would have alone, so that the numbers are the same. Sequences that are absent cost
- * nothing.
+ * Attention of one new token of each of several sequences, `[1, sequences, heads · headDim]`: the
+ * numbers that each would have alone.
  */
-export function sequencesAttention(
+export function sequencesAttention(builder: GraphBuilder, attention: SequencesAttention): Value {
+  const { ragged, shape, many: { sizes } } = attention;
+  const width = shape.heads * shape.headDim;
+  if (ragged === undefined) return bySize(builder, attention, sizes);
+  return choose(builder, ragged, width, {
+    then: (inner) => oneByOne(inner, attention),
+    otherwise: (inner) => bySize(inner, attention, sizes),
+  });
+}
+
+/** Emits for each of some numbers of sequences; one that is absent takes part with the last one's token. */
+function bySize(
   builder: GraphBuilder,
-  { shape, sequences, layer, sliding, tokens }: SequencesAttention,
+  attention: SequencesAttention,
+  sizes: readonly SequenceCount[],
+): Value {
+  const smaller = sizes.slice(0, -1);
+  const [below, size] = [smaller.at(-1), sizes.at(-1)];
+  if (!size) throw new RangeError("Cannot attend for no sequences");
+  if (!below) return alike(builder, attention, size);
+  return choose(builder, below.more, attention.shape.heads * attention.shape.headDim, {
+    then: (inner) => alike(inner, attention, size),
+    otherwise: (inner) => bySize(inner, attention, smaller),
+  });
+}
+
+function alike(
+  builder: GraphBuilder,
+  { shape, layer, parts, tokens }: SequencesAttention,
+  { size, rows, present }: SequenceCount,
+): Value {
+  const ofEach = (value: Value) =>
+    builder.op("Gather", [value, rows], { attributes: { axis: { int: 1 } } });
+  const { queries, keys, values } = tokens;
+  const pasts = Array.from({ length: size }, (_, sequence): PastTensors => {
+    const names = sequenceNames(sequence);
+    return { keys: names.keys(layer), values: names.values(layer), parts: parts(sequence) };
+  });
+  const own = { queries: ofEach(queries), keys: ofEach(keys), values: ofEach(values) };
+  const mixed = decodeAttention(builder, shape, own, pasts);
+  return builder.op("Slice", [mixed, builder.integers([0]), present, builder.integers([1])]);
+}
+
+/** Each sequence by itself: KV heads of one layer may hold different numbers of tokens. */
+function oneByOne(
+  builder: GraphBuilder,
+  { shape, many: { most }, layer, parts, tokens }: SequencesAttention,
 ): Value {
   const width = shape.heads * shape.headDim;
-  const output = (inner: GraphBuilder, value: Value): Graph => {
-    inner.output(value, "float32", [1, "T", width]);
-    return inner.build();
-  };
-  const choose = (inner: GraphBuilder, condition: Value, one: Graph, other: Graph): Value =>
-    inner.op("If", [condition], {
-      attributes: { then_branch: { graph: one }, else_branch: { graph: other } },
-    });
   const attend = (inner: GraphBuilder, sequence: number): Value => {
     const names = sequenceNames(sequence);
     const own = (value: Value) =>
@@ -99,51 +173,44 @@ export function sequencesAttention(
       pastKeys: names.keys(layer),
       pastValues: names.values(layer),
     };
-    if (sliding) return oneUniform(inner, shape, attention);
-    const ofLayer = (value: Value) =>
-      inner.op("Gather", [value, inner.constant(BigInt64Array.of(BigInt(layer)), [])]);
-    const ragged = inner.branch("ragged");
-    const uniform = inner.branch("uniform");
-    return choose(
-      inner,
-      ofLayer(names.ragged),
-      output(ragged, raggedDecodeAttention(ragged, shape, attention, ofLayer(names.segments))),
-      output(uniform, oneUniform(uniform, shape, attention)),
-    );
+    const past = { keys: names.keys(layer), values: names.values(layer), parts: parts(sequence) };
+    return choose(inner, ofSequence(inner, "ragged", sequence, layer), width, {
+      then: (one) => raggedDecodeAttention(one, shape, attention, segmentsOf(one, sequence, layer)),
+      otherwise: (one) => decodeAttention(one, shape, attention, [past]),
+    });
   };
-  const present = (inner: GraphBuilder, sequence: number): Value =>
-    inner.op("Squeeze", [
-      inner.op("Greater", ["sequences", inner.integers([sequence])]),
-      inner.integers([0]),
-    ]);
-  const all = Array.from({ length: sequences }, (_, sequence) => {
+  const all = Array.from({ length: most }, (_, sequence) => {
     // There are two at least.
     if (sequence < 2) return attend(builder, sequence);
-    const inner = builder.branch("present");
-    const absent = builder.branch("absent");
-    const none = absent.op("Identity", [absent.constant(new Float32Array(0), [1, 0, width])]);
-    return choose(
-      builder,
-      present(builder, sequence),
-      output(inner, attend(inner, sequence)),
-      output(absent, none),
-    );
+    const present = builder.op("Squeeze", [
+      builder.op("Greater", ["sequences", builder.integers([sequence])]),
+      builder.integers([0]),
+    ]);
+    return choose(builder, present, width, {
+      then: (inner) => attend(inner, sequence),
+      otherwise: (inner) =>
+        inner.op("Identity", [inner.constant(new Float32Array(0), [1, 0, width])]),
+    });
   });
   return builder.op("Concat", all, { attributes: { axis: { int: 1 } } });
 }
 
-function oneUniform(
+/** One of two branches, `[1, T, width]`. */
+function choose(
   builder: GraphBuilder,
-  shape: AttentionShape,
-  attention: AttentionInputs,
+  condition: Value,
+  width: number,
+  branches: Readonly<Record<"then" | "otherwise", (inner: GraphBuilder) => Value>>,
 ): Value {
-  const past = builder.op("Shape", [attention.pastKeys], {
-    attributes: { start: { int: 1 }, end: { int: 2 } },
-  });
-  return decodeAttention(builder, shape, attention, {
-    diagonal: groupDiagonal(builder, shape),
-    parts: builder.op("Concat", [past, builder.integers([1])], {
-      attributes: { axis: { int: 0 } },
-    }),
+  const branch = (name: "then" | "otherwise"): Graph => {
+    const inner = builder.branch(name);
+    inner.output(branches[name](inner), "float32", [1, "T", width]);
+    return inner.build();
+  };
+  return builder.op("If", [condition], {
+    attributes: {
+      then_branch: { graph: branch("then") },
+      else_branch: { graph: branch("otherwise") },
+    },
   });
 }

@@ -101,8 +101,8 @@ export function flag(value: boolean): Tensor {
 }
 
 /** Booleans as a tensor. */
-export function flags(values: readonly boolean[]): Tensor {
-  return new ort.Tensor("bool", Uint8Array.from(values, Number), [values.length]);
+export function flags(values: readonly boolean[], shape?: readonly number[]): Tensor {
+  return new ort.Tensor("bool", Uint8Array.from(values, Number), shape ?? [values.length]);
 }
 
 /** The numbers of a float tensor. */

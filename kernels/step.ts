@@ -90,28 +90,27 @@ export async function createStepKernel(
   const kernel = await createKernel(buildStepGraph(model, options), { threads, spinning: true });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const layers = model.layers.length;
-  const further = sequenceFeeds(model, options.sequences ?? 1);
-  const names = Array.from({ length: layers }, (_, layer) => ({
-    keys: `past_keys.${layer}`,
-    values: `past_values.${layer}`,
-    queries: `queries.${layer}`,
-  }));
+  const pasts = pastFeeds(model, options.sequences ?? 1);
+  const queryNames = model.layers.map((_, layer) => `queries.${layer}`);
   const sums = observedLayers(model).map((layer) => `attention_sums.${layer}`);
   return {
     async run(inputs) {
       const { queries = false, observe = false, inputNorms = false } = inputs;
-      const feeds = { ...feedsOf(model, names, tensors, inputs), ...further(inputs.others ?? []) };
+      const feeds = {
+        ...feedsOf(model, tensors, inputs),
+        ...pasts([inputs.past, ...(inputs.others ?? [])]),
+      };
       const outputs = await kernel.run(feeds, [
         "logits",
         "entries",
-        ...(queries ? names.map((name) => name.queries) : []),
+        ...(queries ? queryNames : []),
         ...(observe ? sums : []),
         ...(inputNorms ? ["input_norms"] : []),
       ]);
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
-        queries: queries ? names.map((name) => floatsOf(outputs[name.queries])) : [],
+        queries: queries ? queryNames.map((name) => floatsOf(outputs[name])) : [],
         attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
         ...(inputNorms
           ? { inputNorms: normsByLayer(floatsOf(outputs.input_norms), sums.length) }
@@ -123,78 +122,62 @@ export async function createStepKernel(
 }
 
 function feedsOf(
-  { hidden, headDim, kvHeads }: StepModel,
-  names: readonly { readonly keys: string; readonly values: string }[],
+  { hidden, headDim }: StepModel,
   tensors: readonly AdapterTensor[],
-  { ids, embeddings = new Float32Array(0), rotary, rows, past, observe = false, adapters }:
-    StepInputs,
+  { ids, embeddings = new Float32Array(0), rotary, rows, observe = false, adapters }: StepInputs,
 ): Record<string, Tensor> {
   const soft = embeddings.length / hidden;
   const tokens = ids.length + soft;
-  const width = kvHeads * headDim;
-  const feeds: Record<string, Tensor> = {
+  return {
     ids: integers(ids),
     embeddings: floats(embeddings, [soft, hidden]),
     ...rotaryFeeds(rotary, [tokens, headDim / 2]),
     rows: integers(rows),
     observe: flag(observe),
-    ...raggedFeeds(past, names.length, kvHeads),
     ...adapterFeeds(tensors, adapters),
   };
-  names.forEach((name, layer) => {
-    const { keys, values } = past[layer] ?? { keys: embeddings, values: embeddings };
-    feeds[name.keys] = floats(keys, [1, keys.length / width, width]);
-    feeds[name.values] = floats(values, [1, values.length / width, width]);
-  });
-  return feeds;
 }
 
-/** Which layers consist of segments, and where these lie. */
-function raggedFeeds(
-  past: readonly PastLayer[],
-  layers: number,
-  kvHeads: number,
-): Record<"ragged" | "segments", Tensor> {
-  const ofLayers = Array.from({ length: layers }, (_, layer) => past[layer]?.segments);
-  const bounds = ofLayers.flatMap((segments) =>
-    segments
-      ? [
-        ...segments.map(({ start }) => start),
-        ...segments.map(({ start, length }) => start + length),
-      ]
-      : new Array<number>(2 * kvHeads).fill(0)
-  );
-  return {
-    ragged: flags(ofLayers.map((segments) => segments !== undefined)),
-    segments: integers(bounds, [layers, 2 * kvHeads]),
-  };
-}
-
-/** Gives the feeds of further sequences: those that are absent share empty ones. */
-function sequenceFeeds(
-  { layers, kvHeads, headDim }: StepModel,
+/** Gives the feeds of what sequences have cached; those that are absent share one token of zeros. */
+function pastFeeds(
+  { layers: { length: layers }, kvHeads, headDim }: StepModel,
   sequences: number,
-): (others: readonly (readonly PastLayer[])[]) => Readonly<Record<string, Tensor>> {
-  if (sequences === 1) return () => ({});
+): (pasts: readonly (readonly PastLayer[])[]) => Readonly<Record<string, Tensor>> {
   const width = kvHeads * headDim;
-  const empty = floats(new Float32Array(0), [1, 0, width]);
-  const nothing = raggedFeeds([], layers.length, kvHeads);
-  return (others) => {
-    const feeds: Record<string, Tensor> = { sequences: integers([others.length + 1]) };
-    for (let sequence = 1; sequence < sequences; sequence++) {
-      const names = sequenceNames(sequence);
-      const past = others[sequence - 1];
-      const { ragged, segments } = past ? raggedFeeds(past, layers.length, kvHeads) : nothing;
-      feeds[names.ragged] = ragged;
-      feeds[names.segments] = segments;
-      layers.forEach((_, layer) => {
-        const held = past?.[layer];
-        const tensor = (of: Float32Array) => floats(of, [1, of.length / width, width]);
-        feeds[names.keys(layer)] = held ? tensor(held.keys) : empty;
-        feeds[names.values(layer)] = held ? tensor(held.values) : empty;
-      });
+  const names = Array.from({ length: sequences }, (_, sequence) => {
+    const { keys, values } = sequenceNames(sequence);
+    return Array.from({ length: layers }, (_, layer) => [keys(layer), values(layer)] as const);
+  });
+  const absent = floats(new Float32Array(width), [1, kvHeads, headDim]);
+  const tensor = (of: Float32Array) => floats(of, [of.length / width, kvHeads, headDim]);
+  return (pasts) => {
+    const parts = new Int32Array(sequences * layers * 2).fill(1);
+    const ragged = new Array<boolean>(sequences * layers).fill(false);
+    const segments = new Int32Array(sequences * layers * 2 * kvHeads);
+    const feeds: Record<string, Tensor> = {};
+    for (const [sequence, ofLayers] of names.entries()) {
+      for (const [layer, [keys, values]] of ofLayers.entries()) {
+        const held = pasts[sequence]?.[layer];
+        feeds[keys] = held ? tensor(held.keys) : absent;
+        feeds[values] = held ? tensor(held.values) : absent;
+        if (!held) continue;
+        const index = sequence * layers + layer;
+        parts[2 * index] = held.keys.length / width;
+        if (!held.segments) continue;
+        ragged[index] = true;
+        held.segments.forEach(({ start, length }, head) => {
+          segments[2 * kvHeads * index + head] = start;
+          segments[2 * kvHeads * index + kvHeads + head] = start + length;
+        });
+      }
     }
-    return feeds;
+    return {
+      ...feeds,
+      parts: integers(parts),
+      ragged: flags(ragged, [sequences, layers]),
+      segments: integers(segments, [sequences, layers, 2 * kvHeads]),
+      ...(sequences > 1 ? { sequences: integers([pasts.length]) } : {}),
+    };
   };
 }
 

@@ -3,8 +3,6 @@ import { causalMask, raggedAttention, raggedDecodeAttention } from "./ragged_att
 import {
   type AttentionInputs,
   decodeAttention,
-  type DecodeHelpers,
-  groupDiagonal,
   nothing,
   type PrefillAttention,
   prefillAttention,
@@ -24,7 +22,14 @@ import {
   type GraphBuilder,
   type Value,
 } from "./onnx/graph.ts";
-import { declareSequences, sequencesAttention, severalSequences } from "./sequence_attention.ts";
+import {
+  declareSequences,
+  type ManySequences,
+  manySequences,
+  segmentsOf,
+  sequenceNames,
+  sequencesAttention,
+} from "./sequence_attention.ts";
 import type { StepModel } from "./step_model.ts";
 import { type OutputProduct, outputProduct } from "./output_logits.ts";
 import { declareWeight } from "./weight.ts";
@@ -52,17 +57,15 @@ interface Shared {
   readonly layers: readonly DeclaredLayer[];
   readonly embedding: EmbeddingRows;
   readonly output: OutputProduct;
-  /** Of each layer: eviction may leave global ones caches of different lengths. */
-  readonly lengths: readonly SequenceLengths[];
-  readonly helpers: readonly DecodeHelpers[];
   readonly observe: Value;
-  /** Of each layer: whether its heads hold different numbers of tokens, `[1]`. */
+  /** Of each layer: whether heads of a sequence hold different numbers of tokens, `[1]`. */
   readonly ragged: readonly Value[];
+  /** Of each sequence and layer: cached tokens, and one, `[2]`. */
+  readonly parts: readonly (readonly Value[])[];
   /** New tokens, `[1]`. */
   readonly tokens: Value;
-  /** Sequences at most, and whether a step advances several, where it can. */
-  readonly sequences: number;
-  readonly several: Value | undefined;
+  /** Where a step may advance several sequences. */
+  readonly many: ManySequences | undefined;
 }
 
 /**
@@ -70,11 +73,11 @@ interface Shared {
  *
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
- * (which new tokens get logits), `past_keys.L` and `past_values.L [1, P, kvHeads · headDim]`, where
+ * (which new tokens get logits), `past_keys.L` and `past_values.L [P, kvHeads, headDim]`, where
  * `P` may differ between layers (those with the same window all have the same, less than the window),
- * `ragged [layers]` (whether the heads of a layer hold different numbers
- * of tokens: its past then consists of segments, one for each KV head) and `segments
- * [layers, 2 · kvHeads]` (where those begin, and where they end).
+ * `parts [sequences · layers · 2]` (`P` and 1 of each), `ragged [sequences, layers]` (whether the heads of
+ * a layer hold different numbers of tokens: its past then consists of segments, one for each KV head) and
+ * `segments [sequences, layers, 2 · kvHeads]` (where those begin, and where they end).
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
@@ -90,17 +93,17 @@ export function buildStepGraph(
 ): Graph {
   const graph = createGraph("step");
   const { headDim, kvHeads, hidden } = model;
-  const width = kvHeads * headDim;
+  const layers = model.layers.length;
   graph.input("observe", "bool", [1]);
   graph.input("ids", "int64", ["S"]);
   graph.input("embeddings", "float32", ["E", hidden]);
   declareRotary(graph, model, "T");
   graph.input("rows", "int64", ["R"]);
-  graph.input("ragged", "bool", [model.layers.length]);
-  graph.input("segments", "int64", [model.layers.length, 2 * kvHeads]);
-  if (sequences > 1) declareSequences(graph, model, sequences);
+  graph.input("parts", "int64", [sequences * layers * 2]);
+  graph.input("ragged", "bool", [sequences, layers]);
+  graph.input("segments", "int64", [sequences, layers, 2 * kvHeads]);
+  declareSequences(graph, model, sequences);
   const embedding = declareEmbedding(graph, model.embedding, true);
-  const diagonal = groupDiagonal(graph, model);
   const shared: Shared = {
     model,
     embedding,
@@ -108,19 +111,12 @@ export function buildStepGraph(
       ? outputProduct(model.output, declareWeight(graph, model.output))
       : outputProduct(model.embedding, embedding.product),
     layers: model.layers.map((_, index) => declareLayer(graph, model, index, adapters)),
-    lengths: perCache(model, (layer) => sequenceLengths(graph, layer)),
-    helpers: perCache(model, (layer) => ({ diagonal, parts: pastAndOne(graph, layer) })),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
-    ragged: raggedLayers(graph, model.layers.length),
+    ragged: raggedLayers(graph, layers),
+    parts: partsOfEach(graph, sequences, layers),
     tokens: newTokens(graph),
-    sequences,
-    several: sequences > 1 ? severalSequences(graph) : undefined,
+    many: sequences > 1 ? manySequences(graph, sequences) : undefined,
   };
-  model.layers.forEach((_, layer) => {
-    const { pastKeys, pastValues } = pastNames(layer);
-    graph.input(pastKeys, "float32", [1, `P${layer}`, width]);
-    graph.input(pastValues, "float32", [1, `P${layer}`, width]);
-  });
   const ports = portsOf(model);
   if (adapters) {
     emitStep(graph, shared, "prefill").forEach((value, index) => {
@@ -175,10 +171,6 @@ function perCache<T>({ layers, layerKinds }: StepModel, make: (layer: number) =>
   });
 }
 
-function pastNames(layer: number): { pastKeys: Value; pastValues: Value } {
-  return { pastKeys: `past_keys.${layer}`, pastValues: `past_values.${layer}` };
-}
-
 function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly OutputPort[]): void {
   const branch = (phase: Phase): Graph => {
     const inner = graph.branch(phase);
@@ -201,49 +193,61 @@ function size(graph: GraphBuilder, value: Value, axis: number): Value {
   });
 }
 
+/** Of each layer: whether heads of any sequence hold different numbers of tokens, `[1]`. */
 function raggedLayers(graph: GraphBuilder, layers: number): readonly Value[] {
-  if (layers === 1) return ["ragged"];
-  return graph.ops("Split", ["ragged", graph.integers(new Array(layers).fill(1))], layers, {
+  const any = graph.op("ReduceMax", [cast(graph, "ragged", "int32"), graph.integers([0])], {
+    attributes: { keepdims: { int: 0 } },
+  });
+  return inPieces(graph, cast(graph, any, "bool"), layers, 1);
+}
+
+function partsOfEach(graph: GraphBuilder, sequences: number, layers: number): Shared["parts"] {
+  const all = inPieces(graph, "parts", sequences * layers, 2);
+  return Array.from(
+    { length: sequences },
+    (_, sequence) => all.slice(sequence * layers, (sequence + 1) * layers),
+  );
+}
+
+function inPieces(
+  graph: GraphBuilder,
+  value: Value,
+  pieces: number,
+  size: number,
+): readonly Value[] {
+  if (pieces === 1) return [value];
+  return graph.ops("Split", [value, graph.integers(new Array(pieces).fill(size))], pieces, {
     attributes: { axis: { int: 0 } },
   });
 }
 
 const newTokens = (graph: GraphBuilder) => size(graph, "cos", 0);
-const pastTokens = (graph: GraphBuilder, layer: number) =>
-  size(graph, pastNames(layer).pastKeys, 1);
 
-function pastAndOne(graph: GraphBuilder, layer: number): Value {
-  return graph.op("Concat", [pastTokens(graph, layer), graph.integers([1])], {
-    attributes: { axis: { int: 0 } },
-  });
-}
-
-function sequenceLengths(graph: GraphBuilder, layer: number): SequenceLengths {
-  const total = cast(graph, graph.op("Add", [pastTokens(graph, layer), newTokens(graph)]), "int32");
-  return {
-    last: graph.op("Sub", [total, graph.constant(Int32Array.of(1), [1])]),
-    total: graph.op("Squeeze", [total, graph.integers([0])]),
-  };
+function sequenceLengths(
+  builder: GraphBuilder,
+  { tokens, parts: [first = []] }: Pick<Shared, "tokens" | "parts">,
+  layer: number,
+): SequenceLengths {
+  const before = builder.op("ReduceSum", [first[layer] ?? ""]);
+  const last = cast(
+    builder,
+    builder.op("Add", [before, builder.op("Sub", [tokens, builder.integers([2])])]),
+    "int32",
+  );
+  const total = builder.op("Add", [last, builder.constant(Int32Array.of(1), [1])]);
+  return { last, total: builder.op("Squeeze", [total, builder.integers([0])]) };
 }
 
 // The decode branch multiplies with the past as it lies, which must not be empty.
-function isDecodeStep(
-  graph: GraphBuilder,
-  { model: { layerKinds }, several }: Pick<Shared, "model" | "several">,
-): Value {
+function isDecodeStep(graph: GraphBuilder, { many }: Pick<Shared, "many">): Value {
   const one = graph.integers([1]);
-  const single = graph.op("Equal", [newTokens(graph), one]);
-  const windows = layerKinds.map(({ window }) => window);
-  const past = windows.flatMap((window, layer) =>
-    windows.indexOf(window) === layer
-      ? [graph.op("GreaterOrEqual", [pastTokens(graph, layer), one])]
-      : []
-  );
-  const plain = [single, ...past, graph.op("Not", ["observe"])].reduce((all, value) =>
-    graph.op("And", [all, value])
-  );
-  const alone = graph.op("Squeeze", [plain, graph.integers([0])]);
-  return several === undefined ? alone : graph.op("Or", [alone, several]);
+  const alone = [
+    graph.op("Equal", [newTokens(graph), one]),
+    graph.op("GreaterOrEqual", [graph.op("ReduceMin", ["parts"]), one]),
+    graph.op("Not", ["observe"]),
+  ].reduce((all, value) => graph.op("And", [all, value]));
+  const scalar = graph.op("Squeeze", [alone, graph.integers([0])]);
+  return many === undefined ? scalar : graph.op("Or", [scalar, many.several]);
 }
 
 type Phase = "decode" | "prefill";
@@ -265,26 +269,25 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     attributes: { axis: { int: 0 } },
   });
   const causal = causalMask(builder, shared.tokens);
+  const lengths = phase === "decode"
+    ? []
+    : perCache(model, (layer) => sequenceLengths(builder, shared, layer));
+  const parts = (sequence: number, layer: number) => shared.parts[sequence]?.[layer] ?? "";
   const uniform = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
-    const [lengths, helpers] = [shared.lengths[layer], shared.helpers[layer]];
-    if (!lengths || !helpers) throw new RangeError(`Cannot emit layer ${layer}`);
-    const window = model.layerKinds[layer]?.window;
-    if (phase === "prefill" && window !== undefined) {
-      const mixed = slidingAttention(inner, model, attention, lengths, window);
+    const [ofLayer, window] = [lengths[layer], model.layerKinds[layer]?.window];
+    if (ofLayer && window !== undefined) {
+      const mixed = slidingAttention(inner, model, attention, ofLayer, window);
       return { mixed, attentionSums: "" };
     }
-    if (phase === "prefill") {
-      return prefillAttention(inner, model, attention, lengths, shared.observe);
-    }
+    if (ofLayer) return prefillAttention(inner, model, attention, ofLayer, shared.observe);
     // The past of a sliding layer is what its window shows: one query sees all of it.
-    const mixed = decodeAttention(inner, model, attention, helpers);
+    const mixed = decodeAttention(inner, model, attention, [
+      { keys: attention.pastKeys, values: attention.pastValues, parts: parts(0, layer) },
+    ]);
     return { mixed, attentionSums: window === undefined ? nothing(inner) : "" };
   };
   const raggedly = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
-    const ofLayer = inner.op("Gather", [
-      "segments",
-      inner.constant(BigInt64Array.of(BigInt(layer)), []),
-    ]);
+    const ofLayer = segmentsOf(inner, 0, layer);
     if (phase === "decode") {
       return {
         mixed: raggedDecodeAttention(inner, model, attention, ofLayer),
@@ -295,7 +298,12 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     return raggedAttention(inner, model, attention, helpers);
   };
   const mix = (outer: GraphBuilder, tokens: RotatedTokens, layer: number): PrefillAttention => {
-    const attention = { ...tokens, ...pastNames(layer) };
+    const names = sequenceNames(0);
+    const attention = {
+      ...tokens,
+      pastKeys: names.keys(layer),
+      pastValues: names.values(layer),
+    };
     // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
     if (model.layerKinds[layer]?.window !== undefined) return uniform(outer, attention, layer);
     return eitherAttention(outer, model, shared.ragged[layer] ?? "", {
@@ -303,13 +311,17 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
       uniform: (inner) => uniform(inner, attention, layer),
     });
   };
-  const { several, sequences } = shared;
+  const { many } = shared;
   const mixOfEach = (tokens: RotatedTokens, layer: number): PrefillAttention => {
-    if (phase === "prefill" || several === undefined) return mix(builder, tokens, layer);
+    if (phase === "prefill" || many === undefined) return mix(builder, tokens, layer);
     const sliding = model.layerKinds[layer]?.window !== undefined;
-    return eitherAttention(builder, model, several, {
+    const ragged = sliding ? undefined : shared.ragged[layer];
+    return eitherAttention(builder, model, many.several, {
       several: (inner) => ({
-        mixed: sequencesAttention(inner, { shape: model, sequences, layer, sliding, tokens }),
+        mixed: sequencesAttention(inner, {
+          ...{ shape: model, many, layer, ragged, tokens },
+          parts: (sequence) => parts(sequence, layer),
+        }),
         attentionSums: sliding ? "" : nothing(inner),
       }),
       alone: (inner) => mix(inner, tokens, layer),

@@ -2,12 +2,10 @@ import { assertEquals } from "@std/assert";
 import {
   type AttentionShape,
   decodeAttention,
-  groupDiagonal,
   prefillAttention,
   slidingAttention,
 } from "../../kernels/attention_nodes.ts";
 import { flag, floats, floatsOf, integers } from "../../kernels/session.ts";
-import { createGraph } from "../../kernels/onnx/graph.ts";
 import { assertClose, noise } from "../_close.ts";
 import { referenceAttention } from "../_reference_attention.ts";
 import { runGraph } from "./_run_graph.ts";
@@ -99,20 +97,16 @@ async function run(
     queries: floats(queries, [1, tokens, heads * headDim]),
     keys: rows(keys, past, past + tokens),
     values: rows(values, past, past + tokens),
-    pastKeys: rows(keys, 0, past),
-    pastValues: rows(values, 0, past),
+    pastKeys: floats(keys.subarray(0, past * width), [past, kvHeads, headDim]),
+    pastValues: floats(values.subarray(0, past * width), [past, kvHeads, headDim]),
     lengths: integers([past, tokens]),
     observe: flag(way === "observed"),
   };
   return await runGraph(feeds, (graph) => {
     graph.input("queries", "float32", [1, "T", heads * headDim]);
-    for (
-      const [name, size] of [["keys", "T"], ["values", "T"], ["pastKeys", "P"], [
-        "pastValues",
-        "P",
-      ]] as const
-    ) {
-      graph.input(name, "float32", [1, size, width]);
+    for (const name of ["keys", "values"]) graph.input(name, "float32", [1, "T", width]);
+    for (const name of ["pastKeys", "pastValues"]) {
+      graph.input(name, "float32", ["P", kvHeads, headDim]);
     }
     graph.input("lengths", "int64", [2]);
     graph.input("observe", "bool", [1]);
@@ -128,8 +122,8 @@ async function run(
       graph.output(as, "float32", shape);
     };
     if (way === "decode") {
-      const helpers = { diagonal: groupDiagonal(graph, shape), parts: "lengths" };
-      name(decodeAttention(graph, shape, inputs, helpers), "mixed", [1, "T", heads * headDim]);
+      const past = { keys: "pastKeys", values: "pastValues", parts: "lengths" };
+      name(decodeAttention(graph, shape, inputs, [past]), "mixed", [1, "T", heads * headDim]);
       return;
     }
     const total = graph.op("Cast", [
@@ -200,15 +194,3 @@ for (const shape of SHAPES) {
     }
   });
 }
-
-Deno.test("groupDiagonal() has one KV head for each query head", () => {
-  const graph = createGraph("g");
-  groupDiagonal(graph, { heads: 6, kvHeads: 3, headDim: 4 });
-  const [constant] = graph.build().initializers;
-  const bytes = constant && "bytes" in constant.data ? constant.data.bytes : new Uint8Array(0);
-  assertEquals([...new Float32Array(bytes.slice().buffer)], [
-    ...[1, 0, 0, 1, 0, 0],
-    ...[0, 1, 0, 0, 1, 0],
-    ...[0, 0, 1, 0, 0, 1],
-  ]);
-});
