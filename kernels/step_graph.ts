@@ -92,7 +92,7 @@ export function buildStepGraph(
   { adapters, sequences = 1 }: StepGraphOptions = {},
 ): Graph {
   const graph = createGraph("step");
-  const { headDim, kvHeads, hidden } = model;
+  const { kvHeads, hidden } = model;
   const layers = model.layers.length;
   graph.input("observe", "bool", [1]);
   graph.input("ids", "int64", ["S"]);
