@@ -65,6 +65,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/session/windows_conversation_test.ts",
   "tests/runtime/session/windows_far_back_test.ts",
   "tests/runtime/smollm2_test.ts",
+  "tests/server/documents/killed_test.ts",
   "tests/server/engine/",
   "tests/server/examples_test.ts",
   "tests/runtime/window_policies_test.ts",

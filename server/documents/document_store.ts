@@ -4,6 +4,7 @@ import type { Session } from "../../runtime/session/session.ts";
 import { full } from "../../policies/full.ts";
 import type { DocumentInfo, DocumentRequest, DocumentStore } from "../scheduler/documents.ts";
 import { UnknownDocumentError } from "../scheduler/errors.ts";
+import { oneByOne } from "../scheduler/one_by_one.ts";
 import type { EvictionSettings } from "../scheduler/request.ts";
 import type { DocumentFiles, DocumentRecord } from "./document_files.ts";
 
@@ -98,6 +99,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const seconds = () => Math.floor(now() / 1000);
   const entries = new Map<string, Entry>();
   const making = new Map<string, Promise<DocumentInfo>>();
+  // A document's files are written, removed and counted by one at a time.
+  const inTurn = oneByOne();
   let named = 0;
   const nameOf = (id: string) => `${id} ${named++}`;
   for (const record of await files?.list() ?? []) {
@@ -114,7 +117,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const find = (id: string): Entry => {
     const found = entries.get(id);
     if (found) return found;
-    throw new UnknownDocumentError(`There is no document '${id}' here: read it first`);
+    throw unknownDocument(id);
   };
   const touch = (entry: Entry) => {
     entry.used = now();
@@ -146,6 +149,14 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   };
   const make = async (id: string, reading: DocumentReading, fingerprint: string) => {
     const { session, record: made } = await options.read(reading);
+    return await inTurn(() => keep(id, reading, fingerprint, { session, record: made }));
+  };
+  const keep = async (
+    id: string,
+    reading: DocumentReading,
+    fingerprint: string,
+    { session, record: made }: ReadDocument,
+  ): Promise<DocumentInfo> => {
     const { name, system } = reading;
     const record: DocumentRecord = {
       id,
@@ -210,7 +221,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     list: () => [...entries.values()].map(infoOf).sort((a, b) => b.created - a.created),
     get: (id) => infoOf(find(id)),
-    remove: forget,
+    remove: (id) => inTurn(() => forget(id)),
   };
   return {
     store,
@@ -253,7 +264,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
         return { record, session: own };
       } catch (error) {
         if (entry.session === loading) entry.session = undefined;
-        throw error;
+        // Its files may have been removed while they were read.
+        throw entries.get(id) === entry ? error : unknownDocument(id);
       } finally {
         entry.users--;
       }
@@ -263,6 +275,10 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       for (const entry of entries.values()) await release(entry);
     },
   };
+}
+
+function unknownDocument(id: string): UnknownDocumentError {
+  return new UnknownDocumentError(`There is no document '${id}' here: read it first`);
 }
 
 /** The same for the same text that is read the same way by the same model. */

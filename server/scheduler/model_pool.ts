@@ -5,6 +5,7 @@ import { loadModel, type LoadOptions, type Model } from "../../runtime/model.ts"
 import { KvjudgeError } from "../../runtime/errors.ts";
 import { answerOpening } from "../prompt/answer_opening.ts";
 import { ModelLoadError, UnknownModelError } from "./errors.ts";
+import { oneByOne } from "./one_by_one.ts";
 import type { SchedulerOptions } from "./options.ts";
 import { createPrefixCache, type PrefixCache } from "./prefix_cache.ts";
 import type { ServedModel, ServedModelFacts } from "./scheduler.ts";
@@ -75,7 +76,8 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
     loaded: undefined,
     facts: undefined,
   }));
-  let turn: Promise<unknown> = Promise.resolve();
+  // One model is loaded after the other, so that each sees what room the others leave.
+  const inTurn = oneByOne();
 
   const named = (name: string | undefined): Entry => {
     const [first] = entries;
@@ -131,12 +133,6 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
       });
     }
   };
-  /** One model is loaded after the other, so that each sees what room the others leave. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = turn.then(work);
-    turn = result.catch(() => {});
-    return result;
-  };
   return {
     models: () =>
       entries.map(({ id, loaded, facts }) => ({
@@ -162,8 +158,9 @@ export function createModelPool(options: ModelPoolOptions): ModelPool {
       }
     },
     async [Symbol.asyncDispose]() {
-      await turn;
-      for (const entry of entries) await unload(entry);
+      await inTurn(async () => {
+        for (const entry of entries) await unload(entry);
+      });
     },
   };
 }

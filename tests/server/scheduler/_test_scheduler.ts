@@ -50,6 +50,9 @@ function opener(tokenizerOf: (vocabulary: number) => Tokenizer) {
   };
 }
 
+/** Opens a model that reads words as tokens. */
+export const openWords = opener(wordTokenizer);
+
 /** Tokens 32 to 126 are characters, the others have no text. */
 export function jsonTokenizer(vocabulary: number): Tokenizer {
   const text = (id: number) => id >= 32 && id < 127 ? String.fromCharCode(id) : "";
