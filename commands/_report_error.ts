@@ -17,17 +17,27 @@ const FLAGS: Readonly<Record<string, string>> = {
   "adapters.rank": "--rank",
   "adapters.rate": "--adapter-lr",
   initial: "--init",
-  inPieces: "kvjudge generate --in-pieces",
   rate: "--lr",
 };
+
+/** Options whose flag one command alone has. */
+const ONE_COMMAND: Readonly<Record<string, string>> = { inPieces: "kvjudge generate" };
 
 /**
  * A message of the library in the words of the command line: its options, in quotes, become flags.
  *
  * @param options Those that the message quotes.
+ * @param command The command that ran, such as `kvjudge generate`.
  */
-export function inFlags({ message, options }: Pick<KvjudgeError, "message" | "options">): string {
-  const flag = (option: string) =>
+export function inFlags(
+  { message, options }: Pick<KvjudgeError, "message" | "options">,
+  command: string,
+): string {
+  const flag = (option: string) => {
+    const only = ONE_COMMAND[option];
+    return only === undefined || only === command ? ownFlag(option) : `${only} ${ownFlag(option)}`;
+  };
+  const ownFlag = (option: string) =>
     FLAGS[option] ?? `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   return options.reduce((text, option) => text.replaceAll(`'${option}'`, flag(option)), message);
 }
@@ -49,7 +59,7 @@ export function reportError(error: unknown, command: string, debug: boolean): Er
     return { text: `error: ${error.message}\n${hint}${stack}`, exitCode: error.exitCode };
   }
   if (error instanceof KvjudgeError) {
-    return { text: `error: ${inFlags(error)}${stack}`, exitCode: 2 };
+    return { text: `error: ${inFlags(error, command)}${stack}`, exitCode: 2 };
   }
   if (error instanceof OptionError || error instanceof Deno.errors.NotCapable) {
     return { text: `error: ${error.message}${stack}`, exitCode: 2 };

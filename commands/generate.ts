@@ -75,8 +75,11 @@ type Plan = (session: Session, options: Options, model: Model) => Promise<{
 }>;
 
 async function generate(flags: GenerateFlags, question: string | undefined): Promise<void> {
-  const { checkGenerateOptions } = await import("../runtime/session/generate.ts");
+  const { checkGenerateOptions, DEFAULT_MAX_TOKENS } = await import(
+    "../runtime/session/generate.ts"
+  );
   const sampling = samplingOptions(flags);
+  const { maxTokens = DEFAULT_MAX_TOKENS } = sampling;
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);
   const schema = await readSchema(flags.jsonSchema);
@@ -100,6 +103,11 @@ async function generate(flags: GenerateFlags, question: string | undefined): Pro
     if (flags.json) write(`${JSON.stringify(record(model, answer, session.stats(), saved))}\n`);
     else if (answer && answer.text !== "" && !answer.text.endsWith("\n")) write("\n");
     if (!flags.json && Deno.stderr.isTerminal()) note(`\n${summary(session.stats())}`);
+    else if (answer?.finishReason === "length" && answer.ids.length < maxTokens) {
+      note(
+        `note: the answer ended after ${answer.ids.length} tokens: the model's context was full`,
+      );
+    }
   });
 }
 

@@ -1,7 +1,15 @@
 import type { Policy } from "../../policies/policy.ts";
-import { type Budget, checkBudget, isPerLayer, keepCount } from "./budget.ts";
+import {
+  type Budget,
+  checkBudget,
+  isPerLayer,
+  isRatio,
+  keepCount,
+  type UniformBudget,
+} from "./budget.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import { BudgetError, PolicyError } from "../errors.ts";
+import { raisedToFloor } from "./floor.ts";
 
 /** What {@linkcode keepPerLayer} divides. */
 export interface KeepRequest {
@@ -11,6 +19,13 @@ export interface KeepRequest {
   readonly budget: Budget;
   /** Layers and sizes of the cache. */
   readonly shape: BudgetShape;
+  /**
+   * Which budgets keep what a policy protects where they come to fewer tokens than that, instead of being
+   * refused: a ratio does not mean the length that it meets, tokens and bytes do. @default {"none"}
+   */
+  readonly raise?: "none" | "ratios" | "all";
+  /** Tokens that stay in any case. @default {0} */
+  readonly pinned?: number;
 }
 
 /**
@@ -43,9 +58,15 @@ export async function keepPerLayer(
   policy: Policy,
   request: KeepRequest,
 ): Promise<readonly number[]> {
-  const { length, budget, shape } = request;
+  const { length, budget, shape, raise = "none", pinned = 0 } = request;
   const { layers, sliding } = shape;
   checkBudget(budget);
+  const raises = (one: Budget) => raise === "all" || (raise === "ratios" && isRatio(one));
+  const floor = (keep: number) => raisedToFloor(policy, { keep, length, pinned });
+  const count = async (amount: UniformBudget, of: BudgetShape) => {
+    const keep = keepCount(length, amount, of);
+    return raises(amount) ? await floor(keep) : keep;
+  };
   // A model whose layers all slide has nothing to evict.
   if (layers === 0) return [];
   if (policy.evicts === false) return new Array<number>(layers).fill(length);
@@ -60,16 +81,16 @@ export async function keepPerLayer(
       );
     }
     const { sliding: _, ...one } = { ...shape, layers: 1 };
-    return budget.map((amount) => keepCount(length, amount, one));
+    return await Promise.all(budget.map((amount) => count(amount, one)));
   }
-  const keep = keepCount(length, budget, shape);
+  const keep = await count(budget, shape);
   if (keep >= length || policy.allocate === undefined) return new Array<number>(layers).fill(keep);
   const allocated = await policy.allocate({ layers, length, budget: keep });
   const problem = findProblem(allocated, layers, length, keep);
   if (problem !== undefined) {
     throw new PolicyError(`Policy '${policy.name}' broke its contract: ${problem}`);
   }
-  return [...allocated];
+  return raises(budget) ? await Promise.all(allocated.map(floor)) : [...allocated];
 }
 
 function findProblem(

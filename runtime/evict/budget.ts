@@ -102,6 +102,15 @@ export function checkBudget(budget: Budget): void {
   else budget.forEach(readAmount);
 }
 
+/** Whether a budget is a ratio, for every layer. */
+export function isRatio(budget: Budget): boolean {
+  return isPerLayer(budget)
+    ? budget.every(isRatio)
+    : typeof budget === "number"
+    ? budget < 1
+    : "ratio" in budget;
+}
+
 /** Whether a budget has one entry per layer. */
 export function isPerLayer(budget: Budget): budget is readonly UniformBudget[] {
   return Array.isArray(budget);

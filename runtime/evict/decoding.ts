@@ -1,6 +1,7 @@
 import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
-import { keepPerLayer } from "./allocate.ts";
+import { keepPerLayer, type KeepRequest } from "./allocate.ts";
+import { countPinned, type TokenSpan } from "./pinned.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import { cacheShapeOf, type Engine } from "../engine/engine.ts";
 import { goBack } from "../engine/go_back.ts";
@@ -20,6 +21,10 @@ export interface Writing {
   readonly budget: Budget;
   /** Tokens at the end of the cache that no eviction has touched. */
   readonly tail: number;
+  /** Which budgets give way to what the policy protects. @default {"none"} */
+  readonly raise?: KeepRequest["raise"];
+  /** Tokens of the text that stay in any case. */
+  readonly pinned?: readonly TokenSpan[];
 }
 
 /** What an eviction is to do while an answer is written. */
@@ -32,14 +37,18 @@ export interface DueEviction {
 
 /** The eviction that a policy wants now, after a token was written; `undefined` where it wants none. */
 export async function evictionDue(
-  { engine, sequence, policy, budget, tail }: Writing,
+  { engine, sequence, policy, budget, tail, raise = "none", pinned = [] }: Writing,
 ): Promise<DueEviction | undefined> {
   const phase = policy.phases?.decoding;
   if (!phase || tail === 0 || tail % phase.every !== 0) return undefined;
   const { cache } = sequence;
   const wanted = phase.target ?? budget;
   const shape = cacheShapeOf(engine);
-  const keep = await keepPerLayer(policy, { length: tokensRead(sequence), budget: wanted, shape });
+  const length = tokensRead(sequence);
+  const keep = await keepPerLayer(policy, {
+    ...{ length, budget: wanted, shape, raise },
+    pinned: countPinned(pinned, length),
+  });
   const globals = globalLayersOf(cache);
   if (globals.every((layer, index) => cache.length(layer) <= (keep[index] ?? 0))) return undefined;
   return {

@@ -11,7 +11,31 @@ import { kindOf } from "./scores.ts";
  */
 export async function protectedTokens(
   policy: ScorerPolicy,
-  { layer, length }: LayerView,
+  view: Pick<LayerView, "layer" | "length">,
+  keep: number,
+): Promise<Required<Protection>> {
+  const { layer, length } = view;
+  const { sinks, recent } = await protectionOf(policy, view, keep);
+  if (sinks + recent > keep) {
+    throw new BudgetError(
+      `Cannot keep ${keep} of ${length} tokens in layer ${layer} with policy '${policy.name}': it ` +
+        `always keeps ${sinks + recent} (${sinks} first, ${recent} last); give a budget of at ` +
+        `least ${sinks + recent} tokens or let the policy protect fewer`,
+    );
+  }
+  // A KV head that was left fewer tokens than are protected keeps them all.
+  const first = Math.min(sinks, length);
+  return { sinks: first, recent: Math.min(recent, length - first) };
+}
+
+/**
+ * What a policy protects, whether there is room for it or not.
+ *
+ * @throws {PolicyError} If the policy breaks its contract.
+ */
+export async function protectionOf(
+  policy: ScorerPolicy,
+  { layer, length }: Pick<LayerView, "layer" | "length">,
   keep: number,
 ): Promise<Required<Protection>> {
   const { protect = {} } = policy;
@@ -33,14 +57,5 @@ export async function protectedTokens(
       );
     }
   }
-  if (sinks + recent > keep) {
-    throw new BudgetError(
-      `Cannot keep ${keep} of ${length} tokens in layer ${layer} with policy '${policy.name}': it ` +
-        `always keeps ${sinks + recent} (${sinks} first, ${recent} last); give a budget of at ` +
-        `least ${sinks + recent} tokens or let the policy protect fewer`,
-    );
-  }
-  // A KV head that was left fewer tokens than are protected keeps them all.
-  const first = Math.min(sinks, length);
-  return { sinks: first, recent: Math.min(recent, length - first) };
+  return { sinks, recent };
 }

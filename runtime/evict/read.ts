@@ -18,7 +18,8 @@ import type { PromptStatistics } from "../evidence/statistics.ts";
 import { tokensRead } from "../rotary/position_map.ts";
 import { checkRerotatable } from "../rotary/rerotate.ts";
 import { applyKept } from "./apply.ts";
-import type { Budget } from "./budget.ts";
+import type { KeepRequest } from "./allocate.ts";
+import { type Budget, isPerLayer, keepCount } from "./budget.ts";
 import { chooseKept, type KeptTokens } from "./choose.ts";
 import { scoreLayer } from "./contract.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
@@ -37,6 +38,8 @@ export interface ReadRequest {
   readonly chunk: number;
   /** Tokens of the text that no eviction may take. */
   readonly pinned?: readonly TokenSpan[] | undefined;
+  /** Which budgets give way to what a policy protects. @default {"none"} */
+  readonly raise?: KeepRequest["raise"];
   /** Whether the policy's scores are wanted. */
   readonly scores: boolean;
   readonly now: () => number;
@@ -84,6 +87,8 @@ export interface Reading {
   readonly times: ReadTimes;
   /** The soft tokens that judged, if any did. */
   readonly softTokens?: SoftTokens;
+  /** Whether a layer kept more than its budget, because the policy and what is pinned want it. */
+  readonly raised: boolean;
   /** Bytes of arrays that a policy was shown off a device, for want of a kernel. */
   readonly copied: number;
   /** What the kept tokens have received, for a policy that goes on to accumulate it. */
@@ -100,7 +105,7 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
   const { cache } = sequence;
   const { config } = engine;
   if (policy.positions) checkRerotatable(config, `evict with policy '${policy.name}'`);
-  const { rounds, evicts } = await planned(request);
+  const { rounds, evicts, raised } = await planned(request);
   const { evidence, softTokens } = await settled(evicts ? rounds : [], request);
   const start = now();
   using scope = new DisposableStack();
@@ -145,6 +150,7 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
       compaction: end - chosen,
     },
     ...(softTokens ? { softTokens } : {}),
+    raised,
     copied,
     ...(attentionSums ? { attentionSums } : {}),
   };
@@ -154,20 +160,28 @@ interface Plan {
   readonly rounds: readonly Round[];
   /** Whether anything is scored: where everything is kept, nothing need be gathered. */
   readonly evicts: boolean;
+  readonly raised: boolean;
 }
 
 async function planned(
-  { engine, sequence, ids, policy, budget, pinned = [], scores }: ReadRequest,
+  { engine, sequence, ids, policy, budget, pinned = [], raise = "none", scores }: ReadRequest,
 ): Promise<Plan> {
   const { cache } = sequence;
   const shape = cacheShapeOf(engine);
   const length = tokensRead(sequence) + ids.length;
   const held = globalLayersOf(cache).map((layer) => cache.length(layer) + ids.length);
-  const request = { length, budget, shape };
-  const rounds = await roundsOf(policy, request, held, countPinned(pinned, length));
+  const request = { length, budget, shape, raise, pinned: countPinned(pinned, length) };
+  const rounds = await roundsOf(policy, request, held);
   const keep = rounds.at(-1)?.keep ?? held;
   const scored = scores && held.length > 0;
-  return { rounds, evicts: scored || keep.some((count, index) => count < (held[index] ?? 0)) };
+  const total = keep.reduce((sum, count) => sum + count, 0);
+  const raised = policy.evicts !== false && !isPerLayer(budget) && raise !== "none" &&
+    total > keep.length * keepCount(length, budget, shape);
+  return {
+    rounds,
+    raised,
+    evicts: scored || keep.some((count, index) => count < (held[index] ?? 0)),
+  };
 }
 
 interface Settled {

@@ -1,6 +1,7 @@
 import type { Policy } from "../../policies/policy.ts";
 import { BudgetError } from "../errors.ts";
 import { keepPerLayer, type KeepRequest } from "./allocate.ts";
+import { isRatio } from "./budget.ts";
 
 /** A policy, and what it leaves of what the rounds before it left. */
 export interface Round {
@@ -10,10 +11,10 @@ export interface Round {
 }
 
 /**
- * The rounds in which a policy evicts: one, or more where others evict first.
+ * The rounds in which a policy evicts: one, or more where others evict first. A policy that gives a layer
+ * less than what is pinned gives it that.
  *
  * @param held Tokens that each global layer holds.
- * @param pinned Tokens that each of them keeps in any case: a policy that gives it less gives it these.
  * @throws {BudgetError} If the budget is out of range or below what is pinned, or a policy that evicts
  * first leaves less.
  * @throws {PolicyError} If an allocator breaks its contract.
@@ -22,8 +23,8 @@ export async function roundsOf(
   policy: Policy,
   request: KeepRequest,
   held: readonly number[],
-  pinned = 0,
 ): Promise<readonly Round[]> {
+  const { pinned = 0 } = request;
   const divided = await keepPerLayer(policy, request);
   const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
   const share = fits ? divided : raisedTo(pinned, divided);
@@ -48,7 +49,12 @@ export async function roundsOf(
     : first.policy.allocate
     ? scaled(mean)
     : share.map(scaled);
-  const before = await roundsOf(first.policy, { ...request, budget }, held, pinned);
+  const { raise = "none" } = request;
+  const before = await roundsOf(
+    first.policy,
+    { ...request, budget, raise: raise === "ratios" && isRatio(request.budget) ? "all" : raise },
+    held,
+  );
   // Layers are divided by each policy in its own way: nothing is left to evict twice.
   const enough = before.map((round) => ({
     ...round,

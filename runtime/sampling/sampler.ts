@@ -1,5 +1,5 @@
 import { xoroshiro128plusFromState } from "npm:pure-rand@8.4.2/generator/xoroshiro128plus";
-import { PromptError } from "../errors.ts";
+import { CheckpointError, PromptError } from "../errors.ts";
 import { greedyToken } from "./greedy.ts";
 import { seededState } from "./seeded_state.ts";
 import { maskLogits, type TokenMask } from "./token_mask.ts";
@@ -43,13 +43,15 @@ const BOUNDS: Readonly<Record<keyof SamplingOptions, (value: number) => string |
  * Makes a sampler. Filters apply in the order penalty, temperature, top-k, top-p, min-p.
  *
  * @throws {PromptError} If an option is out of range.
+ * @throws {CheckpointError} From `next`, if no logit is a number.
  */
 export function createSampler(options: SamplingOptions = {}): Sampler {
   for (const [name, check] of Object.entries(BOUNDS)) {
     const value = options[name as keyof SamplingOptions];
     if (value === undefined) continue;
     const problem = Number.isFinite(value) ? check(value) : "must be a finite number";
-    if (problem) throw new PromptError(`Cannot sample: ${name} ${problem}, got ${value}`);
+    if (problem === undefined) continue;
+    throw new PromptError(`Cannot sample: '${name}' ${problem}, got ${value}`, { options: [name] });
   }
   const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } =
     options;
@@ -59,8 +61,10 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
     next(logits, seen, allowed) {
       const possible = allowed ? maskLogits(logits, allowed) : logits;
       const adjusted = penalise(possible, seen, repetitionPenalty);
-      if (temperature === 0) return greedyToken(adjusted);
-      const candidates = filter(adjusted, { temperature, topK, topP, minP });
+      const best = greedyToken(adjusted);
+      if (!((adjusted[best] ?? -Infinity) > -Infinity)) throw noNumber();
+      if (temperature === 0) return best;
+      const candidates = filter(adjusted, best, { temperature, topK, topP, minP });
       return draw(candidates, uniform());
     },
   };
@@ -74,6 +78,13 @@ function penalise(logits: Float32Array, seen: ReadonlySet<number>, penalty: numb
     if (logit !== undefined) adjusted[id] = logit > 0 ? logit / penalty : logit * penalty;
   }
   return adjusted;
+}
+
+function noNumber(): CheckpointError {
+  return new CheckpointError(
+    "Cannot draw a token: no logit of the model is a number above -Infinity, so its weights are damaged " +
+      "or overflow; fetch it again, or load it in precision 'fp32'",
+  );
 }
 
 interface Candidate {
@@ -90,13 +101,16 @@ const NEGLIGIBLE = 1e-9;
 
 function filter(
   logits: Float32Array,
+  mostLikely: number,
   { temperature, topK, topP, minP }: Filters,
 ): readonly Candidate[] {
-  const best = logits[greedyToken(logits)] ?? 0;
+  const best = logits[mostLikely] ?? 0;
   const least = Math.max(minP, NEGLIGIBLE);
   const candidates: Candidate[] = [];
   for (let id = 0; id < logits.length; id++) {
-    const weight = Math.exp(((logits[id] ?? -Infinity) - best) / temperature);
+    const logit = logits[id] ?? -Infinity;
+    // Where the best one is infinite, the difference is no number.
+    const weight = logit === best ? 1 : Math.exp((logit - best) / temperature);
     if (weight >= NEGLIGIBLE) candidates.push({ id, weight });
   }
   candidates.sort((a, b) => b.weight - a.weight || a.id - b.id);

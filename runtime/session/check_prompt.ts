@@ -1,24 +1,34 @@
 import type { Engine } from "../engine/engine.ts";
 import { PromptError } from "../errors.ts";
 
+/** How a first prompt is to be read. */
+export interface FirstReading {
+  /** Whether it may pass the context. @default {false} */
+  readonly inPieces?: boolean | undefined;
+  /** Whether the session's policy evicts. */
+  readonly evicts: boolean;
+}
+
 /**
  * Refuses a first prompt that cannot be read.
  *
- * @param inPieces Whether it may pass the context.
  * @throws {PromptError} If it is empty, too long or has ids that the model does not know.
  */
 export function checkPrompt(
   ids: readonly number[],
   { config: { context, vocabulary } }: Engine,
-  inPieces = false,
+  { inPieces = false, evicts }: FirstReading,
 ) {
   if (ids.length === 0) throw new PromptError("Cannot read an empty prompt: give some text");
   if (ids.length >= context && !inPieces) {
     throw new PromptError(
       `Cannot read a prompt of ${ids.length} tokens: the model's context is ${context} tokens and ` +
         "the answer needs at least one; shorten the prompt, use a model with a longer context, or read " +
-        "it with 'inPieces', with an eviction behind each piece",
-      { options: ["inPieces"] },
+        `it with 'inPieces'${
+          evicts ? "" : " and a 'policy' that evicts"
+        }, with an eviction behind ` +
+        "each piece",
+      { options: evicts ? ["inPieces"] : ["inPieces", "policy"] },
     );
   }
   checkIds(ids, vocabulary);

@@ -70,7 +70,8 @@ export function checkGenerateOptions(options: GenerateOptions): void {
   const { maxTokens = DEFAULT_MAX_TOKENS } = options;
   if (!Number.isInteger(maxTokens) || maxTokens < 1) {
     throw new PromptError(
-      `Cannot generate: maxTokens must be an integer of at least 1, got ${maxTokens}`,
+      `Cannot generate: 'maxTokens' must be an integer of at least 1, got ${maxTokens}`,
+      { options: ["maxTokens"] },
     );
   }
   createSampler(options);

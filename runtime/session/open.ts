@@ -58,7 +58,10 @@ function openSession(
   let asked: SessionMark | undefined;
 
   const context = (): SessionContext => ({ model, options, state, tally, marks });
-  const readsInPieces = () => options.policy.phases?.reading !== undefined;
+  const firstReading = ({ inPieces }: ReadOptions) => ({
+    inPieces: inPieces === true || options.policy.phases?.reading !== undefined,
+    evicts: options.policy.evicts !== false,
+  });
   const within = <O extends ReadOptions>(task: ExclusiveTask, given: O): O => ({
     ...given,
     signal: given.signal ? AbortSignal.any([given.signal, task.signal]) : task.signal,
@@ -165,7 +168,7 @@ function openSession(
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
     checkGenerateOptions(given);
     const ids = promptIds(prompt, tokenizer);
-    checkPrompt(ids, engine, given.inPieces === true || readsInPieces());
+    checkPrompt(ids, engine, firstReading(given));
     return answer("read a prompt", given, (readOptions) => readFirst(prompt, ids, readOptions));
   };
   const answerQuestion = (question: string, given: AnswerOptions): Generation =>
@@ -193,7 +196,7 @@ function openSession(
     },
     async read(prompt, given = {}) {
       const ids = promptIds(prompt, tokenizer);
-      checkPrompt(ids, engine, given.inPieces === true || readsInPieces());
+      checkPrompt(ids, engine, firstReading(given));
       const task = exclusive.begin("read a prompt");
       return await task.run(() => readFirst(prompt, ids, within(task, given)));
     },

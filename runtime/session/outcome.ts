@@ -12,10 +12,10 @@ export interface Outcome {
   /** What evicted last, if anything was evicted. */
   readonly judge?: Judge;
   /**
-   * Why nothing was evicted where a policy might have: the budget covers all, or every layer of the
-   * model slides.
+   * Why nothing was evicted where a policy might have: the budget covers all, what is protected is all,
+   * or every layer of the model slides.
    */
-  readonly uncut: "covered" | "sliding" | undefined;
+  readonly uncut: "covered" | "protected" | "sliding" | undefined;
 }
 
 /** What nothing was read into. */

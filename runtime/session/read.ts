@@ -39,7 +39,13 @@ export async function readAndEvict(
   const slides = globalLayersOf(state.sequence.cache).length === 0;
   state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
     judge: evicted ? judgeOf(policy, budget, true) : undefined,
-    uncut: policy.evicts === false ? undefined : slides ? "sliding" : "covered",
+    uncut: policy.evicts === false
+      ? undefined
+      : slides
+      ? "sliding"
+      : reading.raised
+      ? "protected"
+      : "covered",
   });
   countReading(tally, reading, policy);
   return reading;
@@ -50,9 +56,12 @@ export async function readAndEvict(
  * it judges by them.
  */
 export async function evictWhileWriting(context: SessionContext): Promise<void> {
-  const { model: { engine }, options, state: { sequence, tail } } = context;
+  const { model: { engine }, options, state: { sequence, tail, pinned } } = context;
   const { policy, budget } = options;
-  const due = await evictionDue({ engine, sequence, policy, budget, tail });
+  const due = await evictionDue({
+    ...{ engine, sequence, policy, budget, tail, pinned },
+    raise: "ratios",
+  });
   if (due) await evictHeld(context, due);
 }
 
@@ -103,6 +112,7 @@ async function evicting(
       facts: await model.facts(),
       chunk,
       pinned,
+      raise: "ratios",
       earlier,
       statistics,
       scores,

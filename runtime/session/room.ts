@@ -53,11 +53,11 @@ export function refusal(
 ): string | undefined {
   const { policy, beyondContext } = options;
   if (beyondContext === "refuse") {
-    return "beyondContext is 'refuse'; roll back, or start again with a shorter text";
+    return "'beyondContext' is 'refuse'; roll back, or start again with a shorter text";
   }
   const evictable = globalLayersOf(state.sequence.cache).length > 0;
   if (policy.evicts === false && evictable) {
-    return `policy '${policy.name}' evicts nothing; use another one`;
+    return `policy '${policy.name}' evicts nothing; use one that evicts`;
   }
   if (!changeWithLength(config)) return undefined;
   return "its RoPE scaling changes with the text's length, so that cached keys cannot be rerotated to " +

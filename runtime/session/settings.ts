@@ -20,12 +20,13 @@ export function sessionSettings(
   checkBudget(budget);
   if (!Number.isInteger(chunk) || chunk < 1) {
     throw new PromptError(
-      `Cannot read prompts in chunks: chunk must be an integer of at least 1, got ${chunk}`,
+      `Cannot read prompts in chunks: 'chunk' must be an integer of at least 1, got ${chunk}`,
+      { options: ["chunk"] },
     );
   }
   if (beyondContext !== "evict" && beyondContext !== "refuse") {
     throw new PromptError(
-      "Cannot open a session: beyondContext must be 'evict' or 'refuse', got " +
+      "Cannot open a session: 'beyondContext' must be 'evict' or 'refuse', got " +
         JSON.stringify(beyondContext),
     );
   }

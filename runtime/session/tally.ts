@@ -46,6 +46,9 @@ export function forkTally(tally: Tally): Tally {
 const UNCUT = {
   covered: (tokens: number) =>
     `nothing was evicted: the budget covers the prompt's ${tokens} tokens`,
+  protected: (tokens: number) =>
+    `nothing was evicted: what the policy and the session always keep is all of the prompt's ${tokens} ` +
+    "tokens",
   sliding: () =>
     "nothing was evicted: every layer of this model slides and keeps its window alone, so there is " +
     "nothing to evict",
@@ -91,7 +94,13 @@ export function countDecodeEviction(tally: Tally, reading: Reading, policy: Poli
   );
 }
 
-function countPhases(tally: Tally, { times, softTokens, copied }: Reading, policy: Policy): void {
+function countPhases(tally: Tally, reading: Reading, policy: Policy): void {
+  const { times, softTokens, copied, raised, bytes } = reading;
+  if (raised && bytes.after < bytes.before) {
+    tally.notes.add(
+      `the budget's ratio came to fewer tokens than ${policy.name} always keeps: those were kept`,
+    );
+  }
   if (copied > 0) tally.copied.set(policy.name, (tally.copied.get(policy.name) ?? 0) + copied);
   for (const phase of READ_PHASES) tally.times[phase] += times[phase];
   if (softTokens?.trained !== false) return;

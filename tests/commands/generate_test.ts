@@ -248,7 +248,7 @@ const mistakes: readonly [string, string[], RegExp, string?][] = [
   ["a budget of nothing", ["-b", "0", "x"], /Cannot use 0 tokens as a budget/],
   ["a negative budget", ["-b", "-5", "x"], /Cannot use -5 tokens as a budget/],
   ["a budget that is no number", ["-b", "NaN", "x"], /Cannot use "NaN" as a budget/],
-  ["a negative temperature", ["--temperature=-1", "x"], /temperature must be at least 0, got -1/],
+  ["a negative temperature", ["--temperature=-1", "x"], /--temperature must be at least 0, got -1/],
   ["no tokens to make", ["-n", "0", "x"], /at least 1, got 0/],
   ["a model that is not there", ["-m", "./no-model", "x"], /Cannot open \.\/no-model/],
   ["stdin twice", ["-f", "-", "-"], /both the document and the question from standard input/, "x"],

@@ -65,7 +65,9 @@ Deno.test("kvjudge generate --in-pieces reads what is longer than the context, a
   const snapkv = ["-p", "snapkv(window=8)", "-b", "32"];
   const refused = await run(snapkv);
   assertEquals(refused.code, 2);
-  assertMatch(refused.err, /or read it with kvjudge generate --in-pieces, with an eviction behind/);
+  assertMatch(refused.err, /or read it with --in-pieces, with an eviction behind/);
+  const whole = await run([]);
+  assertMatch(whole.err, /read it with --in-pieces and a --policy that evicts, with an eviction/);
   const read = await run([...snapkv, "--in-pieces", "Who?"]);
   assertEquals([read.code, read.err], [0, ""]);
   const { ids, stats } = JSON.parse(read.out);
@@ -76,7 +78,7 @@ Deno.test("kvjudge generate --in-pieces reads what is longer than the context, a
   assertEquals(full.code, 2);
   assertMatch(
     full.err,
-    /^error: Cannot read \d+ tokens in pieces: the model's context is 128 .*policy 'full' evicts nothing; use another one\n$/,
+    /^error: Cannot read \d+ tokens in pieces: the model's context is 128 .*policy 'full' evicts nothing; use one that evicts\n$/,
   );
   const short = await run([
     "-p",

@@ -25,7 +25,7 @@ Deno.test("reportError() puts flags in the place of a library's options", () => 
       "lower --adapter-lr, set --device to cpu",
     ],
     ["another 'out', or without 'resume'", ["out", "resume"], "another --out, or without --resume"],
-    ["read it with 'inPieces'", ["inPieces"], "read it with kvjudge generate --in-pieces"],
+    ["read it with 'inPieces'", ["inPieces"], "read it with --in-pieces"],
     // Somebody's text in quotes is no option.
     ["there is no 'rate' here", [], "there is no 'rate' here"],
   ];
@@ -33,6 +33,11 @@ Deno.test("reportError() puts flags in the place of a library's options", () => 
     assertEquals(report(new BudgetError(message, { options })).text, `error: ${shown}`);
     assertEquals(new BudgetError(message, { options }).message, message);
   }
+  const pieces = new BudgetError("read it with 'inPieces'", { options: ["inPieces"] });
+  assertEquals(
+    reportError(pieces, "kvjudge explain", false).text,
+    "error: read it with kvjudge generate --in-pieces",
+  );
 });
 
 Deno.test("every option that a library error quotes has a flag, or words of its own", () => {
@@ -43,7 +48,7 @@ Deno.test("every option that a library error quotes has a flag, or words of its 
   assert(named.length > 10, "the errors were not found");
   const flags = ownFlags();
   for (const option of new Set([...named, ...Object.keys(DEFAULT_SETTINGS)])) {
-    const shown = inFlags({ message: `'${option}'`, options: [option] });
+    const shown = inFlags({ message: `'${option}'`, options: [option] }, "kvjudge generate");
     assert(shown.startsWith("kvjudge ") || flags.has(shown), `${option} is shown as ${shown}`);
   }
 });

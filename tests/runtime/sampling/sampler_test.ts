@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { PromptError } from "../../../runtime/errors.ts";
+import { CheckpointError, PromptError } from "../../../runtime/errors.ts";
 import { createSampler, type SamplingOptions } from "../../../runtime/sampling/sampler.ts";
 
 const NOTHING: ReadonlySet<number> = new Set();
@@ -159,18 +159,41 @@ Deno.test("createSampler() survives extreme temperatures and forbidden tokens", 
   }
 });
 
+Deno.test("createSampler() draws among infinite logits alone, and says where there is no number", () => {
+  const mixed = Float32Array.of(1, Infinity, NaN, Infinity, -Infinity);
+  for (
+    const options of [{}, { topP: 0.9 }, { minP: 1 }, { topK: 9e15 }, { repetitionPenalty: 2 }]
+  ) {
+    const drawn = Array.from(
+      { length: 20 },
+      (_, seed) => createSampler({ temperature: 1, seed, ...options }).next(mixed, new Set([1, 3])),
+    );
+    assert(drawn.every((id) => id === 1 || id === 3), `${drawn}`);
+  }
+  assertEquals(createSampler().next(mixed, NOTHING), 1);
+  for (const temperature of [0, 1]) {
+    for (const bad of [Float32Array.of(NaN, NaN), Float32Array.of(-Infinity, NaN)]) {
+      assertThrows(
+        () => createSampler({ temperature }).next(bad, NOTHING),
+        CheckpointError,
+        "no logit of the model is a number above -Infinity",
+      );
+    }
+  }
+});
+
 Deno.test("createSampler() refuses options out of range, naming the bound and the value", () => {
   const cases: [SamplingOptions, string][] = [
-    [{ temperature: -1 }, "temperature must be at least 0, got -1"],
-    [{ temperature: NaN }, "temperature must be a finite number, got NaN"],
-    [{ temperature: Infinity }, "temperature must be a finite number, got Infinity"],
-    [{ topK: 1.5 }, "topK must be an integer from 0, got 1.5"],
-    [{ topK: -1 }, "topK must be an integer from 0, got -1"],
-    [{ topP: 0 }, "topP must be above 0 and at most 1, got 0"],
-    [{ topP: 1.1 }, "topP must be above 0 and at most 1, got 1.1"],
-    [{ minP: -0.1 }, "minP must be from 0 to 1, got -0.1"],
-    [{ repetitionPenalty: 0 }, "repetitionPenalty must be above 0, got 0"],
-    [{ seed: 0.5 }, "seed must be an integer, got 0.5"],
+    [{ temperature: -1 }, "'temperature' must be at least 0, got -1"],
+    [{ temperature: NaN }, "'temperature' must be a finite number, got NaN"],
+    [{ temperature: Infinity }, "'temperature' must be a finite number, got Infinity"],
+    [{ topK: 1.5 }, "'topK' must be an integer from 0, got 1.5"],
+    [{ topK: -1 }, "'topK' must be an integer from 0, got -1"],
+    [{ topP: 0 }, "'topP' must be above 0 and at most 1, got 0"],
+    [{ topP: 1.1 }, "'topP' must be above 0 and at most 1, got 1.1"],
+    [{ minP: -0.1 }, "'minP' must be from 0 to 1, got -0.1"],
+    [{ repetitionPenalty: 0 }, "'repetitionPenalty' must be above 0, got 0"],
+    [{ seed: 0.5 }, "'seed' must be an integer, got 0.5"],
   ];
   for (const [options, message] of cases) {
     assertThrows(() => createSampler(options), PromptError, `Cannot sample: ${message}`);

@@ -246,8 +246,8 @@ Deno.test("a session that cannot pass the context says so in a sentence, and an 
   const { model } = test;
   const ids = randomIds(60, 320);
   const cases: readonly [SessionOptions, string][] = [
-    [{ policy: full() }, "policy 'full' evicts nothing; use another one"],
-    [{ policy: knorm(), beyondContext: "refuse" }, "beyondContext is 'refuse'"],
+    [{ policy: full() }, "policy 'full' evicts nothing; use one that evicts"],
+    [{ policy: knorm(), beyondContext: "refuse" }, "'beyondContext' is 'refuse'"],
     [{ policy: knorm(), budget: 200 }, "96 tokens are held after eviction; give a smaller budget"],
   ];
   for (const [options, reason] of cases) {
@@ -307,6 +307,6 @@ Deno.test("session refuses spans and settings that make no sense, and more prote
   await assertRejects(
     async () => await small(test.model, { policy: knorm(), beyondContext: "stop" as "evict" }),
     PromptError,
-    "beyondContext must be 'evict' or 'refuse'",
+    "'beyondContext' must be 'evict' or 'refuse'",
   );
 });

@@ -208,13 +208,13 @@ Deno.test("session.generate() refuses settings before any work is done", async (
     assertThrows(
       () => session.generate({ ids: IDS }, { maxTokens }),
       PromptError,
-      `maxTokens must be an integer of at least 1, got ${maxTokens}`,
+      `'maxTokens' must be an integer of at least 1, got ${maxTokens}`,
     );
   }
   assertThrows(
     () => session.generate({ ids: IDS }, { topP: 2 }),
     PromptError,
-    "topP must be above 0",
+    "'topP' must be above 0",
   );
   await session[Symbol.asyncDispose]();
 });
@@ -391,7 +391,7 @@ Deno.test("createSession() refuses chunks that are no positive integers", async 
     assertThrows(
       () => test.model.session({ policy: knorm(), chunk }),
       PromptError,
-      `chunk must be an integer of at least 1, got ${chunk}`,
+      `'chunk' must be an integer of at least 1, got ${chunk}`,
     );
   }
 });

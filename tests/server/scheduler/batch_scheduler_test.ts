@@ -155,7 +155,7 @@ Deno.test("a request that is refused is so before 'accepted'", async () => {
   await assertRejects(
     () => refused(idsRequest([3], { sampling: { temperature: -1, seed: 0 } })),
     Error,
-    "temperature must be at least 0",
+    "'temperature' must be at least 0",
   );
 });
 
