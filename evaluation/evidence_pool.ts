@@ -76,7 +76,7 @@ async function settle(
     case "replay":
       return { key: JSON.stringify(evidence), settled: evidence };
     case "window":
-      return { key: `window ${evidence.size}`, settled: evidence };
+      return { key: JSON.stringify(evidence), settled: evidence };
     case "given": {
       const { queries } = evidence;
       const ids = queries.kind === "tokens"
@@ -89,7 +89,8 @@ async function settle(
       const tokens = await resolveSoftTokens(evidence.tokens, facts);
       const found = judges.findIndex((judge) => alike(judge, tokens));
       const index = found < 0 ? judges.push(tokens) - 1 : found;
-      return { key: `soft ${index}`, settled: { kind: "soft", tokens: () => tokens } };
+      const measure = JSON.stringify(evidence.measure);
+      return { key: `soft ${index} ${measure}`, settled: { ...evidence, tokens: () => tokens } };
     }
   }
 }

@@ -140,6 +140,18 @@ function evidenceProblem(evidence: unknown): string | undefined {
       show(evidence[member])
     }`;
   }
+  const { measure } = evidence;
+  if ((kind !== "window" && kind !== "soft") || measure === undefined || isMeasure(measure)) return;
+  return `'measure' of its evidence must be like { output: "head", power: 2 }, got ${
+    show(measure)
+  }`;
+}
+
+function isMeasure(measure: unknown): boolean {
+  if (!isObject(measure)) return false;
+  const { output, power, decay } = measure;
+  return (output === "head" || output === "layer") && (power === 1 || power === 2) &&
+    (decay === undefined || (typeof decay === "number" && decay >= 0 && decay <= 1));
 }
 
 function isSecondStage(stage: unknown): boolean {

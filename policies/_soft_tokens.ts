@@ -6,6 +6,8 @@ import { findShipped, type ShippedTokens } from "./soft_tokens/index.ts";
 export interface SoftTokenNeeds {
   /** Name of the policy. */
   readonly policy: string;
+  /** Policy whose tokens that come with the project serve it. @default {itself} */
+  readonly ships?: string;
   /** Whether trained tokens must come with adapters; otherwise they must come without. */
   readonly adapters: boolean;
   /** Command that trains some. */
@@ -51,7 +53,7 @@ async function load(
   model: ModelFacts,
 ): Promise<SoftTokens> {
   if (source === "untrained") return untrainedSoftTokens(model);
-  const found = source ?? findShipped(needs.policy, model, needs.shipped);
+  const found = source ?? findShipped(needs.ships ?? needs.policy, model, needs.shipped);
   if (found === undefined) {
     const note = `none ship for this model; train some with \`${needs.train}\``;
     return { ...untrainedSoftTokens(model), note };

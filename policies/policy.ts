@@ -11,6 +11,7 @@ import type { BudgetAllocator, HeadAllocator } from "./contract/allocation.ts";
 import type { RescoreKernel, ScoreKernel } from "./contract/kernel.ts";
 import type { LayerShape } from "./contract/layer_shape.ts";
 import type { MaybePromise } from "./contract/maybe_promise.ts";
+import type { DropMeasure } from "./contract/measure.ts";
 import type { Phases } from "./contract/phases.ts";
 import type { Replay } from "./contract/replay.ts";
 import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
@@ -19,6 +20,7 @@ export * from "./contract/allocation.ts";
 export * from "./contract/kernel.ts";
 export * from "./contract/layer_shape.ts";
 export * from "./contract/maybe_promise.ts";
+export * from "./contract/measure.ts";
 export * from "./contract/option_error.ts";
 export * from "./contract/phases.ts";
 export * from "./contract/replay.ts";
@@ -82,12 +84,13 @@ export interface Protection {
 export type Evidence =
   /** Keys, values and positions only. */
   | { readonly kind: "none" }
-  /** The last `size` prompt queries. */
-  | { readonly kind: "window"; readonly size: number }
-  /** Queries of soft tokens, appended after the prompt and rolled back. */
+  /** The last `size` prompt queries. With a `measure`, `attention()` gives that in place of attention. */
+  | { readonly kind: "window"; readonly size: number; readonly measure?: DropMeasure }
+  /** Queries of soft tokens, appended after the prompt and rolled back; a `measure` as there. */
   | {
     readonly kind: "soft";
     readonly tokens: (model: ModelFacts) => MaybePromise<SoftTokens>;
+    readonly measure?: DropMeasure;
   }
   /** Attention received from every prompt query, summed over the whole prefill. */
   | { readonly kind: "accumulated" }

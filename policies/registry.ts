@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -62,6 +62,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"epsilon","type":"a number of at least 0","default":0.0001,"about":"added to the inner score before it is weighed"},
     ],
     load: () => import("./critical_kv.ts"),
+  },
+  drop_kv: {
+    name: "drop_kv",
+    summary: "Keeps the tokens without which the outputs of the last prompt tokens would move most.",
+    paper: "https://openreview.net/forum?id=UVbaJoD3Qa",
+    evidence: "window",
+    options: [
+      {"name":"judge","type":"\"window\" or \"soft\"","default":"window","about":"whose outputs count: those of the last prompt tokens, or of soft tokens behind them"},
+      {"name":"window","type":"an integer of at least 1","default":8,"about":"last prompt tokens that are always kept, and judge unless soft tokens do"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":11,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"file of the soft tokens that judge: as those of judge_q, with judge \"soft\" alone"},
+    ],
+    load: () => import("./drop_kv.ts"),
   },
   expected_attention: {
     name: "expected_attention",
@@ -264,6 +278,21 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
     ],
     load: () => import("./rerotate.ts"),
+  },
+  rest_kv: {
+    name: "rest_kv",
+    summary: "Keeps the tokens without which the layer's output would move most, late queries first.",
+    paper: "https://arxiv.org/abs/2605.08840",
+    evidence: "window",
+    options: [
+      {"name":"judge","type":"\"window\" or \"soft\"","default":"window","about":"whose outputs count: those of the last prompt tokens, or of soft tokens behind them"},
+      {"name":"window","type":"an integer of at least 1","default":32,"about":"last prompt tokens that are always kept, and judge unless soft tokens do"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"file of the soft tokens that judge: as those of judge_q, with judge \"soft\" alone"},
+      {"name":"decay","type":"a number from 0 to 1","default":0.9,"about":"what a query's weight is multiplied with for each query behind it"},
+    ],
+    load: () => import("./rest_kv.ts"),
   },
   snapkv: {
     name: "snapkv",

@@ -34,7 +34,7 @@ export function policyTable(entries: readonly PolicyEntry[]): string {
       const { name, paper, evidence, summary } = entry;
       return [
         `[\`${name}\`](docs/policies/${name}.md)`,
-        paper === undefined ? "" : `[${paper.split("/").at(-1)}](${paper})`,
+        paper === undefined ? "" : `[${paper.split(/[/=]/).at(-1)}](${paper})`,
         WRAPPERS[wrappedPolicies(entry) - 1] ?? EVIDENCE[evidence],
         summary,
       ];

@@ -1,11 +1,19 @@
 import type { AttentionShape } from "../attention_nodes.ts";
+import { dropEffect, identity } from "../drop_effect.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
 import { outputLengths } from "../output_lengths.ts";
 import { floats } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import { groupedQueries, hiddenSlots, shaped, sizeOf, turnedOver } from "./masked_attention.ts";
+import {
+  groupedQueries,
+  hiddenSlots,
+  shaped,
+  sizeOf,
+  slotWeights,
+  turnedOver,
+} from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";
 
 /** The newest tokens of a layer, and what they see. */
@@ -20,10 +28,28 @@ export interface SeenSlots {
   readonly factors: Float32Array;
 }
 
-/** What repetitions of a text are judged by, where the cache lives. */
+/** The newest tokens of a layer, and how they judge. */
+export interface JudgingSlots {
+  /** Their rotated queries, `[tokens, heads · headDim]`. */
+  readonly queries: Float32Array;
+  /** Tokens of each KV head before them. */
+  readonly lengths: readonly number[];
+  /** Weight of each query. */
+  readonly weights: Float32Array;
+  readonly power: 1 | 2;
+  /** The layer's output matrix, head by head, where lengths are those behind it. */
+  readonly output: Float32Array | undefined;
+}
+
+/** What repetitions of a text, and missing tokens, are judged by, where the cache lives. */
 export interface ReplayKernels extends AsyncDisposable {
   /** The most that each slot gets from one of the newest tokens, `[heads, capacity]`. */
   most(keys: DeviceTensor, seen: SeenSlots): Promise<Float32Array>;
+  /** What the newest tokens' outputs lose without each slot, `[heads, capacity]`. The caller owns it. */
+  dropEffect(
+    layer: { readonly keys: DeviceTensor; readonly values: DeviceTensor },
+    judging: JudgingSlots,
+  ): Promise<DeviceTensor>;
   /**
    * Lengths of what values become in a layer's output, `[heads, capacity]`. The caller owns them.
    *
@@ -43,7 +69,26 @@ export function createReplayKernels(
   const group = heads / kvHeads;
   const buildMost = () => mostGraph(shape, element);
   const lengths = new Map<number, () => Graph>();
+  const effects = new Map<string, () => Graph>();
   return {
+    async dropEffect({ keys, values }, { queries, lengths, weights, power, output }) {
+      const tokens = weights.length;
+      const hidden = output ? output.length / (heads * headDim) : headDim;
+      const name = `${hidden} ${output !== undefined} ${power}`;
+      const size = { hidden, ofHeads: output ? group : 1 };
+      const build = effects.get(name) ?? (() => effectGraph(shape, element, size, power));
+      effects.set(name, build);
+      const same = output ?? sameForHeads(identity(headDim), kvHeads);
+      const found = await kernels.run(build, {
+        ...{ keys, values },
+        queries: floats(queries, [1, tokens, heads * headDim]),
+        held: floats(Float32Array.from(lengths), [kvHeads]),
+        counting: await kernels.counting(Math.max(tokens, keys.dims[1] ?? 0)),
+        weights: floats(weights, [1, tokens, 1]),
+        output: floats(same, [kvHeads, size.ofHeads, hidden, headDim]),
+      }, ["effect"]);
+      return found.kept("effect");
+    },
     async most(keys, { queries, lengths, unseen, factors }) {
       const tokens = factors.length;
       const slots = unseen.length / kvHeads;
@@ -96,6 +141,58 @@ function mostGraph(shape: AttentionShape, element: CacheElement): Graph {
   ], { attributes: { keepdims: { int: 0 } } });
   graph.op("Reshape", [most, graph.integers([heads, -1])], { names: ["most"] });
   graph.output("most", "float32", [heads, "C"]);
+  return graph.build();
+}
+
+function sameForHeads(matrix: Float32Array, heads: number): Float32Array {
+  const all = new Float32Array(heads * matrix.length);
+  for (let head = 0; head < heads; head++) all.set(matrix, head * matrix.length);
+  return all;
+}
+
+/** Query head by query head of the groups. */
+function effectGraph(
+  shape: AttentionShape,
+  element: CacheElement,
+  { hidden, ofHeads }: { readonly hidden: number; readonly ofHeads: number },
+  power: 1 | 2,
+): Graph {
+  const { heads, kvHeads, headDim } = shape;
+  const group = heads / kvHeads;
+  const graph = createGraph("drop_effect");
+  const keys = exactInput(graph, "keys", element, [kvHeads, "C", headDim]);
+  const values = exactInput(graph, "values", element, [kvHeads, "C", headDim]);
+  graph.input("queries", "float32", [1, "T", heads * headDim]);
+  graph.input("held", "float32", [kvHeads]);
+  graph.input("counting", "float32", ["N"]);
+  graph.input("weights", "float32", [1, "T", 1]);
+  graph.input("output", "float32", [kvHeads, ofHeads, hidden, headDim]);
+  const tokens = sizeOf(graph, "queries", 1);
+  const products = graph.op("MatMul", [
+    groupedQueries(graph, shape, "queries"),
+    turnedOver(graph, keys),
+  ]);
+  const shares = slotWeights(graph, shape, keys, products, {
+    hidden: hiddenSlots(graph, kvHeads, { held: "held", counting: "counting", keys, tokens }),
+    tokens,
+  });
+  const row = (value: Value, at: number) =>
+    graph.op("Gather", [value, graph.constant(BigInt64Array.of(BigInt(at)), [])], {
+      attributes: { axis: { int: 1 } },
+    });
+  const ofGroup = Array.from({ length: group }, (_, head) => {
+    const effect = dropEffect(graph, {
+      ...{ shares: row(shares, head), values, power },
+      output: row("output", Math.min(head, ofHeads - 1)),
+    });
+    return graph.op("ReduceSum", [
+      graph.op("Mul", [effect, "weights"]),
+      graph.integers([1]),
+    ], { attributes: { keepdims: { int: 1 } } });
+  });
+  const all = graph.op("Concat", ofGroup, { attributes: { axis: { int: 1 } } });
+  graph.op("Reshape", [all, graph.integers([heads, -1])], { names: ["effect"] });
+  graph.output("effect", "float32", [heads, "C"]);
   return graph.build();
 }
 

@@ -115,7 +115,7 @@ function localEvidence(evidence: Evidence, reach: Reach): Evidence {
     case "soft": {
       const { tokens } = evidence;
       return {
-        kind: "soft",
+        ...evidence,
         async tokens(model: ModelFacts) {
           const guarded = lent.guard(model);
           const given = await sandbox.limited(

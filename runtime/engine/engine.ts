@@ -102,6 +102,18 @@ export interface Repetition {
   readonly factors?: Float32Array | undefined;
 }
 
+/** What tokens at the end of a cache would miss without each of its entries. */
+export interface Missing {
+  /** Their rotated queries in one layer, `[tokens, heads · headDim]`. */
+  readonly queries: Float32Array;
+  /** Weight of each query. */
+  readonly weights: Float32Array;
+  /** Power of the lengths. */
+  readonly power: 1 | 2;
+  /** Whether lengths are those behind the layer's output matrix. */
+  readonly projected: boolean;
+}
+
 /** Moments of the logits of a layer's tokens. */
 export interface ExpectedRows {
   /** Means. */
@@ -186,6 +198,11 @@ export interface Engine {
     layer: number,
     repetition: Repetition,
   ): Promise<readonly Float32Array[]>;
+  /**
+   * How far the outputs of the last tokens of a global layer would move without each of its entries, the tokens'
+   * own included: see `DropMeasure`.
+   */
+  dropEffect(cache: KvCache, layer: number, missing: Missing): Promise<Rows>;
   /** Lengths of `W_O · V` for each query head and token of a layer: rows in main memory. */
   outputLengths(cache: KvCache, layer: number): Promise<Float32Array>;
 }

@@ -3,6 +3,7 @@ import type { Engine, StepQueries } from "./engine.ts";
 import type { Sequence } from "./sequence.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "../evidence/statistics.ts";
+import { joined } from "./host/keys_by_head.ts";
 import type { Rows } from "./rows.ts";
 
 /**
@@ -28,6 +29,8 @@ export interface PrefillOptions {
   readonly observe: Observation;
   /** Is given the rotated queries of each layer as they are read. */
   readonly onQueries?: QueryStatistics["add"] | undefined;
+  /** How many of the last tokens' queries are wanted. @default {0} */
+  readonly lastQueries?: number | undefined;
   /** Owns the rows that are observed. */
   readonly scope?: DisposableStack | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -40,6 +43,11 @@ export interface Prefilled {
   readonly logits: Float32Array;
   /** One for each entry of the {@linkcode Observation}, in its order. */
   readonly observed: readonly Observed[];
+  /**
+   * Rotated queries of the last tokens that were asked for, or of all where these are fewer, per global layer
+   * `[tokens, heads · headDim]`, in main memory.
+   */
+  readonly lastQueries: readonly Float32Array[];
 }
 
 // Weights of the attention are laid out in full while they are observed: short chunks bound them.
@@ -53,9 +61,14 @@ export async function prefill(
   engine: Engine,
   sequence: Sequence,
   ids: readonly number[],
-  { chunk, observe, onQueries, scope = new DisposableStack(), signal, onProgress }: PrefillOptions,
+  { chunk, observe, onQueries, lastQueries = 0, scope = new DisposableStack(), ...rest }:
+    PrefillOptions,
 ): Promise<Prefilled> {
+  const { signal, onProgress } = rest;
   const { cache } = sequence;
+  const globals = globalLayersOf(cache);
+  const wantedFrom = Math.max(0, ids.length - lastQueries);
+  const last = globals.map((): Float32Array[] => []);
   const observations = (observe === "none" ? [] : observe).map((last) => ({
     last,
     queries: Math.min(last, ids.length),
@@ -68,10 +81,11 @@ export async function prefill(
   for (let start = 0; start < ids.length;) {
     // A step observes all of its tokens or none: it ends where the next observation begins.
     const begun = observations.filter(({ from }) => from <= start);
-    const limit = observations.reduce(
+    const limit = [...observations, { from: wantedFrom }].reduce(
       (end, { from }) => from > start ? Math.min(end, from) : end,
       ids.length,
     );
+    const wanted = lastQueries > 0 && start >= wantedFrom;
     const observing = begun.length > 0;
     const held = mostHeld(cache);
     const max = Math.min(chunk, engine.maxStepTokens(held));
@@ -84,12 +98,15 @@ export async function prefill(
     const step = await engine.advance(sequence, {
       ids: ids.slice(start, end),
       observe: observing,
-      queries: onQueries !== undefined,
+      queries: onQueries !== undefined || wanted,
     });
-    await shown(
-      step.queries,
-      (queries) => onQueries?.(queries, { position, planned }, end - start),
-    );
+    await shown(step.queries, async (queries) => {
+      await onQueries?.(queries, { position, planned }, end - start);
+      for (const [index, layer] of (wanted ? globals : []).entries()) {
+        const floats = await queries[layer]?.floats();
+        if (floats) last[index]?.push(floats.slice());
+      }
+    });
     try {
       for (const [index, { sums }] of begun.entries()) {
         await sums.add(step.attentionSums, index === begun.length - 1);
@@ -106,7 +123,7 @@ export async function prefill(
   for (const { last, queries, sums } of observations) {
     observed.push({ last, queries, attentionSums: await sums.of(engine, sequence) });
   }
-  return { logits, observed };
+  return { logits, observed, lastQueries: last.map(joined) };
 }
 
 async function shown(

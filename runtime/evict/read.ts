@@ -201,7 +201,8 @@ async function settled(
   for (const { policy } of rounds) {
     const soft = await softTokensFor(policy.evidence, facts, config);
     if (soft) softs.push(soft);
-    evidence.push(soft ? { kind: "soft", tokens: () => soft } : policy.evidence);
+    const { evidence: one } = policy;
+    evidence.push(soft && one.kind === "soft" ? { ...one, tokens: () => soft } : one);
   }
   return { evidence, softTokens: softs.find(({ trained }) => !trained) ?? softs[0] };
 }

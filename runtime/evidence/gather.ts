@@ -7,6 +7,7 @@ import type { Sequence } from "../engine/sequence.ts";
 import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observed, Prefilled } from "../engine/prefill.ts";
+import { dropEffects, softDropEffects } from "./drop_effects.ts";
 import { replayedAttention } from "./replay.ts";
 import type { PromptStatistics } from "./statistics.ts";
 import { type AttentionSums, withEarlier } from "./accumulated.ts";
@@ -51,6 +52,12 @@ export async function gatherEvidence(
       return { attention: await withEarlier(attentionSums, request.earlier, since) };
     }
     case "window": {
+      if (evidence.measure) {
+        const { lastQueries } = prefilled;
+        return {
+          attention: await dropEffects(evidence.measure, evidence.size, lastQueries, request),
+        };
+      }
       const { attentionSums, queries } = observedLast(evidence.size, prefilled);
       return { attention: await scaled(attentionSums, 1 / queries, scope) };
     }
@@ -68,6 +75,9 @@ export async function gatherEvidence(
     case "lookahead":
       return { attention: await pseudoAttention(evidence, request) };
     case "soft": {
+      if (evidence.measure) {
+        return { attention: await softDropEffects(evidence, evidence.measure, request) };
+      }
       const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
       const { attentionSums } = await engine.probe(sequence, {
         embeddings,

@@ -13,7 +13,7 @@ import { gatherPromptStatistics, type PromptStatistics } from "./statistics.ts";
 export function observationFor(evidence: Evidence): Observation {
   switch (evidence.kind) {
     case "window":
-      return [windowSize(evidence.size)];
+      return evidence.measure ? "none" : [windowSize(evidence.size)];
     case "lookahead": {
       const ofDraft = observationFor(evidence.draft.evidence);
       const sizes = [
@@ -39,6 +39,18 @@ function windowSize(size: number): number {
     "Cannot gather evidence: the size of the policy's window must be an integer of at least 1, " +
       `got ${size}`,
   );
+}
+
+/** How many of the last queries some evidence must be shown, besides what is observed of them. */
+function queriesFor(evidence: readonly Evidence[]): number {
+  const sizes = evidence.map((one) =>
+    one.kind === "window" && one.measure
+      ? windowSize(one.size)
+      : one.kind === "lookahead"
+      ? queriesFor([one.draft.evidence])
+      : 0
+  );
+  return Math.max(0, ...sizes);
 }
 
 /** What must be observed for several kinds of evidence. */
@@ -91,6 +103,7 @@ export async function observePrompt(
   const prefilled = await prefill(engine, sequence, ids, {
     chunk,
     observe: observationForAll(evidence),
+    lastQueries: queriesFor(evidence),
     onQueries: statistics.onQueries,
     scope,
     signal,

@@ -69,7 +69,8 @@ Deno.test("every option accepts its own default", async () => {
 for (const name of listPolicies()) {
   Deno.test(`policies/${name}.ts has a paper or is a baseline, an example and a test`, async () => {
     const source = await Deno.readTextFile(new URL(`${name}.ts`, FOLDER));
-    assertMatch(source, /https:\/\/arxiv\.org\/abs\/\d{4}\.\d{5}|\bbaseline\b/);
+    const paper = /https:\/\/(arxiv\.org\/abs\/\d{4}\.\d{5}|openreview\.net\/forum\?id=\w+)/;
+    assertMatch(source, new RegExp(`${paper.source}|\\bbaseline\\b`));
     assertMatch(source, /@example\n \* ```ts\n/);
     const test = await Deno.readTextFile(new URL(`${name}_test.ts`, import.meta.url));
     assert(test.includes(`../../policies/${name}.ts`));

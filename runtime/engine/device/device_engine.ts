@@ -224,6 +224,15 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         });
       });
     },
+    async dropEffect(cache, layer, { queries, weights, power, projected }) {
+      const held = deviceCacheOf(cache);
+      const tensor = await parts.replay.dropEffect(held.buffers(layer), {
+        ...{ queries, weights, power },
+        lengths: held.lengths(layer).map((length) => length - weights.length),
+        output: projected ? parts.outputByHead(layer) : undefined,
+      });
+      return deviceRows(tensor, held.lengths(layer), rowContext);
+    },
     async outputLengths(cache, layer) {
       const held = deviceCacheOf(cache);
       const { values } = held.buffers(layer);

@@ -208,6 +208,23 @@ export function createHostEngine(parts: HostParts): HostEngine {
       }
       return most;
     },
+    async dropEffect(cache, layer, { queries, weights, power, projected }) {
+      const { run } = await kernels.dropEffect();
+      const host = hostCacheOf(cache);
+      const output = projected ? kernels.outputByHead(layer) : undefined;
+      const size = (output?.length ?? 0) / kvHeads;
+      const rows: Float32Array[] = [];
+      for (let head = 0; head < kvHeads; head++) {
+        const { keys, values } = host.head(layer, head);
+        const judged = {
+          ...{ keys, values, weights },
+          queries: columnsOfHead(queries, { kvHeads, width: group * headDim, head }),
+          output: output?.subarray(head * size, (head + 1) * size),
+        };
+        rows.push(await run(judged, power));
+      }
+      return hostRows(joined(rows), host.lengths(layer), group);
+    },
     async outputLengths(cache, layer) {
       const { run } = await kernels.outputLengths();
       const output = kernels.outputByHead(layer);

@@ -1,3 +1,4 @@
+import { createDropEffectKernel, type DropEffectKernel } from "../../../kernels/drop_effect.ts";
 import {
   createExpectedLogitsKernel,
   type ExpectedLogitsKernel,
@@ -40,6 +41,8 @@ export interface LayerKernels extends AsyncDisposable {
   queryAttention(): Promise<QueryAttentionKernel>;
   /** The most that one of some queries pays. */
   mostAttention(): Promise<MostAttentionKernel>;
+  /** What outputs lose without a token. */
+  dropEffect(): Promise<DropEffectKernel>;
   /** How long what values become in a layer's output is. */
   outputLengths(): Promise<OutputLengthsKernel>;
   /** A layer's output matrix, head by head, read from the checkpoint. */
@@ -71,6 +74,7 @@ export function layerKernels(
     expectedLogits: once(() => createExpectedLogitsKernel(config, threads)),
     queryAttention: once(() => createQueryAttentionKernel(config, threads)),
     mostAttention: once(() => createMostAttentionKernel(config, threads)),
+    dropEffect: once(() => createDropEffectKernel(config, threads)),
     outputLengths: once(() => createOutputLengthsKernel(config, config.hidden, threads)),
     outputByHead: outputMatrices(config, readOutput),
     async [Symbol.asyncDispose]() {
