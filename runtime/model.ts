@@ -90,6 +90,13 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
    * @throws {ConstraintError} If nothing fits it, or it asks for what cannot be enforced.
    */
   constraint(spec: ConstraintSpec): Constraint;
+  /**
+   * As {@linkcode Model.constraint}, in slices of a few milliseconds.
+   *
+   * @param pause Is called between them.
+   * @throws {ConstraintError} As `constraint`.
+   */
+  prepareConstraint(spec: ConstraintSpec, pause: () => Promise<void>): Promise<Constraint>;
 }
 
 /**
@@ -187,6 +194,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   };
   let facts: Promise<ModelFacts> | undefined;
   let constraints: ConstraintCompiler | undefined;
+  const compiler = () =>
+    constraints ??= createConstraintCompiler(tokenizer, [...config.eosIds, ...tokenizer.eosIds]);
   const model: Model = {
     name: source,
     config,
@@ -203,11 +212,8 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
         sessionOptions,
       );
     },
-    constraint: (spec) =>
-      (constraints ??= createConstraintCompiler(tokenizer, [
-        ...config.eosIds,
-        ...tokenizer.eosIds,
-      ])).compile(spec),
+    constraint: (spec) => compiler().compile(spec),
+    prepareConstraint: async (spec, pause) => await compiler().prepare(spec, pause),
     async [Symbol.asyncDispose]() {
       if (closed) return;
       closed = true;

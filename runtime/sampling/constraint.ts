@@ -2,7 +2,8 @@ import { ConstraintError } from "../errors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Automaton, type AutomatonState, createAutomaton } from "./grammar/automaton.ts";
 import { constraintGrammar, type ConstraintSpec } from "./grammar/constraint_grammar.ts";
-import { createTokenTrie } from "./grammar/token_trie.ts";
+import { createTokenTrie, type TokenTrie } from "./grammar/token_trie.ts";
+import { atOnce, inSlices, type Pause, type Sliced } from "./slices.ts";
 import type { TokenMask } from "./token_mask.ts";
 
 export type { TokenMask } from "./token_mask.ts";
@@ -18,6 +19,13 @@ export interface Constraint {
    * may end.
    */
   mask(): TokenMask;
+  /**
+   * Finds what {@linkcode Constraint.mask} gives next, in slices: at a new place of a text all tokens of
+   * the vocabulary are looked at.
+   *
+   * @param pause Is called every few milliseconds.
+   */
+  prepare(pause: () => Promise<void>): Promise<void>;
   /**
    * Takes the token that was drawn.
    *
@@ -38,6 +46,13 @@ export interface ConstraintCompiler {
    * @throws {ConstraintError} If nothing fits it, or it asks for what cannot be enforced.
    */
   compile(spec: ConstraintSpec): Constraint;
+  /**
+   * As {@linkcode ConstraintCompiler.compile}, in slices: for those who have other things to do.
+   *
+   * @param pause Is called every few milliseconds.
+   * @throws {ConstraintError} As `compile`.
+   */
+  prepare(spec: ConstraintSpec, pause: () => Promise<void>): Promise<Constraint>;
 }
 
 /** Masks remembered for a grammar: a text comes back to the same places often. */
@@ -77,39 +92,55 @@ export function createConstraintCompiler(
   { vocabulary, tokenBytes }: Pick<Tokenizer, "vocabulary" | "tokenBytes">,
   endIds: readonly number[],
 ): ConstraintCompiler {
-  const trie = createTokenTrie(vocabulary, tokenBytes);
-  if (trie.longest === 0) {
+  if (!hasBytes(vocabulary, tokenBytes)) {
     throw new ConstraintError(
       "Cannot constrain answers: the model has no tokenizer that can be used",
     );
   }
   const ends = new Set(endIds.filter((id) => id < vocabulary));
   const recent = new Map<string, Compiled>();
+  /** Sorting a vocabulary takes long: whoever asks meanwhile waits for it. */
+  let sorting: Promise<TokenTrie> | undefined;
+  let sorted: TokenTrie | undefined;
+  const trieOf = (): Sliced<TokenTrie> => createTokenTrie(vocabulary, tokenBytes);
   return {
     compile(spec) {
-      const key = JSON.stringify(spec);
-      const compiled = recent.get(key) ?? prepare(spec);
-      // What is too open shows before anything is read.
-      compiled.maskOf(compiled.automaton.start);
-      recent.delete(key);
-      keepNewest(recent, MOST_GRAMMARS - 1);
-      recent.set(key, compiled);
-      return begin(compiled, compiled.automaton.start, false);
+      sorted ??= atOnce(trieOf());
+      return atOnce(compiledOf(spec, sorted));
+    },
+    async prepare(spec, pause) {
+      if (!sorted) {
+        sorting ??= inSlices(trieOf(), pause).finally(() => sorting = undefined);
+        sorted = await sorting;
+      }
+      return await inSlices(compiledOf(spec, sorted), pause);
     },
   };
 
-  function prepare(spec: ConstraintSpec): Compiled {
+  function* compiledOf(spec: ConstraintSpec, trie: TokenTrie): Sliced<Constraint> {
+    const key = JSON.stringify(spec);
+    const compiled = recent.get(key) ?? compile(spec, trie);
+    yield;
+    // What is too open shows before anything is read.
+    yield* compiled.maskOf(compiled.automaton.start);
+    recent.delete(key);
+    keepNewest(recent, MOST_GRAMMARS - 1);
+    recent.set(key, compiled);
+    return begin(compiled, compiled.automaton.start, false);
+  }
+
+  function compile(spec: ConstraintSpec, trie: TokenTrie): Compiled {
     const automaton = createAutomaton(constraintGrammar(spec));
     const masks = new Map<string, TokenMask>();
     return {
       automaton,
       ends,
       tokenBytes,
-      maskOf(state) {
+      *maskOf(state) {
         const key = automaton.alike(state, trie.longest);
         const known = masks.get(key);
         if (known) return known;
-        const mask = trie.allowed(automaton, state);
+        const mask = yield* trie.allowed(automaton, state);
         for (const id of ends) {
           const bit = 1 << (id & 31);
           const word = mask[id >>> 5] ?? 0;
@@ -133,7 +164,7 @@ function keepNewest(entries: Map<string, unknown>, most: number): void {
 
 interface Compiled {
   readonly automaton: Automaton;
-  readonly maskOf: (state: AutomatonState) => TokenMask;
+  readonly maskOf: (state: AutomatonState) => Sliced<TokenMask>;
   readonly ends: ReadonlySet<number>;
   readonly tokenBytes: Tokenizer["tokenBytes"];
 }
@@ -143,11 +174,16 @@ function begin(compiled: Compiled, from: AutomatonState, ended: boolean): Constr
   const { automaton, maskOf, ends, tokenBytes } = compiled;
   let state = from;
   let closed = ended;
+  /** What was prepared for this state. */
+  let prepared: TokenMask | undefined;
   const refuse = (id: number): never => {
     throw new ConstraintError(`Cannot accept token id ${id}: the constraint does not allow it`);
   };
   return {
-    mask: () => maskOf(state),
+    mask: () => prepared ??= atOnce(maskOf(state)),
+    async prepare(pause: Pause) {
+      prepared ??= await inSlices(maskOf(state), pause);
+    },
     accept(id) {
       if (closed) refuse(id);
       if (ends.has(id)) {
@@ -159,10 +195,16 @@ function begin(compiled: Compiled, from: AutomatonState, ended: boolean): Constr
       let next: AutomatonState | undefined = bytes.length === 0 ? undefined : state;
       for (const byte of bytes) next = next && automaton.step(next, byte);
       state = next ?? refuse(id);
+      prepared = undefined;
     },
     get done() {
       return closed || (state.accepting && !state.open);
     },
     fork: () => begin(compiled, state, closed),
   };
+}
+
+function hasBytes(vocabulary: number, tokenBytes: Tokenizer["tokenBytes"]): boolean {
+  for (let id = 0; id < vocabulary; id++) if (tokenBytes(id).length > 0) return true;
+  return false;
 }

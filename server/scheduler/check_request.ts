@@ -1,6 +1,7 @@
 import { checkBudget } from "../../runtime/evict/budget.ts";
 import { ConstraintError, PromptError } from "../../runtime/errors.ts";
 import type { Constraint } from "../../runtime/sampling/constraint.ts";
+import { pause } from "../../runtime/engine/pause.ts";
 import { checkGenerateOptions } from "../../runtime/session/generate.ts";
 import { ContextOverflowError, GrammarError } from "./errors.ts";
 import type { LoadedModel } from "./model_pool.ts";
@@ -34,14 +35,16 @@ function checkSpans(protect: EvictionSettings["protect"], tokens: number): void 
   );
 }
 
-/** What the answers of a request may be. */
-export function constraintOf(
+/**
+ * What the answers of a request may be. It is found in slices: answers of others are written meanwhile.
+ */
+export async function constraintOf(
   { grammar }: GenerationRequest,
   { model }: LoadedModel,
-): Constraint | undefined {
+): Promise<Constraint | undefined> {
   if (!grammar) return undefined;
   try {
-    return model.constraint(grammar);
+    return await model.prepareConstraint(grammar, pause);
   } catch (error) {
     if (error instanceof ConstraintError) throw new GrammarError(error.message, { cause: error });
     throw error;

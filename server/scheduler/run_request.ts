@@ -32,7 +32,7 @@ export async function runRequest(request: GenerationRequest, resources: Resource
   const ids = renderPrompt(request.prompt, model.tokenizer, document && promptDocument(document));
   checkRequest(request, ids, facts.context);
   const policy = document ? undefined : await policyOf(request.eviction || false, stack, signal);
-  const constraint = constraintOf(request, loaded);
+  const constraint = await untilAborted(constraintOf(request, loaded), signal);
   const place = stack.use(admission.queue(request.choices ?? 1));
   onEvent({ kind: "accepted", promptTokens: ids.length });
   await untilAborted(place.turn, signal);

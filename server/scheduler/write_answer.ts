@@ -1,4 +1,5 @@
 import type { Constraint } from "../../runtime/sampling/constraint.ts";
+import { pause } from "../../runtime/engine/pause.ts";
 import { createSampler } from "../../runtime/sampling/sampler.ts";
 import type { GenerationSource } from "../../runtime/session/generate.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
@@ -48,6 +49,7 @@ export async function writeAnswer(
   for (let drawn = 0; drawn < maxTokens; drawn++) {
     signal.throwIfAborted();
     const adjusted = adjustLogits(logits, sampling, counts);
+    await constraint?.prepare(pause);
     const id = sampler.next(adjusted, seen, constraint?.mask());
     constraint?.accept(id);
     if (endIds.has(id)) {

@@ -1,4 +1,5 @@
 import type { TokenMask } from "../token_mask.ts";
+import type { Sliced } from "../slices.ts";
 import type { Automaton, AutomatonState } from "./automaton.ts";
 
 /** The tokens of a vocabulary by their bytes, so that those that begin alike are tried together. */
@@ -6,22 +7,26 @@ export interface TokenTrie {
   /** Bytes of the longest token. */
   readonly longest: number;
   /** Ids whose bytes may come, as a mask. */
-  allowed<State extends AutomatonState>(automaton: Automaton<State>, state: State): TokenMask;
+  allowed<State extends AutomatonState>(
+    automaton: Automaton<State>,
+    state: State,
+  ): Sliced<TokenMask>;
 }
+
+/** Tokens, or places in the trie, that are looked at without a look at the time. */
+const SOME = 512;
 
 /**
  * Sorts a vocabulary.
  *
  * @param bytesOf The bytes of an id; tokens without bytes are never allowed.
  */
-export function createTokenTrie(
+export function* createTokenTrie(
   vocabulary: number,
   bytesOf: (id: number) => Uint8Array,
-): TokenTrie {
-  const tokens = Array.from({ length: vocabulary }, (_, id) => ({ id, bytes: bytesOf(id) }))
-    .filter(({ bytes }) => bytes.length > 0)
-    .sort((a, b) => compare(a.bytes, b.bytes));
-  const size = countNodes(tokens.map(({ bytes }) => bytes));
+): Sliced<TokenTrie> {
+  const tokens = yield* sortedTokens(vocabulary, bytesOf);
+  const size = yield* countNodes(tokens);
   // Nodes in the order in which they are walked through: a node, then all below it.
   const byteAt = new Uint8Array(size);
   const depthAt = new Uint16Array(size);
@@ -34,7 +39,8 @@ export function createTokenTrie(
   const path: number[] = [];
   let nodes = 0;
   let before: Uint8Array = new Uint8Array();
-  tokens.forEach(({ bytes }, index) => {
+  for (const [index, { bytes }] of tokens.entries()) {
+    if (index % SOME === 0) yield;
     const shared = sharedLength(before, bytes);
     while (path.length > shared) behind[path.pop() ?? 0] = nodes;
     for (let at = shared; at < bytes.length; at++) {
@@ -46,16 +52,17 @@ export function createTokenTrie(
     if (lastToken[node] === 0) firstToken[node] = index;
     lastToken[node] = index + 1;
     before = bytes;
-  });
+  }
   for (const node of path) behind[node] = nodes;
   const deepest = tokens.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
 
   return {
     longest: deepest,
-    allowed(automaton, state) {
+    *allowed(automaton, state) {
       const mask = new Int32Array((vocabulary + 31) >>> 5);
       const states = Array.from({ length: deepest + 1 }, () => state);
-      for (let node = 0; node < size;) {
+      for (let node = 0, looked = 0; node < size;) {
+        if (++looked % SOME === 0) yield;
         const depth = depthAt[node] ?? 0;
         const from = states[depth] ?? state;
         const next = automaton.step(from, byteAt[node] ?? 0);
@@ -75,6 +82,36 @@ export function createTokenTrie(
   };
 }
 
+interface TokenText {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Tokens by their bytes: first by the first two, so that no part of it takes long. */
+function* sortedTokens(
+  vocabulary: number,
+  bytesOf: (id: number) => Uint8Array,
+): Sliced<TokenText[]> {
+  const alike = new Map<number, TokenText[]>();
+  for (let id = 0; id < vocabulary; id++) {
+    if (id % SOME === 0) yield;
+    const bytes = bytesOf(id);
+    const [first, second = -1] = bytes;
+    if (first === undefined) continue;
+    const key = first * 257 + second + 1;
+    const known = alike.get(key);
+    if (known) known.push({ id, bytes });
+    else alike.set(key, [{ id, bytes }]);
+  }
+  const sorted: TokenText[] = [];
+  for (const key of [...alike.keys()].sort((a, b) => a - b)) {
+    yield;
+    const some = alike.get(key) ?? [];
+    for (const token of some.sort((a, b) => compare(a.bytes, b.bytes))) sorted.push(token);
+  }
+  return sorted;
+}
+
 function compare(a: Uint8Array, b: Uint8Array): number {
   const length = Math.min(a.length, b.length);
   for (let at = 0; at < length; at++) {
@@ -90,10 +127,11 @@ function sharedLength(a: Uint8Array, b: Uint8Array): number {
   return length;
 }
 
-function countNodes(sorted: readonly Uint8Array[]): number {
+function* countNodes(sorted: readonly TokenText[]): Sliced<number> {
   let nodes = 0;
   let before: Uint8Array = new Uint8Array();
-  for (const bytes of sorted) {
+  for (const [index, { bytes }] of sorted.entries()) {
+    if (index % SOME === 0) yield;
     nodes += bytes.length - sharedLength(before, bytes);
     before = bytes;
   }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ConstraintError } from "../../../runtime/errors.ts";
 import {
   type ConstraintSpec,
@@ -184,4 +184,36 @@ Deno.test("createConstraintCompiler() wants tokens that have bytes", () => {
     ConstraintError,
     "no tokenizer",
   );
+});
+
+Deno.test("a constraint that is prepared in slices is the one that is compiled at once", async () => {
+  // Sorting so many takes some hundred milliseconds.
+  const vocabulary = 60_000;
+  const texts = Array.from(
+    { length: vocabulary },
+    (_, id) => id < 128 ? String.fromCharCode(id) : `${(id * 7919 % 46_656).toString(36)}${id % 7}`,
+  );
+  const tokenizer = {
+    vocabulary,
+    tokenBytes: (id: number) => new TextEncoder().encode(texts[id] ?? ""),
+  };
+  const spec = { kind: "json_object" } as const;
+  let pauses = 0;
+  const pause = () => Promise.resolve(void pauses++);
+  const compiler = createConstraintCompiler(tokenizer, []);
+  // Two at once sort the vocabulary once.
+  const [sliced, other] = await Promise.all([1, 2].map(() => compiler.prepare(spec, pause)));
+  assert(sliced && other);
+  assert(pauses > 2, `${pauses} pauses`);
+  const whole = createConstraintCompiler(tokenizer, []).compile(spec);
+  for (const character of '{"a": [1, {"b": "\\n"}], "c": null}') {
+    await sliced.prepare(pause);
+    assertEquals(sliced.mask(), whole.mask());
+    for (const one of [sliced, whole]) one.accept(character.charCodeAt(0));
+  }
+  assertEquals([sliced.done, whole.done], [true, true]);
+  // Whoever gives up leaves nothing half for the next one.
+  const failing = createConstraintCompiler(tokenizer, []);
+  await assertRejects(() => failing.prepare(spec, () => Promise.reject(new Error("enough"))));
+  assertEquals((await failing.prepare(spec, pause)).mask(), other.mask());
 });

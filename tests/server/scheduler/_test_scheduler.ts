@@ -40,12 +40,13 @@ function opener(tokenizerOf: (vocabulary: number) => Tokenizer) {
   return async (source: string, options: LoadOptions): Promise<Model> => {
     const model = await loadModel(source, options);
     const tokenizer = tokenizerOf(model.config.vocabulary);
-    let compiler: ConstraintCompiler | undefined;
+    let made: ConstraintCompiler | undefined;
+    const compiler = () => made ??= createConstraintCompiler(tokenizer, model.config.eosIds);
     return {
       ...model,
       tokenizer,
-      constraint: (spec) =>
-        (compiler ??= createConstraintCompiler(tokenizer, model.config.eosIds)).compile(spec),
+      constraint: (spec) => compiler().compile(spec),
+      prepareConstraint: (spec, pause) => compiler().prepare(spec, pause),
     };
   };
 }

@@ -1,4 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import { GrammarError } from "../../../server/scheduler/errors.ts";
 import type { GenerationEvent, TokenEvent } from "../../../server/scheduler/events.ts";
 import { idsRequest, jsonTokenizer, outcomeOf, someIds, testScheduler } from "./_test_scheduler.ts";
@@ -103,4 +104,28 @@ Deno.test("an answer is what its grammar allows, and what cannot be one is refus
     () => outcomeOf(scheduler, idsRequest(someIds(30), { grammar: never })),
     GrammarError,
   );
+});
+
+Deno.test("a grammar for a large vocabulary is compiled while answers of others are written", async () => {
+  const large = (): Tokenizer => {
+    const small = jsonTokenizer(200);
+    const tokenBytes = (id: number) =>
+      id < 200 ? small.tokenBytes(id) : new TextEncoder().encode(`x${(id * 7919).toString(36)}`);
+    return { ...small, vocabulary: 60_000, tokenBytes };
+  };
+  await using test = await testScheduler({}, large);
+  const { scheduler } = test;
+  let [written, meanwhile] = [0, 0];
+  const other = (async () => {
+    const request = idsRequest(someIds(9), { maxTokens: 400 });
+    for await (const event of scheduler.submit(request)) if (event.kind === "token") written++;
+  })();
+  while (written === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  const before = written;
+  const grammar = { kind: "json_object" } as const;
+  for await (const event of scheduler.submit(idsRequest(someIds(9), { grammar, maxTokens: 4 }))) {
+    if (event.kind === "accepted") meanwhile = written - before;
+  }
+  await other;
+  assert(meanwhile > 3, `${meanwhile} tokens`);
 });
