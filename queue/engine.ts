@@ -14,11 +14,16 @@ const KEPT_SECONDS = 30 * 86_400;
 /** Pause before the second try, doubled before the third, in milliseconds. */
 const TRY_PAUSE = 500;
 
-/** The jobs of one run. Closing it leaves the connection open. */
-export function openQueue(client: Redis, run: string): Queue {
+/**
+ * The jobs of one run. Closing it leaves the connection open.
+ *
+ * @param owned Whether the run is the caller's: others write nothing by looking at it.
+ */
+export function openQueue(client: Redis, run: string, owned = false): Queue {
   const queue = new Queue(run, {
     connection: client,
     prefix: PREFIX,
+    skipMetasUpdate: !owned,
     streams: { events: { maxLen: EVENTS } },
     defaultJobOptions: {
       attempts: TRIES,

@@ -46,7 +46,7 @@ export async function openLedger<T>(
   schema: SchemaOf<T>,
 ): Promise<Ledger<T>> {
   await using opening = new AsyncDisposableStack();
-  const queue = openQueue(client, run);
+  const queue = openQueue(client, run, true);
   opening.defer(() => queue.close());
   const events = openEvents(address, run);
   opening.defer(() => events.disconnect());
@@ -114,7 +114,8 @@ export async function openLedger<T>(
       await queue.remove(id);
     },
     async close() {
-      const counts = await queue.getJobCounts("wait", "active", "delayed", "failed", "completed");
+      // What else is done or under way was done twice, behind a lock that ran out.
+      const counts = await queue.getJobCounts("wait", "delayed", "failed");
       if (Object.values(counts).some((count) => count > 0)) return;
       await withdrawRun(client, run);
       await queue.obliterate({ force: true });

@@ -5,6 +5,7 @@ import type { Queue } from "npm:bullmq@6.7.0";
 import { connect } from "./connection.ts";
 import { openQueue } from "./engine.ts";
 import { openJobs } from "./jobs_of_run.ts";
+import { PREFIX } from "./names.ts";
 import { prepareRun } from "./prepare.ts";
 import { sayGone, sayPresent, type WorkerPresence } from "./presence.ts";
 import { processorName } from "./machine.ts";
@@ -17,6 +18,9 @@ const SIGN_PAUSE = 2000;
 
 /** Milliseconds between two looks for runs. */
 const LOOK_PAUSE = 500;
+
+/** What the engine leaves of a run that is gone. */
+const TRACES = ["meta", "events", "stalled-check"];
 
 /**
  * Works on the runs of a queue, one at a time, those first that wait longest, until it is stopped. Runs
@@ -54,6 +58,13 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
   scope.defer(() => clearInterval(timer));
 
   const serve = async (listed: ListedRun): Promise<void> => {
+    await serveJobs(listed);
+    const ended = client.status === "ready" &&
+      !(await listRuns(client)).some(({ name }) => name === listed.name);
+    // The engine writes down a little whenever it looks, even where nothing is left.
+    if (ended) await client.del(...TRACES.map((trace) => `${PREFIX}:${listed.name}:${trace}`));
+  };
+  const serveJobs = async (listed: ListedRun): Promise<void> => {
     await using prepared = await prepareRun(listed, options);
     current = listed.name;
     await sign();

@@ -84,3 +84,14 @@ export async function clientOf({ url }: Pick<QueueServer, "url">) {
   const client = await connect(queueAddress(url));
   return Object.assign(client, { [Symbol.dispose]: () => client.disconnect() });
 }
+
+/** Keys that a run has left, once workers have seen that it is gone. */
+export async function leftBehind(server: QueueServer): Promise<readonly string[]> {
+  using client = await clientOf(server);
+  const left = async () =>
+    (await client.keys("kvjudge:*")).filter((key) => !/:workers?\b/.test(key));
+  for (let tries = 0; tries < 100 && (await left()).length > 0; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return await left();
+}

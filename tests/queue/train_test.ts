@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { trainCliBench } from "../commands/_train_bench.ts";
 import { running } from "./_fleet.ts";
-import { clientOf, startQueueServer, withoutServer } from "./_queue_server.ts";
+import { leftBehind, startQueueServer, withoutServer } from "./_queue_server.ts";
 
 /** Names of files in a folder and below. */
 function filesIn(folder: string): string[] {
@@ -41,8 +41,7 @@ Deno.test({
     }
     // Only the model stays in the store: targets go when they have been brought.
     assertEquals(filesIn(shared).length, filesIn(bench.model).length);
-    using client = await clientOf(server);
-    assertEquals((await client.keys("kvjudge:*")).filter((key) => !key.includes("worker")), []);
+    assertEquals(await leftBehind(server), []);
     assertMatch(await worker.stop(), /ended: 8 jobs done, 0 tries failed/);
   },
 });
