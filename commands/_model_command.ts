@@ -2,6 +2,7 @@ import { EnumType } from "@cliffy/command";
 import type { Model } from "../runtime/model.ts";
 import { DEVICE_CHOICES, type DeviceChoice } from "../runtime/device/choose_device.ts";
 import { type PrecisionChoice, PRECISIONS } from "../runtime/weights/precisions.ts";
+import { WEIGHT_COPIES, type WeightCopiesChoice } from "../runtime/weights/weight_copies.ts";
 import { defined } from "./_defined.ts";
 import { interruptible } from "./_interrupt.ts";
 import { note } from "./_output.ts";
@@ -25,7 +26,11 @@ export function evictingCommand() {
   return modelCommand()
     .type("precision", new EnumType(PRECISIONS))
     .type("device", new EnumType(DEVICE_CHOICES))
+    .type("copies", new EnumType(WEIGHT_COPIES))
     .option("--precision <precision:precision>", "How weights are held.", {
+      default: "auto" as const,
+    })
+    .option("--weight-copies <copies:copies>", "How often weights lie in main memory.", {
       default: "auto" as const,
     })
     .option("--device <device:device>", "Where the model runs and its KV cache lives.", {
@@ -46,17 +51,23 @@ export interface ModelFlags {
   readonly threads?: number | undefined;
   readonly precision: PrecisionChoice;
   readonly device: DeviceChoice;
+  readonly weightCopies?: WeightCopiesChoice | undefined;
   readonly allowControlTokens?: boolean | undefined;
 }
 
 /** Loads the model; native code is loaded here and not before. */
 export async function openModel(
-  { model, threads, precision, device, allowControlTokens }: ModelFlags,
+  { model, threads, precision, device, weightCopies, allowControlTokens }: ModelFlags,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<Model> {
   const { loadModel } = await import("../runtime/model.ts");
-  const options = { ...defined({ threads, allowControlTokens }), precision, device, signal };
+  const options = {
+    ...defined({ threads, weightCopies, allowControlTokens }),
+    precision,
+    device,
+    signal,
+  };
   const loaded = await loadModel(model, { ...options, onProgress: progress.fetching });
   progress.clear();
   const { provider, adapter, why } = loaded.device;

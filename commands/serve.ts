@@ -2,6 +2,7 @@ import { EnumType } from "@cliffy/command";
 import { DEVICE_CHOICES } from "../runtime/device/choose_device.ts";
 import { parseBudget } from "../runtime/evict/budget.ts";
 import { PRECISIONS } from "../runtime/weights/precisions.ts";
+import { WEIGHT_COPIES } from "../runtime/weights/weight_copies.ts";
 import { note } from "./_output.ts";
 import { reportError } from "./_report_error.ts";
 import { bareCommand, type Subcommand } from "./_subcommand.ts";
@@ -20,6 +21,7 @@ export function serveCommand(version: string): Subcommand {
     .name("kvjudge serve")
     .description("Serves models over HTTP, in the forms of OpenAI, llama.cpp and Ollama.")
     .type("precision", new EnumType(PRECISIONS))
+    .type("copies", new EnumType(WEIGHT_COPIES))
     .type("device", new EnumType(DEVICE_CHOICES))
     .option(
       "-m, --model <model:string>",
@@ -58,6 +60,9 @@ export function serveCommand(version: string): Subcommand {
     })
     .option("--threads <count:integer>", "Threads; one per processor if absent.")
     .option("--precision <precision:precision>", "How weights are held.", {
+      default: "auto" as const,
+    })
+    .option("--weight-copies <copies:copies>", "How often weights lie in main memory.", {
       default: "auto" as const,
     })
     .option("--device <device:device>", "Where models run and KV caches live.", {

@@ -1,5 +1,5 @@
 import { adapterName, type Projection, projectionSize } from "./adapters.ts";
-import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import type { Dimension, GraphBuilder, Value } from "./onnx/graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What an adapter adds to a product, `[T, in] → [T, out]`. */
@@ -9,7 +9,7 @@ export type AdapterProduct = (builder: GraphBuilder, rows: Value) => Value;
 export function declareAdapter(
   graph: GraphBuilder,
   model: StepModel,
-  { layer, projection, rank }: { layer: number; projection: Projection; rank: number },
+  { layer, projection, rank }: { layer: number; projection: Projection; rank: Dimension },
 ): AdapterProduct {
   const { inputs, outputs } = projectionSize(model, projection);
   const a = graph.input(adapterName(layer, projection, "a"), "float32", [inputs, rank]);

@@ -27,6 +27,7 @@ export interface AdaptedModel extends HeadShape {
 /** Name and shape of an adapter tensor. */
 export interface AdapterTensor {
   readonly name: string;
+  readonly part: "a" | "b";
   readonly shape: readonly [rows: number, columns: number];
 }
 
@@ -76,8 +77,8 @@ export function adapterPairs(model: AdaptedModel, shape: AdapterShape): AdapterP
       pairs.push({
         layer,
         projection,
-        a: { name: adapterName(layer, projection, "a"), shape: [inputs, shape.rank] },
-        b: { name: adapterName(layer, projection, "b"), shape: [shape.rank, outputs] },
+        a: { name: adapterName(layer, projection, "a"), part: "a", shape: [inputs, shape.rank] },
+        b: { name: adapterName(layer, projection, "b"), part: "b", shape: [shape.rank, outputs] },
       });
     }
   }
@@ -109,5 +110,26 @@ export function adapterFeeds(
       );
     }
     return [name, floats(numbers, shape)];
+  }));
+}
+
+/**
+ * Adapter tensors as inputs of a graph that takes them in any rank, those that are absent in rank 0,
+ * where they add nothing.
+ */
+export function ranklessFeeds(
+  tensors: readonly AdapterTensor[],
+  data: Readonly<Record<string, Float32Array>> = {},
+): Record<string, Tensor> {
+  const none = new Float32Array(0);
+  return Object.fromEntries(tensors.map(({ name, shape: [rows, columns], part }) => {
+    const numbers = data[name] ?? none;
+    return [
+      name,
+      floats(
+        numbers,
+        part === "a" ? [rows, numbers.length / rows] : [numbers.length / columns, columns],
+      ),
+    ];
   }));
 }

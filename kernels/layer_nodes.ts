@@ -1,6 +1,6 @@
 import { type AdapterShape, type Projection, projectionSize } from "./adapters.ts";
 import { type AdapterProduct, declareAdapter } from "./adapter_nodes.ts";
-import { type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import { type Dimension, type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
 import { rotaryNames } from "./rotary_inputs.ts";
 import type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 import { type Arithmetic, declareWeight } from "./weight.ts";
@@ -41,18 +41,20 @@ export interface LayersOptions {
  * Declares a layer's weights in the outermost graph.
  *
  * @param adapters Products that have adapters; their tensors become inputs of the graph.
+ * @param rank Of the adapters, where each step has its own. @default {that of the shape}
  */
 export function declareLayer(
   graph: GraphBuilder,
   model: StepModel,
   index: number,
   adapters?: AdapterShape,
+  rank: Dimension | undefined = adapters?.rank,
 ): DeclaredLayer {
   const layer = model.layers[index];
   if (!layer) throw new RangeError(`Cannot declare layer ${index} of ${model.layers.length}`);
   const adapter = (projection: Projection): AdapterProduct | undefined =>
     adapters?.projections.includes(projection)
-      ? declareAdapter(graph, model, { layer: index, projection, rank: adapters.rank })
+      ? declareAdapter(graph, model, { layer: index, projection, rank: rank ?? adapters.rank })
       : undefined;
   const linear = (weights: Linear, projection: Projection): Apply =>
     adapted(declareLinear(graph, weights), adapter(projection));

@@ -1,4 +1,5 @@
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { dividedRows } from "./shared_product.ts";
 import { BLOCK, type Product, roundBlocks, type Weight } from "./weight.ts";
 
 /**
@@ -12,10 +13,10 @@ export interface OutputProduct {
    *
    * @param rows `[R, hidden]`.
    * @param twice Whether what is lost by rounding to bytes is multiplied as well: a product as exact as in
-   * floats.
+   * floats. A value of the graph where the step decides.
    * @returns `[F, hidden]`, where `F` is `R` or twice that.
    */
-  factors(builder: GraphBuilder, rows: Value, twice: boolean): Value;
+  factors(builder: GraphBuilder, rows: Value, twice: boolean | Value): Value;
   /**
    * Logits, `[R, vocabulary]`.
    *
@@ -35,7 +36,8 @@ export function outputProduct(weight: Weight, product: Product): OutputProduct {
   }
   return {
     factors(builder, rows, twice) {
-      if (!twice) return rows;
+      if (twice === false) return rows;
+      if (twice !== true) return dividedRows(builder, rows, columns, twice);
       const rounded = roundBlocks(builder, rows, columns);
       return builder.op("Concat", [rounded, builder.op("Sub", [rows, rounded])], {
         attributes: { axis: { int: 0 } },

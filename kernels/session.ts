@@ -15,6 +15,11 @@ export interface KernelOptions {
    * it must not, or each disturbs the other. @default {false}
    */
   readonly spinning?: boolean;
+  /**
+   * Whether what a run needs is laid out in one piece the next time that shapes are the same. Prompts are
+   * read behind ever more tokens, so that pieces of all sizes stay. @default {true}
+   */
+  readonly planned?: boolean;
 }
 
 /** A graph that is ready to run. */
@@ -34,7 +39,7 @@ export interface Kernel extends AsyncDisposable {
 /** Loads a graph on the CPU. Weights in files are read by the runtime, not by JavaScript. */
 export async function createKernel(
   graph: Graph,
-  { threads = 1, spinning = false }: KernelOptions = {},
+  { threads = 1, spinning = false, planned = true }: KernelOptions = {},
 ): Promise<Kernel> {
   const { folder, graph: located } = locatedFiles(graph);
   const session = await ort.InferenceSession.create(encodeModel(located), {
@@ -42,6 +47,7 @@ export async function createKernel(
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
+    enableMemPattern: planned,
     extra: {
       session: {
         model_external_initializers_file_folder_path: folder,

@@ -8,7 +8,7 @@ import {
   type Kernel,
   type Tensor,
 } from "./session.ts";
-import { adapterFeeds, type AdapterTensor, adapterTensors } from "./adapters.ts";
+import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
 import { sequenceNames } from "./sequence_attention.ts";
@@ -47,7 +47,10 @@ export interface StepInputs {
   readonly inputNorms?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
-  /** Adapter tensors by name, all of them: only for a kernel with adapters. */
+  /**
+   * Adapter tensors by name, all of them: only for a kernel with adapters. One that holds a single copy
+   * of the weights takes steps without them as well.
+   */
   readonly adapters?: Readonly<Record<string, Float32Array>>;
 }
 
@@ -87,8 +90,14 @@ export async function createStepKernel(
   threads: number,
   options: StepGraphOptions = {},
 ): Promise<StepKernel> {
-  const kernel = await createKernel(buildStepGraph(model, options), { threads, spinning: true });
+  const kernel = await createKernel(buildStepGraph(model, options), {
+    threads,
+    spinning: true,
+    planned: options.copies !== "one",
+  });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
+  const adapterInputs = (adapters: StepInputs["adapters"]) =>
+    options.copies === "one" ? ranklessFeeds(tensors, adapters) : adapterFeeds(tensors, adapters);
   const layers = model.layers.length;
   const pasts = pastFeeds(model, options.sequences ?? 1);
   const queryNames = model.layers.map((_, layer) => `queries.${layer}`);
@@ -97,7 +106,8 @@ export async function createStepKernel(
     async run(inputs) {
       const { queries = false, observe = false, inputNorms = false } = inputs;
       const feeds = {
-        ...feedsOf(model, tensors, inputs),
+        ...feedsOf(model, inputs),
+        ...adapterInputs(inputs.adapters),
         ...pasts([inputs.past, ...(inputs.others ?? [])]),
       };
       const outputs = await kernel.run(feeds, [
@@ -123,8 +133,7 @@ export async function createStepKernel(
 
 function feedsOf(
   { hidden, headDim }: StepModel,
-  tensors: readonly AdapterTensor[],
-  { ids, embeddings = new Float32Array(0), rotary, rows, observe = false, adapters }: StepInputs,
+  { ids, embeddings = new Float32Array(0), rotary, rows, observe = false }: StepInputs,
 ): Record<string, Tensor> {
   const soft = embeddings.length / hidden;
   const tokens = ids.length + soft;
@@ -134,7 +143,6 @@ function feedsOf(
     ...rotaryFeeds(rotary, [tokens, headDim / 2]),
     rows: integers(rows),
     observe: flag(observe),
-    ...adapterFeeds(tensors, adapters),
   };
 }
 

@@ -1,21 +1,11 @@
 import type { AdapterShape } from "./adapters.ts";
-import { causalMask, raggedAttention, raggedDecodeAttention } from "./ragged_attention.ts";
-import {
-  type AttentionInputs,
-  decodeAttention,
-  nothing,
-  type PrefillAttention,
-  prefillAttention,
-  type SequenceLengths,
-  slidingAttention,
-} from "./attention_nodes.ts";
+import { nothing } from "./attention_nodes.ts";
 import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
 import { observedLayers } from "./observed_layers.ts";
 import { declareRotary } from "./rotary_inputs.ts";
 import { cast } from "./onnx/cast.ts";
 import {
-  type Attribute,
   createGraph,
   type Dimension,
   type Graph,
@@ -23,16 +13,16 @@ import {
   type Value,
 } from "./onnx/graph.ts";
 import {
-  declareSequences,
-  type ManySequences,
-  manySequences,
-  segmentsOf,
-  sequenceNames,
-  sequencesAttention,
-} from "./sequence_attention.ts";
+  type EitherPhase,
+  type FixedPhase,
+  phaseAttention,
+  type StepShape,
+} from "./phase_attention.ts";
+import { declareSequences, manySequences } from "./sequence_attention.ts";
 import type { StepModel } from "./step_model.ts";
 import { type OutputProduct, outputProduct } from "./output_logits.ts";
-import { declareWeight } from "./weight.ts";
+import { type StepArithmetic, stepArithmetic } from "./shared_product.ts";
+import { type Arithmetic, declareWeight } from "./weight.ts";
 
 export type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 
@@ -40,7 +30,7 @@ export type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 export interface StepGraphOptions {
   /**
    * Products that have adapters. Their tensors (`adapterTensors`) become inputs of the graph and act
-   * on every new token; the graph then only has the branch for many tokens.
+   * on every new token; the graph then only has the branch for many tokens, unless it holds one copy.
    */
   readonly adapters?: AdapterShape;
   /**
@@ -50,22 +40,24 @@ export interface StepGraphOptions {
    * @default {1}
    */
   readonly sequences?: number;
+  /**
+   * Packed copies of each matrix. `two`: one branch for one token and one for many, each with its own
+   * products, which is fastest. `one`: no such branches; products are shared, and the tokens of a prompt
+   * are multiplied in bytes twice. Adapters may then be left out of a step: their rank is 0.
+   *
+   * @default {"two"}
+   */
+  readonly copies?: WeightCopies;
 }
 
-interface Shared {
+/** How often the weights lie in memory while a model runs. */
+export type WeightCopies = "one" | "two";
+
+interface Shared extends StepShape {
   readonly model: StepModel;
   readonly layers: readonly DeclaredLayer[];
   readonly embedding: EmbeddingRows;
   readonly output: OutputProduct;
-  readonly observe: Value;
-  /** Of each layer: whether heads of a sequence hold different numbers of tokens, `[1]`. */
-  readonly ragged: readonly Value[];
-  /** Of each sequence and layer: cached tokens, and one, `[2]`. */
-  readonly parts: readonly (readonly Value[])[];
-  /** New tokens, `[1]`. */
-  readonly tokens: Value;
-  /** Where a step may advance several sequences. */
-  readonly many: ManySequences | undefined;
 }
 
 /**
@@ -89,7 +81,7 @@ interface Shared {
  */
 export function buildStepGraph(
   model: StepModel,
-  { adapters, sequences = 1 }: StepGraphOptions = {},
+  { adapters, sequences = 1, copies = "two" }: StepGraphOptions = {},
 ): Graph {
   const graph = createGraph("step");
   const { kvHeads, hidden } = model;
@@ -110,7 +102,9 @@ export function buildStepGraph(
     output: model.output
       ? outputProduct(model.output, declareWeight(graph, model.output))
       : outputProduct(model.embedding, embedding.product),
-    layers: model.layers.map((_, index) => declareLayer(graph, model, index, adapters)),
+    layers: model.layers.map((_, index) =>
+      declareLayer(graph, model, index, adapters, copies === "one" ? "rank" : undefined)
+    ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     ragged: raggedLayers(graph, layers),
     parts: partsOfEach(graph, sequences, layers),
@@ -118,8 +112,9 @@ export function buildStepGraph(
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,
   };
   const ports = portsOf(model);
-  if (adapters) {
-    emitStep(graph, shared, "prefill").forEach((value, index) => {
+  if (copies === "one" || adapters) {
+    const phase = copies === "one" ? either(graph, shared) : "prefill";
+    emitStep(graph, shared, phase).forEach((value, index) => {
       graph.ops("Identity", [value], 1, { names: [ports[index]?.name ?? ""] });
     });
   } else {
@@ -159,20 +154,8 @@ function portsOf(model: StepModel): OutputPort[] {
   ];
 }
 
-/** What follows from the length of a layer's past: made once for all layers with the same window. */
-function perCache<T>({ layers, layerKinds }: StepModel, make: (layer: number) => T): readonly T[] {
-  const ofWindow = new Map<number, T>();
-  return layers.map((_, layer) => {
-    const window = layerKinds[layer]?.window;
-    if (window === undefined) return make(layer);
-    const made = ofWindow.get(window) ?? make(layer);
-    ofWindow.set(window, made);
-    return made;
-  });
-}
-
 function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly OutputPort[]): void {
-  const branch = (phase: Phase): Graph => {
+  const branch = (phase: FixedPhase): Graph => {
     const inner = graph.branch(phase);
     const outputs = emitStep(inner, shared, phase);
     ports.forEach(({ shape }, index) => inner.output(outputs[index] ?? "", "float32", shape));
@@ -223,21 +206,6 @@ function inPieces(
 
 const newTokens = (graph: GraphBuilder) => size(graph, "cos", 0);
 
-function sequenceLengths(
-  builder: GraphBuilder,
-  { tokens, parts: [first = []] }: Pick<Shared, "tokens" | "parts">,
-  layer: number,
-): SequenceLengths {
-  const before = builder.op("ReduceSum", [first[layer] ?? ""]);
-  const last = cast(
-    builder,
-    builder.op("Add", [before, builder.op("Sub", [tokens, builder.integers([2])])]),
-    "int32",
-  );
-  const total = builder.op("Add", [last, builder.constant(Int32Array.of(1), [1])]);
-  return { last, total: builder.op("Squeeze", [total, builder.integers([0])]) };
-}
-
 // The decode branch multiplies with the past as it lies, which must not be empty.
 function isDecodeStep(graph: GraphBuilder, { many }: Pick<Shared, "many">): Value {
   const one = graph.integers([1]);
@@ -250,7 +218,12 @@ function isDecodeStep(graph: GraphBuilder, { many }: Pick<Shared, "many">): Valu
   return many === undefined ? scalar : graph.op("Or", [scalar, many.several]);
 }
 
-type Phase = "decode" | "prefill";
+type Phase = FixedPhase | (EitherPhase & { readonly arithmetic: StepArithmetic });
+
+function either(graph: GraphBuilder, shared: Shared): Exclude<Phase, FixedPhase> {
+  const decode = isDecodeStep(graph, shared);
+  return { decode, arithmetic: stepArithmetic(graph.op("Not", [decode]), shared.tokens) };
+}
 
 /** Rows of the token ids as the first layer takes them. */
 function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
@@ -259,8 +232,7 @@ function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
 
 function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
   const { model, output } = shared;
-  // A prompt's rounded activations would decide near ties in its answer.
-  const arithmetic = phase === "decode" ? "integer" : "unpacked";
+  const arithmetic = arithmeticOf(phase);
   const entries: Value[] = [];
   const queries: Value[] = [];
   const attentionSums: Value[] = [];
@@ -268,68 +240,10 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const rows = builder.op("Concat", [lookUp(builder, shared), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
-  const causal = causalMask(builder, shared.tokens);
-  const lengths = phase === "decode"
-    ? []
-    : perCache(model, (layer) => sequenceLengths(builder, shared, layer));
-  const parts = (sequence: number, layer: number) => shared.parts[sequence]?.[layer] ?? "";
-  const uniform = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
-    const [ofLayer, window] = [lengths[layer], model.layerKinds[layer]?.window];
-    if (ofLayer && window !== undefined) {
-      const mixed = slidingAttention(inner, model, attention, ofLayer, window);
-      return { mixed, attentionSums: "" };
-    }
-    if (ofLayer) return prefillAttention(inner, model, attention, ofLayer, shared.observe);
-    // The past of a sliding layer is what its window shows: one query sees all of it.
-    const mixed = decodeAttention(inner, model, attention, [
-      { keys: attention.pastKeys, values: attention.pastValues, parts: parts(0, layer) },
-    ]);
-    return { mixed, attentionSums: window === undefined ? nothing(inner) : "" };
-  };
-  const raggedly = (inner: GraphBuilder, attention: AttentionInputs, layer: number) => {
-    const ofLayer = segmentsOf(inner, 0, layer);
-    if (phase === "decode") {
-      return {
-        mixed: raggedDecodeAttention(inner, model, attention, ofLayer),
-        attentionSums: nothing(inner),
-      };
-    }
-    const helpers = { segments: ofLayer, causal, tokens: shared.tokens };
-    return raggedAttention(inner, model, attention, helpers);
-  };
-  const mix = (outer: GraphBuilder, tokens: RotatedTokens, layer: number): PrefillAttention => {
-    const names = sequenceNames(0);
-    const attention = {
-      ...tokens,
-      pastKeys: names.keys(layer),
-      pastValues: names.values(layer),
-    };
-    // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
-    if (model.layerKinds[layer]?.window !== undefined) return uniform(outer, attention, layer);
-    return eitherAttention(outer, model, shared.ragged[layer] ?? "", {
-      ragged: (inner) => raggedly(inner, attention, layer),
-      uniform: (inner) => uniform(inner, attention, layer),
-    });
-  };
-  const { many } = shared;
-  const mixOfEach = (tokens: RotatedTokens, layer: number): PrefillAttention => {
-    if (phase === "prefill" || many === undefined) return mix(builder, tokens, layer);
-    const sliding = model.layerKinds[layer]?.window !== undefined;
-    const ragged = sliding ? undefined : shared.ragged[layer];
-    return eitherAttention(builder, model, many.several, {
-      several: (inner) => ({
-        mixed: sequencesAttention(inner, {
-          ...{ shape: model, many, layer, ragged, tokens },
-          parts: (sequence) => parts(sequence, layer),
-        }),
-        attentionSums: sliding ? "" : nothing(inner),
-      }),
-      alone: (inner) => mix(inner, tokens, layer),
-    });
-  };
+  const mix = phaseAttention(builder, model, shared, phase);
   const attend = (tokens: RotatedTokens, layer: number, input: Value): Value => {
-    const result = mixOfEach(tokens, layer);
-    if (phase === "prefill" && model.layerKinds[layer]?.window === undefined) {
+    const result = mix(tokens, layer);
+    if (phase !== "decode" && model.layerKinds[layer]?.window === undefined) {
       inputNorms.push(rowNorms(builder, input));
     }
     if (result.attentionSums !== "") attentionSums.push(result.attentionSums);
@@ -340,7 +254,8 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const normalise = emitLayers(builder, model, shared.layers, { rows, arithmetic, attend });
   const last = builder.op("Gather", [normalise(model.finalNorm), "rows"]);
   // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
-  const factors = output.factors(builder, last, phase === "prefill");
+  const twice = typeof phase === "object" ? phase.arithmetic.exact : phase === "prefill";
+  const factors = output.factors(builder, last, twice);
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
   return [factors, stacked, ...queries, ...attentionSums, joinedNorms(builder, inputNorms)];
 }
@@ -357,25 +272,8 @@ function joinedNorms(builder: GraphBuilder, norms: readonly Value[]): Value {
   return builder.op("Concat", norms, { attributes: { axis: { int: 0 } } });
 }
 
-/** The attention of one of two branches: the first where the condition holds. */
-function eitherAttention(
-  builder: GraphBuilder,
-  { heads, headDim }: StepModel,
-  condition: Value,
-  branches: Readonly<Record<string, (inner: GraphBuilder) => PrefillAttention>>,
-): PrefillAttention {
-  let observed = false;
-  const [then, otherwise] = Object.entries(branches).map(([name, emit]): Attribute => {
-    const inner = builder.branch(name);
-    const { mixed, attentionSums } = emit(inner);
-    inner.output(mixed, "float32", [1, "T", heads * headDim]);
-    observed = attentionSums !== "";
-    if (observed) inner.output(attentionSums, "float32", ["N"]);
-    return { graph: inner.build() };
-  });
-  if (!then || !otherwise) throw new RangeError("Cannot choose between fewer than two branches");
-  const [mixed = "", attentionSums = ""] = builder.ops("If", [condition], observed ? 2 : 1, {
-    attributes: { then_branch: then, else_branch: otherwise },
-  });
-  return { mixed, attentionSums };
+/** A prompt's rounded activations would decide near ties in its answer. */
+function arithmeticOf(phase: Phase): Arithmetic {
+  if (typeof phase === "object") return phase.arithmetic;
+  return phase === "decode" ? "integer" : "unpacked";
 }

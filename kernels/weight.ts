@@ -1,6 +1,10 @@
 import { cast } from "./onnx/cast.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
+import { BLOCK, roundBlocks } from "./round_blocks.ts";
+import { sharedProduct, type StepArithmetic } from "./shared_product.ts";
+
+export { BLOCK, roundBlocks };
 
 /** Where bytes lie: a file, relative to the folder that the session is told. */
 export interface Place {
@@ -42,9 +46,6 @@ export interface BlockWeight {
 /** A matrix that the graph multiplies with. */
 export type Weight = FloatWeight | BlockWeight;
 
-/** Columns that share a scale. */
-export const BLOCK = 32;
-
 /** What stands for zero in 8 bits, where a weight does not say otherwise. */
 export const MIDDLE = 128;
 
@@ -55,9 +56,12 @@ export const MIDDLE = 128;
  * and leaves the activations alone: what that costs is shared by many rows. `unpacked` does the same
  * with an operator that unpacks 8 bits several times as fast, on the processor.
  * `twice` rounds the activations as `integer` does and multiplies with what the rounding left over as
- * well: as exact as `float`, and fast for a few rows.
+ * well: as exact as `float`, and fast for a few rows. A {@linkcode StepArithmetic} is `integer` or `twice`
+ * as each step has it, with one packed matrix for both.
  */
-export type Arithmetic = "integer" | "float" | "unpacked" | "twice";
+export type Arithmetic = FixedArithmetic | StepArithmetic;
+
+type FixedArithmetic = "integer" | "float" | "unpacked" | "twice";
 
 const ACCURACY_LEVEL = { float: 0, unpacked: 0, integer: 4, twice: 4 } as const;
 
@@ -154,10 +158,39 @@ export function multiplyBlocks(
   arithmetic: Arithmetic,
 ): Value {
   const { columns } = blocks.weight;
+  if (typeof arithmetic === "object") return multiplyByStep(builder, rows, blocks, arithmetic);
   const multiply = (factors: Value) => multiplyOnce(builder, factors, blocks, arithmetic);
   if (arithmetic !== "twice" || columns % BLOCK !== 0) return multiply(rows);
   const rounded = roundBlocks(builder, rows, columns);
   return builder.op("Add", [multiply(rounded), multiply(builder.op("Sub", [rows, rounded]))]);
+}
+
+function multiplyByStep(
+  builder: GraphBuilder,
+  rows: Value,
+  blocks: DeclaredBlocks,
+  arithmetic: StepArithmetic,
+): Value {
+  const { weight } = blocks;
+  if (weight.columns % BLOCK === 0) {
+    const product = sharedProduct(
+      builder,
+      rows,
+      arithmetic,
+      weight,
+      (factors) => multiplyPacked(builder, factors, blocks, "integer"),
+    );
+    return withOffsets(builder, rows, blocks, product);
+  }
+  // Rows that end within a block cannot be divided. No model of a size that matters has any.
+  const branch = (fixed: FixedArithmetic) => {
+    const inner = builder.branch(fixed);
+    inner.output(multiplyOnce(inner, rows, blocks, fixed), "float32", ["T", weight.rows]);
+    return { graph: inner.build() };
+  };
+  return builder.op("If", [arithmetic.exact], {
+    attributes: { then_branch: branch("unpacked"), else_branch: branch("integer") },
+  });
 }
 
 /** The matrix of 8 bits in float32, `[rows, columns]`, to be multiplied with some factors. */
@@ -191,35 +224,29 @@ function unpack(
   ]);
 }
 
-/** Rows as the kernel rounds them: to 127 steps of the largest value of each block. */
-export function roundBlocks(builder: GraphBuilder, rows: Value, columns: number): Value {
-  const blocks = builder.op("Reshape", [rows, builder.integers([-1, columns / BLOCK, BLOCK])]);
-  const largest = builder.op("ReduceMax", [builder.op("Abs", [blocks]), builder.integers([2])]);
-  const step = builder.op("Max", [
-    builder.op("Mul", [largest, builder.constant(Float32Array.of(1 / 127), [])]),
-    // A block of zeros is divided by this instead of by zero.
-    builder.constant(Float32Array.of(1e-30), []),
-  ]);
-  const steps = builder.op("Round", [builder.op("Div", [blocks, step])]);
-  return builder.op("Reshape", [
-    builder.op("Mul", [steps, step]),
-    builder.integers([-1, columns]),
-  ]);
-}
-
 function multiplyOnce(
   builder: GraphBuilder,
   rows: Value,
   blocks: DeclaredBlocks,
-  arithmetic: Arithmetic,
+  arithmetic: FixedArithmetic,
 ): Value {
-  const { weight, offsets } = blocks;
+  const { weight } = blocks;
   const product = arithmetic === "unpacked" && weight.bits === 8
     ? builder.op("FusedMatMul", [rows, unpack(builder, blocks, rows)], {
       domain: MICROSOFT,
       attributes: { transB: { int: 1 } },
     })
     : multiplyPacked(builder, rows, blocks, arithmetic);
+  return withOffsets(builder, rows, blocks, product);
+}
+
+/** Adds to a product what the offsets of the blocks come to. */
+function withOffsets(
+  builder: GraphBuilder,
+  rows: Value,
+  { weight, offsets }: DeclaredBlocks,
+  product: Value,
+): Value {
   if (offsets === "") return product;
   // Σ over a block of x·(value + offset) = Σ x·value + offset·Σ x.
   const blocked = builder.op("Reshape", [
@@ -236,7 +263,7 @@ function multiplyPacked(
   builder: GraphBuilder,
   rows: Value,
   { weight, values, scales, zeroPoints }: DeclaredBlocks,
-  arithmetic: Arithmetic,
+  arithmetic: FixedArithmetic,
 ): Value {
   const inputs = [rows, values, scales];
   if (zeroPoints !== "") inputs.push(zeroPoints);

@@ -27,6 +27,7 @@ import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { tokenizerOf } from "./tokenizer/tokenizer_of.ts";
 import { settlePrecision } from "./weights/precision.ts";
 import type { Precision, PrecisionChoice } from "./weights/precisions.ts";
+import { checkCopies, type WeightCopiesChoice } from "./weights/weight_copies.ts";
 import { stepModel } from "./weights/step_model.ts";
 
 /** How a model is loaded. */
@@ -46,6 +47,13 @@ export interface LoadOptions {
    * slower. @default {1}
    */
   readonly sequences?: number;
+  /**
+   * How often weights lie in main memory: `"one"` saves memory, `"two"` reads prompts up to half as fast
+   * again, `"auto"` is one for models whose weights take more than 512 MB.
+   *
+   * @default {"auto"}
+   */
+  readonly weightCopies?: WeightCopiesChoice;
   /** Folder for models and converted weights. @default {KVJUDGE_HOME, or the system's cache folder} */
   readonly home?: string;
   /**
@@ -146,7 +154,9 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     now = () => performance.now(),
     precision: choice = "auto",
     allowControlTokens = false,
+    weightCopies = "auto",
   } = options;
+  checkCopies(weightCopies);
   checkCount("threads", threads);
   checkCount("sequences", sequences, MAX_SEQUENCES);
   const device = await chooseDevice(options.device ?? "cpu");
@@ -170,6 +180,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
       config,
       threads,
       sequences,
+      weightCopies,
       readOutput: (layer) =>
         readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
     }),

@@ -3,6 +3,7 @@ import { BudgetError, PromptError } from "../../runtime/errors.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
 import type { DeviceChoice } from "../../runtime/device/choose_device.ts";
 import type { PrecisionChoice } from "../../runtime/weights/precisions.ts";
+import type { WeightCopiesChoice } from "../../runtime/weights/weight_copies.ts";
 import type { ModelSource, SchedulerOptions } from "../../server/scheduler/options.ts";
 import { defined } from "../_defined.ts";
 import { note } from "../_output.ts";
@@ -30,6 +31,7 @@ export interface ServeFlags {
   readonly allowPolicy?: readonly string[] | undefined;
   readonly threads?: number | undefined;
   readonly precision: PrecisionChoice;
+  readonly weightCopies: WeightCopiesChoice;
   readonly device: DeviceChoice;
 }
 
@@ -44,12 +46,21 @@ export const KEY_VARIABLE = "KVJUDGE_API_KEY";
  * @throws {PromptError} If anything else is.
  */
 export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOptions> {
-  const { policy, reload = false, threads, precision, device, cacheFolder, modelMemory } = flags;
+  const {
+    policy,
+    reload = false,
+    threads,
+    precision,
+    device,
+    weightCopies,
+    cacheFolder,
+    modelMemory,
+  } = flags;
   const budget = parseBudget(flags.budget);
   if (policy !== undefined) await (await loadPolicy(policy, { reload }))[Symbol.asyncDispose]();
   return {
     models: modelSources(flags.model),
-    load: { precision, device, ...defined({ threads }) },
+    load: { precision, device, weightCopies, ...defined({ threads }) },
     eviction: policy === undefined ? false : { policy, budget },
     parallel: atLeast(1, flags.parallel, "--parallel"),
     maxQueue: atLeast(0, flags.maxQueue, "--max-queue"),

@@ -18,6 +18,7 @@ export type { Activation, LayerKind } from "../../kernels/step_model.ts";
 export type { ChosenDevice, DeviceChoice } from "../device/choose_device.ts";
 export type { ProviderName } from "../../kernels/device/provider_probe.ts";
 export { type Precision, type PrecisionChoice, PRECISIONS } from "../weights/precisions.ts";
+export { WEIGHT_COPIES, type WeightCopiesChoice } from "../weights/weight_copies.ts";
 export type { GuardedText, TextSpan } from "../tokenizer/guarded_text.ts";
 export type {
   ChatMessage,

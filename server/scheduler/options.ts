@@ -6,7 +6,7 @@ export interface SchedulerOptions {
   /** The default one first; it is loaded at once, others when first asked for. */
   readonly models: readonly ModelSource[];
   /** How models are loaded. */
-  readonly load: Pick<LoadOptions, "precision" | "device" | "threads" | "home">;
+  readonly load: Pick<LoadOptions, "precision" | "device" | "threads" | "home" | "weightCopies">;
   /** Eviction of requests that say nothing of it. */
   readonly eviction: EvictionSettings | false;
   /** Sequences that are decoded together. */

@@ -1,9 +1,9 @@
-import { createStepKernel } from "../../../kernels/step.ts";
 import type { StepModel } from "../../../kernels/step_model.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
-import { adaptedKernels } from "../../soft_tokens/adapted_kernels.ts";
+import { settleCopies, type WeightCopiesChoice } from "../../weights/weight_copies.ts";
 import { createHostEngine, type HostEngine } from "./host_engine.ts";
 import { layerKernels } from "./layer_kernels.ts";
+import { openStepKernels } from "./step_kernels.ts";
 
 /** What an engine in main memory is opened for. */
 export interface HostEngineOptions {
@@ -11,6 +11,8 @@ export interface HostEngineOptions {
   readonly threads: number;
   /** Sequences that one decoding step may advance. @default {1} */
   readonly sequences?: number;
+  /** How often the weights lie in memory. @default {"auto"} */
+  readonly weightCopies?: WeightCopiesChoice;
   /** Reads a layer's output matrix, `[hidden, heads · headDim]`. */
   readonly readOutput: (layer: number) => Float32Array;
 }
@@ -23,17 +25,17 @@ export interface OpenHostEngine extends AsyncDisposable {
 /** Loads a model's graphs on the processor. */
 export async function openHostEngine(
   model: StepModel,
-  { config, threads, sequences = 1, readOutput }: HostEngineOptions,
+  { config, threads, sequences = 1, weightCopies = "auto", readOutput }: HostEngineOptions,
 ): Promise<OpenHostEngine> {
   await using opening = new AsyncDisposableStack();
-  const step = opening.use(await createStepKernel(model, threads, { sequences }));
-  const kernels = opening.use(layerKernels(config, threads, readOutput));
-  const adapted = opening.use(
-    adaptedKernels((adapters) => createStepKernel(model, threads, { adapters })),
+  const copies = settleCopies(model, weightCopies);
+  const { step, adapted } = opening.use(
+    await openStepKernels(model, { threads, sequences, copies }),
   );
+  const kernels = opening.use(layerKernels(config, threads, readOutput));
   const engine = createHostEngine({
     ...{ config, threads, step, kernels, sequences },
-    adapted: (shape) => adapted.kernel(shape),
+    adapted,
   });
   const opened = opening.move();
   return { engine, [Symbol.asyncDispose]: () => opened.disposeAsync() };
