@@ -68,7 +68,9 @@ function distance(actual: ArrayLike<number>, expected: Float32Array = new Float3
 }
 
 /** Models in 4 bits, with and without offsets, and in 8, with norms of heads, windows and biases. */
-async function eachModel(check: (described: DescribedModel, name: string) => Promise<void>) {
+async function eachModel(
+  check: (described: DescribedModel, name: string) => Promise<void> | void,
+) {
   for (const name of ["tiny-llama", "tiny-qwen2", "tiny-qwen3", "tiny-gemma3"]) {
     await using described = await describe(fixture(name), "int8");
     await check(described, name);
@@ -132,7 +134,7 @@ Deno.test("a step graph with one copy of the weights reads prompts as exactly as
 });
 
 Deno.test("a step graph with one copy of the weights has one product with each matrix", async () => {
-  await eachModel(async ({ model }, name) => {
+  await eachModel(({ model }, name) => {
     const products = (options: StepGraphOptions) => {
       const used = new Map<string, number>();
       const visit = ({ nodes }: Graph): void => {
