@@ -30,6 +30,10 @@ const CHECKS: Readonly<Record<string, Check>> = {
     (value) => isObject(value) && Object.values(value).every(isSchema),
     "an object of schemas",
   ],
+  patternProperties: [
+    (value) => isObject(value) && Object.values(value).every(isSchema),
+    "an object of schemas",
+  ],
   required: [
     (value) => Array.isArray(value) && value.every((name) => typeof name === "string"),
     "a list of names",

@@ -1,5 +1,6 @@
 import { equalJson } from "./equal_json.ts";
 import { isObject, isSchema, type JsonSchema, type SchemaObject } from "./keywords.ts";
+import { matching, namePatterns } from "./pattern_properties.ts";
 import { commonTypes, typesOf } from "./merge.ts";
 import type { SchemaReader } from "./normalize.ts";
 import { allowedValues } from "./values.ts";
@@ -43,9 +44,12 @@ function requiredByBoth(a: SchemaObject, b: SchemaObject): string[] {
   return of(a).filter((name) => typeof name === "string").filter((name) => of(b).includes(name));
 }
 
-function memberOf({ properties, additionalProperties }: SchemaObject, name: string): JsonSchema {
-  const own = isObject(properties) && Object.hasOwn(properties, name)
-    ? properties[name]
-    : additionalProperties;
-  return isSchema(own) ? own : true;
+function memberOf(schema: SchemaObject, name: string): JsonSchema {
+  const { properties, additionalProperties } = schema;
+  if (isObject(properties) && Object.hasOwn(properties, name)) {
+    const own = properties[name];
+    return isSchema(own) ? own : true;
+  }
+  return matching(namePatterns(schema), name) ??
+    (isSchema(additionalProperties) ? additionalProperties : true);
 }

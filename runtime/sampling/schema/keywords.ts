@@ -37,7 +37,14 @@ export const ANNOTATIONS: ReadonlySet<string> = new Set([
 /** Keywords that are enforced, by the type that they are about. */
 export const ENFORCED = {
   any: ["type", "enum", "const", "$ref", "allOf", "anyOf", "oneOf"],
-  object: ["properties", "required", "additionalProperties", "minProperties", "maxProperties"],
+  object: [
+    "properties",
+    "patternProperties",
+    "required",
+    "additionalProperties",
+    "minProperties",
+    "maxProperties",
+  ],
   array: ["items", "prefixItems", "additionalItems", "minItems", "maxItems"],
   string: ["minLength", "maxLength", "pattern", "format"],
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],

@@ -28,6 +28,8 @@ export function mergeSchemas(a: JsonSchema, b: JsonSchema, path: string): JsonSc
     refuseListsBeside(a, b, path);
     refuseListsBeside(b, a, path);
   }
+  refusePatternsBeside(a, b, path);
+  refusePatternsBeside(b, a, path);
   const merged: Record<string, unknown> = { ...a };
   for (const [keyword, value] of Object.entries(b)) {
     if (value === undefined) continue;
@@ -91,6 +93,18 @@ function refuseListsBeside(a: SchemaObject, b: SchemaObject, path: string): void
   throw new ConstraintError(
     `Cannot constrain an answer by the schema: ${path} has prefixItems and items that must both ` +
       "hold, which is not supported; write them as one",
+  );
+}
+
+/** Which properties of one object match patterns of another would have to be found out. */
+function refusePatternsBeside(a: SchemaObject, b: SchemaObject, path: string): void {
+  if (a.patternProperties === undefined) return;
+  const beside = ["properties", "patternProperties", "additionalProperties", "required"]
+    .find((keyword) => b[keyword] !== undefined && !equalJson(a[keyword], b[keyword]));
+  if (beside === undefined) return;
+  throw new ConstraintError(
+    `Cannot constrain an answer by the schema: ${path} has patternProperties and ${beside} that must ` +
+      "both hold, which is not supported; write them as one",
   );
 }
 

@@ -11,6 +11,7 @@ import {
 import type { JsonGrammar } from "../grammar/json_grammar.ts";
 import { isObject, isSchema, type JsonSchema, type SchemaObject } from "./keywords.ts";
 import type { PartGrammar } from "./part_grammar.ts";
+import { matching, namePatterns, patternMembers } from "./pattern_properties.ts";
 import { otherNames } from "./strings.ts";
 
 /** Properties of an object at most: each may be left out, so that all that follow are ways to go on. */
@@ -27,10 +28,19 @@ export function objectGrammar(
   const names = Array.isArray(required) ? required.filter((name) => typeof name === "string") : [];
   const declared = isObject(properties) ? properties : {};
   const rest: JsonSchema = isSchema(additionalProperties) ? additionalProperties : true;
+  const patterns = namePatterns(schema);
+  if (patterns.length > 0 && rest !== false) {
+    throw new ConstraintError(
+      `Cannot constrain an answer by the schema: ${path} has patternProperties, which are only ` +
+        "supported where additionalProperties is false; set it, or leave them out",
+    );
+  }
   // A name that must be there without a schema of its own has that of the others.
   const all = new Map<string, JsonSchema>([
     ...Object.entries(declared).map(([name, own]) => [name, isSchema(own) ? own : true] as const),
-    ...names.filter((name) => !Object.hasOwn(declared, name)).map((name) => [name, rest] as const),
+    ...names.filter((name) => !Object.hasOwn(declared, name)).map((name) =>
+      [name, matching(patterns, name) ?? rest] as const
+    ),
   ]);
   if (all.size > MOST_MEMBERS) {
     throw new ConstraintError(
@@ -38,13 +48,16 @@ export function objectGrammar(
         `${MOST_MEMBERS}; leave some out`,
     );
   }
-  checkCounts(schema, new Set(names), all.size, rest !== false, path);
+  const open = rest !== false || patterns.length > 0;
+  checkCounts(schema, new Set(names), all.size, open, path);
   const { comma } = json;
   if (all.size === 0 && rest === true) return json.object;
-  const other = json.member(
-    all.size === 0 ? json.string : otherNames([...all.keys()], json),
-    part(rest, `${path}/additionalProperties`),
-  );
+  const other = patterns.length > 0
+    ? patternMembers(patterns, Object.keys(declared), json, part, path)
+    : json.member(
+      all.size === 0 ? json.string : otherNames([...all.keys()], json),
+      part(rest, `${path}/additionalProperties`),
+    );
 
   /** What may follow, from a property on; whether something stands before it. */
   const members = [...all].map(([name, own]) => ({

@@ -147,7 +147,7 @@ Deno.test("calls of tools follow their schemas, alone or within text", () => {
     ["x" + bad[0], ...bad, "<<tool_call>x"],
   );
   check(false, false, ["text", now, `a ${now}`], [`${now}\n${now}`]);
-  const loose = { name: "find", parameters: { patternProperties: {} } };
+  const loose = { name: "find", parameters: { not: {} } };
   assert(accepts({ kind: "tools", tools: [loose], required: true }, call("find", '{"a":1}')));
   assertEquals(
     accepts({ kind: "tools", tools: [loose], required: true }, call("find", "1")),
@@ -156,7 +156,7 @@ Deno.test("calls of tools follow their schemas, alone or within text", () => {
   assertThrows(
     () => constrain({ kind: "tools", tools: [{ ...loose, strict: true }], required: true }),
     ConstraintError,
-    "# has patternProperties",
+    "# has not",
   );
   assertThrows(
     () => constrain({ kind: "tools", tools: [], required: true }),

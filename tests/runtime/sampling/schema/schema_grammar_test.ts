@@ -186,3 +186,55 @@ Deno.test("oneOf is enforced where its schemas are told apart", () => {
   assertEquals(allows(schema, { kind: "b", a: 1 }), false);
   drawAndCheck(schema, 20);
 });
+
+Deno.test("patternProperties: names that match have their schema, and no others are there", () => {
+  const schema = {
+    type: "object",
+    properties: { id: { type: "integer" } },
+    patternProperties: {
+      "^x-[a-z]+$": { type: "string" },
+      "^n_[0-9]{1,3}$": { type: "number", minimum: 0 },
+    },
+    required: ["id", "n_1"],
+    additionalProperties: false,
+  };
+  assert(allows(schema, { id: 1, n_1: 2.5 }));
+  assert(allows(schema, { id: 1, n_1: 2, "x-ray": "a", n_123: 0 }));
+  for (
+    const wrong of [
+      { id: 1 },
+      { id: 1, n_1: -1 },
+      { id: 1, n_1: 1, "x-ray": 1 },
+      { id: 1, n_1: 1, "x-": "" },
+      { id: 1, n_1: 1, other: 1 },
+      { id: 1, n_1: 1, n_1234: 1 },
+    ]
+  ) assertEquals(allows(schema, wrong), false, JSON.stringify(wrong));
+  assert(drawAndCheck(schema, 20).length > 10);
+  // Names that may match two patterns with one schema are no trouble.
+  const alike = { a: { type: "null" }, b: { type: "null" } };
+  assert(allows({ patternProperties: alike, additionalProperties: false }, { cab: null }));
+
+  const refuse = (more: object, message: string) =>
+    assertThrows(
+      () => constrain({ kind: "json_schema", schema: { additionalProperties: false, ...more } }),
+      ConstraintError,
+      message,
+    );
+  const patterns = { "^a": { type: "null" }, "b$": { type: "string" } };
+  refuse({ patternProperties: patterns }, 'a name could match both "^a" and "b$"');
+  refuse(
+    { patternProperties: { "^a": true }, properties: { ab: true } },
+    'the property "ab" matches one of them',
+  );
+  refuse(
+    { patternProperties: { "^a": true }, additionalProperties: true },
+    "only supported where additionalProperties is false",
+  );
+  refuse({ patternProperties: { "^a": 1 } }, "patternProperties in # must be an object of schemas");
+  refuse({ patternProperties: { "(?=a)": true } }, "the pattern");
+  refuse(
+    { patternProperties: { "^a": true }, allOf: [{ properties: { b: true } }] },
+    "patternProperties and properties that must both hold",
+  );
+});
