@@ -125,7 +125,8 @@ export function locatedFiles(graph: Graph): { readonly folder: string; readonly 
   return { folder, graph: withRelativeFiles(graph, folder) };
 }
 
-function filesOf(graph: Graph): string[] {
+/** Files that a graph reads weights from. */
+export function filesOf(graph: Graph): string[] {
   return graph.initializers.flatMap(({ data }) => "file" in data ? [resolve(data.file)] : []);
 }
 

@@ -1,5 +1,6 @@
 import {
   createKernel,
+  filesOf,
   flag,
   flags,
   floats,
@@ -8,6 +9,7 @@ import {
   type Kernel,
   type Tensor,
 } from "./session.ts";
+import { releaseMapped } from "./mapped_pages.ts";
 import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
@@ -90,14 +92,14 @@ export async function createStepKernel(
   threads: number,
   options: StepGraphOptions = {},
 ): Promise<StepKernel> {
-  const kernel = await createKernel(buildStepGraph(model, options), {
-    threads,
-    spinning: true,
-    planned: options.copies !== "one",
-  });
+  const graph = buildStepGraph(model, options);
+  const once = options.copies === "one";
+  const kernel = await createKernel(graph, { threads, spinning: true, planned: !once });
+  // Where weights lie in memory once, rows of the embedding are all that is read from files.
+  releaseMapped(new Set(filesOf(graph)), { scattered: once });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const adapterInputs = (adapters: StepInputs["adapters"]) =>
-    options.copies === "one" ? ranklessFeeds(tensors, adapters) : adapterFeeds(tensors, adapters);
+    once ? ranklessFeeds(tensors, adapters) : adapterFeeds(tensors, adapters);
   const layers = model.layers.length;
   const pasts = pastFeeds(model, options.sequences ?? 1);
   const queryNames = model.layers.map((_, layer) => `queries.${layer}`);

@@ -1,16 +1,10 @@
 import * as v from "npm:valibot@1.5.0";
 import { basename, dirname, join } from "node:path";
 import * as fs from "node:fs";
-import type { BlockWeight, FloatWeight, Place, Weight } from "../../kernels/weight.ts";
+import type { Place, Weight } from "../../kernels/weight.ts";
 import { storageError } from "../models/storage_error.ts";
 import { checkRecord, type SchemaOf } from "../schema.ts";
-import type { Blocks } from "./blocks.ts";
-
-/** Writes weights in the layout that the kernels want, one after the other. */
-export interface WeightWriter {
-  blocks(blocks: Blocks): BlockWeight;
-  floats(data: Float32Array, rows: number, columns: number): FloatWeight;
-}
+import { type WeightWriter, writerTo } from "./weight_writer.ts";
 
 const SIZE = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
@@ -115,47 +109,16 @@ function removeAbandoned(path: string): void {
   }
 }
 
-// onnxruntime maps external weights into memory; a page boundary keeps the mapping aligned.
-const ALIGNMENT = 4096;
-
 function writeWeights(
   path: string,
   temporary: string,
   write: (writer: WeightWriter) => Record<string, Weight>,
 ): Table {
   const file = fs.openSync(temporary, "w");
-  let offset = 0;
-  const place = (data: Uint8Array | Float32Array): Place => {
-    offset = Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    const start = offset;
-    for (let done = 0; done < bytes.length;) {
-      done += fs.writeSync(file, bytes, done, bytes.length - done, start + done);
-    }
-    offset += bytes.length;
-    return { file: path, offset: start, length: bytes.length };
-  };
   try {
-    const weights = write({
-      blocks: ({ bits, rows, columns, values, scales, zeroPoints, offsets }) => ({
-        kind: "blocks",
-        bits,
-        rows,
-        columns,
-        values: place(values),
-        scales: place(scales),
-        ...(zeroPoints ? { zeroPoints: place(zeroPoints) } : {}),
-        ...(offsets ? { offsets: place(offsets) } : {}),
-      }),
-      floats: (data, rows, columns) => ({
-        kind: "float",
-        type: "float32",
-        rows,
-        columns,
-        place: place(data),
-      }),
-    });
-    return { bytes: offset, weights };
+    const writer = writerTo(file, path);
+    const weights = write(writer);
+    return { bytes: writer.bytes, weights };
   } finally {
     fs.closeSync(file);
   }

@@ -1,19 +1,28 @@
 import type { TensorLocation } from "../checkpoint/checkpoint.ts";
 import { openRange } from "../checkpoint/file_range.ts";
 
-/** Reads a matrix as it is stored, its rows in Hugging Face order. */
-export function readRawRows(tensor: TensorLocation): Uint8Array {
+/**
+ * Reads rows of a matrix as they are stored, in Hugging Face order.
+ *
+ * @param from The first one. Of interleaved heads, one with which a head begins.
+ * @param to One past the last one, with which a head ends. @default {the number of rows}
+ */
+export function readRawRows(
+  tensor: TensorLocation,
+  from = 0,
+  to: number = tensor.shape[0] ?? 1,
+): Uint8Array {
   const [rows = 1] = tensor.shape;
-  const bytes = new Uint8Array(tensor.bytes);
-  using file = openRange(tensor.file);
-  file.read(bytes, tensor.offset);
-  if (tensor.interleavedHeads === undefined) return bytes;
   const stride = tensor.bytes / rows;
+  const bytes = new Uint8Array((to - from) * stride);
+  using file = openRange(tensor.file);
+  file.read(bytes, tensor.offset + from * stride);
+  if (tensor.interleavedHeads === undefined) return bytes;
   const headDim = rows / tensor.interleavedHeads;
-  const ordered = new Uint8Array(tensor.bytes);
-  for (let row = 0; row < rows; row++) {
+  const half = headDim / 2;
+  const ordered = new Uint8Array(bytes.length);
+  for (let row = 0; row < to - from; row++) {
     const inHead = row % headDim;
-    const half = headDim / 2;
     const source = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
     ordered.set(bytes.subarray(source * stride, (source + 1) * stride), row * stride);
   }

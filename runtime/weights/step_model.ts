@@ -7,12 +7,9 @@ import { readRows } from "../checkpoint/read_rows.ts";
 import { biasName, weightName } from "../checkpoint/tensor_names.ts";
 import { tensorOf } from "../checkpoint/tensor_of.ts";
 import { CheckpointError } from "../errors.ts";
-import { type Blocks, quantiseBlocks, stackBlocks } from "./blocks.ts";
-import { exactBlocks } from "./exact_blocks.ts";
-import { isHeldExactly } from "./holding.ts";
 import type { Precision } from "./precisions.ts";
-import { preparedWeights, type WeightWriter } from "./prepared_file.ts";
-import { readRawRows } from "./raw_rows.ts";
+import { preparedWeights } from "./prepared_file.ts";
+import { blockPieces, floatPieces } from "./pieces.ts";
 
 // Raised whenever the layout of prepared files changes, so that old ones are not read.
 const LAYOUT = 1;
@@ -150,9 +147,11 @@ async function collectWeights(
   const prepared = preparedWeights(join(home, "weights", name), (writer) => {
     const weights: Record<string, Weight> = {};
     for (const tensors of converted) {
-      weights[keyOf(tensors)] = precision === "fp32" ? widen(tensors, writer) : writer.blocks(
-        stackBlocks(tensors.map((tensor) => toBlocks(tensor, precision, tensor.name === lookedUp))),
-      );
+      const columns = tensors[0]?.shape[1] ?? 1;
+      const rows = tensors.reduce((sum, { shape }) => sum + (shape[0] ?? 1), 0);
+      weights[keyOf(tensors)] = precision === "fp32"
+        ? writer.floats(rows, columns, floatPieces(tensors))
+        : writer.blocks(rows, blockPieces(tensors, precision, lookedUp));
     }
     return weights;
   });
@@ -173,29 +172,4 @@ function placeInCheckpoint(
     place,
     ...(interleavedHeads === undefined ? {} : { interleavedHeads }),
   };
-}
-
-function widen(tensors: readonly TensorLocation[], writer: WeightWriter): Weight {
-  const columns = tensors[0]?.shape[1] ?? 1;
-  const rows = tensors.reduce((sum, { shape }) => sum + (shape[0] ?? 1), 0);
-  const data = new Float32Array(rows * columns);
-  let at = 0;
-  for (const tensor of tensors) {
-    const part = readRows(tensor);
-    data.set(part, at);
-    at += part.length;
-  }
-  return writer.floats(data, rows, columns);
-}
-
-function toBlocks(
-  tensor: TensorLocation,
-  precision: "int8" | "int4",
-  lookedUp: boolean,
-): Blocks {
-  const [rows = 1, columns = 1] = tensor.shape;
-  if (isHeldExactly(tensor, precision, lookedUp)) {
-    return exactBlocks(tensor.type, readRawRows(tensor), rows, columns);
-  }
-  return quantiseBlocks(readRows(tensor), rows, columns);
 }

@@ -5,6 +5,6 @@ const [path = ""] = Deno.args;
 const weights = preparedWeights(path, (writer) => {
   const until = Date.now() + 300;
   while (Date.now() < until);
-  return { a: writer.floats(new Float32Array([1, 2, 3]), 1, 3) };
+  return { a: writer.floats(1, 3, [new Float32Array([1, 2, 3])]) };
 });
 console.log(JSON.stringify(weights));

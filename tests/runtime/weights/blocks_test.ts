@@ -1,9 +1,7 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { quantiseBlocks, stackBlocks } from "../../../runtime/weights/blocks.ts";
-import { exactBlocks } from "../../../runtime/weights/exact_blocks.ts";
+import { quantiseBlocks } from "../../../runtime/weights/blocks.ts";
 import { assertClose, noise } from "../../_close.ts";
-import { encodeType } from "../../_gguf_writer.ts";
 import { unpack } from "./_unpack.ts";
 
 Deno.test("quantiseBlocks() stays within one step and keeps zeros and fillers exact", () => {
@@ -45,18 +43,4 @@ Deno.test("quantiseBlocks() of one sign and of equal numbers works", () => {
   data.fill(5, 0, 32);
   data.fill(-3, 32, 64);
   assertClose(unpack(quantiseBlocks(data, 1, 96)), data, { relative: 1e-6 });
-});
-
-Deno.test("stackBlocks() puts rows below one another, with zero points and with offsets", () => {
-  const [one, two, three] = [noise(3 * 64, 1), noise(5 * 64, 2), noise(64, 3)];
-  const all = Float32Array.from([...one, ...two, ...three]);
-  const parts = [[one, 3], [two, 5], [three, 1]] as const;
-  const eight = stackBlocks(parts.map(([data, rows]) => quantiseBlocks(data, rows, 64)));
-  assertEquals(eight, quantiseBlocks(all, 9, 64));
-  const four = (data: Float32Array, rows: number) => {
-    const bytes = encodeType({ name: "w", shape: [rows, 64], type: "Q4_1", data });
-    return exactBlocks("Q4_1", bytes, rows, 64);
-  };
-  assertEquals(stackBlocks(parts.map(([data, rows]) => four(data, rows))), four(all, 9));
-  assertThrows(() => stackBlocks([]), TypeError, "Cannot stack no blocks");
 });

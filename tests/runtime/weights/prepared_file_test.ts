@@ -2,7 +2,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { Place, Weight } from "../../../kernels/weight.ts";
 import { FetchError } from "../../../runtime/errors.ts";
-import { preparedWeights, type WeightWriter } from "../../../runtime/weights/prepared_file.ts";
+import { preparedWeights } from "../../../runtime/weights/prepared_file.ts";
+import type { WeightWriter } from "../../../runtime/weights/weight_writer.ts";
 import { withFolder } from "../../_temp_folder.ts";
 
 const FLOATS = new Float32Array([1, -2, 3]);
@@ -17,8 +18,8 @@ const BLOCKS = {
 } as const;
 
 const write = (writer: WeightWriter): Record<string, Weight> => ({
-  a: writer.floats(FLOATS, 1, 3),
-  b: writer.blocks(BLOCKS),
+  a: writer.floats(1, 3, [FLOATS]),
+  b: writer.blocks(1, [BLOCKS]),
 });
 const refuse = (): never => {
   throw new Error("the weights are written again");
