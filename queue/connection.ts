@@ -94,6 +94,17 @@ function checkServer({ shown }: QueueAddress, info: string): void {
   );
 }
 
+/**
+ * Waits until something of the engine has closed, but not for ever: it would wait for a server that is
+ * gone.
+ */
+export async function closed(closing: Promise<unknown>, limit = 1000): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, limit);
+  await Promise.race([closing.catch(() => {}), late]);
+  clearTimeout(timer);
+}
+
 /** What an error of the connection means, and the way out. */
 export function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);

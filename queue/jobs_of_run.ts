@@ -1,5 +1,5 @@
 import { WaitingError, Worker } from "npm:bullmq@6.7.0";
-import { patient } from "./connection.ts";
+import { closed, patient } from "./connection.ts";
 import { TRIES } from "./job.ts";
 import { PREFIX } from "./names.ts";
 import type { PreparedRun } from "./prepared_run.ts";
@@ -11,6 +11,9 @@ export interface JobsOfRun extends AsyncDisposable {
   /** Whether none is under way here. */
   readonly idle: boolean;
 }
+
+/** Milliseconds for jobs that are under way to go back. */
+const CLOSE_TIME = 10_000;
 
 /** Takes jobs of a run until it is closed; those that are under way then go back. */
 export function openJobs(
@@ -63,7 +66,7 @@ export function openJobs(
     },
     async [Symbol.asyncDispose]() {
       closing.abort();
-      await worker.close();
+      await closed(worker.close(), CLOSE_TIME);
     },
   };
 }

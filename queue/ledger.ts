@@ -2,6 +2,7 @@ import { Job } from "npm:bullmq@6.7.0";
 import type { Redis } from "npm:ioredis@6.0.0";
 import { checkRecord, type SchemaOf } from "../runtime/schema.ts";
 import type { QueueAddress } from "./address.ts";
+import { closed } from "./connection.ts";
 import { openEvents, openGuard, openQueue } from "./engine.ts";
 import type { JobData } from "./job.ts";
 import { withdrawRun } from "./registry.ts";
@@ -47,11 +48,11 @@ export async function openLedger<T>(
 ): Promise<Ledger<T>> {
   await using opening = new AsyncDisposableStack();
   const queue = openQueue(client, run, true);
-  opening.defer(() => queue.close());
+  opening.defer(() => closed(queue.close()));
   const events = openEvents(address, run);
-  opening.defer(() => events.disconnect());
+  opening.defer(() => closed(events.close()));
   const guard = openGuard(address, run);
-  opening.defer(() => guard.disconnect());
+  opening.defer(() => closed(guard.close(true)));
   let told: SettledJob<T>[] = [];
   let arrived = Promise.withResolvers<void>();
   const tell = (job: SettledJob<T>) => {

@@ -65,9 +65,17 @@ export function openLink(client: Redis, options: LinkOptions): Link {
   signal?.addEventListener("abort", aborted);
   return {
     within: (work) => {
+      const told = work.catch((error) => {
+        if (!(error instanceof Error) || error.name !== "ReplyError") throw error;
+        throw new QueueError(
+          `Cannot go on: the queue at ${shown} refuses a command (${error.message}); look at its ` +
+            "server's memory and rights, what was done is kept, and the same command goes on",
+          { cause: error },
+        );
+      });
       // Whoever lost the race may fail later, when nobody listens.
-      work.catch(() => {});
-      return Promise.race([work, ended]);
+      told.catch(() => {});
+      return Promise.race([told, ended]);
     },
     end,
     [Symbol.dispose]() {

@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { KvjudgeError } from "../runtime/errors.ts";
 import { OptionError } from "../policies/policy.ts";
 import type { Queue } from "npm:bullmq@6.7.0";
-import { connect } from "./connection.ts";
+import { closed, connect } from "./connection.ts";
 import { openQueue } from "./engine.ts";
 import { openJobs } from "./jobs_of_run.ts";
 import { PREFIX } from "./names.ts";
@@ -35,6 +35,14 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
   await using scope = new AsyncDisposableStack();
   scope.defer(() => client.disconnect());
   const id = crypto.randomUUID();
+  const { promise: stopped, reject: stop } = Promise.withResolvers<never>();
+  stopped.catch(() => {});
+  signal.addEventListener("abort", () => stop(signal.reason), { once: true });
+  /** Waits for the server, or until the worker is stopped. */
+  const within = <T>(asked: Promise<T>): Promise<T> => {
+    asked.catch(() => {});
+    return Promise.race([asked, stopped]);
+  };
   const refusals = new Map<string, string>();
   let current: string | undefined;
   const presence = (): WorkerPresence => ({
@@ -72,9 +80,10 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
     await using jobs = openJobs(listed.name, prepared, options, tally);
     for (;;) {
       await pause(LOOK_PAUSE, signal);
-      const runs = await listRuns(client);
-      const next = await choose(runs);
-      if (signal.aborted || !runs.some(({ name }) => name === listed.name)) break;
+      if (signal.aborted) break;
+      const runs = await within(listRuns(client));
+      const next = await within(choose(runs));
+      if (!runs.some(({ name }) => name === listed.name)) break;
       // As long as no other run waits, this one stays open: a job of it may come back.
       const done = next ? next.name !== listed.name : options.untilIdle;
       if (done && jobs.idle) break;
@@ -82,7 +91,7 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
   };
   const queues = new Map<string, Queue>();
   scope.defer(async () => {
-    for (const queue of queues.values()) await queue.close();
+    for (const queue of queues.values()) await closed(queue.close());
   });
   /** The first run that has jobs and is not refused. */
   const choose = async (runs: readonly ListedRun[]): Promise<ListedRun | undefined> => {
@@ -106,23 +115,21 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
   };
   try {
     while (!signal.aborted) {
-      const next = await choose(await listRuns(client));
-      if (!next) {
-        if (options.untilIdle) break;
-        await pause(LOOK_PAUSE, signal);
-        continue;
-      }
+      let next: ListedRun | undefined;
       try {
-        await serve(next);
+        next = await within(choose(await within(listRuns(client))));
+        if (next) await serve(next);
+        else if (options.untilIdle) break;
+        else await pause(LOOK_PAUSE, signal);
       } catch (error) {
         if (signal.aborted) break;
-        if (!(error instanceof KvjudgeError || error instanceof OptionError)) throw error;
+        if (!(error instanceof KvjudgeError || error instanceof OptionError) || !next) throw error;
         refusals.set(next.name, error.message);
         onNote(`refused ${titleOf(next)}: ${error.message}`);
-      } finally {
-        current = undefined;
-        if (client.status === "ready") await sign();
       }
+      if (!next) continue;
+      current = undefined;
+      if (client.status === "ready") await sign();
     }
   } finally {
     if (client.status === "ready") await sayGone(client, id);
