@@ -1,4 +1,4 @@
-import type { Graph, GraphBuilder, Value } from "./onnx/graph.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
 /** Head counts and head size of an attention layer. */
@@ -14,121 +14,105 @@ export interface AttentionShape extends HeadShape {
   readonly attentionScale: number;
 }
 
-/** Tensors of one layer's attention. */
+/** Tensors of one layer's attention. New tokens are token-major, `[1, tokens, heads · headDim]`. */
 export interface AttentionInputs {
-  /** Of new tokens, `[1, tokens, heads · headDim]`, as are keys and values. */
   readonly queries: Value;
   readonly keys: Value;
   readonly values: Value;
-  /** What is cached, `[tokens, kvHeads, headDim]`, as are the values. */
+  /** As {@linkcode liesByHead} says. */
   readonly pastKeys: Value;
   readonly pastValues: Value;
 }
 
-/** Lengths that the prefill attention wants, made once per graph. */
+/** Lengths that the attention of a layer wants. */
 export interface SequenceLengths {
   /** Cached and new tokens, less one, int32 `[1]`. */
   readonly last: Value;
-  /** Cached and new tokens, int32 scalar. */
+  /** Cached and new tokens, int32 `[1]`. */
   readonly total: Value;
 }
 
-/** What the prefill attention gives. */
-export interface PrefillAttention {
+/** What an attention gives. */
+export interface Attended {
   /** `[1, S, heads · headDim]`. */
   readonly mixed: Value;
   /** Attention that each key received, summed over the new tokens: `[heads, P + S]`, flat. */
-  readonly attentionSums: Value;
+  readonly attentionSums?: Value;
+  /**
+   * Keys and values of the past with those of the new tokens behind them, `[1, kvHeads, C, headDim]`: the
+   * same memory, if whoever runs the graph says so.
+   */
+  readonly present?: Present;
+}
+
+/** Keys and values, cached and new. */
+export interface Present {
+  readonly keys: Value;
+  readonly values: Value;
 }
 
 /**
- * Causal attention of many new tokens over the past, which may be empty, and themselves.
- *
- * @param observe A boolean scalar. Where it is false, `attentionSums` is empty and costs nothing.
+ * Whether the past of a layer lies as the operator reads and writes it, `[1, kvHeads, C, headDim]`: each
+ * head holds the first of its `C` slots. Otherwise it is what the layer shows, `[P, kvHeads, headDim]`.
  */
-export function prefillAttention(
+export function liesByHead({ kvHeads }: HeadShape, window: number | undefined): boolean {
+  // With one KV head the two are the same.
+  return window === undefined || kvHeads === 1;
+}
+
+/** Whether the operator can write new entries behind those of the past: it takes heads of whole eights. */
+export function growsInPlace(shape: HeadShape, window: number | undefined): boolean {
+  return liesByHead(shape, window) && shape.headDim % 8 === 0;
+}
+
+/** How {@linkcode groupQueryAttention} departs from the usual one. */
+export interface AttentionOptions {
+  /** Tokens that a query sees at most, itself among them. @default {all} */
+  readonly window?: number | undefined;
+  /** Whether what each key receives is summed. @default {false} */
+  readonly observed?: boolean;
+}
+
+/** Causal attention of new tokens over the past, which may be empty, and themselves. */
+export function groupQueryAttention(
   builder: GraphBuilder,
   shape: AttentionShape,
   inputs: AttentionInputs,
   lengths: SequenceLengths,
-  observe: Value,
-): PrefillAttention {
-  const { heads, headDim } = shape;
-  const branch = (name: string, observed: boolean): Graph => {
-    const inner = builder.branch(name);
-    const { mixed, weights } = groupQueryAttention(inner, shape, inputs, lengths, {
-      withWeights: observed,
-    });
-    inner.output(mixed, "float32", [1, "T", heads * headDim]);
-    inner.output(observed ? attentionSums(inner, weights) : nothing(inner), "float32", ["N"]);
-    return inner.build();
-  };
-  const [mixed = "", sums = ""] = builder.ops("If", [observe], 2, {
-    attributes: {
-      then_branch: { graph: branch("observed", true) },
-      else_branch: { graph: branch("unobserved", false) },
-    },
-  });
-  return { mixed, attentionSums: sums };
-}
-
-/**
- * Attention of many new tokens in a layer that slides: each sees itself and the `window − 1` tokens before
- * it, of which those that are not new are the past.
- */
-export function slidingAttention(
-  builder: GraphBuilder,
-  shape: AttentionShape,
-  inputs: AttentionInputs,
-  lengths: SequenceLengths,
-  window: number,
-): Value {
-  return groupQueryAttention(builder, shape, inputs, lengths, { window }).mixed;
-}
-
-/** Attention received where none is observed. */
-export function nothing(builder: GraphBuilder): Value {
-  return builder.op("Identity", [builder.constant(new Float32Array(0), [0])]);
-}
-
-function groupQueryAttention(
-  builder: GraphBuilder,
-  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
-  inputs: AttentionInputs,
-  lengths: SequenceLengths,
-  { withWeights = false, window }: { withWeights?: boolean; window?: number },
-): { mixed: Value; weights: Value } {
+  { observed = false, window }: AttentionOptions = {},
+): Attended {
+  const { heads, kvHeads, headDim, attentionScale } = shape;
   // The operator takes heads of whole eights: others are filled up with zeros, which add nothing.
   const paddedDim = 8 * Math.ceil(headDim / 8);
-  const perHead = (value: Value, count: number) => {
-    const apart = builder.op("Reshape", [value, builder.integers([1, -1, count, headDim])]);
-    if (paddedDim === headDim) return apart;
-    return builder.op("Pad", [apart, builder.integers([0, 0, 0, 0, 0, 0, 0, paddedDim - headDim])]);
-  };
+  const pad = (value: Value) =>
+    builder.op("Pad", [value, builder.integers([0, 0, 0, 0, 0, 0, 0, paddedDim - headDim])]);
+  const perHead = (value: Value, count: number) =>
+    builder.op("Reshape", [value, builder.integers([1, -1, count, headDim])]);
   const filled = (value: Value, count: number) =>
     paddedDim === headDim ? value : builder.op("Reshape", [
-      perHead(value, count),
+      pad(perHead(value, count)),
       builder.integers([1, -1, count * paddedDim]),
     ]);
-  const headMajor = (value: Value) =>
-    // With one KV head the order is the same already: nothing is copied.
-    kvHeads === 1 && paddedDim === headDim
-      ? builder.op("Reshape", [value, builder.integers([1, 1, -1, headDim])])
-      : builder.op("Transpose", [perHead(value, kvHeads)], {
+  const byHead = (past: Value) => {
+    const apart = liesByHead(shape, window)
+      ? past
+      : builder.op("Transpose", [perHead(past, kvHeads)], {
         attributes: { perm: { ints: [0, 2, 1, 3] } },
       });
-  const [output = "", , , weights = ""] = builder.ops(
+    return paddedDim === headDim ? apart : pad(apart);
+  };
+  const [output = "", keys = "", values = "", weights = ""] = builder.ops(
     "GroupQueryAttention",
     [
       filled(inputs.queries, heads),
       filled(inputs.keys, kvHeads),
       filled(inputs.values, kvHeads),
-      headMajor(inputs.pastKeys),
-      headMajor(inputs.pastValues),
+      byHead(inputs.pastKeys),
+      byHead(inputs.pastValues),
       lengths.last,
       lengths.total,
     ],
-    withWeights ? 4 : 3,
+    observed ? 4 : 3,
     {
       domain: MICROSOFT,
       attributes: {
@@ -136,22 +120,36 @@ function groupQueryAttention(
         kv_num_heads: { int: kvHeads },
         scale: { float: attentionScale },
         // 2: the weights after the softmax.
-        qk_output: { int: withWeights ? 2 : 0 },
+        qk_output: { int: observed ? 2 : 0 },
         ...(window === undefined ? {} : { local_window_size: { int: window } }),
       },
     },
   );
-  if (paddedDim === headDim) return { mixed: output, weights };
+  return {
+    mixed: paddedDim === headDim ? output : withoutPadding(builder, shape, output, paddedDim),
+    ...(observed ? { attentionSums: attentionSums(builder, weights) } : {}),
+    ...(growsInPlace(shape, window) ? { present: { keys, values } } : {}),
+  };
+}
+
+function withoutPadding(
+  builder: GraphBuilder,
+  { heads, headDim }: HeadShape,
+  output: Value,
+  paddedDim: number,
+): Value {
   const mixed = builder.op("Slice", [
     builder.op("Reshape", [output, builder.integers([-1, heads, paddedDim])]),
     builder.integers([0]),
     builder.integers([headDim]),
     builder.integers([2]),
   ]);
-  return {
-    mixed: builder.op("Reshape", [mixed, builder.integers([1, -1, heads * headDim])]),
-    weights,
-  };
+  return builder.op("Reshape", [mixed, builder.integers([1, -1, heads * headDim])]);
+}
+
+/** Attention received where none is observed. */
+export function nothing(builder: GraphBuilder): Value {
+  return builder.op("Identity", [builder.constant(new Float32Array(0), [0])]);
 }
 
 // [1, heads, S, N] → [heads · N]. The sum over one axis is ten times as fast as the sum over two.
@@ -163,86 +161,48 @@ function attentionSums(builder: GraphBuilder, weights: Value): Value {
   return builder.op("Reshape", [sums, builder.integers([-1])]);
 }
 
-/** What one sequence holds, `[tokens, kvHeads, headDim]` each, and its length. */
-export interface PastTensors {
-  readonly keys: Value;
-  readonly values: Value;
-  /** Cached tokens and one, int64 `[2]`. */
-  readonly parts: Value;
-}
-
 /**
- * Attention of one new token of each of some sequences over their pasts, none of which is empty:
- * `[1, sequences, heads · headDim]`.
+ * Attention of one new token over a token-major past that is not empty, `[1, 1, heads · headDim]`.
  *
  * The query heads of a KV head are the rows of one product with its keys, and one with its values. These
- * stride through the cache as it lies; past and new are never concatenated.
- *
- * @param tokens As many as there are pasts, `[1, sequences, heads · headDim]`.
+ * stride through the past as it lies; past and new are never concatenated.
  */
-export function decodeAttention(
+export function tokenMajorAttention(
   builder: GraphBuilder,
   { heads, kvHeads, headDim, attentionScale }: AttentionShape,
-  tokens: Pick<AttentionInputs, "queries" | "keys" | "values">,
-  pasts: readonly PastTensors[],
-): Value {
-  const group = heads / kvHeads;
+  { queries, keys, values, pastKeys, pastValues }: AttentionInputs,
+): Attended {
   const byHead = (value: Value, rows: number): Value =>
-    builder.op("Reshape", [value, builder.integers([pasts.length * kvHeads, rows, headDim])]);
-  const multiply = (
-    rows: Value,
-    matrix: Value,
-    attributes: readonly ("transB" | "transBatchB")[],
-  ) =>
+    builder.op("Reshape", [value, builder.integers([kvHeads, rows, headDim])]);
+  const scores = (rows: Value, matrix: Value, strided: boolean): Value =>
     builder.op("FusedMatMul", [rows, matrix], {
       domain: MICROSOFT,
       attributes: {
-        ...Object.fromEntries(attributes.map((name) => [name, { int: 1 }])),
-        ...(attributes.includes("transB") ? { alpha: { float: attentionScale } } : {}),
+        transB: { int: 1 },
+        alpha: { float: attentionScale },
+        ...(strided ? { transBatchB: { int: 1 } } : {}),
       },
     });
-  const [queries, keys] = [byHead(tokens.queries, group), byHead(tokens.keys, 1)];
-  const ownScores = ofEach(builder, multiply(queries, keys, ["transB"]), pasts.length, kvHeads);
-  const mixed: Value[] = [];
-  const ownWeights: Value[] = [];
-  for (const [index, one] of ofEach(builder, queries, pasts.length, kvHeads).entries()) {
-    const past = pasts[index];
-    if (!past) throw new RangeError(`Cannot attend for sequence ${index} of ${pasts.length}`);
-    const scores = builder.op("Concat", [
-      multiply(one, past.keys, ["transB", "transBatchB"]),
-      ownScores[index] ?? "",
-    ], { attributes: { axis: { int: 2 } } });
-    const weights = builder.op("Softmax", [scores], { attributes: { axis: { int: -1 } } });
-    const [ofPast = "", own = ""] = builder.ops("Split", [weights, past.parts], 2, {
-      attributes: { axis: { int: -1 } },
-    });
-    mixed.push(multiply(ofPast, past.values, ["transBatchB"]));
-    ownWeights.push(own);
-  }
+  const rows = byHead(queries, heads / kvHeads);
+  const all = [scores(rows, pastKeys, true), scores(rows, byHead(keys, 1), false)];
+  const weights = builder.op("Softmax", [
+    builder.op("Concat", all, { attributes: { axis: { int: 2 } } }),
+  ], { attributes: { axis: { int: -1 } } });
+  const length = builder.op("Shape", [pastKeys], {
+    attributes: { start: { int: 0 }, end: { int: 1 } },
+  });
+  const parts = builder.op("Concat", [length, builder.integers([1])], {
+    attributes: { axis: { int: 0 } },
+  });
+  const [past = "", own = ""] = builder.ops("Split", [weights, parts], 2, {
+    attributes: { axis: { int: -1 } },
+  });
   const sum = builder.op("Add", [
-    together(builder, mixed),
-    builder.op("Mul", [together(builder, ownWeights), byHead(tokens.values, 1)]),
+    builder.op("FusedMatMul", [past, pastValues], {
+      domain: MICROSOFT,
+      attributes: { transBatchB: { int: 1 } },
+    }),
+    builder.op("Mul", [own, byHead(values, 1)]),
   ]);
-  return builder.op("Reshape", [sum, builder.integers([1, pasts.length, heads * headDim])]);
-}
-
-/** Rows of each of some sequences. */
-function ofEach(
-  builder: GraphBuilder,
-  rows: Value,
-  sequences: number,
-  size: number,
-): readonly Value[] {
-  if (sequences === 1) return [rows];
-  return builder.ops(
-    "Split",
-    [rows, builder.integers(new Array<number>(sequences).fill(size))],
-    sequences,
-    { attributes: { axis: { int: 0 } } },
-  );
-}
-
-function together(builder: GraphBuilder, [first = "", ...others]: readonly Value[]): Value {
-  if (others.length === 0) return first;
-  return builder.op("Concat", [first, ...others], { attributes: { axis: { int: 0 } } });
+  return { mixed: builder.op("Reshape", [sum, builder.integers([1, 1, heads * headDim])]) };
 }

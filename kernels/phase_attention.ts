@@ -1,22 +1,16 @@
+import type { SequenceLengths } from "./attention_nodes.ts";
+import { eitherAttention, type LayerAttended } from "./branches.ts";
 import {
-  type AttentionInputs,
-  decodeAttention,
-  nothing,
-  type PrefillAttention,
-  prefillAttention,
-  type SequenceLengths,
-  slidingAttention,
-} from "./attention_nodes.ts";
+  answerAttention,
+  branchesOf,
+  type LayerAttention,
+  promptAttention,
+} from "./layer_attention.ts";
 import type { RotatedTokens } from "./layer_nodes.ts";
 import { cast } from "./onnx/cast.ts";
-import type { Attribute, GraphBuilder, Value } from "./onnx/graph.ts";
-import { causalMask, raggedAttention, raggedDecodeAttention } from "./ragged_attention.ts";
-import {
-  type ManySequences,
-  segmentsOf,
-  sequenceNames,
-  sequencesAttention,
-} from "./sequence_attention.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { causalMask } from "./ragged_attention.ts";
+import type { ManySequences } from "./sequence_attention.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** A phase that a branch is for. */
@@ -33,12 +27,12 @@ export interface StepShape {
   readonly observe: Value;
   /** Of each layer: whether heads of a sequence hold different numbers of tokens, `[1]`. */
   readonly ragged: readonly Value[];
-  /** Of each sequence and layer: cached tokens, and one, `[2]`. */
-  readonly parts: readonly (readonly Value[])[];
   /** New tokens, `[1]`. */
   readonly tokens: Value;
   /** Where a step may advance several sequences. */
   readonly many: ManySequences | undefined;
+  /** Sequences at most. */
+  readonly sequences: number;
 }
 
 /** Emits the attention of a layer as a phase has it, with a choice where the step decides. */
@@ -47,141 +41,73 @@ export function phaseAttention(
   model: StepModel,
   step: StepShape,
   phase: FixedPhase | EitherPhase,
-): (tokens: RotatedTokens, layer: number) => PrefillAttention {
-  const causal = causalMask(builder, step.tokens);
-  const lengths = phase === "decode"
-    ? []
-    : perCache(model, (layer) => sequenceLengths(builder, step, layer));
-  const parts = (sequence: number, layer: number) => step.parts[sequence]?.[layer] ?? "";
-  const uniform = (
-    inner: GraphBuilder,
-    attention: AttentionInputs,
-    layer: number,
-    phase: FixedPhase,
-  ) => {
-    const [ofLayer, window] = [lengths[layer], model.layerKinds[layer]?.window];
-    if (ofLayer && phase === "prefill") {
-      if (window === undefined) {
-        return prefillAttention(inner, model, attention, ofLayer, step.observe);
-      }
-      const mixed = slidingAttention(inner, model, attention, ofLayer, window);
-      return { mixed, attentionSums: "" };
-    }
-    // The past of a sliding layer is what its window shows: one query sees all of it.
-    const mixed = decodeAttention(inner, model, attention, [
-      { keys: attention.pastKeys, values: attention.pastValues, parts: parts(0, layer) },
-    ]);
-    return { mixed, attentionSums: window === undefined ? nothing(inner) : "" };
-  };
-  const raggedly = (
-    inner: GraphBuilder,
-    attention: AttentionInputs,
-    layer: number,
-    phase: FixedPhase,
-  ) => {
-    const ofLayer = segmentsOf(inner, 0, layer);
-    if (phase === "decode") {
-      return {
-        mixed: raggedDecodeAttention(inner, model, attention, ofLayer),
-        attentionSums: nothing(inner),
-      };
-    }
-    const helpers = { segments: ofLayer, causal, tokens: step.tokens };
-    return raggedAttention(inner, model, attention, helpers);
-  };
+): (tokens: RotatedTokens, layer: number) => LayerAttended {
+  const { observe, many, tokens: count } = step;
+  const lengthsIn = (fixed: FixedPhase) =>
+    phase === fixed || typeof phase === "object" ? layerLengths(builder, model, step, fixed) : none;
+  const lengths = { prefill: lengthsIn("prefill"), decode: lengthsIn("decode") };
+  const causal = phase === "decode" ? "" : causalMask(builder, count);
+  const layerOf = (layer: number, fixed: FixedPhase): LayerAttention => ({
+    ...{ model, layer, observe, many },
+    lengths: (sequence) => lengths[fixed](sequence, layer),
+    ragged: step.ragged[layer] ?? "",
+  });
   const mix = (
-    outer: GraphBuilder,
+    inner: GraphBuilder,
     tokens: RotatedTokens,
     layer: number,
-    phase: FixedPhase,
-  ): PrefillAttention => {
-    const names = sequenceNames(0);
-    const attention = {
-      ...tokens,
-      pastKeys: names.keys(layer),
-      pastValues: names.values(layer),
-    };
-    // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
-    if (model.layerKinds[layer]?.window !== undefined) {
-      return uniform(outer, attention, layer, phase);
-    }
-    return eitherAttention(outer, model, step.ragged[layer] ?? "", {
-      ragged: (inner) => raggedly(inner, attention, layer, phase),
-      uniform: (inner) => uniform(inner, attention, layer, phase),
-    });
-  };
-  const { many } = step;
-  const decoded = (outer: GraphBuilder, tokens: RotatedTokens, layer: number): PrefillAttention => {
-    if (many === undefined) return mix(outer, tokens, layer, "decode");
-    const sliding = model.layerKinds[layer]?.window !== undefined;
-    const ragged = sliding ? undefined : step.ragged[layer];
-    return eitherAttention(outer, model, many.several, {
-      several: (inner) => ({
-        mixed: sequencesAttention(inner, {
-          ...{ shape: model, many, layer, ragged, tokens },
-          parts: (sequence) => parts(sequence, layer),
-        }),
-        attentionSums: sliding ? "" : nothing(inner),
-      }),
-      alone: (inner) => mix(inner, tokens, layer, "decode"),
-    });
-  };
+    fixed: FixedPhase,
+  ): LayerAttended =>
+    fixed === "decode"
+      ? answerAttention(inner, tokens, layerOf(layer, fixed))
+      : promptAttention(inner, tokens, layerOf(layer, fixed), { causal, tokens: count });
   return (tokens, layer) => {
-    if (phase === "decode") return decoded(builder, tokens, layer);
-    if (phase === "prefill") return mix(builder, tokens, layer, "prefill");
-    return eitherAttention(builder, model, phase.decode, {
-      decode: (inner) => decoded(inner, tokens, layer),
-      prefill: (inner) => mix(inner, tokens, layer, "prefill"),
+    if (typeof phase !== "object") return mix(builder, tokens, layer, phase);
+    // What is written behind the past is an output of the whole graph: a copy would not be in its place.
+    const outputs = { ...branchesOf(layerOf(layer, "decode")), named: true };
+    return eitherAttention(builder, outputs, phase.decode, {
+      then: (inner) => mix(inner, tokens, layer, "decode"),
+      otherwise: (inner) => mix(inner, tokens, layer, "prefill"),
     });
   };
 }
 
-/** What follows from the length of a layer's past: made once for all layers with the same window. */
-function perCache<T>({ layers, layerKinds }: StepModel, make: (layer: number) => T): readonly T[] {
-  const ofWindow = new Map<number, T>();
-  return layers.map((_, layer) => {
-    const window = layerKinds[layer]?.window;
-    if (window === undefined) return make(layer);
-    const made = ofWindow.get(window) ?? make(layer);
-    ofWindow.set(window, made);
-    return made;
-  });
+type LengthsOfLayer = (sequence: number, layer: number) => SequenceLengths;
+
+const none: LengthsOfLayer = () => ({ last: "", total: "" });
+
+/** Lengths of each sequence and layer: with one new token of each, or all new tokens of the first. */
+function layerLengths(
+  builder: GraphBuilder,
+  { layers: { length: layers } }: StepModel,
+  { tokens, sequences }: StepShape,
+  phase: FixedPhase,
+): LengthsOfLayer {
+  const pieces = (phase === "decode" ? sequences : 1) * layers;
+  const held = builder.op("Reshape", ["held", builder.integers([-1])]);
+  const ofPhase = pieces === sequences * layers
+    ? held
+    : builder.op("Slice", [held, builder.integers([0]), builder.integers([pieces])]);
+  const more = phase === "decode"
+    ? builder.constant(Int32Array.of(1), [1])
+    : cast(builder, tokens, "int32");
+  const total = builder.op("Add", [ofPhase, more]);
+  const totals = onePieces(builder, total, pieces);
+  const last = builder.op("Sub", [total, builder.constant(Int32Array.of(1), [1])]);
+  const lasts = onePieces(builder, last, pieces);
+  return (sequence, layer) => {
+    const index = sequence * layers + layer;
+    return { last: lasts[index] ?? "", total: totals[index] ?? "" };
+  };
 }
 
-function sequenceLengths(
+/** Numbers one by one, `[1]` each. */
+export function onePieces(
   builder: GraphBuilder,
-  { tokens, parts: [first = []] }: Pick<StepShape, "tokens" | "parts">,
-  layer: number,
-): SequenceLengths {
-  const before = builder.op("ReduceSum", [first[layer] ?? ""]);
-  const last = cast(
-    builder,
-    builder.op("Add", [before, builder.op("Sub", [tokens, builder.integers([2])])]),
-    "int32",
-  );
-  const total = builder.op("Add", [last, builder.constant(Int32Array.of(1), [1])]);
-  return { last, total: builder.op("Squeeze", [total, builder.integers([0])]) };
-}
-
-/** The attention of one of two branches: the first where the condition holds. */
-function eitherAttention(
-  builder: GraphBuilder,
-  { heads, headDim }: StepModel,
-  condition: Value,
-  branches: Readonly<Record<string, (inner: GraphBuilder) => PrefillAttention>>,
-): PrefillAttention {
-  let observed = false;
-  const [then, otherwise] = Object.entries(branches).map(([name, emit]): Attribute => {
-    const inner = builder.branch(name);
-    const { mixed, attentionSums } = emit(inner);
-    inner.output(mixed, "float32", [1, "T", heads * headDim]);
-    observed = attentionSums !== "";
-    if (observed) inner.output(attentionSums, "float32", ["N"]);
-    return { graph: inner.build() };
-  });
-  if (!then || !otherwise) throw new RangeError("Cannot choose between fewer than two branches");
-  const [mixed = "", attentionSums = ""] = builder.ops("If", [condition], observed ? 2 : 1, {
-    attributes: { then_branch: then, else_branch: otherwise },
-  });
-  return { mixed, attentionSums };
+  value: Value,
+  pieces: number,
+): readonly Value[] {
+  if (pieces === 1) return [value];
+  const sizes = builder.integers(new Array<number>(pieces).fill(1));
+  return builder.ops("Split", [value, sizes], pieces, { attributes: { axis: { int: 0 } } });
 }

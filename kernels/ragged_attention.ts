@@ -1,4 +1,4 @@
-import type { AttentionInputs, AttentionShape, PrefillAttention } from "./attention_nodes.ts";
+import type { Attended, AttentionInputs, AttentionShape } from "./attention_nodes.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
@@ -34,7 +34,7 @@ export function raggedAttention(
   { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   inputs: AttentionInputs,
   { segments, causal, tokens }: RaggedHelpers,
-): PrefillAttention {
+): Attended {
   const group = heads / kvHeads;
   const scale = { alpha: { float: attentionScale }, transB: { int: 1 } };
   /** `[kvHeads, count of heads · T, headDim]` */

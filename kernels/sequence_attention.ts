@@ -1,43 +1,34 @@
 import {
-  type AttentionInputs,
-  type AttentionShape,
-  decodeAttention,
-  type HeadShape,
-  type PastTensors,
+  type Attended,
+  groupQueryAttention,
+  liesByHead,
+  type SequenceLengths,
+  tokenMajorAttention,
 } from "./attention_nodes.ts";
+import { eitherAttention, type LayerAttended } from "./branches.ts";
 import type { RotatedTokens } from "./layer_nodes.ts";
-import type { Graph, GraphBuilder, Value } from "./onnx/graph.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { raggedDecodeAttention } from "./ragged_attention.ts";
+import { sequenceNames } from "./sequence_names.ts";
+import type { StepModel } from "./step_model.ts";
 
 /** Sequences that one decoding step may advance at most. */
 export const MAX_SEQUENCES = 16;
-
-/** Names of what a sequence of a step has cached. The first one's are those of every step. */
-export function sequenceNames(sequence: number): {
-  readonly keys: (layer: number) => Value;
-  readonly values: (layer: number) => Value;
-} {
-  const of = sequence === 0 ? "" : `.${sequence}`;
-  return {
-    keys: (layer) => `past_keys.${layer}${of}`,
-    values: (layer) => `past_values.${layer}${of}`,
-  };
-}
 
 /**
  * Declares what sequences have cached, and where there are several `sequences [1]`: how many. One that
  * is absent brings a token of anything.
  */
-export function declareSequences(
-  graph: GraphBuilder,
-  { kvHeads, headDim, layers }: HeadShape & { readonly layers: readonly unknown[] },
-  sequences: number,
-): void {
+export function declareSequences(graph: GraphBuilder, model: StepModel, sequences: number): void {
+  const { layers, layerKinds, kvHeads, headDim } = model;
   if (sequences > 1) graph.input("sequences", "int64", [1]);
   for (let sequence = 0; sequence < sequences; sequence++) {
     const names = sequenceNames(sequence);
     layers.forEach((_, layer) => {
-      const shape = [`P${layer}.${sequence}`, kvHeads, headDim];
+      const size = `P${layer}.${sequence}`;
+      const shape = liesByHead(model, layerKinds[layer]?.window)
+        ? [1, kvHeads, size, headDim]
+        : [size, kvHeads, headDim];
       graph.input(names.keys(layer), "float32", shape);
       graph.input(names.values(layer), "float32", shape);
     });
@@ -98,13 +89,13 @@ function ofSequence(builder: GraphBuilder, all: Value, sequence: number, layer: 
 
 /** What the attention of several sequences is emitted from. */
 export interface SequencesAttention {
-  readonly shape: AttentionShape;
+  readonly model: StepModel;
   readonly many: ManySequences;
   readonly layer: number;
   /** Whether any sequence's KV heads hold different numbers of tokens; absent in a layer that slides. */
   readonly ragged: Value | undefined;
-  /** Tokens that a sequence has cached, and one, `[2]`. */
-  readonly parts: (sequence: number) => Value;
+  /** Of each sequence. */
+  readonly lengths: (sequence: number) => SequenceLengths;
   /** One token of each sequence. */
   readonly tokens: RotatedTokens;
 }
@@ -113,14 +104,20 @@ export interface SequencesAttention {
  * Attention of one new token of each of several sequences, `[1, sequences, heads · headDim]`: the
  * numbers that each would have alone.
  */
-export function sequencesAttention(builder: GraphBuilder, attention: SequencesAttention): Value {
-  const { ragged, shape, many: { sizes } } = attention;
-  const width = shape.heads * shape.headDim;
+export function sequencesAttention(
+  builder: GraphBuilder,
+  attention: SequencesAttention,
+): LayerAttended {
+  const { ragged, many: { sizes } } = attention;
   if (ragged === undefined) return bySize(builder, attention, sizes);
-  return choose(builder, ragged, width, {
+  return eitherAttention(builder, outputsOf(attention), ragged, {
     then: (inner) => oneByOne(inner, attention),
     otherwise: (inner) => bySize(inner, attention, sizes),
   });
+}
+
+function outputsOf({ model, layer, many }: SequencesAttention, sequences = many.most) {
+  return { model, layer, sums: false, sequences };
 }
 
 /** Emits for each of some numbers of sequences; one that is absent takes part with the last one's token. */
@@ -128,12 +125,12 @@ function bySize(
   builder: GraphBuilder,
   attention: SequencesAttention,
   sizes: readonly SequenceCount[],
-): Value {
+): LayerAttended {
   const smaller = sizes.slice(0, -1);
   const [below, size] = [smaller.at(-1), sizes.at(-1)];
   if (!size) throw new RangeError("Cannot attend for no sequences");
   if (!below) return alike(builder, attention, size);
-  return choose(builder, below.more, attention.shape.heads * attention.shape.headDim, {
+  return eitherAttention(builder, outputsOf(attention), below.more, {
     then: (inner) => alike(inner, attention, size),
     otherwise: (inner) => bySize(inner, attention, smaller),
   });
@@ -141,42 +138,73 @@ function bySize(
 
 function alike(
   builder: GraphBuilder,
-  { shape, layer, parts, tokens }: SequencesAttention,
+  attention: SequencesAttention,
   { size, rows, present }: SequenceCount,
-): Value {
+): LayerAttended {
+  const { queries, keys, values } = attention.tokens;
   const ofEach = (value: Value) =>
-    builder.op("Gather", [value, rows], { attributes: { axis: { int: 1 } } });
-  const { queries, keys, values } = tokens;
-  const pasts = Array.from({ length: size }, (_, sequence): PastTensors => {
-    const names = sequenceNames(sequence);
-    return { keys: names.keys(layer), values: names.values(layer), parts: parts(sequence) };
-  });
+    builder.ops(
+      "Split",
+      [
+        builder.op("Gather", [value, rows], { attributes: { axis: { int: 1 } } }),
+        builder.integers(new Array<number>(size).fill(1)),
+      ],
+      size,
+      { attributes: { axis: { int: 1 } } },
+    );
   const own = { queries: ofEach(queries), keys: ofEach(keys), values: ofEach(values) };
-  const mixed = decodeAttention(builder, shape, own, pasts);
-  return builder.op("Slice", [mixed, builder.integers([0]), present, builder.integers([1])]);
+  const all = Array.from(
+    { length: size },
+    (_, sequence) =>
+      attendUniformly(builder, attention, sequence, {
+        queries: own.queries[sequence] ?? "",
+        keys: own.keys[sequence] ?? "",
+        values: own.values[sequence] ?? "",
+      }),
+  );
+  const mixed = joined(builder, all.map((one) => one.mixed));
+  return {
+    mixed: builder.op("Slice", [mixed, builder.integers([0]), present, builder.integers([1])]),
+    presents: all.map((one) => one.present),
+  };
+}
+
+/** Attention of one sequence whose KV heads hold the same number of tokens. */
+function attendUniformly(
+  builder: GraphBuilder,
+  { model, layer, lengths }: SequencesAttention,
+  sequence: number,
+  tokens: RotatedTokens,
+): Attended {
+  const names = sequenceNames(sequence);
+  const inputs = { ...tokens, pastKeys: names.keys(layer), pastValues: names.values(layer) };
+  return liesByHead(model, model.layerKinds[layer]?.window)
+    ? groupQueryAttention(builder, model, inputs, lengths(sequence))
+    : tokenMajorAttention(builder, model, inputs);
 }
 
 /** Each sequence by itself: KV heads of one layer may hold different numbers of tokens. */
-function oneByOne(
-  builder: GraphBuilder,
-  { shape, many: { most }, layer, parts, tokens }: SequencesAttention,
-): Value {
-  const width = shape.heads * shape.headDim;
-  const attend = (inner: GraphBuilder, sequence: number): Value => {
+function oneByOne(builder: GraphBuilder, attention: SequencesAttention): LayerAttended {
+  const { model, many: { most }, layer, tokens } = attention;
+  const width = model.heads * model.headDim;
+  const outputs = outputsOf(attention, 1);
+  const attend = (inner: GraphBuilder, sequence: number): LayerAttended => {
     const names = sequenceNames(sequence);
     const own = (value: Value) =>
       inner.op("Gather", [value, inner.integers([sequence])], { attributes: { axis: { int: 1 } } });
-    const attention: AttentionInputs = {
-      queries: own(tokens.queries),
-      keys: own(tokens.keys),
-      values: own(tokens.values),
-      pastKeys: names.keys(layer),
-      pastValues: names.values(layer),
-    };
-    const past = { keys: names.keys(layer), values: names.values(layer), parts: parts(sequence) };
-    return choose(inner, ofSequence(inner, "ragged", sequence, layer), width, {
-      then: (one) => raggedDecodeAttention(one, shape, attention, segmentsOf(one, sequence, layer)),
-      otherwise: (one) => decodeAttention(one, shape, attention, [past]),
+    const { queries, keys, values } = tokens;
+    const ofOne = { queries: own(queries), keys: own(keys), values: own(values) };
+    const past = { pastKeys: names.keys(layer), pastValues: names.values(layer) };
+    return eitherAttention(inner, outputs, ofSequence(inner, "ragged", sequence, layer), {
+      then: (one) => {
+        const segments = segmentsOf(one, sequence, layer);
+        const mixed = raggedDecodeAttention(one, model, { ...ofOne, ...past }, segments);
+        return { mixed, presents: [] };
+      },
+      otherwise: (one) => {
+        const { mixed, present } = attendUniformly(one, attention, sequence, ofOne);
+        return { mixed, presents: [present] };
+      },
     });
   };
   const all = Array.from({ length: most }, (_, sequence) => {
@@ -186,31 +214,20 @@ function oneByOne(
       builder.op("Greater", ["sequences", builder.integers([sequence])]),
       builder.integers([0]),
     ]);
-    return choose(builder, present, width, {
+    return eitherAttention(builder, outputs, present, {
       then: (inner) => attend(inner, sequence),
-      otherwise: (inner) =>
-        inner.op("Identity", [inner.constant(new Float32Array(0), [1, 0, width])]),
+      otherwise: (inner) => {
+        const none = inner.constant(new Float32Array(0), [1, 0, width]);
+        return { mixed: inner.op("Identity", [none]), presents: [] };
+      },
     });
   });
-  return builder.op("Concat", all, { attributes: { axis: { int: 1 } } });
+  return {
+    mixed: joined(builder, all.map(({ mixed }) => mixed)),
+    presents: all.map(({ presents: [present] }) => present),
+  };
 }
 
-/** One of two branches, `[1, T, width]`. */
-function choose(
-  builder: GraphBuilder,
-  condition: Value,
-  width: number,
-  branches: Readonly<Record<"then" | "otherwise", (inner: GraphBuilder) => Value>>,
-): Value {
-  const branch = (name: "then" | "otherwise"): Graph => {
-    const inner = builder.branch(name);
-    inner.output(branches[name](inner), "float32", [1, "T", width]);
-    return inner.build();
-  };
-  return builder.op("If", [condition], {
-    attributes: {
-      then_branch: { graph: branch("then") },
-      else_branch: { graph: branch("otherwise") },
-    },
-  });
+function joined(builder: GraphBuilder, values: readonly Value[]): Value {
+  return builder.op("Concat", values, { attributes: { axis: { int: 1 } } });
 }

@@ -28,11 +28,12 @@ export interface Kernel extends AsyncDisposable {
    * Runs the graph.
    *
    * @param feeds Inputs by name. Arrays are used as they lie, without a copy.
-   * @param fetches Outputs that are wanted; all of them if left out.
+   * @param fetches Outputs that are wanted, all of them if left out. An output with a tensor is written
+   * into its array, which may be that of an input.
    */
   run(
     feeds: Readonly<Record<string, Tensor>>,
-    fetches?: readonly string[],
+    fetches?: readonly string[] | Readonly<Record<string, Tensor | null>>,
   ): Promise<Readonly<Record<string, Tensor>>>;
 }
 
@@ -56,7 +57,7 @@ export async function createKernel(
     },
   });
   return {
-    run: (feeds, fetches) => fetches ? session.run(feeds, [...fetches]) : session.run(feeds),
+    run: (feeds, fetches) => fetches ? session.run(feeds, fetches) : session.run(feeds),
     [Symbol.asyncDispose]: () => session.release(),
   };
 }
@@ -97,8 +98,8 @@ export function narrowed(values: BigInt64Array): Int32Array {
 }
 
 /** Whole numbers of 32 bits as a tensor. */
-export function int32s(values: readonly number[]): Tensor {
-  return new ort.Tensor("int32", Int32Array.from(values), [values.length]);
+export function int32s(values: ArrayLike<number>, shape?: readonly number[]): Tensor {
+  return new ort.Tensor("int32", Int32Array.from(values), shape ?? [values.length]);
 }
 
 /** A boolean as a tensor of one element. */

@@ -5,6 +5,7 @@ import {
   flags,
   floats,
   floatsOf,
+  int32s,
   integers,
   type Kernel,
   type Tensor,
@@ -12,16 +13,22 @@ import {
 import { releaseMapped } from "./mapped_pages.ts";
 import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
+import { growsInPlace, liesByHead } from "./attention_nodes.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
-import { sequenceNames } from "./sequence_attention.ts";
+import { sequenceNames } from "./sequence_names.ts";
 import { observedLayers } from "./observed_layers.ts";
 import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What one layer holds. */
 export interface PastLayer {
+  /** `[kvHeads, slots, headDim]`; token-major where a layer slides and has several heads. */
   readonly keys: Float32Array;
   readonly values: Float32Array;
+  /** Slots that each head has filled, from the first on. @default {all} */
+  readonly held?: number;
+  /** Whether new entries may be written into the slots behind those. @default {false} */
+  readonly writable?: boolean;
   /** Entries of each KV head, where the heads hold different numbers of tokens. */
   readonly segments?: readonly { readonly start: number; readonly length: number }[] | undefined;
 }
@@ -36,7 +43,7 @@ export interface StepInputs {
   readonly rotary: readonly RotaryRows[];
   /** New tokens whose logits are wanted, from 0; at least one. */
   readonly rows: readonly number[];
-  /** Cached keys and values of each layer, `[P, kvHeads · headDim]`. */
+  /** Cached keys and values of each layer. */
   readonly past: readonly PastLayer[];
   /**
    * What further sequences have cached, where each new token is the next one of a sequence of its own:
@@ -62,6 +69,8 @@ export interface StepOutputs {
   readonly logits: Float32Array;
   /** New entries of a layer, views into one array: `[tokens, kvHeads · headDim]` each. */
   readonly entries: readonly { readonly keys: Float32Array; readonly values: Float32Array }[];
+  /** Of each sequence, whether a layer's new entries were written behind its past, which then need not be done. */
+  readonly written: readonly (readonly boolean[])[];
   /** Rotated queries of each layer, `[tokens, heads · headDim]`; empty unless asked for. */
   readonly queries: readonly Float32Array[];
   /**
@@ -107,21 +116,26 @@ export async function createStepKernel(
   return {
     async run(inputs) {
       const { queries = false, observe = false, inputNorms = false } = inputs;
-      const feeds = {
-        ...feedsOf(model, inputs),
-        ...adapterInputs(inputs.adapters),
-        ...pasts([inputs.past, ...(inputs.others ?? [])]),
-      };
-      const outputs = await kernel.run(feeds, [
+      const { feeds, into, written } = pasts([inputs.past, ...(inputs.others ?? [])]);
+      const wanted = [
         "logits",
         "entries",
         ...(queries ? queryNames : []),
         ...(observe ? sums : []),
         ...(inputNorms ? ["input_norms"] : []),
-      ]);
+      ];
+      const outputs = await kernel.run({
+        ...feedsOf(model, inputs),
+        ...adapterInputs(inputs.adapters),
+        ...feeds,
+      }, {
+        ...Object.fromEntries(wanted.map((name) => [name, null])),
+        ...into,
+      });
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
+        written,
         queries: queries ? queryNames.map((name) => floatsOf(outputs[name])) : [],
         attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
         ...(inputNorms
@@ -148,46 +162,60 @@ function feedsOf(
   };
 }
 
+interface PastFeeds {
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Outputs that are written behind the past. */
+  readonly into: Readonly<Record<string, Tensor>>;
+  readonly written: StepOutputs["written"];
+}
+
 /** Gives the feeds of what sequences have cached; those that are absent share one token of zeros. */
 function pastFeeds(
-  { layers: { length: layers }, kvHeads, headDim }: StepModel,
+  model: StepModel,
   sequences: number,
-): (pasts: readonly (readonly PastLayer[])[]) => Readonly<Record<string, Tensor>> {
+): (pasts: readonly (readonly PastLayer[])[]) => PastFeeds {
+  const { layers: { length: layers }, layerKinds, kvHeads, headDim } = model;
   const width = kvHeads * headDim;
-  const names = Array.from({ length: sequences }, (_, sequence) => {
-    const { keys, values } = sequenceNames(sequence);
-    return Array.from({ length: layers }, (_, layer) => [keys(layer), values(layer)] as const);
+  const ways = Array.from({ length: layers }, (_, layer) => {
+    const window = layerKinds[layer]?.window;
+    const byHead = liesByHead(model, window);
+    const shape = (slots: number) =>
+      byHead ? [1, kvHeads, slots, headDim] : [slots, kvHeads, headDim];
+    return { grows: growsInPlace(model, window), shape };
   });
-  const absent = floats(new Float32Array(width), [1, kvHeads, headDim]);
-  const tensor = (of: Float32Array) => floats(of, [of.length / width, kvHeads, headDim]);
+  const names = Array.from({ length: sequences }, (_, sequence) => sequenceNames(sequence));
+  const absent: PastLayer = { keys: new Float32Array(width), values: new Float32Array(width) };
   return (pasts) => {
-    const parts = new Int32Array(sequences * layers * 2).fill(1);
+    const held = new Int32Array(sequences * layers);
     const ragged = new Array<boolean>(sequences * layers).fill(false);
     const segments = new Int32Array(sequences * layers * 2 * kvHeads);
-    const feeds: Record<string, Tensor> = {};
-    for (const [sequence, ofLayers] of names.entries()) {
-      for (const [layer, [keys, values]] of ofLayers.entries()) {
-        const held = pasts[sequence]?.[layer];
-        feeds[keys] = held ? tensor(held.keys) : absent;
-        feeds[values] = held ? tensor(held.values) : absent;
-        if (!held) continue;
+    const [feeds, into]: [Record<string, Tensor>, Record<string, Tensor>] = [{}, {}];
+    const written = names.map((of, sequence) =>
+      ways.map(({ grows, shape }, layer) => {
         const index = sequence * layers + layer;
-        parts[2 * index] = held.keys.length / width;
-        if (!held.segments) continue;
-        ragged[index] = true;
-        held.segments.forEach(({ start, length }, head) => {
+        const past = pasts[sequence]?.[layer] ?? absent;
+        const { keys, values } = past;
+        const slots = keys.length / width;
+        held[index] = past.held ?? slots;
+        const [keyTensor, valueTensor] = [floats(keys, shape(slots)), floats(values, shape(slots))];
+        feeds[of.keys(layer)] = keyTensor;
+        feeds[of.values(layer)] = valueTensor;
+        past.segments?.forEach(({ start, length }, head) => {
+          ragged[index] = true;
           segments[2 * kvHeads * index + head] = start;
           segments[2 * kvHeads * index + kvHeads + head] = start + length;
         });
-      }
-    }
-    return {
-      ...feeds,
-      parts: integers(parts),
-      ragged: flags(ragged, [sequences, layers]),
-      segments: integers(segments, [sequences, layers, 2 * kvHeads]),
-      ...(sequences > 1 ? { sequences: integers([pasts.length]) } : {}),
-    };
+        if (!past.writable || !grows) return false;
+        into[of.presentKeys(layer)] = keyTensor;
+        into[of.presentValues(layer)] = valueTensor;
+        return true;
+      })
+    );
+    feeds.held = int32s(held, [sequences, layers]);
+    feeds.ragged = flags(ragged, [sequences, layers]);
+    feeds.segments = integers(segments, [sequences, layers, 2 * kvHeads]);
+    if (sequences > 1) feeds.sequences = integers([pasts.length]);
+    return { feeds, into, written };
   };
 }
 

@@ -1,5 +1,6 @@
 import type { AdapterShape } from "./adapters.ts";
-import { nothing } from "./attention_nodes.ts";
+import { growsInPlace, nothing } from "./attention_nodes.ts";
+import { presentValues } from "./branches.ts";
 import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
 import { observedLayers } from "./observed_layers.ts";
@@ -15,10 +16,12 @@ import {
 import {
   type EitherPhase,
   type FixedPhase,
+  onePieces,
   phaseAttention,
   type StepShape,
 } from "./phase_attention.ts";
 import { declareSequences, manySequences } from "./sequence_attention.ts";
+import { sequenceNames } from "./sequence_names.ts";
 import type { StepModel } from "./step_model.ts";
 import { type OutputProduct, outputProduct } from "./output_logits.ts";
 import { type StepArithmetic, stepArithmetic } from "./shared_product.ts";
@@ -65,16 +68,19 @@ interface Shared extends StepShape {
  *
  * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
- * (which new tokens get logits), `past_keys.L` and `past_values.L [P, kvHeads, headDim]`, where
- * `P` may differ between layers (those with the same window all have the same, less than the window),
- * `parts [sequences · layers · 2]` (`P` and 1 of each), `ragged [sequences, layers]` (whether the heads of
- * a layer hold different numbers of tokens: its past then consists of segments, one for each KV head) and
- * `segments [sequences, layers, 2 · kvHeads]` (where those begin, and where they end).
+ * (which new tokens get logits), `past_keys.L` and `past_values.L [1, kvHeads, C, headDim]`, of which
+ * each head holds the first `held [sequences, layers]` slots (of a sliding layer with several KV heads
+ * `[P, kvHeads, headDim]`, all held; less than the window), `ragged [sequences, layers]` (whether the heads
+ * of a layer hold different numbers of tokens: its past then consists of segments, one for each KV head)
+ * and `segments [sequences, layers, 2 · kvHeads]` (where those begin, and where they end).
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
  * heads with as many columns in each row as the head holds (empty unless observed), and `input_norms
- * [global layers · T]`: norms of what their attention reads (empty in a decoding step).
+ * [global layers · T]`: norms of what their attention reads (empty in a decoding step). Of layers that
+ * grow in place also `present_keys.L` and `present_values.L [1, kvHeads, C, headDim]`, the past with new
+ * entries behind what is held: given as outputs the memory that the past is in, with slots to spare, these
+ * are written there and nothing is copied. They are empty where heads hold different numbers.
  *
  * With several `sequences` there are inputs for each further one ({@linkcode declareSequences}), and
  * `sequences [1]`: above 1, new token `i` is the next one of sequence `i`.
@@ -91,7 +97,7 @@ export function buildStepGraph(
   graph.input("embeddings", "float32", ["E", hidden]);
   declareRotary(graph, model, "T");
   graph.input("rows", "int64", ["R"]);
-  graph.input("parts", "int64", [sequences * layers * 2]);
+  graph.input("held", "int32", [sequences, layers]);
   graph.input("ragged", "bool", [sequences, layers]);
   graph.input("segments", "int64", [sequences, layers, 2 * kvHeads]);
   declareSequences(graph, model, sequences);
@@ -107,16 +113,19 @@ export function buildStepGraph(
     ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     ragged: raggedLayers(graph, layers),
-    parts: partsOfEach(graph, sequences, layers),
     tokens: newTokens(graph),
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,
+    sequences,
   };
-  const ports = portsOf(model);
+  // With adapters alone nothing is kept: what would be written behind the past is not wanted.
+  const ports = portsOf(model, adapters && copies !== "one" ? 0 : sequences);
   if (copies === "one" || adapters) {
     const phase = copies === "one" ? either(graph, shared) : "prefill";
-    emitStep(graph, shared, phase).forEach((value, index) => {
-      graph.ops("Identity", [value], 1, { names: [ports[index]?.name ?? ""] });
-    });
+    const outputs = emitStep(graph, shared, phase);
+    for (const [index, { name }] of ports.entries()) {
+      const value = outputs[index] ?? "";
+      if (value !== name) graph.ops("Identity", [value], 1, { names: [name] });
+    }
   } else {
     emitBranches(graph, shared, ports);
   }
@@ -140,8 +149,9 @@ interface OutputPort {
   readonly shape: readonly Dimension[];
 }
 
-function portsOf(model: StepModel): OutputPort[] {
+function portsOf(model: StepModel, sequences: number): OutputPort[] {
   const { layers, hidden, heads, kvHeads, headDim } = model;
+  const growing = [...layers.keys()].filter((layer) => grows(model, layer));
   return [
     { name: FACTORS, shape: ["F", hidden] },
     { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
@@ -151,7 +161,16 @@ function portsOf(model: StepModel): OutputPort[] {
       shape: [`N${layer}`],
     })),
     { name: INPUT_NORMS, shape: ["I"] },
+    ...growing.flatMap((layer) =>
+      Array.from({ length: sequences }, (_, sequence) => sequenceNames(sequence))
+        .flatMap(({ presentKeys, presentValues }) => [presentKeys(layer), presentValues(layer)])
+        .map((name) => ({ name, shape: [1, kvHeads, `C.${name}`, headDim] }))
+    ),
   ];
+}
+
+function grows(model: StepModel, layer: number): boolean {
+  return growsInPlace(model, model.layerKinds[layer]?.window);
 }
 
 function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly OutputPort[]): void {
@@ -181,40 +200,19 @@ function raggedLayers(graph: GraphBuilder, layers: number): readonly Value[] {
   const any = graph.op("ReduceMax", [cast(graph, "ragged", "int32"), graph.integers([0])], {
     attributes: { keepdims: { int: 0 } },
   });
-  return inPieces(graph, cast(graph, any, "bool"), layers, 1);
-}
-
-function partsOfEach(graph: GraphBuilder, sequences: number, layers: number): Shared["parts"] {
-  const all = inPieces(graph, "parts", sequences * layers, 2);
-  return Array.from(
-    { length: sequences },
-    (_, sequence) => all.slice(sequence * layers, (sequence + 1) * layers),
-  );
-}
-
-function inPieces(
-  graph: GraphBuilder,
-  value: Value,
-  pieces: number,
-  size: number,
-): readonly Value[] {
-  if (pieces === 1) return [value];
-  return graph.ops("Split", [value, graph.integers(new Array(pieces).fill(size))], pieces, {
-    attributes: { axis: { int: 0 } },
-  });
+  return onePieces(graph, cast(graph, any, "bool"), layers);
 }
 
 const newTokens = (graph: GraphBuilder) => size(graph, "cos", 0);
 
-// The decode branch multiplies with the past as it lies, which must not be empty.
+// The decode branch multiplies with a past that must not be empty.
 function isDecodeStep(graph: GraphBuilder, { many }: Pick<Shared, "many">): Value {
-  const one = graph.integers([1]);
   const alone = [
-    graph.op("Equal", [newTokens(graph), one]),
-    graph.op("GreaterOrEqual", [graph.op("ReduceMin", ["parts"]), one]),
+    graph.op("Equal", [newTokens(graph), graph.integers([1])]),
+    graph.op("Greater", [graph.op("ReduceMin", ["held"]), graph.constant(Int32Array.of(0), [1])]),
     graph.op("Not", ["observe"]),
   ].reduce((all, value) => graph.op("And", [all, value]));
-  const scalar = graph.op("Squeeze", [alone, graph.integers([0])]);
+  const scalar = graph.op("Reshape", [alone, graph.constant(new BigInt64Array(0), [0])]);
   return many === undefined ? scalar : graph.op("Or", [scalar, many.several]);
 }
 
@@ -240,13 +238,17 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const rows = builder.op("Concat", [lookUp(builder, shared), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
+  const presents: Value[] = [];
   const mix = phaseAttention(builder, model, shared, phase);
   const attend = (tokens: RotatedTokens, layer: number, input: Value): Value => {
     const result = mix(tokens, layer);
     if (phase !== "decode" && model.layerKinds[layer]?.window === undefined) {
       inputNorms.push(rowNorms(builder, input));
     }
-    if (result.attentionSums !== "") attentionSums.push(result.attentionSums);
+    if (result.attentionSums !== undefined) attentionSums.push(result.attentionSums);
+    if (grows(model, layer)) {
+      presents.push(...presentValues(builder, model, shared.sequences, result.presents));
+    }
     queries.push(tokens.queries);
     entries.push(tokens.keys, tokens.values);
     return builder.op("Squeeze", [result.mixed, builder.integers([0])]);
@@ -257,7 +259,8 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   const twice = typeof phase === "object" ? phase.arithmetic.exact : phase === "prefill";
   const factors = output.factors(builder, last, twice);
   const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
-  return [factors, stacked, ...queries, ...attentionSums, joinedNorms(builder, inputNorms)];
+  const norms = joinedNorms(builder, inputNorms);
+  return [factors, stacked, ...queries, ...attentionSums, norms, ...presents];
 }
 
 /** Norms of rows, `[T]`. */

@@ -3,23 +3,28 @@ import type { MarkedLayer } from "./cache_checks.ts";
 import {
   appendToStore,
   copyStore,
+  countTokens,
   entryAt,
+  growStore,
   type HostLayer,
   releaseStore,
   reserveStore,
+  tokenMajor,
 } from "./host_layer.ts";
-import type { HeadEntries } from "./kv_cache.ts";
+import type { HeadEntries, LayerSlots } from "./kv_cache.ts";
 import { dropLast, lengthsAt, longest, markedLayer } from "./layer_list.ts";
 import {
   allocatedTokens,
   appendToSliding,
   canRollBackSliding,
+  commitToSliding,
   copySliding,
   releaseSliding,
   reserveSliding,
   rollBackSliding,
   shownTokens,
   type SlidingLayer,
+  slidingSlots,
 } from "./sliding_layer.ts";
 
 /** A layer of a cache in main memory: global or sliding. */
@@ -48,19 +53,19 @@ export function allocatedEntries(layer: AnyHostLayer, { kvHeads }: HeadShape): n
   return isSliding(layer) ? allocatedTokens(layer) * kvHeads : layer.entries;
 }
 
-/** The keys or values that a layer shows, as they lie. */
+/** The keys or values that a layer shows, token-major; entries as they lie where the heads differ. */
 export function shownRows(
   layer: AnyHostLayer,
   name: "keys" | "values",
-  { kvHeads, headDim }: HeadShape,
+  shape: HeadShape,
 ): Float32Array {
-  const row = kvHeads * headDim;
+  const row = shape.kvHeads * shape.headDim;
   if (isSliding(layer)) {
     const stored = layer.end - layer.first;
     return layer[name].subarray((stored - shownTokens(layer)) * row, stored * row);
   }
-  const entries = layer.starts ? layer.entries : longest(layer) * kvHeads;
-  return layer[name].subarray(0, entries * headDim);
+  if (layer.slots === undefined) return layer[name].subarray(0, layer.entries * shape.headDim);
+  return tokenMajor(layer, name, shape);
 }
 
 /** Copies of what one KV head holds. */
@@ -78,7 +83,7 @@ export function headEntries(
   const positions = new Int32Array(length);
   for (let token = 0; token < length; token++) {
     const row = stored - length + token;
-    const entry = sliding ? row * kvHeads + kvHead : entryAt(layer, kvHeads, kvHead, token);
+    const entry = sliding ? row * kvHeads + kvHead : entryAt(layer, kvHead, token);
     const [start, end] = [entry * headDim, (entry + 1) * headDim];
     keys.set(layer.keys.subarray(start, end), token * headDim);
     values.set(layer.values.subarray(start, end), token * headDim);
@@ -93,7 +98,7 @@ export function positionsOf(layer: AnyHostLayer, { kvHeads }: HeadShape): Int32A
     return Int32Array.from(layer.lengths.flatMap((length, head) =>
       Array.from(
         { length },
-        (_, token) => layer.positions[entryAt(layer, kvHeads, head, token)] ?? 0,
+        (_, token) => layer.positions[entryAt(layer, head, token)] ?? 0,
       )
     ));
   }
@@ -109,6 +114,27 @@ export function positionsOf(layer: AnyHostLayer, { kvHeads }: HeadShape): Int32A
 export function reserveLayer(layer: AnyHostLayer, tokens: number, shape: HeadShape): void {
   if (isSliding(layer)) reserveSliding(layer, tokens, shape);
   else reserveStore(layer, tokens, shape);
+}
+
+/**
+ * Where a step finds what a layer shows, and may write so many tokens more behind it if that can be done.
+ */
+export function slotsOf(
+  layer: AnyHostLayer,
+  tokens: number,
+  shape: HeadShape,
+): LayerSlots | undefined {
+  if (isSliding(layer)) return shape.kvHeads === 1 ? slidingSlots(layer, tokens, shape) : undefined;
+  if (layer.slots === undefined) return undefined;
+  if (tokens > 0) growStore(layer, tokens, shape);
+  const { keys, values, slots } = layer;
+  return { keys, values, slots, held: longest(layer), writable: tokens > 0 };
+}
+
+/** Counts tokens that a step wrote behind those of a layer. */
+export function commitToLayer(layer: AnyHostLayer, tokens: number, position: number): void {
+  if (isSliding(layer)) commitToSliding(layer, tokens, position);
+  else countTokens(layer, tokens, position);
 }
 
 /** Appends whole rows of tokens, `[tokens, kvHeads, headDim]`. */

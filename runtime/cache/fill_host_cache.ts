@@ -1,7 +1,7 @@
 import type { CacheShape } from "./bytes_per_token.ts";
 import { hostCacheOver } from "./host_cache.ts";
 import type { HeadEntries, HostKvCache, KvCache } from "./kv_cache.ts";
-import { createStore, entryAt, type HostLayer, segmented } from "./host_layer.ts";
+import { appendToStore, createStore, entryAt, type HostLayer, segmented } from "./host_layer.ts";
 import { fillSliding, type SlidingLayer } from "./sliding_layer.ts";
 import { type CacheWindows, checkWindows, DEFAULT_SLACK } from "./windows.ts";
 
@@ -56,11 +56,14 @@ export function fillHostCache(
     for (const [index, layer] of store.entries()) {
       const heads = lengths[index] ?? [];
       const numbers = headDim * heads.reduce((sum, length) => sum + length, 0);
-      const positions = fill(index, {
-        keys: layer.keys.subarray(0, numbers),
-        values: layer.values.subarray(0, numbers),
-      });
-      place(layer, positions, heads, kvHeads);
+      // Token-major entries of several heads go to their segments from an array of their own.
+      const apart = "slots" in layer && layer.slots !== undefined && kvHeads > 1;
+      const space = apart
+        ? { keys: new Float32Array(numbers), values: new Float32Array(numbers) }
+        : { keys: layer.keys.subarray(0, numbers), values: layer.values.subarray(0, numbers) };
+      const positions = fill(index, space);
+      if (apart) appendToStore(layer, space.keys, space.values, 0, shape);
+      place(layer, positions, heads);
     }
     return cache;
   } catch (error) {
@@ -73,7 +76,6 @@ function place(
   layer: HostLayer | SlidingLayer,
   positions: Int32Array,
   lengths: readonly number[],
-  kvHeads: number,
 ): void {
   if ("window" in layer) {
     layer.positions.set(positions.subarray(0, lengths[0]));
@@ -83,7 +85,7 @@ function place(
   let from = 0;
   for (const [head, length] of lengths.entries()) {
     for (let token = 0; token < length; token++) {
-      layer.positions[entryAt(layer, kvHeads, head, token)] = positions[from++] ?? 0;
+      layer.positions[entryAt(layer, head, token)] = positions[from++] ?? 0;
     }
   }
 }

@@ -2,6 +2,7 @@ import {
   allocatedEntries,
   type AnyHostLayer,
   appendToLayer,
+  commitToLayer,
   copyLayer,
   headEntries,
   isSliding,
@@ -13,6 +14,7 @@ import {
   reserveLayer,
   rollBackLayer,
   shownRows,
+  slotsOf,
 } from "./any_host_layer.ts";
 import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
 import { checkKept, requireInteger } from "./cache_checks.ts";
@@ -112,8 +114,8 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
 
     segments(index) {
       const layer = held.at(index);
-      if (isSliding(layer)) return undefined;
-      return layer.starts?.map((start, head) => ({ start, length: layer.lengths[head] ?? 0 }));
+      if (isSliding(layer) || layer.slots !== undefined) return undefined;
+      return layer.starts.map((start, head) => ({ start, length: layer.lengths[head] ?? 0 }));
     },
 
     head(index, kvHead) {
@@ -148,6 +150,10 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
       appendToLayer(layer, { keys, values }, position, shape);
     },
 
+    slots: (index, tokens) => slotsOf(held.at(index), tokens, shape),
+
+    commit: (index, tokens, position) => commitToLayer(held.at(index), tokens, position),
+
     keys: (index) => shownRows(held.at(index), "keys", shape),
 
     values: (index) => shownRows(held.at(index), "values", shape),
@@ -180,7 +186,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
       }
       for (const [kvHead, positions] of to.entries()) {
         for (const [token, position] of positions.entries()) {
-          const entry = entryAt(layer, kvHeads, kvHead, token);
+          const entry = entryAt(layer, kvHead, token);
           const key = layer.keys.subarray(entry * headDim, (entry + 1) * headDim);
           rerotateKey(key, frequencies, layer.positions[entry] ?? 0, position);
           layer.positions[entry] = position;

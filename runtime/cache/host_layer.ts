@@ -1,19 +1,22 @@
 import type { CacheShape } from "./bytes_per_token.ts";
-import { longest } from "./layer_list.ts";
 import { keepRows } from "./keep_rows.ts";
+import { longest } from "./layer_list.ts";
 import { allocate, release, resized } from "./memory.ts";
 
 /**
- * The arrays of one layer: entries of `headDim` numbers each, and their positions.
- *
- * While all KV heads hold the same number of tokens, entries lie token-major, `[tokens, kvHeads]`.
- * Heads that hold different numbers have a segment each, one behind the other.
+ * The arrays of one layer: entries of `headDim` numbers each, and their positions. Each KV head has a
+ * segment, one behind the other, which it fills from its beginning.
  */
 export interface HostLayer {
   /** Tokens of each KV head. */
   lengths: number[];
-  /** First entry of each head's segment; absent where all hold the same number of tokens. */
-  starts: number[] | undefined;
+  /** First entry of each head's segment. */
+  starts: number[];
+  /**
+   * Slots of each segment, while all heads hold the same number of tokens: the arrays are then
+   * `[kvHeads, slots]`, as attention reads and writes them. Absent where the heads differ.
+   */
+  slots: number | undefined;
   /** Entries that there is room for, always a multiple of the KV heads. */
   entries: number;
   keys: Float32Array<ArrayBuffer>;
@@ -31,13 +34,19 @@ const BLOCK = 16;
 
 /** Makes an empty layer. */
 export function createStore(capacity: number, shape: HeadShape): HostLayer {
-  const entries = capacity * shape.kvHeads;
+  const { kvHeads } = shape;
+  const entries = capacity * kvHeads;
   return {
-    lengths: new Array<number>(shape.kvHeads).fill(0),
-    starts: undefined,
+    lengths: new Array<number>(kvHeads).fill(0),
+    starts: evenStarts(capacity, kvHeads),
+    slots: capacity,
     entries,
     ...arrays(entries, shape),
   };
+}
+
+function evenStarts(slots: number, kvHeads: number): number[] {
+  return Array.from({ length: kvHeads }, (_, head) => head * slots);
 }
 
 function arrays(entries: number, { headDim }: HeadShape) {
@@ -56,16 +65,25 @@ export function releaseStore(store: HostLayer): void {
   release(store.positions.buffer);
   store.lengths.fill(0);
   store.entries = 0;
+  if (store.slots !== undefined) store.slots = 0;
 }
 
 /** Makes room for more tokens. */
 export function reserveStore(store: HostLayer, tokens: number, shape: HeadShape): void {
-  if (store.starts) {
-    if (!hasRoom(store, tokens)) layOut(store, store.lengths.map((one) => one + tokens), shape);
-    return;
+  if (hasRoom(store, tokens)) return;
+  if (store.slots === undefined) layOut(store, store.lengths.map((one) => one + tokens), shape);
+  else resize(store, longest(store) + tokens, shape);
+}
+
+/** Makes room for more tokens, and for some that will follow them. */
+export function growStore(store: HostLayer, tokens: number, shape: HeadShape): void {
+  if (hasRoom(store, tokens)) return;
+  if (store.slots === undefined) {
+    layOut(store, store.lengths.map((one) => one + tokens + BLOCK), shape);
+  } else {
+    const grown = Math.max(FIRST_GROWTH, Math.ceil(store.slots * 1.5));
+    resize(store, Math.max(longest(store) + tokens, grown), shape);
   }
-  const needed = (longest(store) + tokens) * shape.kvHeads;
-  if (needed > store.entries) resize(store, needed, shape);
 }
 
 /** Appends whole rows of tokens, `[tokens, kvHeads, headDim]`. */
@@ -79,35 +97,51 @@ export function appendToStore(
   const { kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
   const tokens = keys.length / row;
-  if (store.starts) {
-    if (!hasRoom(store, tokens)) {
-      layOut(store, store.lengths.map((one) => one + tokens + BLOCK), shape);
+  growStore(store, tokens, shape);
+  for (let head = 0; head < kvHeads; head++) {
+    const first = entryAt(store, head, store.lengths[head] ?? 0);
+    if (kvHeads === 1) {
+      store.keys.set(keys, first * headDim);
+      store.values.set(values, first * headDim);
+      continue;
     }
-    for (let head = 0; head < kvHeads; head++) {
-      for (let token = 0; token < tokens; token++) {
-        const to = entryAt(store, kvHeads, head, (store.lengths[head] ?? 0) + token);
-        const from = token * row + head * headDim;
-        store.keys.set(keys.subarray(from, from + headDim), to * headDim);
-        store.values.set(values.subarray(from, from + headDim), to * headDim);
-        store.positions[to] = position + token;
-      }
-    }
-  } else {
-    const length = longest(store);
-    const needed = length + tokens;
-    const capacity = store.entries / kvHeads;
-    if (needed > capacity) {
-      const grown = Math.max(FIRST_GROWTH, Math.ceil(capacity * 1.5));
-      resize(store, Math.max(needed, grown) * kvHeads, shape);
-    }
-    store.keys.set(keys, length * row);
-    store.values.set(values, length * row);
     for (let token = 0; token < tokens; token++) {
-      const start = (length + token) * kvHeads;
-      store.positions.fill(position + token, start, start + kvHeads);
+      const to = (first + token) * headDim;
+      const from = token * row + head * headDim;
+      store.keys.set(keys.subarray(from, from + headDim), to);
+      store.values.set(values.subarray(from, from + headDim), to);
     }
   }
+  countTokens(store, tokens, position);
+}
+
+/** Counts tokens whose keys and values lie behind those of each head already. */
+export function countTokens(store: HostLayer, tokens: number, position: number): void {
+  for (const [head, length] of store.lengths.entries()) {
+    const first = entryAt(store, head, length);
+    for (let token = 0; token < tokens; token++) store.positions[first + token] = position + token;
+  }
   store.lengths = store.lengths.map((one) => one + tokens);
+}
+
+/** The keys or values of heads that hold the same number of tokens, `[tokens, kvHeads, headDim]`. */
+export function tokenMajor(
+  store: HostLayer,
+  name: "keys" | "values",
+  { kvHeads, headDim }: HeadShape,
+): Float32Array {
+  const length = longest(store);
+  const array = store[name];
+  if (kvHeads === 1) return array.subarray(0, length * headDim);
+  const rows = new Float32Array(length * kvHeads * headDim);
+  for (let head = 0; head < kvHeads; head++) {
+    const first = entryAt(store, head, 0) * headDim;
+    for (let token = 0; token < length; token++) {
+      const from = first + token * headDim;
+      rows.set(array.subarray(from, from + headDim), (token * kvHeads + head) * headDim);
+    }
+  }
+  return rows;
 }
 
 /** Keeps only some entries of each head; the rest of the memory goes back. */
@@ -116,18 +150,21 @@ export function compactStore(
   kept: readonly Int32Array[],
   shape: HeadShape,
 ): void {
-  const { headDim, kvHeads } = shape;
+  const { headDim } = shape;
   const counts = kept.map(({ length }) => length);
   const [first = 0] = counts;
   const alike = counts.every((count) => count === first);
-  if (!store.starts && alike) {
+  if (store.slots !== undefined && alike) {
     if (first < longest(store)) {
-      keepRows(store.keys, kept, headDim);
-      keepRows(store.values, kept, headDim);
-      keepRows(store.positions, kept, 1);
+      for (const [head, indices] of kept.entries()) {
+        const [start, end] = [entryAt(store, head, 0), entryAt(store, head, store.slots)];
+        keepRows(store.keys.subarray(start * headDim, end * headDim), [indices], headDim);
+        keepRows(store.values.subarray(start * headDim, end * headDim), [indices], headDim);
+        keepRows(store.positions.subarray(start, end), [indices], 1);
+      }
       store.lengths = counts;
     }
-    resize(store, first * kvHeads, shape);
+    resize(store, first, shape);
     return;
   }
   const old = { ...store };
@@ -143,25 +180,17 @@ export function copyStore(
   lengths: readonly number[],
   shape: HeadShape,
 ): HostLayer {
-  const copy = store.starts ? segmented(lengths, shape) : createStore(lengths[0] ?? 0, shape);
-  if (store.starts) copyEntries(store, copy, lengths, shape);
-  else {
-    copy.keys.set(store.keys.subarray(0, copy.keys.length));
-    copy.values.set(store.values.subarray(0, copy.values.length));
-    copy.positions.set(store.positions.subarray(0, copy.positions.length));
-  }
+  const copy = store.slots === undefined
+    ? segmented(lengths, shape)
+    : createStore(lengths[0] ?? 0, shape);
+  copyEntries(store, copy, lengths, shape);
   copy.lengths = [...lengths];
   return copy;
 }
 
 /** Index of an entry in the arrays. */
-export function entryAt(
-  { starts }: HostLayer,
-  kvHeads: number,
-  head: number,
-  token: number,
-): number {
-  return starts ? (starts[head] ?? 0) + token : token * kvHeads + head;
+export function entryAt({ starts }: HostLayer, head: number, token: number): number {
+  return (starts[head] ?? 0) + token;
 }
 
 /** An empty layer with a segment for each head. */
@@ -174,10 +203,11 @@ export function segmented(capacities: readonly number[], shape: HeadShape): Host
   }
   // Whole rows of all heads, as the graph takes them.
   const entries = Math.ceil(end / shape.kvHeads) * shape.kvHeads;
-  return { lengths: capacities.map(() => 0), starts, entries, ...arrays(entries, shape) };
+  const lengths = capacities.map(() => 0);
+  return { lengths, starts, slots: undefined, entries, ...arrays(entries, shape) };
 }
 
-function hasRoom({ lengths, starts = [], entries }: HostLayer, tokens: number): boolean {
+function hasRoom({ lengths, starts, entries }: HostLayer, tokens: number): boolean {
   return lengths.every((length, head) =>
     (starts[head] ?? 0) + length + tokens <= (starts[head + 1] ?? entries)
   );
@@ -187,6 +217,7 @@ function hasRoom({ lengths, starts = [], entries }: HostLayer, tokens: number): 
 function takeOver(store: HostLayer, next: HostLayer, lengths: number[]): void {
   store.lengths = lengths;
   store.starts = next.starts;
+  store.slots = next.slots;
   store.entries = next.entries;
   store.keys = next.keys;
   store.values = next.values;
@@ -214,7 +245,7 @@ function copyEntries(
   from: HostLayer,
   to: HostLayer,
   chosen: readonly (Int32Array | number)[],
-  { kvHeads, headDim }: HeadShape,
+  { headDim }: HeadShape,
 ): void {
   const copy = (source: number, target: number, count: number): void => {
     const [start, end] = [source * headDim, (source + count) * headDim];
@@ -223,24 +254,36 @@ function copyEntries(
     to.positions.set(from.positions.subarray(source, source + count), target);
   };
   for (const [head, which] of chosen.entries()) {
-    if (typeof which === "number" && from.starts && to.starts) {
-      copy(entryAt(from, kvHeads, head, 0), entryAt(to, kvHeads, head, 0), which);
+    if (typeof which === "number") {
+      copy(entryAt(from, head, 0), entryAt(to, head, 0), which);
       continue;
     }
-    const count = typeof which === "number" ? which : which.length;
-    for (let token = 0; token < count; token++) {
-      const index = typeof which === "number" ? token : which[token] ?? 0;
-      copy(entryAt(from, kvHeads, head, index), entryAt(to, kvHeads, head, token), 1);
+    for (const [token, index] of which.entries()) {
+      copy(entryAt(from, head, index), entryAt(to, head, token), 1);
     }
   }
 }
 
-function resize(store: HostLayer, entries: number, { headDim }: HeadShape): void {
+/** Gives each head of a layer other slots, where all hold the same number of tokens. */
+function resize(store: HostLayer, slots: number, { kvHeads, headDim }: HeadShape): void {
+  const [before, held] = [store.slots ?? 0, longest(store)];
+  const entries = slots * kvHeads;
   const floats = entries * headDim * Float32Array.BYTES_PER_ELEMENT;
+  const positions = entries * Int32Array.BYTES_PER_ELEMENT;
+  const move = (head: number): void => {
+    const [from, to] = [head * before, head * slots];
+    const part = (width: number) => [to * width, from * width, (from + held) * width] as const;
+    store.keys.copyWithin(...part(headDim));
+    store.values.copyWithin(...part(headDim));
+    store.positions.copyWithin(...part(1));
+  };
+  // The first head stays where it is; the others are moved before memory goes, or after it came.
+  if (slots < before) for (let head = 1; head < kvHeads; head++) move(head);
   store.keys = new Float32Array(resized(store.keys.buffer, floats));
   store.values = new Float32Array(resized(store.values.buffer, floats));
-  store.positions = new Int32Array(
-    resized(store.positions.buffer, entries * Int32Array.BYTES_PER_ELEMENT),
-  );
+  store.positions = new Int32Array(resized(store.positions.buffer, positions));
+  if (slots > before) for (let head = kvHeads - 1; head > 0; head--) move(head);
+  store.slots = slots;
+  store.starts = evenStarts(slots, kvHeads);
   store.entries = entries;
 }

@@ -96,7 +96,7 @@ export interface Rerotation {
 }
 
 /**
- * A KV cache in main memory: per layer token-major `[capacity, kvHeads, headDim]`.
+ * A KV cache in main memory: per layer `[kvHeads, slots, headDim]`, token-major where a layer slides.
  */
 export interface HostKvCache extends BaseKvCache {
   /** Main memory. */
@@ -127,13 +127,34 @@ export interface HostKvCache extends BaseKvCache {
    */
   append(layer: number, keys: Float32Array, values: Float32Array, position: number): void;
   /**
-   * Zero-copy view of the keys held, `[length, kvHeads, headDim]`. Where the heads hold different
-   * numbers of tokens, `[rows, kvHeads, headDim]` of entries in {@linkcode HostKvCache.segments}.
-   * Valid until the next change.
+   * A layer as a step reads it, with room for `tokens` more if these may be written there. Absent where
+   * its heads hold different numbers of tokens, or it slides and has several. Valid until the next change.
+   */
+  slots(layer: number, tokens: number): LayerSlots | undefined;
+  /** Counts tokens that a step wrote into the slots behind those of each head. */
+  commit(layer: number, tokens: number, position: number): void;
+  /**
+   * The keys held, `[length, kvHeads, headDim]`. Where the heads hold different numbers of tokens,
+   * `[rows, kvHeads, headDim]` of entries in {@linkcode HostKvCache.segments}. Where there is one KV head,
+   * a layer slides, or the heads differ, a view that is valid until the next change; else a copy.
    */
   keys(layer: number): Float32Array;
   /** Like {@linkcode HostKvCache.keys}, for the values. */
   values(layer: number): Float32Array;
+}
+
+/** Where a step reads a layer's keys and values, and may write those of new tokens. */
+export interface LayerSlots {
+  /** `[kvHeads, slots, headDim]`, of which each head holds the first `held`. */
+  readonly keys: Float32Array;
+  /** Like the keys. */
+  readonly values: Float32Array;
+  /** Slots of each head. */
+  readonly slots: number;
+  /** Tokens of each head. */
+  readonly held: number;
+  /** Whether new entries may be written behind those that are held. */
+  readonly writable: boolean;
 }
 
 /** A KV cache whose keys and values never leave a device. */

@@ -1,5 +1,6 @@
 import type { CacheShape } from "./bytes_per_token.ts";
 import type { Hold, Holder } from "./holds.ts";
+import type { LayerSlots } from "./kv_cache.ts";
 import { release, resized } from "./memory.ts";
 import { copyRows, rowsOf, type TokenRows, type TokenStore } from "./token_rows.ts";
 
@@ -100,13 +101,8 @@ export function appendToSliding(
 ): void {
   const row = shape.kvHeads * shape.headDim;
   const tokens = keys.length / row;
+  makeRoom(layer, tokens, shape);
   const end = layer.end + tokens;
-  if (end - layer.first > mostTokens(layer)) dropBefore(layer, end - keptTokens(layer), shape);
-  const needed = end - layer.first;
-  if (needed > layer.capacity) {
-    const grown = Math.max(FIRST_GROWTH, Math.ceil(layer.capacity * 1.5));
-    resize(layer, Math.max(needed, Math.min(grown, mostTokens(layer))), shape);
-  }
   const skipped = Math.max(0, layer.first - layer.end);
   const at = layer.end + skipped - layer.first;
   layer.keys.set(keys.subarray(skipped * row), at * row);
@@ -115,6 +111,40 @@ export function appendToSliding(
     layer.positions[at + token - skipped] = position + token;
   }
   layer.end = end;
+}
+
+/** Drops what need not stay behind so many tokens more, and takes memory for them. */
+function makeRoom(layer: SlidingLayer, tokens: number, shape: HeadShape): void {
+  const end = layer.end + tokens;
+  if (end - layer.first > mostTokens(layer)) dropBefore(layer, end - keptTokens(layer), shape);
+  const needed = end - layer.first;
+  if (needed > layer.capacity) {
+    const grown = Math.max(FIRST_GROWTH, Math.ceil(layer.capacity * 1.5));
+    resize(layer, Math.max(needed, Math.min(grown, mostTokens(layer))), shape);
+  }
+}
+
+/**
+ * What a layer with one KV head shows, with room for so many tokens behind it where there can be: not for
+ * more than it may hold besides its window.
+ */
+export function slidingSlots(layer: SlidingLayer, tokens: number, shape: HeadShape): LayerSlots {
+  const shown = shownTokens(layer);
+  // Making room for more would drop tokens that the first of these see.
+  const writable = tokens > 0 && tokens <= layer.slack;
+  if (writable) makeRoom(layer, tokens, shape);
+  const from = layer.end - layer.first - shown;
+  const slots = writable ? layer.capacity - from : shown;
+  const part = (array: Float32Array) =>
+    array.subarray(from * shape.headDim, (from + slots) * shape.headDim);
+  return { keys: part(layer.keys), values: part(layer.values), slots, held: shown, writable };
+}
+
+/** Counts tokens that were written behind those of a layer. */
+export function commitToSliding(layer: SlidingLayer, tokens: number, position: number): void {
+  const at = layer.end - layer.first;
+  for (let token = 0; token < tokens; token++) layer.positions[at + token] = position + token;
+  layer.end += tokens;
 }
 
 /** Whether all that a query behind the first `end` tokens sees is still there. */

@@ -1,13 +1,14 @@
 import { assertEquals } from "@std/assert";
 import {
   type AttentionShape,
-  decodeAttention,
-  prefillAttention,
-  slidingAttention,
+  groupQueryAttention,
+  liesByHead,
+  tokenMajorAttention,
 } from "../../kernels/attention_nodes.ts";
-import { flag, floats, floatsOf, integers } from "../../kernels/session.ts";
+import { floats, floatsOf, int32s } from "../../kernels/session.ts";
 import { assertClose, noise } from "../_close.ts";
 import { referenceAttention } from "../_reference_attention.ts";
+import { byHead } from "./_by_head.ts";
 import { runGraph } from "./_run_graph.ts";
 
 const SHAPES: readonly AttentionShape[] = [
@@ -85,31 +86,41 @@ function expectedOf(
   return { mixed, attentionSums };
 }
 
+type Way = "decode" | "observed" | "unobserved" | { readonly window: number };
+
 async function run(
   { shape, queries, keys, values, past, tokens }: Case,
-  way: "decode" | "observed" | "unobserved" | { readonly window: number },
+  way: Way,
+  spare = 0,
 ) {
   const { heads, kvHeads, headDim } = shape;
   const width = kvHeads * headDim;
-  const rows = (array: Float32Array, from: number, to: number) =>
-    floats(array.subarray(from * width, to * width), [1, to - from, width]);
+  const window = typeof way === "object" ? way.window : undefined;
+  const turned = way !== "decode" && liesByHead(shape, window);
+  const rows = (array: Float32Array) =>
+    floats(array.subarray(past * width, (past + tokens) * width), [1, tokens, width]);
+  const held = (array: Float32Array) => {
+    const shown = array.subarray(0, past * width);
+    return turned
+      ? floats(byHead(shown, shape, past + spare), [1, kvHeads, past + spare, headDim])
+      : floats(shown, [past, kvHeads, headDim]);
+  };
   const feeds = {
     queries: floats(queries, [1, tokens, heads * headDim]),
-    keys: rows(keys, past, past + tokens),
-    values: rows(values, past, past + tokens),
-    pastKeys: floats(keys.subarray(0, past * width), [past, kvHeads, headDim]),
-    pastValues: floats(values.subarray(0, past * width), [past, kvHeads, headDim]),
-    lengths: integers([past, tokens]),
-    observe: flag(way === "observed"),
+    keys: rows(keys),
+    values: rows(values),
+    pastKeys: held(keys),
+    pastValues: held(values),
+    last: int32s([past + tokens - 1]),
+    total: int32s([past + tokens]),
   };
   return await runGraph(feeds, (graph) => {
     graph.input("queries", "float32", [1, "T", heads * headDim]);
     for (const name of ["keys", "values"]) graph.input(name, "float32", [1, "T", width]);
     for (const name of ["pastKeys", "pastValues"]) {
-      graph.input(name, "float32", ["P", kvHeads, headDim]);
+      graph.input(name, "float32", turned ? [1, kvHeads, "P", headDim] : ["P", kvHeads, headDim]);
     }
-    graph.input("lengths", "int64", [2]);
-    graph.input("observe", "bool", [1]);
+    for (const name of ["last", "total"]) graph.input(name, "int32", [1]);
     const inputs = {
       queries: "queries",
       keys: "keys",
@@ -122,33 +133,26 @@ async function run(
       graph.output(as, "float32", shape);
     };
     if (way === "decode") {
-      const past = { keys: "pastKeys", values: "pastValues", parts: "lengths" };
-      name(decodeAttention(graph, shape, inputs, [past]), "mixed", [1, "T", heads * headDim]);
-      return;
-    }
-    const total = graph.op("Cast", [
-      graph.op("ReduceSum", ["lengths"], { attributes: { keepdims: { int: 0 } } }),
-    ], { attributes: { to: { int: 6 } } });
-    const last = graph.op("Sub", [
-      graph.op("Unsqueeze", [total, graph.integers([0])]),
-      graph.constant(Int32Array.of(1), [1]),
-    ]);
-    if (typeof way === "object") {
-      const mixed = slidingAttention(graph, shape, inputs, { last, total }, way.window);
+      const { mixed } = tokenMajorAttention(graph, shape, inputs);
       name(mixed, "mixed", [1, "T", heads * headDim]);
       return;
     }
-    const observe = graph.op("Squeeze", ["observe", graph.integers([0])]);
-    const result = prefillAttention(graph, shape, inputs, { last, total }, observe);
+    const lengths = { last: "last", total: "total" };
+    const observed = way === "observed";
+    const result = groupQueryAttention(graph, shape, inputs, lengths, { observed, window });
     name(result.mixed, "mixed", [1, "T", heads * headDim]);
-    name(result.attentionSums, "attention_sums", [heads, "N"]);
+    assertEquals(result.attentionSums === undefined, !observed);
+    if (result.attentionSums !== undefined) name(result.attentionSums, "attention_sums", ["N"]);
+    if (!result.present) return;
+    name(result.present.keys, "present_keys", [1, kvHeads, "C", headDim]);
+    name(result.present.values, "present_values", [1, kvHeads, "C", headDim]);
   });
 }
 
 for (const shape of SHAPES) {
   const of = `${shape.heads} heads of ${shape.headDim}, ${shape.kvHeads} KV heads`;
 
-  Deno.test(`decodeAttention() of ${of} equals the reference`, async () => {
+  Deno.test(`tokenMajorAttention() of ${of} equals the reference`, async () => {
     for (const past of [1, 2, 40]) {
       const one = makeCase(shape, past, 1);
       const { mixed } = await run(one, "decode");
@@ -157,21 +161,30 @@ for (const shape of SHAPES) {
     }
   });
 
-  Deno.test(`prefillAttention() of ${of} equals the reference, observed or not`, async () => {
-    for (const [past, tokens] of [[0, 1], [0, 7], [5, 1], [3, 9], [40, 33]] as const) {
+  Deno.test(`groupQueryAttention() of ${of} equals the reference, observed or not`, async () => {
+    for (const [past, tokens] of [[0, 1], [0, 7], [1, 1], [5, 1], [40, 1], [3, 9], [40, 33]] as const) {
       const many = makeCase(shape, past, tokens);
       const expected = expectedOf(many);
-      const observed = await run(many, "observed");
-      assertClose(floatsOf(observed.mixed), expected.mixed, CLOSE, `mixed, ${past} + ${tokens}`);
-      assertClose(
-        floatsOf(observed.attention_sums),
-        expected.attentionSums,
-        { absolute: 1e-5 },
-        "attentionSums",
-      );
-      const unobserved = await run(many, "unobserved");
-      assertClose(floatsOf(unobserved.mixed), expected.mixed, CLOSE, "mixed, unobserved");
-      assertEquals(unobserved.attention_sums?.dims, [0]);
+      // Slots to spare: fewer than the new tokens, as many and more.
+      for (const spare of [0, tokens, tokens + 5]) {
+        const observed = await run(many, "observed", spare);
+        const what = `${past} + ${tokens}, ${spare} to spare`;
+        assertClose(floatsOf(observed.mixed), expected.mixed, CLOSE, `mixed, ${what}`);
+        assertClose(
+          floatsOf(observed.attention_sums),
+          expected.attentionSums,
+          { absolute: 1e-5 },
+          `attentionSums, ${what}`,
+        );
+        const unobserved = await run(many, "unobserved", spare);
+        assertClose(floatsOf(unobserved.mixed), expected.mixed, CLOSE, `unobserved, ${what}`);
+        assertEquals(unobserved.present_keys === undefined, shape.headDim % 8 !== 0);
+        if (!unobserved.present_keys) continue;
+        const slots = past + Math.max(spare, tokens);
+        const whole = (rows: Float32Array) => byHead(rows, shape, slots).map((one) => one || 0);
+        const present = floatsOf(unobserved.present_keys).map((one) => one || 0);
+        assertEquals(present, whole(many.keys), `present keys, ${what}`);
+      }
     }
   });
 }
@@ -179,7 +192,7 @@ for (const shape of SHAPES) {
 for (const shape of SHAPES) {
   const of = `${shape.heads} heads of ${shape.headDim}, ${shape.kvHeads} KV heads`;
 
-  Deno.test(`slidingAttention() of ${of} sees itself and the window before it`, async () => {
+  Deno.test(`groupQueryAttention() of ${of} with a window sees itself and the window before it`, async () => {
     for (const window of [1, 2, 8, 24]) {
       const pasts = [0, Math.floor(window / 2), window - 1];
       for (const past of pasts) {

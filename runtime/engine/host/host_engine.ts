@@ -26,7 +26,7 @@ import { hostRows } from "./host_rows.ts";
 import { createTogether } from "./together.ts";
 
 /** What a step gives in main memory. */
-export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries"> {
+export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries" | "written"> {
   /** As {@linkcode StepResult.attentionSums}. */
   readonly attentionSums: readonly HostRows[];
   /** As {@linkcode StepResult.queries}. */
@@ -67,6 +67,16 @@ const MOST_WEIGHTS = 1 << 26;
 /** A step may read as many tokens behind any text: unpacking weights is to pay. */
 const FEWEST_TOKENS = 64;
 
+/** How a step departs from the usual one. */
+interface StepWays {
+  /** Whether new entries may be written behind those of the cache. @default {false} */
+  readonly append?: boolean;
+  /** The graph. @default {that of the engine} */
+  readonly kernel?: StepKernel;
+  /** Tensors of its adapters. */
+  readonly adapters?: SoftAdapters["tensors"];
+}
+
 /** Runs the step graph on sequences in main memory. */
 export function createHostEngine(parts: HostParts): HostEngine {
   const { config, threads, kernels } = parts;
@@ -74,24 +84,24 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const group = heads / kvHeads;
   const observed = globalLayers(config);
   const windows = config.layerKinds.map(({ window }) => window);
-  const inputsOf = (sequence: Sequence, tokens: number) => {
+  const inputsOf = (sequence: Sequence, tokens: number, append = false) => {
     const { position, planned } = sequence;
     const cache = hostCacheOf(sequence.cache);
     const whole = Math.max(planned, position + tokens);
     return {
       rotary: rotaryTables(config, { sequence: whole, position, tokens }),
-      past: Array.from({ length: layers }, (_, layer) => ({
-        keys: cache.keys(layer),
-        values: cache.values(layer),
-        segments: cache.segments(layer),
-      })),
+      past: Array.from({ length: layers }, (_, layer) =>
+        cache.slots(layer, append ? tokens : 0) ?? {
+          keys: cache.keys(layer),
+          values: cache.values(layer),
+          segments: cache.segments(layer),
+        }),
     };
   };
   const step = async (
     sequence: Sequence,
     input: StepInput,
-    { run }: StepKernel = parts.step,
-    adapters?: SoftAdapters["tensors"],
+    { append = false, kernel: { run } = parts.step, adapters }: StepWays = {},
   ): Promise<HostStepResult> => {
     const cache = hostCacheOf(sequence.cache);
     const { ids = [] } = input;
@@ -100,7 +110,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
       ...input,
       ...(adapters ? { adapters } : {}),
       ids,
-      ...inputsOf(sequence, tokens),
+      ...inputsOf(sequence, tokens, append),
       rows: input.rows ?? [tokens - 1],
     });
     return {
@@ -140,15 +150,17 @@ export function createHostEngine(parts: HostParts): HostEngine {
     async probe(sequence, { adapters, ...input }) {
       if (!adapters) return await step(sequence, input);
       const withAdapters = await parts.adapted(adapterShape(adapters, config));
-      return await step(sequence, input, withAdapters, adapters.tensors);
+      return await step(sequence, input, { kernel: withAdapters, adapters: adapters.tensors });
     },
     async advance(sequence, input) {
-      const outputs = await step(sequence, input);
+      const outputs = await step(sequence, input, { append: true });
       const cache = hostCacheOf(sequence.cache);
+      const tokens = tokenCount(input, config.hidden);
       outputs.entries.forEach(({ keys, values }, layer) => {
-        cache.append(layer, keys, values, sequence.position);
+        if (outputs.written[0]?.[layer]) cache.commit(layer, tokens, sequence.position);
+        else cache.append(layer, keys, values, sequence.position);
       });
-      sequence.position += tokenCount(input, config.hidden);
+      sequence.position += tokens;
       return outputs;
     },
     views: (cache, layer, gathered) => hostViews(hostCacheOf(cache), engine, layer, gathered),

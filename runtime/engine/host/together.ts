@@ -13,8 +13,12 @@ export interface TogetherParts {
   readonly sequences: number;
   /** Runs the step graph. */
   readonly run: (inputs: StepInputs) => Promise<StepOutputs>;
-  /** What a sequence brings to a step that reads so many tokens behind it. */
-  readonly inputsOf: (sequence: Sequence, tokens: number) => Pick<StepInputs, "rotary" | "past">;
+  /** What a sequence brings to a step that reads so many tokens behind it, and may write there. */
+  readonly inputsOf: (
+    sequence: Sequence,
+    tokens: number,
+    append: boolean,
+  ) => Pick<StepInputs, "rotary" | "past">;
   readonly alone: (
     sequence: Sequence,
     input: StepInput,
@@ -36,8 +40,8 @@ export function createTogether(
   const exact = new Map<number, boolean>();
   const width = kvHeads * headDim;
 
-  const step = async (next: readonly NextToken[]): Promise<StepOutputs> => {
-    const inputs = next.map(({ sequence }) => inputsOf(sequence, 1));
+  const step = async (next: readonly NextToken[], append: boolean): Promise<StepOutputs> => {
+    const inputs = next.map(({ sequence }) => inputsOf(sequence, 1, append));
     const [first, ...others] = inputs.map(({ past }) => past);
     return await run({
       ids: next.map(({ id }) => id),
@@ -49,11 +53,12 @@ export function createTogether(
   };
   const logitsOf = ({ logits }: StepOutputs, index: number) =>
     logits.subarray(index * vocabulary, (index + 1) * vocabulary);
-  const append = (next: readonly NextToken[], { entries }: StepOutputs) => {
+  const append = (next: readonly NextToken[], { entries, written }: StepOutputs) => {
     for (const [index, { sequence }] of next.entries()) {
       const cache = hostCacheOf(sequence.cache);
       const [start, end] = [index * width, (index + 1) * width];
       entries.forEach(({ keys, values }, layer) => {
+        if (written[index]?.[layer]) return cache.commit(layer, 1, sequence.position);
         cache.append(
           layer,
           keys.subarray(start, end),
@@ -77,7 +82,7 @@ export function createTogether(
       return of !== undefined && sameBits(part(of.keys), keys) && sameBits(part(of.values), values);
     });
   const bothWays = async (next: readonly NextToken[]): Promise<readonly Float32Array[]> => {
-    const outputs = await step(next);
+    const outputs = await step(next, false);
     const logits: Float32Array[] = [];
     let same = true;
     for (const [index, { sequence, id }] of next.entries()) {
@@ -98,7 +103,7 @@ export function createTogether(
       return await advanceTogether({ advance: alone }, next);
     }
     if (known === undefined) return await bothWays(next);
-    const outputs = await step(next);
+    const outputs = await step(next, true);
     append(next, outputs);
     return next.map((_, index) => logitsOf(outputs, index));
   };

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { liesByHead } from "../../../kernels/attention_nodes.ts";
 import type { Device, DeviceTensor } from "../../../kernels/device/device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import type { SlottedLayer } from "../../../kernels/device/step_kernel.ts";
@@ -11,6 +12,7 @@ import { stepModel } from "../../../runtime/weights/step_model.ts";
 import { assertClose, noise } from "../../_close.ts";
 import { testDevice } from "../../_device.ts";
 import { fixture, TINY } from "../../_test_model.ts";
+import { byHead } from "../_by_head.ts";
 
 const IDS = [5, 9, 3, 7, 1, 2, 8];
 const CAPACITY = 12;
@@ -47,9 +49,11 @@ for (const name of TINY) {
         observe: true,
         queries: true,
       });
-      const past = read.entries.map(({ keys, values }) => ({
-        keys: keys.slice(),
-        values: values.slice(),
+      const laidOut = (rows: Float32Array, layer: number) =>
+        liesByHead(model, model.layerKinds[layer]?.window) ? byHead(rows, model) : rows.slice();
+      const past = read.entries.map(({ keys, values }, layer) => ({
+        keys: laidOut(keys, layer),
+        values: laidOut(values, layer),
       }));
       const probed = await host.run({
         ids: [4],

@@ -114,7 +114,8 @@ function fakeParts(disagree: boolean) {
     run({ ids }) {
       counts.together++;
       const logits = Float32Array.from(ids, (id) => id + (disagree && ids.length === 3 ? 1 : 0));
-      return Promise.resolve({ logits, entries: entries(ids), queries: [], attentionSums: [] });
+      const none = { written: [], queries: [], attentionSums: [] };
+      return Promise.resolve({ ...none, logits, entries: entries(ids) });
     },
     alone(sequence, { ids = [] }) {
       counts.alone++;

@@ -1,0 +1,110 @@
+import {
+  type Attended,
+  type AttentionInputs,
+  groupQueryAttention,
+  liesByHead,
+  type SequenceLengths,
+  tokenMajorAttention,
+} from "./attention_nodes.ts";
+import { type BranchOutputs, eitherAttention, type LayerAttended } from "./branches.ts";
+import type { RotatedTokens } from "./layer_nodes.ts";
+import type { GraphBuilder, Value } from "./onnx/graph.ts";
+import { raggedAttention, raggedDecodeAttention, type RaggedHelpers } from "./ragged_attention.ts";
+import { type ManySequences, segmentsOf, sequencesAttention } from "./sequence_attention.ts";
+import { sequenceNames } from "./sequence_names.ts";
+import type { StepModel } from "./step_model.ts";
+
+/** What a layer's attention is emitted from, besides its new tokens. */
+export interface LayerAttention {
+  readonly model: StepModel;
+  readonly layer: number;
+  /** Of each sequence. */
+  readonly lengths: (sequence: number) => SequenceLengths;
+  /** Whether heads of any sequence hold different numbers of tokens, `[1]`. */
+  readonly ragged: Value;
+  /** Whether attention is to be summed, a boolean scalar. */
+  readonly observe: Value;
+  /** Where a step may advance several sequences. */
+  readonly many: ManySequences | undefined;
+}
+
+/** Emits the attention of many new tokens of one sequence. */
+export function promptAttention(
+  builder: GraphBuilder,
+  tokens: RotatedTokens,
+  of: LayerAttention,
+  helpers: Omit<RaggedHelpers, "segments">,
+): LayerAttended {
+  const { model, layer } = of;
+  const inputs = inputsOf(tokens, layer);
+  const lengths = of.lengths(0);
+  const window = model.layerKinds[layer]?.window;
+  if (window !== undefined) {
+    return alone(groupQueryAttention(builder, model, inputs, lengths, { window }));
+  }
+  const plain = (inner: GraphBuilder, observed: boolean): LayerAttended =>
+    alone(groupQueryAttention(inner, model, inputs, lengths, { observed }));
+  return eitherAttention(builder, branchesOf(of), of.ragged, {
+    then: (inner) => {
+      const segments = segmentsOf(inner, 0, layer);
+      return alone(raggedAttention(inner, model, inputs, { ...helpers, segments }));
+    },
+    otherwise: (inner) =>
+      eitherAttention(inner, branchesOf(of), of.observe, {
+        then: (innermost) => plain(innermost, true),
+        otherwise: (innermost) => plain(innermost, false),
+      }),
+  });
+}
+
+/** Emits the attention of one new token, or of one of each of several sequences. */
+export function answerAttention(
+  builder: GraphBuilder,
+  tokens: RotatedTokens,
+  of: LayerAttention,
+): LayerAttended {
+  const { model, layer, many, lengths } = of;
+  const one = (inner: GraphBuilder) => answerOfOne(inner, inputsOf(tokens, layer), of);
+  if (many === undefined) return one(builder);
+  const sliding = model.layerKinds[layer]?.window !== undefined;
+  const ragged = sliding ? undefined : of.ragged;
+  return eitherAttention(builder, branchesOf(of), many.several, {
+    then: (inner) => sequencesAttention(inner, { model, many, layer, ragged, lengths, tokens }),
+    otherwise: one,
+  });
+}
+
+function answerOfOne(
+  builder: GraphBuilder,
+  inputs: AttentionInputs,
+  of: LayerAttention,
+): LayerAttended {
+  const { model, layer } = of;
+  const window = model.layerKinds[layer]?.window;
+  if (!liesByHead(model, window)) return alone(tokenMajorAttention(builder, model, inputs));
+  // The past of a sliding layer is what its window shows: one query sees all of it.
+  const uniform = (inner: GraphBuilder) =>
+    alone(groupQueryAttention(inner, model, inputs, of.lengths(0)));
+  // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
+  if (window !== undefined) return uniform(builder);
+  return eitherAttention(builder, branchesOf(of), of.ragged, {
+    then: (inner) =>
+      alone({ mixed: raggedDecodeAttention(inner, model, inputs, segmentsOf(inner, 0, layer)) }),
+    otherwise: uniform,
+  });
+}
+
+function inputsOf(tokens: RotatedTokens, layer: number): AttentionInputs {
+  const { keys, values } = sequenceNames(0);
+  return { ...tokens, pastKeys: keys(layer), pastValues: values(layer) };
+}
+
+/** What each of two branches of a layer's attention gives. */
+export function branchesOf({ model, layer, many }: LayerAttention): BranchOutputs {
+  const sums = model.layerKinds[layer]?.window === undefined;
+  return { model, layer, sums, sequences: many?.most ?? 1 };
+}
+
+function alone({ present, ...attended }: Attended): LayerAttended {
+  return { ...attended, presents: [present] };
+}
