@@ -5,6 +5,7 @@ import { openOneCopy } from "../../../../runtime/engine/host/step_kernels.ts";
 
 const INPUTS: StepInputs = { ids: [1], rotary: [], rows: [0], past: [] };
 const OUTPUTS: StepOutputs = {
+  written: [],
   logits: new Float32Array(1),
   entries: [],
   queries: [],
