@@ -278,11 +278,11 @@ function resize(store: HostLayer, slots: number, { kvHeads, headDim }: HeadShape
     store.positions.copyWithin(...part(1));
   };
   // The first head stays where it is; the others are moved before memory goes, or after it came.
-  if (slots < before) for (let head = 1; head < kvHeads; head++) move(head);
+  if (slots < before) { for (let head = 1; head < kvHeads; head++) move(head); }
   store.keys = new Float32Array(resized(store.keys.buffer, floats));
   store.values = new Float32Array(resized(store.values.buffer, floats));
   store.positions = new Int32Array(resized(store.positions.buffer, positions));
-  if (slots > before) for (let head = kvHeads - 1; head > 0; head--) move(head);
+  if (slots > before) { for (let head = kvHeads - 1; head > 0; head--) move(head); }
   store.slots = slots;
   store.starts = evenStarts(slots, kvHeads);
   store.entries = entries;

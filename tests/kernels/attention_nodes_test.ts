@@ -162,7 +162,9 @@ for (const shape of SHAPES) {
   });
 
   Deno.test(`groupQueryAttention() of ${of} equals the reference, observed or not`, async () => {
-    for (const [past, tokens] of [[0, 1], [0, 7], [1, 1], [5, 1], [40, 1], [3, 9], [40, 33]] as const) {
+    for (
+      const [past, tokens] of [[0, 1], [0, 7], [1, 1], [5, 1], [40, 1], [3, 9], [40, 33]] as const
+    ) {
       const many = makeCase(shape, past, tokens);
       const expected = expectedOf(many);
       // Slots to spare: fewer than the new tokens, as many and more.

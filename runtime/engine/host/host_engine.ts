@@ -90,12 +90,15 @@ export function createHostEngine(parts: HostParts): HostEngine {
     const whole = Math.max(planned, position + tokens);
     return {
       rotary: rotaryTables(config, { sequence: whole, position, tokens }),
-      past: Array.from({ length: layers }, (_, layer) =>
-        cache.slots(layer, append ? tokens : 0) ?? {
-          keys: cache.keys(layer),
-          values: cache.values(layer),
-          segments: cache.segments(layer),
-        }),
+      past: Array.from(
+        { length: layers },
+        (_, layer) =>
+          cache.slots(layer, append ? tokens : 0) ?? {
+            keys: cache.keys(layer),
+            values: cache.values(layer),
+            segments: cache.segments(layer),
+          },
+      ),
     };
   };
   const step = async (
