@@ -2,6 +2,7 @@ import { bareCommand, type Subcommand } from "./_subcommand.ts";
 import { compareCommand } from "./eval/compare.ts";
 import { generationCommand } from "./eval/generation.ts";
 import { hitRateCommand } from "./eval/hit_rate.ts";
+import { leaderboardCommand } from "./eval/leaderboard.ts";
 import { longBenchCommand } from "./eval/longbench.ts";
 import { niahCommand } from "./eval/niah.ts";
 import { perplexityCommand } from "./eval/perplexity.ts";
@@ -29,6 +30,7 @@ export function evalCommand(version: string): Subcommand {
   command.command("generation", generationCommand(version));
   command.command("upper_bound", upperBoundCommand(version));
   command.command("right_answers", rightAnswersCommand(version));
+  command.command("leaderboard", leaderboardCommand(version));
   command.command("compare", compareCommand());
   command.command("report", reportCommand());
   return command;

@@ -21,6 +21,7 @@ export { oracle, type OracleOptions } from "./oracle.ts";
 export { perLayer, type PerLayerOptions } from "./per_layer.ts";
 export { pyramid, type PyramidOptions } from "./pyramid.ts";
 export { pyramidKv, type PyramidKvOptions } from "./pyramidkv.ts";
+export { rKv, type RKvOptions } from "./r_kv.ts";
 export { random, type RandomOptions } from "./random.ts";
 export { rerotate, type RerotateOptions } from "./rerotate.ts";
 export { restKv, type RestKvOptions } from "./rest_kv.ts";

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -259,6 +259,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"variant","type":"\"authors\" or \"kvpress\"","default":"authors","about":"whether the window comes on top of what is divided, or out of it"},
     ],
     load: () => import("./pyramidkv.ts"),
+  },
+  r_kv: {
+    name: "r_kv",
+    summary: "Keeps tokens that are attended to and unlike the others: for long reasoning.",
+    paper: "https://arxiv.org/abs/2505.24133",
+    evidence: "window",
+    options: [
+      {"name":"window","type":"an integer of at least 1","default":8,"about":"last tokens: their queries judge the others, and they are always kept"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":7,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+      {"name":"lambda","type":"a number from 0 to 1","default":0.1,"about":"weight of the attention; the redundancy has the rest"},
+      {"name":"threshold","type":"a number from 0 to 1","default":0.5,"about":"cosine from which a token repeats another: the last one that it repeats is spared"},
+    ],
+    load: () => import("./r_kv.ts"),
   },
   random: {
     name: "random",

@@ -37,9 +37,14 @@ const RUN_BUDGETS = "64,128,256,512";
  *
  * @param samples Samples where no number is given.
  * @param policies Policies where none are named.
+ * @param budgets Budgets where none are given.
  */
-export function runCommand(samples: number, policies: string = RUN_POLICIES) {
-  return measurementCommand(policies, RUN_BUDGETS)
+export function runCommand(
+  samples: number,
+  policies: string = RUN_POLICIES,
+  budgets: string = RUN_BUDGETS,
+) {
+  return measurementCommand(policies, budgets)
     .option("--samples <count:integer>", "Samples of each task and length.", { default: samples })
     .option("--out <folder:string>", "Folder for settings, samples, summary and report.")
     .option(
