@@ -61,7 +61,9 @@ function complaint({ from, to, specifier }: Arrow): string | undefined {
 
 /** Matches a policy's name however it is written: `judge_q`, `judgeQ`, `Judge Q`, `JUDGE-Q`. */
 function policyName(name: string): RegExp {
-  return new RegExp(name.replaceAll("_", "[-_ ]?"), "i");
+  // "per KV head" is not R-KV.
+  const start = name[1] === "_" ? "\\b" : "";
+  return new RegExp(start + name.replaceAll("_", "[-_ ]?"), "i");
 }
 
 Deno.test("complaint() refuses arrows that point up, bare names and missing versions", () => {
@@ -127,6 +129,7 @@ Deno.test("runtime/ and kernels/ name no policy", () => {
     .filter((name) => !["create", "mod", "policy", "registry"].includes(name));
   assert(names.includes("snapkv"), "the policies were not found");
   assert(policyName("judge_q").test("const judgeQPolicy = 1"));
+  assert(policyName("r_kv").test("the R-KV of") && !policyName("r_kv").test("per KV head"));
   const offences = library
     .filter((file) => ["runtime", "kernels"].includes(layerOf(file)))
     .flatMap((file) =>

@@ -1,5 +1,5 @@
+import type { Board, Standing } from "./boards.ts";
 import { draw } from "./draw.ts";
-import type { Board, Standing } from "./leaderboard.ts";
 import { policyChannels } from "./palette.ts";
 
 const SIZE = { width: 330, height: 260 };

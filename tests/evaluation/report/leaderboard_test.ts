@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { boardsOf, leaderboardText } from "../../../evaluation/report/leaderboard.ts";
+import { boardsOf } from "../../../evaluation/report/boards.ts";
+import { leaderboardText } from "../../../evaluation/report/leaderboard.ts";
 import { leaderboardFigure } from "../../../evaluation/report/leaderboard_figure.ts";
 import { policyOrder } from "../../../evaluation/report/scores.ts";
 import { record, summaryOf } from "../_run_summary.ts";
