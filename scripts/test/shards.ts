@@ -44,6 +44,7 @@ const ALONE: readonly string[] = [
 /** Need a GPU, a browser, the real model, other processes or minutes. */
 const SLOW: readonly string[] = [
   ...ALONE,
+  "tests/bench/serve/real_load_test.ts",
   "tests/cli_test.ts",
   "tests/commands/",
   "tests/device/",

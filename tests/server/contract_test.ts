@@ -166,6 +166,33 @@ Deno.test("silent truncation: a prompt that is too long is refused with its size
   assertEquals(cut.choices[0].finish_reason, "length");
 });
 
+Deno.test("doubled BOS on /v1/completions with a template: there is one, however the text begins", async () => {
+  using folder = testFolder();
+  const path = await textModel(folder.path);
+  // Its second control token opens texts, and the template prints it too.
+  const bos = "<|begin|>";
+  const template =
+    `{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}`;
+  const settings = { bos_token: bos, add_bos_token: true, chat_template: template };
+  await Deno.writeTextFile(`${path}/tokenizer_config.json`, JSON.stringify(settings));
+  await using server = await served(path);
+  const tokens = async (body: object): Promise<readonly string[]> => {
+    const asked = { max_tokens: 1, echo: true, logprobs: 0, ...body };
+    const { choices, usage } = await (await server.post(TEXT, asked)).json();
+    return choices[0].logprobs.tokens.slice(0, usage.prompt_tokens);
+  };
+  const plain = await tokens({ prompt: "Once upon" });
+  const written = await tokens({ prompt: `${bos}Once upon`, parse_special: true });
+  assertEquals(plain.filter((token) => token === bos), [bos]);
+  assertEquals(written, plain);
+  const size = async (path: string, body: object): Promise<number> => {
+    const { usage } = await (await server.post(path, { max_tokens: 1, ...body })).json();
+    return usage.prompt_tokens;
+  };
+  const asChat = await size(CHAT, saying("Once upon"));
+  assertEquals(await size(TEXT, { prompt: "[user]Once upon" }), asChat);
+});
+
 Deno.test("500 for a system message that the template refuses: it is said with the user's", async () => {
   const strict = "{% for m in messages %}{% if m.role == 'system' %}" +
     "{{ raise_exception('no system role') }}{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}";
