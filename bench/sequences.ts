@@ -24,8 +24,9 @@ Tokens per second of all answers together, kvjudge beside llama.cpp. Rounds alte
   --document 2048     tokens of the document that is compressed
   --budget 256        tokens per KV head that are kept of it
   --policy snapkv     what compresses it
-  --steps 32          tokens of each answer
-  --rounds 3          rounds; medians count
+  --steps 128         tokens of each answer
+  --rounds 3          rounds at most; medians count
+  --minutes 8         no further round begins that would end later
   --threads N         threads (default: one per processor)
   --processor-time    count processors' time: for a machine that is busy, with --threads 1
   --model NAME        name or .gguf file
@@ -45,8 +46,9 @@ const { values } = parseArgs({
     document: { type: "string", default: "2048" },
     budget: { type: "string", default: "256" },
     policy: { type: "string", default: "snapkv" },
-    steps: { type: "string", default: "32" },
+    steps: { type: "string", default: "128" },
     rounds: { type: "string", default: "3" },
+    minutes: { type: "string", default: "8" },
     threads: { type: "string", default: String(availableParallelism()) },
     model: { type: "string", default: "smollm2-135m-instruct" },
     "processor-time": { type: "boolean", default: false },
@@ -60,6 +62,28 @@ const median = (values: readonly number[]) => summarise(values).median;
 async function pace(engine: Engine, command: TogetherCommand): Promise<number> {
   const { value } = await engine.ask<TogetherMeasurement>(command);
   return value.tokens * 1000 / (values["processor-time"] ? value.processorMs : value.decodeMs);
+}
+
+/** Divides the time that all measurements may take; each has one round, however long that takes. */
+function shares(total: number, measurements: number) {
+  const start = performance.now();
+  let [index, rounds, begun, longest] = [0, 0, start, 0];
+  return {
+    next() {
+      index++;
+      rounds = 0;
+      longest = 0;
+      begun = performance.now();
+    },
+    allowsRound: () =>
+      rounds === 0 || performance.now() + longest - start <= total * index / measurements,
+    endRound() {
+      const now = performance.now();
+      longest = Math.max(longest, now - begun);
+      begun = now;
+      rounds++;
+    },
+  };
 }
 
 async function bench(): Promise<void> {
@@ -85,19 +109,22 @@ async function bench(): Promise<void> {
       eviction: { policy: values.policy, budget },
     },
   ];
+  const share = shares(Number(values.minutes) * 60_000, tasks.length * counts.length);
   for (const { name, ids, eviction } of tasks) {
     console.log(`\n${name}\n\n| answers | kvjudge, tok/s | llama.cpp, tok/s | ratio |`);
     console.log("| ---: | ---: | ---: | ---: |");
     for (const sequences of counts) {
+      share.next();
       await using llamaCpp = await startLlamaCpp({
         ...{ file: source, format: "source", threads, sequences },
         contextSize: sequences * (ids.length + steps + 32),
       });
       const command = { do: "together", ids, steps, sequences } as const;
       const paces: [number, number][] = [];
-      for (let round = 0; round < rounds; round++) {
+      while (paces.length < rounds && share.allowsRound()) {
         const own = await pace(kvjudge, { ...command, ...eviction });
         paces.push([own, await pace(llamaCpp, command)]);
+        share.endRound();
       }
       const own = median(paces.map(([one]) => one));
       const other = median(paces.map(([, one]) => one));

@@ -12,6 +12,12 @@ const LIBRARY: Readonly<Partial<Record<typeof Deno.build.os, string>>> = {
   linux: "libonnxruntime.so.1",
 };
 
+/** Addresses of names and of the values that they stand for. */
+export interface NamedValues {
+  readonly names: BigUint64Array<ArrayBuffer>;
+  readonly values: BigUint64Array<ArrayBuffer>;
+}
+
 /** The parts of onnxruntime's C API that are used here, with its errors thrown. */
 export interface CApi {
   createEnvironment(name: string, logSeverity: number): Handle;
@@ -28,6 +34,8 @@ export interface CApi {
     entries: Readonly<Record<string, string>>,
   ): void;
   createSession(environment: Handle, model: Uint8Array, options: Handle): Handle;
+  /** As {@linkcode CApi.createSession}, on another thread. */
+  createSessionApart(environment: Handle, model: Uint8Array, options: Handle): Promise<Handle>;
   releaseSession(session: Handle): void;
   createMemoryInfo(name: string): Handle;
   createAllocator(session: Handle, memory: Handle): Handle;
@@ -58,6 +66,13 @@ export interface CApi {
   bindOutputTo(binding: Handle, name: Uint8Array, memory: Handle): void;
   clearBinding(binding: Handle): void;
   run(session: Handle, options: Handle | null, binding: Handle): void;
+  /**
+   * Runs with inputs and outputs that are given, on another thread.
+   *
+   * @param outputs Tensors to be written into, or 0 where one is to be made: it is put there, and the
+   * caller owns it.
+   */
+  runApart(session: Handle, inputs: NamedValues, outputs: NamedValues): Promise<void>;
   /** Outputs in the order in which they were bound. The caller owns them. */
   boundOutputs(binding: Handle): Handle[];
 }
@@ -73,15 +88,24 @@ export interface CApi {
 export function openCApi(): CApi {
   const library = LIBRARY[Deno.build.os];
   if (library === undefined) throw new Error(`onnxruntime has no library on ${Deno.build.os}`);
-  const { symbols } = Deno.dlopen(library, {
-    OrtGetApiBase: { parameters: [], result: "pointer" },
-  });
-  const base = new Deno.UnsafePointerView(pointed(symbols.OrtGetApiBase()));
+  const loaded = Deno.dlopen(library, { OrtGetApiBase: { parameters: [], result: "pointer" } });
+  const base = new Deno.UnsafePointerView(pointed(loaded.symbols.OrtGetApiBase()));
+  // The binding keeps it loaded.
+  loaded.close();
   const definition = { parameters: ["u32"], result: "pointer" } as const;
   const getApi = new Deno.UnsafeFnPointer<typeof definition>(functionAt(base, 0), definition);
   const table = getApi.call(API_VERSION);
   if (table === null) throw new Error(`onnxruntime has no C API of version ${API_VERSION}`);
   return boundApi(new Deno.UnsafePointerView(table));
+}
+
+/** {@linkcode openCApi}, or nothing where it cannot be reached. */
+export function reachedApi(): CApi | undefined {
+  try {
+    return openCApi();
+  } catch {
+    return undefined;
+  }
 }
 
 // Functions are called by their place in the table, which is part of onnxruntime's ABI: places never
@@ -103,6 +127,19 @@ function boundApi(table: Deno.UnsafePointerView): CApi {
   const createSession = at(8, {
     parameters: ["pointer", "buffer", "usize", "pointer", "buffer"],
     result: "pointer",
+  });
+  const createSessionApart = at(8, {
+    parameters: ["pointer", "buffer", "usize", "pointer", "buffer"],
+    result: "pointer",
+    nonblocking: true,
+  });
+  const runApart = at(9, {
+    parameters: [
+      ...["pointer", "pointer", "buffer", "buffer", "usize"] as const,
+      ...["buffer", "usize", "buffer"] as const,
+    ],
+    result: "pointer",
+    nonblocking: true,
   });
   const createOptions = at(10, {
     parameters: ["buffer"],
@@ -228,6 +265,14 @@ function boundApi(table: Deno.UnsafePointerView): CApi {
       made((out) =>
         createSession.call(environment, owned(model), BigInt(model.length), options, out)
       ),
+    async createSessionApart(environment, model, options) {
+      const out = new BigUint64Array(1);
+      const bytes = owned(model);
+      checked(
+        await createSessionApart.call(environment, bytes, BigInt(bytes.length), options, out),
+      );
+      return pointed(Deno.UnsafePointer.create(out[0] ?? 0n));
+    },
     releaseSession: (session) => releaseSession.call(session),
     createMemoryInfo: (name) => made((out) => createMemoryInfo.call(cString(name), 0, 0, 0, out)),
     createAllocator: (session, memory) => made((out) => createAllocator.call(session, memory, out)),
@@ -288,6 +333,14 @@ function boundApi(table: Deno.UnsafePointerView): CApi {
       clearOutputs.call(binding);
     },
     run: (session, options, binding) => checked(runBound.call(session, options, binding)),
+    async runApart(session, inputs, outputs) {
+      checked(
+        await runApart.call(
+          ...[session, null, inputs.names, inputs.values, BigInt(inputs.names.length)] as const,
+          ...[outputs.names, BigInt(outputs.names.length), outputs.values] as const,
+        ),
+      );
+    },
     boundOutputs(binding) {
       const count = new BigUint64Array(1);
       const array = new BigUint64Array(1);

@@ -4,7 +4,7 @@ import { createGraph, ELEMENT_TYPE, type Graph } from "../../onnx/graph.ts";
 import { locatedFiles } from "../../session.ts";
 import type { Device, DeviceOptions } from "../device.ts";
 import { createZeroMaker } from "../zeros.ts";
-import { type CApi, type Handle, openCApi } from "./c_api.ts";
+import { type Handle, reachedApi } from "./c_api.ts";
 import { createCapture } from "./capture.ts";
 import { createHeldTensors } from "./held_tensors.ts";
 import type { NativeContext, NativeSession } from "./native_context.ts";
@@ -119,14 +119,6 @@ export function openNativeDevice(
   };
   const maker = createZeroMaker(device);
   return device;
-}
-
-function reachedApi(): CApi | undefined {
-  try {
-    return openCApi();
-  } catch {
-    return undefined;
-  }
 }
 
 /** A graph whose session is only there to allocate for. */
