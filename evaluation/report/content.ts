@@ -5,6 +5,7 @@ import { mean } from "../statistics.ts";
 import type { Block } from "./blocks.ts";
 import { costFigure } from "./cost_figure.ts";
 import { depthFigure } from "./depth_figure.ts";
+import { mixtureBlocks } from "./machines.ts";
 import { scoreFigure, taskFigures } from "./score_figure.ts";
 import { scoreBlocks, variantBlocks } from "./score_tables.ts";
 import { budgetOrder } from "./scores.ts";
@@ -36,6 +37,7 @@ export async function reportBlocks(
   return [
     { kind: "heading", level: 1, text: `${benchmark} on ${model.name}` },
     { kind: "text", text: opening(summary, records) },
+    ...mixtureBlocks(records),
     ...variantBlocks(summary),
     ...await depthReport(records, rows),
     ...scores.flat(),

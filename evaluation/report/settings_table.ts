@@ -3,6 +3,7 @@ import { FULL } from "../run/measure_cells.ts";
 import type { RunSettings, SampleRecord } from "../run/record.ts";
 import type { RunSummary } from "../run/summary_record.ts";
 import type { Block } from "./blocks.ts";
+import { machineKinds } from "./machines.ts";
 
 /** What decided about a run: the command, the model, every option. */
 export function settingsBlocks(
@@ -19,6 +20,7 @@ export function settingsBlocks(
       "versions",
       Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", "),
     ],
+    ...machineKinds(records).map(([kind, count]) => [`machines of ${count} samples`, kind]),
     ["tasks and metrics", tasks.map((task) => `${task} (${metrics[task] ?? "score"})`).join(", ")],
     [
       "prompts",
