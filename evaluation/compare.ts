@@ -3,6 +3,7 @@ import { compareWarnings } from "./compare_warnings.ts";
 import type { RunSummary, SummaryRow } from "./run/summary_record.ts";
 import { pairedDifference, type ScorePair } from "./paired.ts";
 import type { Estimate } from "./statistics.ts";
+import { demandObject } from "../runtime/given.ts";
 
 /** One row that both sides have. */
 export interface Comparison extends Pick<SummaryRow, "task" | "variant" | "policy" | "budget"> {
@@ -88,6 +89,8 @@ export function compareRuns(
   second: ComparedRun,
   pair?: ComparedPolicies,
 ): ComparisonReport {
+  demandObject("compare runs", "the first run", first);
+  demandObject("compare runs", "the second run", second);
   const [a, b] = [first.settings, second.settings];
   if (a.benchmark !== b.benchmark) {
     throw new BenchmarkError(

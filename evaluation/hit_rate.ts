@@ -13,6 +13,7 @@ import type { PromptEvidence } from "./prompt_evidence.ts";
 import { readEvidence } from "./read_evidence.ts";
 import type { BrokenLine, EvaluationPrompt, KnownAnswer } from "./prompt_set.ts";
 import { type Estimate, estimate, mean } from "./statistics.ts";
+import { demandObject } from "../runtime/given.ts";
 
 /** What {@linkcode measureHitRates} is to do. */
 export interface HitRateRequest extends Measurement {
@@ -114,6 +115,7 @@ const RESPONSE_TOKENS = 64;
  * ```
  */
 export async function measureHitRates(request: HitRateRequest): Promise<HitRateReport> {
+  demandObject("measure hit rates", "the request", request);
   const { prompts, policies, budgets, signal, onProgress } = request;
   const rows: PromptRow[] = [];
   const skipped: BrokenLine[] = [];

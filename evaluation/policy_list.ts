@@ -6,6 +6,7 @@
 import { splitList } from "../plugins/expression.ts";
 import { loadPolicy, type LoadPolicyOptions } from "../plugins/load_policy.ts";
 import { OptionError, type Policy } from "../policies/policy.ts";
+import { demandText } from "../runtime/given.ts";
 
 export type { PolicyDefaults } from "../plugins/load_policy.ts";
 
@@ -44,6 +45,7 @@ export async function parsePolicies(
   text: string,
   options: PolicyListOptions = {},
 ): Promise<readonly NamedPolicy[]> {
+  demandText("read a list of policies", "it", text);
   const entries = splitList(text).map((entry) => entry.trim());
   if (entries.every((entry) => entry === "")) {
     throw new OptionError(

@@ -2,6 +2,7 @@ import * as v from "npm:valibot@1.5.0";
 import { PromptError } from "../runtime/errors.ts";
 import { ANY_OBJECT, checkJson } from "../runtime/schema.ts";
 import type { Prompt } from "../runtime/tokenizer/prompt.ts";
+import { demandText } from "../runtime/given.ts";
 
 /** An answer that stands in the data: its text or its token ids. */
 export type KnownAnswer = { readonly text: string } | { readonly ids: readonly number[] };
@@ -51,6 +52,7 @@ export interface PromptSet {
  * ```
  */
 export function readPromptSet(text: string, place: string): PromptSet {
+  demandText("read prompts", "they", text, "lines of JSON");
   const prompts: EvaluationPrompt[] = [];
   const broken: BrokenLine[] = [];
   for (const [index, content] of text.replace(/^\uFEFF/, "").split("\n").entries()) {

@@ -7,6 +7,7 @@ import type { PolicyFactory } from "./plugin.ts";
 import { fetchModules } from "./sandbox/fetch_modules.ts";
 import { openSandbox } from "./sandbox/sandboxed_policy.ts";
 import { policySource } from "./source.ts";
+import { demandObject, demandText } from "../runtime/given.ts";
 
 /** Options that a policy gets where it is given none, by the policy's name. */
 export type PolicyDefaults = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -98,6 +99,13 @@ export async function openPolicy(
   source: string | URL,
   settings: LoadPolicyOptions = {},
 ): Promise<OpenedPolicy> {
+  if (!(source instanceof URL)) {
+    demandText("load a policy", "what is loaded", source, "a name, a path, a URL or an expression");
+  }
+  demandObject("load a policy", "its options", settings);
+  if (settings.options !== undefined) {
+    demandObject("load a policy", "'options'", settings.options);
+  }
   const expression = source instanceof URL
     ? { text: source.href, source: source.href, options: {}, called: false }
     : parseExpression(source);

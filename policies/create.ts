@@ -39,6 +39,11 @@ export async function createPolicy(name: string, options: object = {}): Promise<
  * ```
  */
 export function findPolicy(name: string): PolicyEntry {
+  if (typeof name !== "string") {
+    throw new OptionError(
+      `Cannot find a policy: its name must be a text such as 'snapkv', got ${typeof name}; a policy that is made already is used as it is`,
+    );
+  }
   const wanted = name.trim().toLowerCase().replaceAll("-", "_");
   if (isPolicyName(wanted)) return registry[wanted];
   const names = Object.keys(registry);

@@ -9,6 +9,7 @@ import type { HostEngine } from "./engine/host/host_engine.ts";
 import { openEngine } from "./open_engine.ts";
 import { chooseDevice, type ChosenDevice, type DeviceChoice } from "./device/choose_device.ts";
 import { KvjudgeError } from "./errors.ts";
+import { demandOptions, demandText, type OptionKinds } from "./given.ts";
 import type { FetchProgress } from "./models/fetch_context.ts";
 import { modelFacts } from "./models/facts.ts";
 import { homeFolder } from "./models/home.ts";
@@ -90,7 +91,7 @@ export interface Model<Runs extends Engine = Engine> extends AsyncDisposable {
   /** What a policy gets to know about the model. */
   facts(): Promise<ModelFacts>;
   /** Opens a session: one cache, read and answered from. */
-  session(options: SessionOptions): Session;
+  session(options?: SessionOptions): Session;
   /**
    * What one answer is to be, for `session.generate({ constraint })`: JSON of a schema, a pattern, a
    * choice. The first one sorts the vocabulary, which takes half a second or a few.
@@ -147,6 +148,13 @@ export async function loadModel(
  */
 export async function loadModel(source: string, options: LoadOptions): Promise<Model>;
 export async function loadModel(source: string, options: LoadOptions = {}): Promise<Model> {
+  demandText(
+    "load a model",
+    "what is loaded",
+    source,
+    "a name, a folder, a .gguf file or owner/name",
+  );
+  demandOptions<LoadOptions>("load a model", options, LOAD_OPTIONS);
   const {
     home = homeFolder(),
     threads = defaultThreads(),
@@ -216,7 +224,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     engine,
     fingerprint: () => checkpoint.fingerprint(),
     facts: () => facts ??= modelFacts(checkpoint, tokenizer),
-    session(sessionOptions) {
+    session(sessionOptions = {}) {
       checkOpen();
       return createSession(
         { engine, tokenizer, facts: model.facts, now, name: source },
@@ -234,12 +242,26 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
   return model;
 }
 
+const LOAD_OPTIONS: OptionKinds<LoadOptions> = {
+  precision: "text",
+  device: "text",
+  threads: "any",
+  weightCopies: "text",
+  sequences: "any",
+  home: "text",
+  allowControlTokens: "boolean",
+  onProgress: "function",
+  signal: "signal",
+  now: "function",
+};
+
 function checkCount(name: "threads" | "sequences", count: number, most = Infinity): void {
   if (Number.isInteger(count) && count >= 1 && count <= most) return;
   const range = most === Infinity ? "of at least 1" : `from 1 to ${most}`;
   throw new KvjudgeError(
     `Cannot run ${
       name === "threads" ? "on" : "with"
-    } ${count} ${name}: ${name} must be an integer ${range}`,
+    } ${count} ${name}: '${name}' must be an integer ${range}`,
+    { options: [name] },
   );
 }

@@ -14,7 +14,7 @@ interface Run {
 /** Runs an example as a user does, from the repository's root. */
 async function example(name: string, ...args: readonly string[]): Promise<Run> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "-A", `examples/${name}.ts`, ...args],
+    args: ["run", "--quiet", "--node-modules-dir=manual", "-A", `examples/${name}.ts`, ...args],
     cwd: ROOT,
   }).output();
   const decoder = new TextDecoder();

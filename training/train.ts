@@ -29,6 +29,7 @@ import { makeTargets, planTargets, type TargetsBy } from "./targets_phase.ts";
 import { initialTensors } from "./trainable.ts";
 import { type TrainingResult, writeResult } from "./result.ts";
 import type { Validation } from "./validation.ts";
+import { demandObject } from "../runtime/given.ts";
 
 /** What a training run is to do. */
 export interface TrainingRequest {
@@ -120,6 +121,7 @@ export async function trainWith(
   request: TrainingRequest,
   targetsBy: TargetsBy,
 ): Promise<TrainingResult> {
+  demandObject("train", "the request", request);
   const { settings, home, threads, signal, resume, watch = {} } = request;
   const keepPast = !request.recompute;
   checkSettings(settings);

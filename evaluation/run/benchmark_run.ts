@@ -4,6 +4,7 @@ import type { RunSummary } from "./summary_record.ts";
 import { openRunFolder } from "./run_folder.ts";
 import type { SampleWork } from "./sample_work.ts";
 import { summarise } from "./summary.ts";
+import { demandObject } from "../../runtime/given.ts";
 
 /** One sample of a run, to be measured when its turn comes. */
 export interface RunSample {
@@ -97,6 +98,7 @@ export interface BenchmarkRun {
  * ```
  */
 export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
+  demandObject("run a benchmark", "the run", run);
   const { settings, samples, workers, elsewhere, metrics, folder: path, signal, onProgress } = run;
   using folder = path === undefined ? undefined : await openRunFolder(path, settings);
   const records = samples.map(({ id }) => folder?.records.get(id));

@@ -9,6 +9,7 @@ import type { SampleRecord } from "./record.ts";
 import { sha256 } from "./sha256.ts";
 import { type QuestionSetting, type RunPrompt, runPrompt, settingName } from "./run_prompt.ts";
 import type { SampleWork } from "./sample_work.ts";
+import { demandArray } from "../../runtime/given.ts";
 
 /** A sample in one of the ways in which it is asked. */
 export interface PlannedSample {
@@ -64,6 +65,7 @@ export function runSamples(
   samples: readonly PlannedSample[],
   model: Pick<Model, "tokenizer" | "config">,
 ): readonly RunSample[] {
+  demandArray("run samples", "they", samples);
   for (const longest of longestByTask(samples)) promptOf(longest, model);
   return samples.map((planned) => ({
     id: plannedId(planned),

@@ -2,6 +2,7 @@ import type { Policy, ScorerPolicy } from "../../policies/policy.ts";
 import { oneLine } from "../one_line.ts";
 import type { PolicyFactory } from "../plugin.ts";
 import { CHECKS } from "./checks.ts";
+import { demandFunction } from "../../runtime/given.ts";
 
 /** What became of one check. */
 export interface CheckResult {
@@ -70,6 +71,7 @@ const ATTENTIVE: ScorerPolicy = Object.freeze<ScorerPolicy>({
  * ```
  */
 export async function checkPlugin(create: PolicyFactory): Promise<PluginReport> {
+  demandFunction("check a policy", "what makes it", create);
   const { policy, wrapper } = await makeOne(create);
   const results: CheckResult[] = [];
   for (const inner of wrapper ? [QUIET, ATTENTIVE] : [undefined]) {

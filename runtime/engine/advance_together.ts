@@ -1,5 +1,6 @@
 import type { Engine } from "./engine.ts";
 import type { NextToken } from "./sequence.ts";
+import { demandArray, demandObject } from "../given.ts";
 
 /**
  * Reads one token behind each of several sequences. The numbers are those of reading one after the
@@ -30,6 +31,8 @@ export async function advanceTogether(
   engine: Pick<Engine, "advance" | "together">,
   next: readonly NextToken[],
 ): Promise<readonly Float32Array[]> {
+  demandObject("advance sequences", "the engine", engine);
+  demandArray("advance sequences", "what is next", next);
   if (engine.together && next.length > 1) return await engine.together(next);
   const logits: Float32Array[] = [];
   for (const { sequence, id } of next) {

@@ -133,6 +133,7 @@ export function isPerLayer(budget: Budget): budget is readonly UniformBudget[] {
  * ```
  */
 export function parseBudget(text: string): UniformBudget {
+  if (typeof text !== "string") fail(describe(text), "it must be a text");
   const match = /^([+-]?(?:\d+(?:\.\d*)?|\.\d+))\s*(%|[a-z]*)$/i.exec(text.trim());
   const digits = match?.[1];
   const unit = match?.[2]?.toLowerCase();

@@ -5,6 +5,7 @@ import { pinnedPath } from "./fetch_model.ts";
 import { hasBytes, readRecord } from "./fetch_record.ts";
 import { formatModelReference, type ModelReference } from "./model_reference.ts";
 import { isInUse } from "./model_use.ts";
+import { demandText } from "../given.ts";
 
 /** A model that is known by name or was fetched. */
 export interface ListedModel {
@@ -40,6 +41,7 @@ export async function listModels(
   home: string,
   catalog: readonly CatalogModel[] = CATALOG,
 ): Promise<ListedModel[]> {
+  demandText("list models", "their folder", home, "a path");
   const named = await Promise.all(catalog.map((model) => describe(home, model)));
   const addresses = new Set(catalog.map(({ hub }) => formatModelReference(hub)));
   const others = (await fetchedReferences(home))

@@ -10,6 +10,7 @@ import { fetchPinned, fetchReference } from "./fetch_model.ts";
 import { homeFolder, processEnvironment } from "./home.ts";
 import { parseModelReference } from "./model_reference.ts";
 import { runCommand } from "./run_command.ts";
+import { demandText } from "../given.ts";
 
 /** Options of {@linkcode resolveModel}; what is left out is the real world. */
 export interface ResolveOptions extends Partial<FetchContext> {
@@ -36,6 +37,7 @@ export async function resolveModel(
   nameOrPath: string,
   { catalog = CATALOG, ...given }: ResolveOptions = {},
 ): Promise<string> {
+  demandText("find a model", "its name", nameOrPath, "a name, a folder, a file or owner/name");
   const model = catalog.find(({ name }) => name === nameOrPath.toLowerCase());
   if (model !== undefined) {
     const { pinned, hub } = model;

@@ -5,6 +5,7 @@ import { constraintGrammar, type ConstraintSpec } from "./grammar/constraint_gra
 import { createTokenTrie, type TokenTrie } from "./grammar/token_trie.ts";
 import { atOnce, inSlices, type Pause, type Sliced } from "./slices.ts";
 import type { TokenMask } from "./token_mask.ts";
+import { demandArray, demandObject } from "../given.ts";
 
 export type { TokenMask } from "./token_mask.ts";
 export type { ConstraintSpec, ToolSpec } from "./grammar/constraint_grammar.ts";
@@ -89,9 +90,12 @@ const MOST_GRAMMARS = 8;
  * ```
  */
 export function createConstraintCompiler(
-  { vocabulary, tokenBytes }: Pick<Tokenizer, "vocabulary" | "tokenBytes">,
+  tokenizer: Pick<Tokenizer, "vocabulary" | "tokenBytes">,
   endIds: readonly number[],
 ): ConstraintCompiler {
+  demandObject("prepare constraints", "the tokenizer", tokenizer);
+  demandArray("prepare constraints", "what ends an answer", endIds);
+  const { vocabulary, tokenBytes } = tokenizer;
   if (!hasBytes(vocabulary, tokenBytes)) {
     throw new ConstraintError(
       "Cannot constrain answers: the model has no tokenizer that can be used",

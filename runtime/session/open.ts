@@ -14,6 +14,8 @@ import { readSavedCache } from "./saved/file.ts";
 import type { ReadOptions, Session, SessionOptions } from "./session.ts";
 import { appendPrompt, pinTokens, takeUp, whatFollows } from "./append.ts";
 import { checkPrompt } from "./check_prompt.ts";
+import { checkAnswerOptions, checkReadOptions, checkSessionOptions, givenPrompt } from "./given.ts";
+import { demandObject, demandText } from "../given.ts";
 import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
@@ -166,13 +168,15 @@ function openSession(
     if (state.pending.length > 0) await readWhole(context(), [], readOptions);
   };
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
+    checkAnswerOptions("answer", given);
     checkGenerateOptions(given);
     const ids = promptIds(prompt, tokenizer);
     checkPrompt(ids, engine, firstReading(given));
     return answer("read a prompt", given, (readOptions) => readFirst(prompt, ids, readOptions));
   };
-  const answerQuestion = (question: string, given: AnswerOptions): Generation =>
-    answer("answer a question", given, async (readOptions) => {
+  const answerQuestion = (question: string, given: AnswerOptions): Generation => {
+    checkAnswerOptions("ask", given);
+    return answer("answer a question", given, async (readOptions) => {
       const raw = state.transcript.kind === "raw";
       const prompt = raw ? { text: question } : { messages: [{ role: "user", content: question }] };
       const found = whatFollows(context(), prompt);
@@ -182,6 +186,7 @@ function openSession(
       await readWhole(context(), found.ids, readOptions);
       noteUnseenQuestion(state.outcome, tally);
     }, endQuestion);
+  };
   const between = <T>(action: string, work: () => Promise<T>): Promise<T> =>
     exclusive.between(action, () => {
       if (!asked) return work();
@@ -194,25 +199,34 @@ function openSession(
     get ids() {
       return [...state.ids, ...state.pending];
     },
-    async read(prompt, given = {}) {
+    async read(givenFirst, given = {}) {
+      const prompt = givenPrompt("read a prompt", givenFirst);
+      checkReadOptions("read a prompt", given);
       const ids = promptIds(prompt, tokenizer);
       checkPrompt(ids, engine, firstReading(given));
       const task = exclusive.begin("read a prompt");
       return await task.run(() => readFirst(prompt, ids, within(task, given)));
     },
-    async append(prompt, given = {}) {
+    async append(givenMore, given = {}) {
+      const prompt = givenPrompt("append a prompt", givenMore);
+      checkReadOptions("append a prompt", given);
       const task = exclusive.begin("append a prompt");
       return await task.run(() => {
         endQuestion();
         return appendPrompt(context(), prompt, within(task, given));
       });
     },
-    generate(first: Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
-      if (isPrompt(first)) return answerPrompt(first, second);
+    generate(first: string | Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
+      if (!isOptions(first)) return answerPrompt(givenPrompt("read a prompt", first), second);
+      checkAnswerOptions("answer", first);
       return answer("answer", first, prepareAnswer);
     },
-    write: (given = {}) => writing("answer", given, prepareAnswer),
+    write(given = {}) {
+      checkReadOptions("answer", given);
+      return writing("answer", given, prepareAnswer);
+    },
     ask(text: string, second: string | AnswerOptions = {}, given: AnswerOptions = {}) {
+      demandText("ask", "a question", text);
       if (typeof second !== "string") return answerQuestion(text, second);
       return answerPrompt({ messages: asMessages({ document: text }, second) }, given);
     },
@@ -224,23 +238,28 @@ function openSession(
         return Promise.resolve();
       });
     },
-    fork: ({ engine: own = engine, ...changes } = {}) =>
+    fork: (given = {}) =>
       between("fork", async () => {
+        demandObject("fork", "its options", given);
+        const { engine: own = engine, ...changes } = given;
         const forked = sessionSettings({ ...options, ...changes }, own);
         const copied = await forkState(state);
         return openSession({ ...model, engine: own }, forked, copied, forkTally(tally));
       }),
     configure(changes) {
+      checkSessionOptions("configure a session", changes);
       options = sessionSettings({ ...options, ...changes }, engine);
     },
     save: (path) =>
       between("save", async () => {
+        demandText("save", "the path", path);
         const { fingerprint } = await model.facts();
         const { name } = model;
         const { policy, budget } = options;
         return await saveCache(path, state, { name, fingerprint, policy, budget });
       }),
     async load(path) {
+      demandText("load a saved cache", "the path", path);
       return await exclusive.begin("load a saved cache").run(async () => {
         endQuestion();
         const { fingerprint } = await model.facts();
@@ -266,6 +285,8 @@ function openSession(
   return session;
 }
 
-function isPrompt(given: Prompt | AnswerOptions): given is Prompt {
-  return "messages" in given || "text" in given || "ids" in given || "document" in given;
+/** Whether something is options and no prompt, or neither: then it is taken for a prompt that is wrong. */
+function isOptions(given: string | Prompt | AnswerOptions): given is AnswerOptions {
+  return typeof given === "object" && given !== null && !Array.isArray(given) &&
+    !["messages", "text", "ids", "document"].some((name) => name in given);
 }

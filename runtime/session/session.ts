@@ -11,8 +11,8 @@ import type { SessionStats } from "./stats.ts";
 
 /** How a session reads and evicts. */
 export interface SessionOptions {
-  /** What decides which tokens are kept. */
-  readonly policy: Policy;
+  /** What decides which tokens are kept. @default {everything is kept} */
+  readonly policy?: Policy;
   /** How much is kept. @default {512 tokens per KV head} */
   readonly budget?: Budget;
   /** Prompt tokens read at a time: bounds memory, never changes the result. @default {256; 1024 on a device} */
@@ -60,7 +60,7 @@ export interface ReadOptions {
  * Text that was read into a cache, what was kept of it, and what follows it: more text, answers,
  * questions that leave no trace. Owns its memory.
  *
- * One thing happens at a time: whatever begins to read or answer ends what did so before.
+ * Where a prompt is read, a text by itself is a user's message. One thing happens at a time: whatever begins to read or answer ends what did so before.
  *
  * @example Ask about a document that is read once
  * ```ts
@@ -90,7 +90,7 @@ export interface Session extends AsyncDisposable {
    *
    * @throws {PromptError} If there is nothing to read, or more than the model's context holds.
    */
-  read(prompt: Prompt, options?: ReadOptions): Promise<Reading>;
+  read(prompt: string | Prompt, options?: ReadOptions): Promise<Reading>;
   /**
    * Reads more behind all that was read and answered; where the budget is passed, the policy judges
    * everything that is held again. Messages become the ids that the whole conversation, encoded at
@@ -99,9 +99,9 @@ export interface Session extends AsyncDisposable {
    * @throws {PromptError} If the context is full and no room can be made, or such a prompt cannot
    * follow.
    */
-  append(prompt: Prompt, options?: ReadOptions): Promise<Reading>;
+  append(prompt: string | Prompt, options?: ReadOptions): Promise<Reading>;
   /** Reads a prompt and answers it. Nothing happens until the answer is iterated over. */
-  generate(prompt: Prompt, options?: GenerateOptions & ReadOptions): Generation;
+  generate(prompt: string | Prompt, options?: GenerateOptions & ReadOptions): Generation;
   /** Answers what was read, or goes on with an answer that ended early. */
   generate(options?: GenerateOptions & ReadOptions): Generation;
   /**

@@ -1,22 +1,38 @@
 import { type Budget, checkBudget } from "../evict/budget.ts";
 import type { Engine } from "../engine/engine.ts";
-import { PromptError } from "../errors.ts";
+import type { LayerView, Policy } from "../../policies/policy.ts";
+import { PolicyError, PromptError } from "../errors.ts";
+import { kindOfGiven } from "../given.ts";
+import { checkSessionOptions } from "./given.ts";
 import type { SessionOptions } from "./session.ts";
 
 const DEFAULT_BUDGET: Budget = { tokens: 512 };
+
+/** What decides where nothing else does. */
+const KEEPS_ALL: Policy = Object.freeze(
+  {
+    name: "keep_all",
+    evidence: { kind: "none" },
+    evicts: false,
+    select: ({ kvHeads, length }: LayerView) =>
+      Array.from({ length: kvHeads }, () => Int32Array.from({ length }, (_, index) => index)),
+  } satisfies Policy,
+);
 
 /**
  * A session's options with their defaults.
  *
  * @throws {BudgetError} If the budget is out of range.
- * @throws {PromptError} If the chunk size is.
+ * @throws {PromptError} If another option is, or is none.
  */
 export function sessionSettings(
   options: SessionOptions,
   engine: Pick<Engine, "chunk">,
 ): Required<SessionOptions> {
-  const { policy, budget = DEFAULT_BUDGET, chunk = engine.chunk } = options;
+  checkSessionOptions("open a session", options);
+  const { policy = KEEPS_ALL, budget = DEFAULT_BUDGET, chunk = engine.chunk } = options;
   const { beyondContext = "evict", protectSystem = true } = options;
+  checkIsPolicy(policy);
   checkBudget(budget);
   if (!Number.isInteger(chunk) || chunk < 1) {
     throw new PromptError(
@@ -31,4 +47,20 @@ export function sessionSettings(
     );
   }
   return { policy, budget, chunk, beyondContext, protectSystem };
+}
+
+/** Refuses what cannot be a policy at all; what it answers is checked where it is asked. */
+function checkIsPolicy(given: unknown): void {
+  const policy: Readonly<Record<string, unknown>> = typeof given === "object" ? { ...given } : {};
+  const { name, evidence, score, select } = policy;
+  const sound = typeof name === "string" && typeof evidence === "object" && evidence !== null &&
+    [score, select].some((one) => typeof one === "function");
+  if (sound) return;
+  throw new PolicyError(
+    `Cannot open a session: 'policy' must be a policy such as snapKv(), got ${
+      kindOfGiven(given)
+    }; ` +
+      "await createPolicy(name) makes one from its name",
+    { options: ["policy"] },
+  );
 }

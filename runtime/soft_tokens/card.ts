@@ -3,6 +3,7 @@ import type { ModelFacts, SoftTokens } from "../../policies/policy.ts";
 import { type SafetensorsInput, writeSafetensors } from "../checkpoint/safetensors.ts";
 import { ANY_OBJECT, FILLED_TEXT } from "../schema.ts";
 import { MODEL_FINGERPRINT_KEY, MODEL_IDENTITY_KEY, SOFT_TOKENS_TENSOR } from "./read.ts";
+import { demandObject, demandText } from "../given.ts";
 
 /** How soft tokens were made, as it stands in their file. */
 export interface SoftTokenCard {
@@ -106,13 +107,15 @@ export function unknownMetadata(
  */
 export async function writeSoftTokens(
   path: string,
-  { count, hidden, embeddings, adapters }: Pick<
-    SoftTokens,
-    "count" | "hidden" | "embeddings" | "adapters"
-  >,
-  { fingerprint, identity }: Pick<ModelFacts, "fingerprint" | "identity">,
+  softTokens: Pick<SoftTokens, "count" | "hidden" | "embeddings" | "adapters">,
+  model: Pick<ModelFacts, "fingerprint" | "identity">,
   card: SoftTokenCard = {},
 ): Promise<void> {
+  demandText("write soft tokens", "the path", path, "a path");
+  demandObject("write soft tokens", "they", softTokens);
+  demandObject("write soft tokens", "their model", model);
+  const { count, hidden, embeddings, adapters } = softTokens;
+  const { fingerprint, identity } = model;
   const tensors: Record<string, SafetensorsInput> = {
     [SOFT_TOKENS_TENSOR]: { shape: [count, hidden], data: embeddings },
   };

@@ -18,6 +18,8 @@ import type {
   TokenizerSettings,
 } from "./tokenizer_files.ts";
 import type { VocabularyModel } from "./vocabulary_model.ts";
+import { demandText, kindOfGiven } from "../given.ts";
+import { demandMessages } from "./given_messages.ts";
 
 /** Options of {@linkcode createTokenizer}. */
 export interface TokenizerOptions {
@@ -80,6 +82,7 @@ export function createTokenizer(
     messages: readonly ChatMessage[],
     options: ChatTemplateOptions = {},
   ): GuardedText => {
+    demandMessages("write out messages", messages);
     if (allowControlTokens) return { text: render(messages, options), guards: [] };
     const texts = controls.map(({ content }) => content);
     const { mark, unmark } = markControlTokens(texts, [messages, options.variables]);
@@ -92,11 +95,17 @@ export function createTokenizer(
     eosIds: endIds(model, settings),
     hasChatTemplate: settings.chatTemplate !== undefined,
     encode(text, { special = allowControlTokens, bos = settings.addBos } = {}) {
+      if (typeof text !== "object" || text === null) demandText("encode", "what is encoded", text);
       const plain = (said: string) => special ? { text: said, guards: [] } : plainText(said);
       const encoded = ids(typeof text === "string" ? plain(text) : text);
       return bos && bosId !== undefined && encoded[0] !== bosId ? [bosId, ...encoded] : encoded;
     },
     decode(tokens, { skipSpecial = false } = {}) {
+      if (typeof tokens?.[Symbol.iterator] !== "function") {
+        throw new PromptError(
+          `Cannot decode: token ids must be an array of them, got ${kindOfGiven(tokens)}`,
+        );
+      }
       const stream = createTextStream(vocabulary, skipSpecial);
       let text = "";
       for (const id of tokens) text += stream.push(id);

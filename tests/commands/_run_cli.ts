@@ -25,7 +25,8 @@ export interface CliOptions {
 export function startCli(args: readonly string[], { env, stdin, cwd = ROOT }: CliOptions = {}) {
   const [, ...words] = config.tasks.kvjudge.command.split(" ").slice(0, -1);
   return new Deno.Command(Deno.execPath(), {
-    args: [...words, `${ROOT}cli.ts`, ...args],
+    // This test's own process has set the packages up: each child would look at all of them again.
+    args: [...words, "--node-modules-dir=manual", `${ROOT}cli.ts`, ...args],
     cwd,
     env: { NO_COLOR: "1", ...env },
     stdin: stdin === undefined ? "null" : "piped",

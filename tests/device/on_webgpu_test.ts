@@ -45,7 +45,14 @@ if (testProvider() === "webgpu") {
 // A process of its own: a driver that crashes takes no other test with it.
 async function onWebgpu(command: "run" | "test", file: string): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [command, "-A", "--no-check", "--quiet", fileURLToPath(new URL(file, import.meta.url))],
+    args: [
+      command,
+      "-A",
+      "--node-modules-dir=manual",
+      "--no-check",
+      "--quiet",
+      fileURLToPath(new URL(file, import.meta.url)),
+    ],
     env: { ...softwareVulkan(), KVJUDGE_TEST_DEVICE: "webgpu", NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",

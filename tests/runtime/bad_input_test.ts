@@ -213,7 +213,7 @@ Deno.test("loadModel() says what is wrong with a path or a name", async () => {
     await assertRejects(
       () => loadModel(tiny, { home, threads }),
       KvjudgeError,
-      "Cannot run on 0 threads: threads must be an integer of at least 1",
+      "Cannot run on 0 threads: 'threads' must be an integer of at least 1",
     );
     await assertRejects(
       () => Reflect.apply(loadModel, undefined, [tiny, { home, precision }]),

@@ -21,7 +21,14 @@ async function printed(command: string, args: readonly string[]): Promise<string
 }
 
 const deno = (name: string, ...args: string[]) =>
-  printed(Deno.execPath(), ["run", "--quiet", "-A", `examples/serve/${name}.ts`, ...args]);
+  printed(Deno.execPath(), [
+    "run",
+    "--quiet",
+    "--node-modules-dir=manual",
+    "-A",
+    `examples/serve/${name}.ts`,
+    ...args,
+  ]);
 
 Deno.test("the openai SDK's example asks twice about one document", async () => {
   const output = await deno("openai_sdk");

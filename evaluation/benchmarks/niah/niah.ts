@@ -4,6 +4,7 @@ import { createDraw } from "../generation/draw.ts";
 import { createGeneratedTask, type Preparation } from "../generation/generated_task.ts";
 import { createProse, type Prose } from "../generation/prose.ts";
 import { stringMatchAll } from "../ruler/metrics.ts";
+import { demandObject, demandText } from "../../../runtime/given.ts";
 
 /** A sentence to find. */
 export interface NiahNeedle {
@@ -60,8 +61,11 @@ export interface NiahOptions {
  * ```
  */
 export function niahTask(
-  { haystack, depths = NIAH_DEPTHS, needle = ORIGINAL_NEEDLE }: NiahOptions,
+  options: NiahOptions,
 ): GeneratedTask {
+  demandObject("make a needle task", "its options", options);
+  const { haystack, depths = NIAH_DEPTHS, needle = ORIGINAL_NEEDLE } = options;
+  demandText("make a needle task", "'haystack'", haystack);
   const prose = createProse(haystack);
   checkDepths(depths);
   checkNeedle(needle, haystack);

@@ -10,6 +10,7 @@ import { questionAnsweringTask } from "./question_answering.ts";
 import type { QuestionSet } from "./question_set.ts";
 import { parseSquad } from "./squad.ts";
 import { variableTrackingTask } from "./variable_tracking.ts";
+import { demandObject, demandText } from "../../../runtime/given.ts";
 
 /** What {@linkcode rulerTasks} takes. */
 export interface RulerOptions {
@@ -38,7 +39,10 @@ export interface RulerOptions {
  * assert(sample?.answers.every((answer) => sample.context.includes(` is: ${answer}.`)));
  * ```
  */
-export function rulerTasks({ haystack, squad, hotpotQa }: RulerOptions): readonly GeneratedTask[] {
+export function rulerTasks(options: RulerOptions): readonly GeneratedTask[] {
+  demandObject("make RULER's tasks", "their options", options);
+  const { haystack, squad, hotpotQa } = options;
+  demandText("make RULER's tasks", "'haystack'", haystack);
   return [
     ...needleTasks(createProse(haystack)),
     variableTrackingTask(),

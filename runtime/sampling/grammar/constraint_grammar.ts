@@ -5,6 +5,7 @@ import { choice, type Expression, literal, oneOf } from "./grammar.ts";
 import { createJsonGrammar } from "./json_grammar.ts";
 import { regexGrammar } from "./regex_grammar.ts";
 import { toolGrammar, type ToolSpec } from "./tool_grammar.ts";
+import { demandObject, kindOfGiven } from "../../given.ts";
 
 export type { ToolSpec } from "./tool_grammar.ts";
 
@@ -34,6 +35,7 @@ export type ConstraintSpec =
  * @throws {ConstraintError} If nothing fits it, or it asks for what cannot be enforced.
  */
 export function constraintGrammar(spec: ConstraintSpec): Expression {
+  demandObject("constrain an answer", "what it is to be", spec);
   const json = createJsonGrammar();
   switch (spec.kind) {
     case "json_object":
@@ -58,7 +60,17 @@ export function constraintGrammar(spec: ConstraintSpec): Expression {
         refuse("there is no choice; give at least one text");
     case "tools":
       return toolGrammar(spec, json);
+    default:
+      return unknownKind(spec);
   }
+}
+
+function unknownKind({ kind }: { readonly kind?: unknown }): never {
+  return refuse(
+    "its 'kind' must be json_object, json_schema, regex, choice or tools, got " + (
+      typeof kind === "string" ? JSON.stringify(kind.slice(0, 40)) : kindOfGiven(kind)
+    ),
+  );
 }
 
 function refuse(why: string): never {

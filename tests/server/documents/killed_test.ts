@@ -14,7 +14,16 @@ const WITHIN = 500;
 async function killed(folder: string, seed: number, after: number): Promise<void> {
   const script = fileURLToPath(new URL("_busy_server.ts", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--allow-all", script, folder, String(seed)],
+    args: [
+      "run",
+      "--quiet",
+      "--node-modules-dir=manual",
+      "--no-check",
+      "--allow-all",
+      script,
+      folder,
+      String(seed),
+    ],
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
