@@ -135,7 +135,9 @@ function isOfKind(value: unknown, kind: OptionKind): boolean {
       return value instanceof AbortSignal;
     case "text":
       return typeof value === "string";
-    default:
-      return typeof value === kind;
+    case "boolean":
+      return typeof value === "boolean";
+    case "function":
+      return typeof value === "function";
   }
 }
