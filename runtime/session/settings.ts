@@ -57,9 +57,7 @@ function checkIsPolicy(given: unknown): void {
     [score, select].some((one) => typeof one === "function");
   if (sound) return;
   throw new PolicyError(
-    `Cannot open a session: 'policy' must be a policy such as snapKv(), got ${
-      kindOfGiven(given)
-    }; ` +
+    `Cannot open a session: 'policy' must be a policy, got ${kindOfGiven(given)}; ` +
       "await createPolicy(name) makes one from its name",
     { options: ["policy"] },
   );
