@@ -38,6 +38,7 @@ async function openDirect(api: CApi, graph: Graph, options: KernelOptions): Prom
   const addressOf = addresses([...graph.inputs, ...graph.outputs].map(({ name }) => name));
   const all = graph.outputs.map(({ name }) => name);
   return {
+    writes: true,
     async run(feeds, fetches = all) {
       using taken = new DisposableStack();
       // The arrays must live until the other thread is done.
@@ -92,7 +93,7 @@ function isList(fetches: object): fetches is readonly string[] {
 async function openSession(
   api: CApi,
   graph: Graph,
-  { threads = 1, spinning = false }: KernelOptions,
+  { threads = 1, spinning = false, planned = true }: KernelOptions,
 ): Promise<Handle> {
   // The process has one environment, whoever asks first; it lives as long as the process.
   const environment = api.createEnvironment("kvjudge", FATAL);
@@ -100,6 +101,7 @@ async function openSession(
   const options = api.createSessionOptions();
   try {
     api.setThreads(options, threads);
+    if (!planned) api.disablePatterns(options);
     api.setLogSeverity(options, FATAL);
     api.addConfigEntry(options, "session.intra_op.allow_spinning", spinning ? "1" : "0");
     api.addConfigEntry(options, "session.model_external_initializers_file_folder_path", folder);

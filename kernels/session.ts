@@ -24,6 +24,8 @@ export interface KernelOptions {
 
 /** A graph that is ready to run. */
 export interface Kernel extends AsyncDisposable {
+  /** Whether outputs that are given a tensor are written into it alone, without a copy beside it. */
+  readonly writes: boolean;
   /**
    * Runs the graph.
    *
@@ -57,6 +59,7 @@ export async function createKernel(
     },
   });
   return {
+    writes: false,
     run: (feeds, fetches) => fetches ? session.run(feeds, fetches) : session.run(feeds),
     [Symbol.asyncDispose]: () => session.release(),
   };

@@ -1,5 +1,4 @@
 import {
-  createKernel,
   filesOf,
   flag,
   flags,
@@ -10,6 +9,7 @@ import {
   type Kernel,
   type Tensor,
 } from "./session.ts";
+import { createDirectKernel } from "./direct_kernel.ts";
 import { releaseMapped } from "./mapped_pages.ts";
 import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
@@ -103,14 +103,14 @@ export async function createStepKernel(
 ): Promise<StepKernel> {
   const graph = buildStepGraph(model, options);
   const once = options.copies === "one";
-  const kernel = await createKernel(graph, { threads, spinning: true, planned: !once });
+  const kernel = await createDirectKernel(graph, { threads, spinning: true, planned: !once });
   // Where weights lie in memory once, rows of the embedding are all that is read from files.
   releaseMapped(new Set(filesOf(graph)), { scattered: once });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const adapterInputs = (adapters: StepInputs["adapters"]) =>
     once ? ranklessFeeds(tensors, adapters) : adapterFeeds(tensors, adapters);
   const layers = model.layers.length;
-  const pasts = pastFeeds(model, options.sequences ?? 1);
+  const pasts = pastFeeds(model, options.sequences ?? 1, kernel.writes);
   const queryNames = model.layers.map((_, layer) => `queries.${layer}`);
   const sums = observedLayers(model).map((layer) => `attention_sums.${layer}`);
   return {
@@ -173,41 +173,43 @@ interface PastFeeds {
 function pastFeeds(
   model: StepModel,
   sequences: number,
+  writes: boolean,
 ): (pasts: readonly (readonly PastLayer[])[]) => PastFeeds {
   const { layers: { length: layers }, layerKinds, kvHeads, headDim } = model;
   const width = kvHeads * headDim;
+  const absentByHead = floats(new Float32Array(width), [1, kvHeads, 1, headDim]);
+  const absentByToken = floats(new Float32Array(width), [1, kvHeads, headDim]);
   const ways = Array.from({ length: layers }, (_, layer) => {
     const window = layerKinds[layer]?.window;
     const byHead = liesByHead(model, window);
     const shape = (slots: number) =>
       byHead ? [1, kvHeads, slots, headDim] : [slots, kvHeads, headDim];
-    return { grows: growsInPlace(model, window), shape };
+    const tensor = (of: Float32Array) => floats(of, shape(of.length / width));
+    const absent = byHead ? absentByHead : absentByToken;
+    return { grows: writes && growsInPlace(model, window), tensor, absent };
   });
   const names = Array.from({ length: sequences }, (_, sequence) => sequenceNames(sequence));
-  const absent: PastLayer = { keys: new Float32Array(width), values: new Float32Array(width) };
   return (pasts) => {
     const held = new Int32Array(sequences * layers);
     const ragged = new Array<boolean>(sequences * layers).fill(false);
     const segments = new Int32Array(sequences * layers * 2 * kvHeads);
     const [feeds, into]: [Record<string, Tensor>, Record<string, Tensor>] = [{}, {}];
     const written = names.map((of, sequence) =>
-      ways.map(({ grows, shape }, layer) => {
+      ways.map(({ grows, tensor, absent }, layer) => {
         const index = sequence * layers + layer;
-        const past = pasts[sequence]?.[layer] ?? absent;
-        const { keys, values } = past;
-        const slots = keys.length / width;
-        held[index] = past.held ?? slots;
-        const [keyTensor, valueTensor] = [floats(keys, shape(slots)), floats(values, shape(slots))];
-        feeds[of.keys(layer)] = keyTensor;
-        feeds[of.values(layer)] = valueTensor;
-        past.segments?.forEach(({ start, length }, head) => {
+        const past = pasts[sequence]?.[layer];
+        const [keys, values] = past ? [tensor(past.keys), tensor(past.values)] : [absent, absent];
+        feeds[of.keys(layer)] = keys;
+        feeds[of.values(layer)] = values;
+        held[index] = past ? past.held ?? past.keys.length / width : 1;
+        past?.segments?.forEach(({ start, length }, head) => {
           ragged[index] = true;
           segments[2 * kvHeads * index + head] = start;
           segments[2 * kvHeads * index + kvHeads + head] = start + length;
         });
-        if (!past.writable || !grows) return false;
-        into[of.presentKeys(layer)] = keyTensor;
-        into[of.presentValues(layer)] = valueTensor;
+        if (!past?.writable || !grows) return false;
+        into[of.presentKeys(layer)] = keys;
+        into[of.presentValues(layer)] = values;
         return true;
       })
     );

@@ -25,6 +25,8 @@ export interface CApi {
   createSessionOptions(): Handle;
   releaseSessionOptions(options: Handle): void;
   setThreads(options: Handle, threads: number): void;
+  /** Has each run find memory anew, whatever its shapes were before. */
+  disablePatterns(options: Handle): void;
   setLogSeverity(options: Handle, severity: number): void;
   addConfigEntry(options: Handle, key: string, value: string): void;
   addInitializer(options: Handle, name: string, value: Handle): void;
@@ -145,6 +147,7 @@ function boundApi(table: Deno.UnsafePointerView): CApi {
     parameters: ["buffer"],
     result: "pointer",
   });
+  const disablePatterns = at(17, { parameters: ["pointer"], result: "pointer" });
   const setLogSeverity = at(22, setting);
   const setIntraThreads = at(24, setting);
   const setInterThreads = at(25, setting);
@@ -248,6 +251,7 @@ function boundApi(table: Deno.UnsafePointerView): CApi {
       checked(setIntraThreads.call(options, threads));
       checked(setInterThreads.call(options, 1));
     },
+    disablePatterns: (options) => checked(disablePatterns.call(options)),
     setLogSeverity: (options, severity) => checked(setLogSeverity.call(options, severity)),
     addConfigEntry: (options, key, value) =>
       checked(addConfigEntry.call(options, cString(key), cString(value))),
