@@ -1,3 +1,5 @@
+import { EnumType } from "@cliffy/command";
+import { CACHE_PRECISIONS } from "../runtime/cache/narrow_rows.ts";
 import type { GenerateOptions } from "../runtime/session/generate.ts";
 import { type Defined, defined } from "./_defined.ts";
 import type { ModelFlags } from "./_model_command.ts";
@@ -24,6 +26,12 @@ export interface AnswerFlags extends ModelFlags, PromptFlags, EvictionFlags, Sam
 /** A command with the flags that every command has that answers. */
 export function answerCommand(name: string) {
   return promptCommand(name)
+    .type("cache-precision", new EnumType(CACHE_PRECISIONS))
+    .option(
+      "--cache-precision <precision:cache-precision>",
+      "How caches that rest, and saved ones, are held.",
+      { default: "fp32" as const },
+    )
     .option("--cache <file:string>", "Go on from a saved cache instead of reading a document.", {
       conflicts: ["prompt-file", "ids-file", "system", "raw"],
     })

@@ -1,7 +1,9 @@
 import { loadPolicy } from "../plugins/load_policy.ts";
 import type { Policy } from "../policies/policy.ts";
+import type { CachePrecision } from "../runtime/cache/narrow_rows.ts";
 import { parseBudget, type UniformBudget } from "../runtime/evict/budget.ts";
 import { PromptError } from "../runtime/errors.ts";
+import { defined } from "./_defined.ts";
 import { note } from "./_output.ts";
 import { parseJson } from "./_read_input.ts";
 
@@ -13,6 +15,7 @@ export interface EvictionFlags {
   readonly reload?: boolean | undefined;
   readonly budget: string;
   readonly chunk?: number | undefined;
+  readonly cachePrecision?: CachePrecision | undefined;
 }
 
 /** Options of a session, read from the flags. */
@@ -20,6 +23,7 @@ export interface EvictionSettings {
   readonly policy: Policy;
   readonly budget: UniformBudget;
   readonly chunk?: number;
+  readonly cachePrecision?: CachePrecision;
 }
 
 /**
@@ -31,11 +35,11 @@ export interface EvictionSettings {
  * @throws {PromptError} If the options are not a JSON object.
  */
 export async function readSettings(flags: EvictionFlags): Promise<EvictionSettings> {
-  const { budget, chunk } = flags;
+  const { budget, chunk, cachePrecision } = flags;
   return {
     policy: await readPolicy(flags),
     budget: parseBudget(budget),
-    ...(chunk === undefined ? {} : { chunk }),
+    ...defined({ chunk, cachePrecision }),
   };
 }
 
@@ -50,7 +54,7 @@ export async function readSettings(flags: EvictionFlags): Promise<EvictionSettin
 export async function readPolicy(
   { policy: source, options, trust = false, reload = false }: Omit<
     EvictionFlags,
-    "budget" | "chunk"
+    "budget" | "chunk" | "cachePrecision"
   >,
 ): Promise<Policy> {
   const { policy } = await loadPolicy(source, {

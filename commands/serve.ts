@@ -1,4 +1,5 @@
 import { EnumType } from "@cliffy/command";
+import { CACHE_PRECISIONS } from "../runtime/cache/narrow_rows.ts";
 import { DEVICE_CHOICES } from "../runtime/device/choose_device.ts";
 import { parseBudget } from "../runtime/evict/budget.ts";
 import { PRECISIONS } from "../runtime/weights/precisions.ts";
@@ -23,6 +24,7 @@ export function serveCommand(version: string): Subcommand {
     .type("precision", new EnumType(PRECISIONS))
     .type("copies", new EnumType(WEIGHT_COPIES))
     .type("device", new EnumType(DEVICE_CHOICES))
+    .type("cache-precision", new EnumType(CACHE_PRECISIONS))
     .option(
       "-m, --model <model:string>",
       "Name, folder, .gguf file or owner/name; NAME=… renames.",
@@ -46,6 +48,11 @@ export function serveCommand(version: string): Subcommand {
     .option("--max-queue <count:integer>", "Requests that may wait.", { default: 64 })
     .option("--timeout <seconds:number>", "Seconds that a request may take.", { default: 600 })
     .option("--cache-memory <bytes:string>", "Memory for KV caches.", { default: "2GiB" })
+    .option(
+      "--cache-precision <precision:cache-precision>",
+      "How caches that rest, and documents on disk, are held.",
+      { default: "fp32" as const },
+    )
     .option("--cache-folder <folder:string>", "Folder where documents stay.")
     .option("--cache-folder-size <bytes:string>", "Bytes of documents there; the oldest go.", {
       default: "16GiB",

@@ -1,9 +1,11 @@
 import { loadPolicy } from "../../plugins/load_policy.ts";
 import { BudgetError, PromptError } from "../../runtime/errors.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
+import type { CachePrecision } from "../../runtime/cache/narrow_rows.ts";
 import type { DeviceChoice } from "../../runtime/device/choose_device.ts";
 import type { PrecisionChoice } from "../../runtime/weights/precisions.ts";
 import type { WeightCopiesChoice } from "../../runtime/weights/weight_copies.ts";
+import { checkCachePrecision } from "../../runtime/session/settings.ts";
 import type { ModelSource, SchedulerOptions } from "../../server/scheduler/options.ts";
 import { defined } from "../_defined.ts";
 import { note } from "../_output.ts";
@@ -33,6 +35,7 @@ export interface ServeFlags {
   readonly precision: PrecisionChoice;
   readonly weightCopies: WeightCopiesChoice;
   readonly device: DeviceChoice;
+  readonly cachePrecision: CachePrecision;
 }
 
 /** Where a key may stand that must not be seen in the list of processes. */
@@ -56,6 +59,8 @@ export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOpti
     cacheFolder,
     modelMemory,
   } = flags;
+  const { cachePrecision } = flags;
+  checkCachePrecision(cachePrecision, { home: device === "cpu" ? "host" : "device" });
   const budget = parseBudget(flags.budget);
   if (policy !== undefined) await (await loadPolicy(policy, { reload }))[Symbol.asyncDispose]();
   return {
@@ -64,6 +69,7 @@ export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOpti
     eviction: policy === undefined ? false : { policy, budget },
     parallel: atLeast(1, flags.parallel, "--parallel"),
     maxQueue: atLeast(0, flags.maxQueue, "--max-queue"),
+    cachePrecision,
     cacheMemory: bytesOf(flags.cacheMemory, "--cache-memory"),
     folderBytes: bytesOf(flags.cacheFolderSize, "--cache-folder-size"),
     timeout: seconds(flags.timeout),

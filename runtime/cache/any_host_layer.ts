@@ -1,4 +1,4 @@
-import type { CacheShape } from "./bytes_per_token.ts";
+import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
 import type { MarkedLayer } from "./cache_checks.ts";
 import {
   appendToStore,
@@ -12,12 +12,13 @@ import {
   tokenMajor,
 } from "./host_layer.ts";
 import type { HeadEntries, LayerSlots } from "./kv_cache.ts";
+import { restingBytes, restLayer, wakeLayer } from "./rest.ts";
 import { dropLast, lengthsAt, longest, markedLayer } from "./layer_list.ts";
 import {
-  allocatedTokens,
   appendToSliding,
   canRollBackSliding,
   commitToSliding,
+  copiedTokens,
   copySliding,
   releaseSliding,
   reserveSliding,
@@ -48,9 +49,15 @@ export function lengthOf(layer: AnyHostLayer): number {
   return isSliding(layer) ? shownTokens(layer) : longest(layer);
 }
 
-/** Entries that memory was taken for: numbers of one KV head each. */
-export function allocatedEntries(layer: AnyHostLayer, { kvHeads }: HeadShape): number {
-  return isSliding(layer) ? allocatedTokens(layer) * kvHeads : layer.entries;
+/** Bytes that are allocated: of a key and a value of each entry, and of its position. */
+export function allocatedBytes(layer: AnyHostLayer, { kvHeads, headDim }: HeadShape): number {
+  const entryBytes = bytesPerToken({ layers: 1, kvHeads: 1, headDim });
+  const own = isSliding(layer) ? layer.capacity * kvHeads : layer.entries;
+  const copied = isSliding(layer) ? copiedTokens(layer) * kvHeads : 0;
+  const floats = (layer.narrow ? copied : own + copied) * entryBytes;
+  return layer.narrow
+    ? floats + restingBytes(layer.narrow) + own * Int32Array.BYTES_PER_ELEMENT
+    : floats;
 }
 
 /** The keys or values that a layer shows, token-major; entries as they lie where the heads differ. */
@@ -154,7 +161,16 @@ export function copyLayer(
   length: number | undefined,
   shape: HeadShape,
 ): AnyHostLayer {
-  if (isSliding(layer)) return copySliding(layer, length ?? layer.end, shape);
+  if (isSliding(layer)) {
+    const precision = layer.narrow?.keys.precision;
+    wakeLayer(layer, shape.headDim);
+    const copy = copySliding(layer, length ?? layer.end, shape);
+    if (precision) {
+      restLayer(layer, shape.headDim, precision);
+      restLayer(copy, shape.headDim, precision);
+    }
+    return copy;
+  }
   return copyStore(layer, lengthsAt(layer, length), shape);
 }
 

@@ -334,6 +334,9 @@ function deviceCache(
       return deviceCache(context, shape, copies);
     },
 
+    // Its numbers are those of the device.
+    rest() {},
+
     [Symbol.dispose]: () => held.free(),
   };
 }

@@ -1,5 +1,5 @@
 import {
-  allocatedEntries,
+  allocatedBytes,
   type AnyHostLayer,
   appendToLayer,
   commitToLayer,
@@ -16,12 +16,13 @@ import {
   shownRows,
   slotsOf,
 } from "./any_host_layer.ts";
-import { bytesPerToken, type CacheShape } from "./bytes_per_token.ts";
+import type { CacheShape } from "./bytes_per_token.ts";
 import { checkKept, requireInteger } from "./cache_checks.ts";
 import { createHold } from "./holds.ts";
-import { compactStore, createStore, entryAt } from "./host_layer.ts";
+import { compactStore, createStore, entryAt, trimStore } from "./host_layer.ts";
 import type { HostKvCache, KvCache } from "./kv_cache.ts";
 import { layerList } from "./layer_list.ts";
+import { restLayer, wakeLayer } from "./rest.ts";
 import { createSliding, holdSliding, shiftSliding } from "./sliding_layer.ts";
 import { type CacheWindows, checkWindows, DEFAULT_SLACK } from "./windows.ts";
 import { rerotateKey } from "../rotary/rerotate_key.ts";
@@ -85,12 +86,17 @@ export function createHostCache(options: HostCacheOptions): HostKvCache {
 export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[]): HostKvCache {
   const { layers, kvHeads, headDim } = shape;
   const row = kvHeads * headDim;
-  const tokenBytes = bytesPerToken({ ...shape, layers: 1 });
   const held = layerList<AnyHostLayer>(store, {
     free: releaseLayer,
     marked: markedOf,
     rollBack: (layer, length) => rollBackLayer(layer, length, shape),
   });
+  /** A layer to be worked with, at rest no more. */
+  const awake = (index: number): AnyHostLayer => {
+    const layer = held.at(index);
+    wakeLayer(layer, headDim);
+    return layer;
+  };
 
   return {
     home: "host",
@@ -99,8 +105,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
     headDim,
 
     get bytes() {
-      return store.reduce((sum, layer) => sum + allocatedEntries(layer, shape), 0) *
-        tokenBytes / kvHeads;
+      return store.reduce((sum, layer) => sum + allocatedBytes(layer, shape), 0);
     },
 
     window(index) {
@@ -120,7 +125,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
 
     head(index, kvHead) {
       if (kvHead in lengthsOf(held.at(index), shape)) {
-        return headEntries(held.at(index), kvHead, shape);
+        return headEntries(awake(index), kvHead, shape);
       }
       throw new RangeError(
         `Cannot reach KV head ${kvHead} of the KV cache: it has heads 0 to ${kvHeads - 1}`,
@@ -130,16 +135,16 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
     entries: (index, spare) =>
       Array.from(
         { length: kvHeads },
-        (_, kvHead) => headEntries(held.at(index), kvHead, shape, spare),
+        (_, kvHead) => headEntries(awake(index), kvHead, shape, spare),
       ),
 
     reserve(tokens) {
       requireInteger("tokens", tokens, 0);
-      for (const layer of held.all()) reserveLayer(layer, tokens, shape);
+      for (const [index] of held.all().entries()) reserveLayer(awake(index), tokens, shape);
     },
 
     append(index, keys, values, position) {
-      const layer = held.at(index);
+      const layer = awake(index);
       if (!Number.isInteger(keys.length / row) || values.length !== keys.length) {
         throw new RangeError(
           `Cannot append to the KV cache: keys and values must both be whole rows of ${row} ` +
@@ -150,18 +155,18 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
       appendToLayer(layer, { keys, values }, position, shape);
     },
 
-    slots: (index, tokens) => slotsOf(held.at(index), tokens, shape),
+    slots: (index, tokens) => slotsOf(awake(index), tokens, shape),
 
-    commit: (index, tokens, position) => commitToLayer(held.at(index), tokens, position),
+    commit: (index, tokens, position) => commitToLayer(awake(index), tokens, position),
 
-    keys: (index) => shownRows(held.at(index), "keys", shape),
+    keys: (index) => shownRows(awake(index), "keys", shape),
 
-    values: (index) => shownRows(held.at(index), "values", shape),
+    values: (index) => shownRows(awake(index), "values", shape),
 
     positions: (index) => positionsOf(held.at(index), shape),
 
     compact(index, kept) {
-      const layer = held.at(index);
+      const layer = awake(index);
       const lengths = lengthsOf(layer, shape);
       checkKept(kept, kvHeads, lengths);
       if (!isSliding(layer)) {
@@ -175,7 +180,7 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
     },
 
     rerotate(index, { frequencies, to }) {
-      const layer = held.at(index);
+      const layer = awake(index);
       if (isSliding(layer)) {
         const [first = 0] = positionsOf(layer, shape);
         const distance = (to[0]?.[0] ?? first) - first;
@@ -214,6 +219,15 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
       if (mark) held.check(mark, "fork");
       const copies = all.map((layer, index) => copyLayer(layer, mark?.lengths[index], shape));
       return hostCacheOver(shape, copies);
+    },
+
+    rest(precision) {
+      for (const [index, layer] of held.all().entries()) {
+        if (layer.narrow?.keys.precision === precision) continue;
+        awake(index);
+        if (!isSliding(layer)) trimStore(layer, shape);
+        restLayer(layer, headDim, precision);
+      }
     },
 
     [Symbol.dispose]: () => held.free(),

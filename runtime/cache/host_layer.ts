@@ -2,12 +2,13 @@ import type { CacheShape } from "./bytes_per_token.ts";
 import { keepRows } from "./keep_rows.ts";
 import { longest } from "./layer_list.ts";
 import { allocate, release, resized } from "./memory.ts";
+import { copyResting, releaseResting, type Restable } from "./rest.ts";
 
 /**
  * The arrays of one layer: entries of `headDim` numbers each, and their positions. Each KV head has a
  * segment, one behind the other, which it fills from its beginning.
  */
-export interface HostLayer {
+export interface HostLayer extends Restable {
   /** Tokens of each KV head. */
   lengths: number[];
   /** First entry of each head's segment. */
@@ -60,6 +61,8 @@ function arrays(entries: number, { headDim }: HeadShape) {
 
 /** Gives a layer's memory back. */
 export function releaseStore(store: HostLayer): void {
+  if (store.narrow) releaseResting(store.narrow);
+  store.narrow = undefined;
   release(store.keys.buffer);
   release(store.values.buffer);
   release(store.positions.buffer);
@@ -174,12 +177,27 @@ export function compactStore(
   releaseStore(old);
 }
 
-/** A copy of the first tokens of each head, with no memory to spare. */
+/** Gives memory back that was set aside for tokens to come. */
+export function trimStore(store: HostLayer, shape: HeadShape): void {
+  const needed = longest(store);
+  if (store.slots !== undefined && store.slots > needed) resize(store, needed, shape);
+}
+
+/** A copy of the first tokens of each head, at rest where the layer is. */
 export function copyStore(
   store: HostLayer,
   lengths: readonly number[],
   shape: HeadShape,
 ): HostLayer {
+  if (store.narrow) {
+    const { entries, slots, narrow } = store;
+    return {
+      ...arrays(0, shape),
+      ...{ lengths: [...lengths], starts: [...store.starts], slots, entries },
+      positions: copyPositions(store.positions),
+      narrow: copyResting(narrow, entries, shape.headDim),
+    };
+  }
   const copy = store.slots === undefined
     ? segmented(lengths, shape)
     : createStore(lengths[0] ?? 0, shape);
@@ -286,4 +304,10 @@ function resize(store: HostLayer, slots: number, { kvHeads, headDim }: HeadShape
   store.slots = slots;
   store.starts = evenStarts(slots, kvHeads);
   store.entries = entries;
+}
+
+function copyPositions(positions: Int32Array): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(allocate(positions.byteLength));
+  copy.set(positions);
+  return copy;
 }

@@ -1,4 +1,5 @@
 import type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
+import type { NarrowPrecision } from "./narrow_rows.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
 
 /**
@@ -83,6 +84,12 @@ export interface BaseKvCache extends Disposable {
    * for rollbacks. @default {false}
    */
   entries(layer: number, spare?: boolean): MaybePromise<readonly HeadEntries[]>;
+  /**
+   * Rounds keys and values, so that they take less memory until something works with them again: they are
+   * 32-bit floats then, of the rounded numbers. Rounding twice changes nothing. A cache on a device
+   * stays as it is.
+   */
+  rest(precision: NarrowPrecision): void;
   /** Frees all memory. */
   [Symbol.dispose](): void;
 }

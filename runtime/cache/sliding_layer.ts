@@ -2,6 +2,7 @@ import type { CacheShape } from "./bytes_per_token.ts";
 import type { Hold, Holder } from "./holds.ts";
 import type { LayerSlots } from "./kv_cache.ts";
 import { release, resized } from "./memory.ts";
+import { releaseResting, type Restable, wakeLayer } from "./rest.ts";
 import { copyRows, rowsOf, type TokenRows, type TokenStore } from "./token_rows.ts";
 
 /**
@@ -11,7 +12,7 @@ import { copyRows, rowsOf, type TokenRows, type TokenStore } from "./token_rows.
  * beginning of the arrays: at least as many as are shown and may be rolled back, and some more, so that
  * they are moved to the front once in many tokens only.
  */
-export interface SlidingLayer extends TokenStore, Holder {
+export interface SlidingLayer extends TokenStore, Holder, Restable {
   readonly window: number;
   readonly slack: number;
   /** Tokens given so far. */
@@ -78,9 +79,9 @@ export function shownTokens({ window, first, end }: SlidingLayer): number {
   return Math.min(window - 1, end - first);
 }
 
-/** Tokens in memory, copies included. */
-export function allocatedTokens({ capacity, held }: SlidingLayer): number {
-  let tokens = capacity;
+/** Tokens of the copies for holds. */
+export function copiedTokens({ held }: SlidingLayer): number {
+  let tokens = 0;
   for (const { from, end, copy } of held.values()) tokens += copy ? end - from : 0;
   return tokens;
 }
@@ -155,6 +156,7 @@ export function canRollBackSliding(layer: SlidingLayer, end: number): boolean {
 /** Makes a layer what it was when it had been given `end` tokens, which it can be. */
 export function rollBackSliding(layer: SlidingLayer, end: number, shape: HeadShape): void {
   if (layer.first > firstSeen(layer, end)) {
+    wakeLayer(layer, shape.headDim);
     const from = Math.max(reach(layer, end), end - keptTokens(layer));
     replaceRows(layer, gathered(layer, from, end, shape), from, end);
   }
@@ -173,6 +175,7 @@ export function rollBackSliding(layer: SlidingLayer, end: number, shape: HeadSha
 /** Sees to it that a layer can be rolled back to `end` tokens, which it can be now, for as long as a hold lasts. */
 export function holdSliding(layer: SlidingLayer, hold: Hold, end: number, shape: HeadShape): void {
   const from = firstSeen(layer, end);
+  if (from < layer.first) wakeLayer(layer, shape.headDim);
   const copy = from < layer.first ? gathered(layer, from, end, shape) : undefined;
   layer.held.set(hold, { from, end, copy });
   hold.holders.add(layer);
@@ -219,6 +222,8 @@ export function shiftSliding(
 /** Gives a layer's memory back. */
 export function releaseSliding(layer: SlidingLayer): void {
   for (const hold of [...layer.held.keys()]) forgetHold(layer, hold);
+  if (layer.narrow) releaseResting(layer.narrow);
+  layer.narrow = undefined;
   releaseRows(layer);
   layer.end = layer.first = layer.capacity = 0;
 }

@@ -18,13 +18,15 @@ export interface SafetensorsTensor {
 }
 
 /** A tensor to write. */
-export interface SafetensorsInput extends SafetensorsTensor {
+export interface SafetensorsInput extends Pick<SafetensorsTensor, "shape"> {
+  /** The elements, row-major; a `Uint16Array` holds the bits of BF16. */
+  readonly data: SafetensorsTensor["data"] | Float16Array | Int8Array | Uint16Array;
   /**
    * Number format in the file. `F16` and `BF16` round a `Float32Array`, `BOOL` takes a `Uint8Array`.
    *
-   * @default {the format of `data`: F32, I32, I64 or U8}
+   * @default {the format of `data`: F32, F16, BF16, I32, I64, I8 or U8}
    */
-  readonly dtype?: "F32" | "F16" | "BF16" | "I32" | "I64" | "U8" | "BOOL";
+  readonly dtype?: "F32" | "F16" | "BF16" | "I32" | "I64" | "I8" | "U8" | "BOOL";
 }
 
 /**
@@ -156,13 +158,7 @@ function encode(
   name: string,
   { shape, data, dtype }: SafetensorsInput,
 ): { dtype: string; bytes: Uint8Array; align: number } {
-  const natural = data instanceof Float32Array
-    ? "F32"
-    : data instanceof Int32Array
-    ? "I32"
-    : data instanceof BigInt64Array
-    ? "I64"
-    : "U8";
+  const natural = naturalType(data);
   const type = dtype ?? natural;
   const fits = type === natural || (natural === "F32" && (type === "F16" || type === "BF16")) ||
     (natural === "U8" && type === "BOOL");
@@ -183,6 +179,15 @@ function encode(
     bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength),
     align: stored.BYTES_PER_ELEMENT,
   };
+}
+
+function naturalType(data: SafetensorsInput["data"]): NonNullable<SafetensorsInput["dtype"]> {
+  if (data instanceof Float32Array) return "F32";
+  if (data instanceof Float16Array) return "F16";
+  if (data instanceof Uint16Array) return "BF16";
+  if (data instanceof Int32Array) return "I32";
+  if (data instanceof BigInt64Array) return "I64";
+  return data instanceof Int8Array ? "I8" : "U8";
 }
 
 function listed(names: readonly string[]): string {

@@ -134,6 +134,8 @@ export interface Gathered {
 export interface Engine {
   /** Sizes and settings of the model. */
   readonly config: ModelConfig;
+  /** Where its caches lie. */
+  readonly home: KvCache["home"];
   /** Threads of its kernels. */
   readonly threads: number;
   /** Bytes of a number in its caches. */

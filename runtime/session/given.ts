@@ -28,6 +28,7 @@ const SESSION_OPTIONS: OptionKinds<SessionOptions> = {
   chunk: "any",
   beyondContext: "any",
   protectSystem: "boolean",
+  cachePrecision: "any",
 };
 
 /** What a prompt may be, for a sentence. */

@@ -1,3 +1,4 @@
+import type { NarrowPrecision } from "../cache/narrow_rows.ts";
 import {
   type HeldMark,
   holdSequence,
@@ -54,6 +55,8 @@ export interface Marks extends Disposable {
    * @param at The state's last moment before what is being read.
    */
   beforeEviction(state: State, at: SequenceMark): Promise<void>;
+  /** Rounds the copies, until they are needed. */
+  rest(precision: NarrowPrecision): void;
   /** Forgets every mark. */
   clear(): void;
 }
@@ -148,6 +151,9 @@ export function createMarks(): Marks {
         copies.set(epoch, { sequence, points: kept, ids: ids.slice(), tail });
       }
       epoch = ++epochs;
+    },
+    rest(precision) {
+      for (const { sequence } of copies.values()) sequence.cache.rest(precision);
     },
     clear,
     [Symbol.dispose]: clear,

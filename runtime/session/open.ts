@@ -74,6 +74,13 @@ function openSession(
     asked[Symbol.dispose]();
     asked = undefined;
   };
+  /** Rounds the cache as the options want it: nothing works with it for now. */
+  const rest = () => {
+    const { cachePrecision } = options;
+    if (cachePrecision === "fp32") return;
+    state.sequence.cache.rest(cachePrecision);
+    marks.rest(cachePrecision);
+  };
   /** Puts another state in the place of what was read, and frees that. */
   const replaceState = (next: State) => {
     asked = undefined;
@@ -89,6 +96,7 @@ function openSession(
     try {
       pinTokens(context(), ids, given.protect);
       const reading = await readInPieces(context(), ids, given);
+      rest();
       if (state.transcript.kind === "document") noteUnseenQuestion(state.outcome, tally);
       return reading;
     } catch (error) {
@@ -149,7 +157,12 @@ function openSession(
           return state.logits ?? logits;
         }),
       async end() {
-        if (task && !task.signal.aborted && finish) await task.run(() => Promise.resolve(finish()));
+        if (!task || task.signal.aborted) return;
+        await task.run(() => {
+          finish?.();
+          rest();
+          return Promise.resolve();
+        });
       },
     };
   };
@@ -211,9 +224,13 @@ function openSession(
       const prompt = givenPrompt("append a prompt", givenMore);
       checkReadOptions("append a prompt", given);
       const task = exclusive.begin("append a prompt");
-      return await task.run(() => {
+      return await task.run(async () => {
         endQuestion();
-        return appendPrompt(context(), prompt, within(task, given));
+        try {
+          return await appendPrompt(context(), prompt, within(task, given));
+        } finally {
+          rest();
+        }
       });
     },
     generate(first: string | Prompt | AnswerOptions = {}, second: AnswerOptions = {}) {
@@ -235,6 +252,7 @@ function openSession(
       await exclusive.begin("roll back").run(() => {
         endQuestion();
         marks.restore(mark, state);
+        rest();
         return Promise.resolve();
       });
     },
@@ -255,8 +273,11 @@ function openSession(
         demandText("save", "the path", path);
         const { fingerprint } = await model.facts();
         const { name } = model;
-        const { policy, budget } = options;
-        return await saveCache(path, state, { name, fingerprint, policy, budget });
+        const { policy, budget, cachePrecision } = options;
+        const origin = { name, fingerprint, policy, budget, cachePrecision };
+        const saved = await saveCache(path, state, origin);
+        rest();
+        return saved;
       }),
     async load(path) {
       demandText("load a saved cache", "the path", path);
@@ -269,6 +290,7 @@ function openSession(
         });
         const cache = await engine.adopt(hostCacheOf(loaded.sequence.cache));
         replaceState({ ...loaded, sequence: { ...loaded.sequence, cache } });
+        rest();
         return info;
       });
     },

@@ -1,6 +1,7 @@
 import type { Policy } from "../../policies/policy.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Budget } from "../evict/budget.ts";
+import type { CachePrecision } from "../cache/narrow_rows.ts";
 import type { Reading } from "../evict/read.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
 import type { GenerateOptions, Generation, GenerationSource } from "./generate.ts";
@@ -28,6 +29,14 @@ export interface SessionOptions {
   readonly beyondContext?: "evict" | "refuse";
   /** Whether the tokens of a system message are never evicted. @default {true} */
   readonly protectSystem?: boolean;
+  /**
+   * How the cache is held while the session rests: rounded to 16-bit floats or 8-bit integers when
+   * a text was read or an answer has ended, and written out as 32-bit floats when the next begins.
+   * Saved caches are held so too. A device's caches have a precision of their own.
+   *
+   * @default {"fp32"}
+   */
+  readonly cachePrecision?: CachePrecision;
 }
 
 /** What a fork does otherwise. */

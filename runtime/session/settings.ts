@@ -1,3 +1,4 @@
+import { CACHE_PRECISIONS, type CachePrecision } from "../cache/narrow_rows.ts";
 import { type Budget, checkBudget } from "../evict/budget.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { LayerView, Policy } from "../../policies/policy.ts";
@@ -27,11 +28,11 @@ const KEEPS_ALL: Policy = Object.freeze(
  */
 export function sessionSettings(
   options: SessionOptions,
-  engine: Pick<Engine, "chunk">,
+  engine: Pick<Engine, "chunk" | "home">,
 ): Required<SessionOptions> {
   checkSessionOptions("open a session", options);
   const { policy = KEEPS_ALL, budget = DEFAULT_BUDGET, chunk = engine.chunk } = options;
-  const { beyondContext = "evict", protectSystem = true } = options;
+  const { beyondContext = "evict", protectSystem = true, cachePrecision = "fp32" } = options;
   checkIsPolicy(policy);
   checkBudget(budget);
   if (!Number.isInteger(chunk) || chunk < 1) {
@@ -46,7 +47,34 @@ export function sessionSettings(
         JSON.stringify(beyondContext),
     );
   }
-  return { policy, budget, chunk, beyondContext, protectSystem };
+  checkCachePrecision(cachePrecision, engine);
+  return { policy, budget, chunk, beyondContext, protectSystem, cachePrecision };
+}
+
+/**
+ * Refuses a precision that a cache cannot be held in.
+ *
+ * @throws {PromptError} If there is none of that name, or caches lie on a device.
+ */
+export function checkCachePrecision(
+  precision: CachePrecision,
+  { home }: Pick<Engine, "home">,
+): void {
+  const listed = CACHE_PRECISIONS.join(", ");
+  if (!CACHE_PRECISIONS.includes(precision)) {
+    throw new PromptError(
+      `Cannot hold the cache in ${
+        JSON.stringify(precision)
+      }: 'cachePrecision' must be one of ${listed}`,
+      { options: ["cachePrecision"] },
+    );
+  }
+  if (precision === "fp32" || home === "host") return;
+  throw new PromptError(
+    `Cannot hold the cache in ${precision} on a device: caches there have the device's own numbers ` +
+      "(16-bit floats where it computes in them); leave 'cachePrecision' out, or set 'device' to cpu",
+    { options: ["cachePrecision", "device"] },
+  );
 }
 
 /** Refuses what cannot be a policy at all; what it answers is checked where it is asked. */

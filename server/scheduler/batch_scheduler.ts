@@ -28,7 +28,7 @@ export function createBatchScheduler(
   options: SchedulerOptions,
   { open: openModel }: Pick<ModelPoolOptions, "open"> = {},
 ): Scheduler {
-  const { parallel, maxQueue, cacheMemory, cacheFolder, now } = options;
+  const { parallel, maxQueue, cacheMemory, cacheFolder, cachePrecision = "fp32", now } = options;
   const admission: Admission = createAdmission({ parallel, maxQueue, now });
   const counted = {
     prefixQueries: 0,
@@ -85,6 +85,7 @@ export function createBatchScheduler(
         makeRoom,
         running,
         counted,
+        cachePrecision,
         timeout: options.timeout,
         ending: ending.signal,
         now,
@@ -111,7 +112,7 @@ export function createBatchScheduler(
     using limit = timeLimit(request.timeout ?? options.timeout, signals);
     const channel = createEventChannel<GenerationEvent>();
     const resources: Resources = {
-      ...{ pool, admission, counted, running, makeRoom, now },
+      ...{ pool, admission, counted, running, makeRoom, cachePrecision, now },
       documents: opening,
       signal: limit.signal,
       onEvent: channel.push,

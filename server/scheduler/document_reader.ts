@@ -23,7 +23,8 @@ export interface DocumentReaderOptions extends SharedResources {
 
 /** Reads documents as requests are read, in the same queue. */
 export function documentReader(
-  { pool, admission, makeRoom, running, counted, timeout, ending, now }: DocumentReaderOptions,
+  { pool, admission, makeRoom, running, counted, cachePrecision, timeout, ending, now }:
+    DocumentReaderOptions,
 ): Pick<DocumentsOptions, "read" | "load" | "model"> {
   return {
     async model(name) {
@@ -59,7 +60,7 @@ export function documentReader(
         messages: system === undefined ? [] : [{ role: "system", content: system }],
       };
       const { session } = await readWhole({ eviction }, ids, {
-        ...{ loaded, lane, policy, signal, now },
+        ...{ loaded, lane, policy, cachePrecision, signal, now },
         system: systemSpans(chat, ids, model.tokenizer),
         reading: (done) => reading.onProgress?.(done, ids.length),
         own(session) {
@@ -81,7 +82,7 @@ export function documentReader(
           policy: policy.name,
           kept: mean(kept.flat()),
           bytesBefore: bytes.before,
-          bytesAfter: bytes.after,
+          bytesAfter: bytes.now,
         },
       };
     },
@@ -93,7 +94,7 @@ export function documentReader(
       const { tokenizer, facts } = model;
       const session = createSession(
         { engine: lane.engine, tokenizer, facts, now, name: id },
-        { policy: full(), beyondContext: "refuse" },
+        { policy: full(), beyondContext: "refuse", cachePrecision },
       );
       try {
         await session.load(path);

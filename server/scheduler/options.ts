@@ -1,3 +1,4 @@
+import type { CachePrecision } from "../../runtime/cache/narrow_rows.ts";
 import type { LoadOptions } from "../../runtime/model.ts";
 import type { EvictionSettings } from "./request.ts";
 
@@ -15,6 +16,8 @@ export interface SchedulerOptions {
   readonly maxQueue: number;
   /** Bytes of KV caches: what runs, prefixes and documents. */
   readonly cacheMemory: number;
+  /** How caches are held that rest, and documents on disk. @default {"fp32"} */
+  readonly cachePrecision?: CachePrecision;
   /** Where documents stay; in memory alone if absent. */
   readonly cacheFolder?: string;
   /** Bytes of documents in that folder; those that were used least recently go. @default {16 GiB} */

@@ -1,6 +1,7 @@
 import { full } from "../../policies/full.ts";
 import type { Policy } from "../../policies/policy.ts";
 import { loadPolicy } from "../../plugins/load_policy.ts";
+import type { CachePrecision } from "../../runtime/cache/narrow_rows.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import type { TokenSpan } from "../../runtime/evict/pinned.ts";
 import type { Reading } from "../../runtime/evict/read.ts";
@@ -35,6 +36,7 @@ export interface WholeReading {
   readonly loaded: LoadedModel;
   readonly lane: Lane;
   readonly policy: Policy | undefined;
+  readonly cachePrecision: CachePrecision;
   /** The tokens of the system message, which are protected unless the request says otherwise. */
   readonly system: readonly TokenSpan[];
   readonly signal: AbortSignal;
@@ -48,7 +50,8 @@ export interface WholeReading {
 export async function readWhole(
   { eviction }: Pick<GenerationRequest, "eviction">,
   ids: readonly number[],
-  { loaded, lane, policy = full(), system, signal, reading, now, own }: WholeReading,
+  { loaded, lane, policy = full(), cachePrecision, system, signal, reading, now, own }:
+    WholeReading,
 ): Promise<ReadPrompt> {
   const { model } = loaded;
   const session = createSession({
@@ -60,6 +63,7 @@ export async function readWhole(
   }, {
     policy,
     beyondContext: "refuse",
+    cachePrecision,
     ...(eviction ? { budget: eviction.budget } : {}),
   });
   own(session);

@@ -1,3 +1,4 @@
+import type { CachePrecision } from "../../runtime/cache/narrow_rows.ts";
 import type { Documents } from "../documents/document_store.ts";
 import type { Admission } from "./admission.ts";
 import type { GenerationEvent } from "./events.ts";
@@ -22,6 +23,8 @@ export interface SharedResources {
   readonly running: Set<RunningSession>;
   /** Drops what is held for later, until so many bytes more fit. */
   readonly makeRoom: (bytes: number) => Promise<void>;
+  /** How caches are held that rest. */
+  readonly cachePrecision: CachePrecision;
   readonly now: () => number;
 }
 

@@ -20,6 +20,7 @@ const ANSWER_ROOM = 256;
 /** Runs a request from its first check to its last event. */
 export async function runRequest(request: GenerationRequest, resources: Resources): Promise<void> {
   const { pool, admission, counted, makeRoom, now, signal, onEvent, running } = resources;
+  const { cachePrecision } = resources;
   await using stack = new AsyncDisposableStack();
   const submitted = now();
   const use = pool.use(request.model);
@@ -77,7 +78,7 @@ export async function runRequest(request: GenerationRequest, resources: Resource
       ...(logprobs ? { onLogits: logprobs.add } : {}),
     });
     read = await readWhole(request, ids, {
-      ...{ loaded, lane, policy, signal, reading, now, own, system },
+      ...{ loaded, lane, policy, cachePrecision, signal, reading, now, own, system },
     });
   }
   const { session } = read;

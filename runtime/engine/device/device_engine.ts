@@ -141,6 +141,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     threads,
     // Each step waits for the device once and starts hundreds of kernels, whatever it reads.
     chunk: 1024,
+    home: "device",
     numberBytes: parts.element === "float16" ? 2 : 4,
     newCache: () => createDeviceCache(parts, shape),
     async adopt(cache) {

@@ -129,6 +129,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
     config,
     threads,
     chunk: 256,
+    home: "host",
     numberBytes: Float32Array.BYTES_PER_ELEMENT,
     newCache: () => createHostCache({ layers, kvHeads, headDim, windows }),
     adopt: (cache) => cache,

@@ -3,6 +3,8 @@ import { readSafetensors, type SafetensorsHeader } from "../../checkpoint/safete
 import { SavedCacheError } from "../../errors.ts";
 import { demand } from "../../schema.ts";
 import type { SavedCacheInfo } from "./info.ts";
+import type { CachePrecision } from "../../cache/narrow_rows.ts";
+import { checkScales, DTYPES, precisionOf } from "./narrow.ts";
 import { fail, same, shapeOf } from "./parts.ts";
 import { shownOf } from "./windows.ts";
 import { parseRecord, type SavedCacheRecord } from "./record.ts";
@@ -10,8 +12,11 @@ import { parseRecord, type SavedCacheRecord } from "./record.ts";
 /** Marks a safetensors file as a saved cache. */
 export const SAVED_CACHE_FORMAT = "kvjudge.saved_cache";
 
-/** Version of the format that is written, and the only one that is read. */
-export const SAVED_CACHE_VERSION = "1";
+/** Version of files whose keys and values are 32-bit floats. */
+export const FLOATS_VERSION = "1";
+
+/** Version of files whose keys and values take fewer bits. */
+export const NARROW_VERSION = "2";
 
 /** A saved cache whose header and record are sound; its numbers were not read yet. */
 export interface OpenedCache {
@@ -40,23 +45,29 @@ export function openSavedCache(path: string): OpenedCache {
         "session.save() wrote",
     );
   }
-  if (version !== SAVED_CACHE_VERSION) {
+  if (version !== FLOATS_VERSION && version !== NARROW_VERSION) {
     fail(
       path,
-      `it has version ${version} of the format, this kvjudge reads ${SAVED_CACHE_VERSION}`,
+      `it has version ${version} of the format, this kvjudge reads ${FLOATS_VERSION} and ` +
+        NARROW_VERSION,
     );
+  }
+  const precision = precisionOf(path, header);
+  if ((precision === "fp32") !== (version === FLOATS_VERSION)) {
+    fail(path, `its keys are held in ${precision}, which files of version ${version} do not do`);
   }
   const record = demand(
     parseRecord(text),
     (problem) => fail(path, `its record is broken: ${problem}`),
   );
-  const { lengths, kvHeads, headDim } = layersOf(path, header, record.windows);
+  const { lengths, kvHeads, headDim } = layersOf(path, header, record.windows, precision);
   const tokens = shapeOf(path, header, "ids", "I32", 1)[0] ?? 0;
   const { size } = Deno.statSync(path);
   return {
     info: {
       path,
       bytes: size,
+      precision,
       tokens: tokens + record.pending.length,
       kept: lengths.map((ofLayer, layer) => shownOf(ofLayer, record.windows?.[layer])),
       record,
@@ -71,14 +82,23 @@ export function openSavedCache(path: string): OpenedCache {
 }
 
 /** Sizes of the layers; every tensor is checked against them. */
-function layersOf(path: string, header: SafetensorsHeader, windows: SavedCacheRecord["windows"]) {
+function layersOf(
+  path: string,
+  header: SafetensorsHeader,
+  windows: SavedCacheRecord["windows"],
+  precision: CachePrecision,
+) {
+  const dtype = DTYPES[precision];
   const lengths: (readonly number[])[] = [];
   let [kvHeads, headDim] = [0, 0];
   let tensors = 1 + (header.tensors.has("logits") ? 1 : 0);
   while (header.tensors.has(`keys.${lengths.length}`)) {
     const layer = lengths.length;
     const ragged = header.tensors.has(`lengths.${layer}`);
-    const found = ragged ? raggedLengths(path, header, layer) : uniformLengths(path, header, layer);
+    const found = ragged
+      ? raggedLengths(path, header, layer, dtype)
+      : uniformLengths(path, header, layer, dtype);
+    const scaled = precision === "int8" ? checkScales(path, header, layer, found) : 0;
     if (layer === 0) [kvHeads, headDim] = [found.lengths.length, found.headDim];
     const fits = found.fits && found.lengths.length === kvHeads && found.headDim === headDim;
     const empty = found.lengths.some((length) => length < 1);
@@ -86,7 +106,7 @@ function layersOf(path: string, header: SafetensorsHeader, windows: SavedCacheRe
       fail(path, `the sizes of its layer ${layer} do not fit together`);
     }
     lengths.push(found.lengths);
-    tensors += (ragged ? 4 : 3) + (header.tensors.has(`received.${layer}`) ? 1 : 0) +
+    tensors += (ragged ? 4 : 3) + scaled + (header.tensors.has(`received.${layer}`) ? 1 : 0) +
       (header.tensors.has(`tokens.${layer}`) ? 1 : 0);
   }
   if (lengths.length === 0 || header.tensors.size !== tensors) {
@@ -95,15 +115,21 @@ function layersOf(path: string, header: SafetensorsHeader, windows: SavedCacheRe
   return { lengths, kvHeads, headDim };
 }
 
-interface LayerSizes {
+/** Sizes of one layer. */
+export interface LayerSizes {
   readonly lengths: readonly number[];
   readonly headDim: number;
   readonly fits: boolean;
 }
 
-function uniformLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
-  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 3);
-  const values = shapeOf(path, header, `values.${layer}`, "F32", 3);
+function uniformLengths(
+  path: string,
+  header: SafetensorsHeader,
+  layer: number,
+  dtype: string,
+): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, dtype, 3);
+  const values = shapeOf(path, header, `values.${layer}`, dtype, 3);
   const positions = shapeOf(path, header, `positions.${layer}`, "I32", 2);
   const [length = 0, kvHeads = 0, headDim = 0] = keys;
   return {
@@ -113,9 +139,14 @@ function uniformLengths(path: string, header: SafetensorsHeader, layer: number):
   };
 }
 
-function raggedLengths(path: string, header: SafetensorsHeader, layer: number): LayerSizes {
-  const keys = shapeOf(path, header, `keys.${layer}`, "F32", 2);
-  const values = shapeOf(path, header, `values.${layer}`, "F32", 2);
+function raggedLengths(
+  path: string,
+  header: SafetensorsHeader,
+  layer: number,
+  dtype: string,
+): LayerSizes {
+  const keys = shapeOf(path, header, `keys.${layer}`, dtype, 2);
+  const values = shapeOf(path, header, `values.${layer}`, dtype, 2);
   const positions = shapeOf(path, header, `positions.${layer}`, "I32", 1);
   const [heads = 0] = shapeOf(path, header, `lengths.${layer}`, "I32", 1);
   using file = openRange(path);

@@ -1,3 +1,4 @@
+import type { CachePrecision } from "../../cache/narrow_rows.ts";
 import type { SavedCacheRecord } from "./record.ts";
 
 /** What a saved cache holds. */
@@ -10,6 +11,8 @@ export interface SavedCacheInfo {
   readonly tokens: number;
   /** Kept tokens, `[layer][KV head]`. */
   readonly kept: readonly (readonly number[])[];
+  /** How its keys and values are held. */
+  readonly precision: CachePrecision;
   /** What it says of its making. */
   readonly record: SavedCacheRecord;
 }

@@ -32,7 +32,9 @@ export function same(a: readonly number[], b: readonly number[]): boolean {
 }
 
 /** Reads a tensor, and adds it to a digest. */
-export function readInto<Data extends Float32Array | Int32Array>(
+export function readInto<
+  Data extends Float32Array | Int32Array | Float16Array | Int8Array | Uint16Array,
+>(
   file: RangeFile,
   { tensors }: SafetensorsHeader,
   name: string,
@@ -41,7 +43,7 @@ export function readInto<Data extends Float32Array | Int32Array>(
 ): Data {
   const entry = tensors.get(name);
   if (!entry) throw new CheckpointError(`Cannot read ${file.path}: it has no tensor "${name}"`);
-  const data = space(entry.bytes / Float32Array.BYTES_PER_ELEMENT);
+  const data = space(entry.shape.reduce((product, size) => product * size, 1));
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   file.read(bytes, entry.offset);
   hash.update(bytes);

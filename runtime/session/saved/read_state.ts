@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { fillHostCache } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
+import type { CachePrecision } from "../../cache/narrow_rows.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { openRange, type RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
@@ -8,6 +9,7 @@ import { type State, stateOf } from "../state.ts";
 import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { checkWindowsOf } from "./windows.ts";
 import type { OpenedCache } from "./header.ts";
+import { readRowsInto } from "./narrow.ts";
 import { fail, readAttentionSums, readInto, readPositionMap, same } from "./parts.ts";
 
 /**
@@ -19,7 +21,7 @@ export function readState(
   opened: OpenedCache,
   config: ModelConfig,
 ): State {
-  const { info: { path, record }, header, lengths, text, sha256 } = opened;
+  const { info: { path, record, precision }, header, lengths, text, sha256 } = opened;
   const { layers, kvHeads, headDim, vocabulary, context } = config;
   const sizes = [lengths.length, opened.kvHeads, opened.headDim];
   if (!same(sizes, [layers, kvHeads, headDim])) {
@@ -50,7 +52,7 @@ export function readState(
   using reading = new DisposableStack();
   const cache = reading.use(
     readCache(path, file, header, {
-      ...{ tokens: ids.length, position, tail, config, lengths, hash },
+      ...{ tokens: ids.length, position, tail, config, lengths, precision, hash },
     }),
   );
   const positionMap = readPositionMap(path, file, header, { cache, shift, hash });
@@ -77,12 +79,13 @@ function readCache(
   path: string,
   file: RangeFile,
   header: SafetensorsHeader,
-  { tokens, position, tail, config, lengths, hash }: {
+  { tokens, position, tail, config, lengths, precision, hash }: {
     readonly tokens: number;
     readonly position: number;
     readonly tail: number;
     readonly config: ModelConfig;
     readonly lengths: readonly (readonly number[])[];
+    readonly precision: CachePrecision;
     readonly hash: Hash;
   },
 ): HostKvCache {
@@ -91,8 +94,9 @@ function readCache(
   const given = windows.map(() => tokens);
   const shape = { layers, kvHeads, headDim, windows, given };
   return fillHostCache(shape, lengths, (layer, { keys, values }) => {
-    readInto(file, header, `keys.${layer}`, () => keys, hash);
-    readInto(file, header, `values.${layer}`, () => values, hash);
+    const rows = { headDim, precision, hash };
+    readRowsInto(file, header, `keys.${layer}`, { ...rows, into: keys });
+    readRowsInto(file, header, `values.${layer}`, { ...rows, into: values });
     const positions = readInto(
       file,
       header,

@@ -6,9 +6,11 @@ import { globalLayersOf } from "../../cache/global_layers.ts";
 import { hostCacheOf } from "../../cache/host_cache.ts";
 import { hostCopy } from "../../cache/fill_host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
+import type { CachePrecision } from "../../cache/narrow_rows.ts";
 import { type SafetensorsInput, writeSafetensors } from "../../checkpoint/safetensors.ts";
 import { PromptError } from "../../errors.ts";
-import { SAVED_CACHE_FORMAT, SAVED_CACHE_VERSION } from "./header.ts";
+import { FLOATS_VERSION, NARROW_VERSION, SAVED_CACHE_FORMAT } from "./header.ts";
+import { narrowTensors } from "./narrow.ts";
 import { mostSaved } from "./windows.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { SavedCacheRecord } from "./record.ts";
@@ -23,6 +25,8 @@ export interface SavedCacheOrigin {
   readonly fingerprint: string;
   readonly policy: Policy;
   readonly budget: Budget;
+  /** How keys and values are written. */
+  readonly cachePrecision: CachePrecision;
 }
 
 /**
@@ -39,7 +43,7 @@ export async function saveCache(
   const { sequence: { cache, planned, positionMap }, pinned, outcome } = state;
   const { ids, pending, tail, transcript, answer } = state;
   if (ids.length === 0) throw new PromptError("Cannot save: nothing was read; read a prompt first");
-  const { name, fingerprint, policy, budget } = origin;
+  const { name, fingerprint, policy, budget, cachePrecision } = origin;
   const record: SavedCacheRecord = {
     model: { ...(name === undefined ? {} : { name }), fingerprint },
     policy: outcome.judge ?? judgeOf(policy, budget, false),
@@ -53,11 +57,15 @@ export async function saveCache(
     ...(answer === undefined ? {} : { answer }),
   };
   using copy = cache.home === "host" ? undefined : await hostCopy(cache);
-  const tensors = tensorsOf(state, copy ?? hostCacheOf(cache));
+  using scope = new DisposableStack();
+  const floats = tensorsOf(state, copy ?? hostCacheOf(cache));
+  const tensors = cachePrecision === "fp32"
+    ? floats
+    : narrowTensors(floats, { headDim: cache.headDim, precision: cachePrecision, scope });
   const text = JSON.stringify(record);
   const metadata = {
     format: SAVED_CACHE_FORMAT,
-    version: SAVED_CACHE_VERSION,
+    version: cachePrecision === "fp32" ? FLOATS_VERSION : NARROW_VERSION,
     record: text,
     sha256: digestOf(text, tensors),
   };
@@ -67,6 +75,7 @@ export async function saveCache(
     return {
       path,
       bytes: size,
+      precision: cachePrecision,
       record,
       tokens: ids.length + pending.length,
       kept: lengthsOf(cache),

@@ -257,7 +257,7 @@ Deno.test("a text of any length is read beyond the context, with positions witho
   }
   const refusing = { policy, budget: BUDGET, beyondContext: "refuse" } as const;
   await using session = openSession(test.model, refusing, () => {}, { context });
-  await assertRejects(() => session.read({ ids }), PromptError, "beyondContext is 'refuse'");
+  await assertRejects(() => session.read({ ids }), PromptError, "is 'refuse'");
   // What rotates its keys anew never comes to the context's end.
   const options = { ...refusing, policy: rerotate({ inner: policy }) };
   await using other = openSession(test.model, options, () => {}, { context });

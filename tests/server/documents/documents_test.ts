@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { UnknownDocumentError } from "../../../server/scheduler/errors.ts";
 import type { GenerationRequest } from "../../../server/scheduler/request.ts";
+import type { Scheduler } from "../../../server/scheduler/scheduler.ts";
+import { withFolder } from "../../_temp_folder.ts";
 import { idsRequest, outcomeOf, someIds, testScheduler } from "../scheduler/_test_scheduler.ts";
 
 const EVICTION = { policy: "snapkv(window=8)", budget: { tokens: 64 } } as const;
@@ -105,6 +107,43 @@ Deno.test("documents are found again after a restart, and answer the same", asyn
   await assertRejects(() => scheduler.documents.remove(id), UnknownDocumentError);
   await assertRejects(() => outcomeOf(scheduler, question(id, 1)), UnknownDocumentError);
   await Deno.remove(cacheFolder, { recursive: true });
+});
+
+Deno.test("documents at rest in 16 and 8 bits take less memory and disk, and answer alike", async () => {
+  const taken: { memory: number; disk: number; after: number }[] = [];
+  for (const cachePrecision of ["fp32", "fp16", "int8"] as const) {
+    await withFolder(async (cacheFolder) => {
+      const answersOf = async (scheduler: Scheduler, id: string) => {
+        const answers = [];
+        for (const seed of [1, 2]) {
+          answers.push((await outcomeOf(scheduler, question(id, seed))).answers);
+        }
+        return answers;
+      };
+      let id = "";
+      let before: unknown;
+      {
+        await using test = await testScheduler({ cacheFolder, cachePrecision });
+        const made = await test.scheduler.documents.create({ text: TEXT, eviction: EVICTION });
+        ({ id } = made);
+        const memory = test.scheduler.stats().cacheBytes;
+        const { size } = await Deno.stat(`${cacheFolder}/${id}.kvcache`);
+        taken.push({ memory, disk: size, after: made.bytesAfter });
+        before = await answersOf(test.scheduler, id);
+        // Those who asked had copies: the document itself still rests.
+        assertEquals(await answersOf(test.scheduler, id), before);
+      }
+      await using test = await testScheduler({ cacheFolder, cachePrecision });
+      assertEquals(await answersOf(test.scheduler, id), before);
+    });
+  }
+  const [wide, half, byte] = taken;
+  assert(wide && half && byte);
+  for (const name of ["disk", "after"] as const) {
+    assert(half[name] < 0.75 * wide[name], `${name}: ${half[name]} of ${wide[name]}`);
+    assert(byte[name] < 0.85 * half[name], `${name}: ${byte[name]} of ${half[name]}`);
+  }
+  assert(half.memory < wide.memory && byte.memory < half.memory);
 });
 
 Deno.test("a document whose file was damaged is refused, and the server goes on", async () => {

@@ -87,7 +87,7 @@ Deno.test("session.save() writes little more than the kept bytes, and tells what
   await using tiny = await tinyModel("tiny-llama");
   await using session = tiny.model.session({ policy: snapKv({ window: 4 }), budget: 60 });
   await session.read({ ids: IDS });
-  const { bytes, tokens, kept, record } = await session.save(path);
+  const { bytes, tokens, kept, precision, record } = await session.save(path);
   const keptBytes = 60 * bytesPerToken(tiny.model.config);
   const logits = 320 * 4;
   assertEquals(bytes, Deno.statSync(path).size);
@@ -101,7 +101,7 @@ Deno.test("session.save() writes little more than the kept bytes, and tells what
     judgedByQueries: true,
   });
   assertEquals(record.model.fingerprint, await tiny.model.fingerprint());
-  assertEquals(readSavedCacheInfo(path), { bytes, tokens, kept, record, path });
+  assertEquals(readSavedCacheInfo(path), { bytes, tokens, kept, precision, record, path });
 });
 
 Deno.test("session.load() keeps what evicted for the notes and for the next save", async () => {
