@@ -5,7 +5,7 @@ import { demand } from "../../schema.ts";
 import type { SavedCacheInfo } from "./info.ts";
 import type { CachePrecision } from "../../cache/narrow_rows.ts";
 import { checkScales, DTYPES, precisionOf } from "./narrow.ts";
-import { fail, same, shapeOf } from "./parts.ts";
+import { fail, type LayerSizes, same, shapeOf } from "./parts.ts";
 import { shownOf } from "./windows.ts";
 import { parseRecord, type SavedCacheRecord } from "./record.ts";
 
@@ -113,13 +113,6 @@ function layersOf(
     fail(path, "it does not hold the layers of a cache and nothing else");
   }
   return { lengths, kvHeads, headDim };
-}
-
-/** Sizes of one layer. */
-export interface LayerSizes {
-  readonly lengths: readonly number[];
-  readonly headDim: number;
-  readonly fits: boolean;
 }
 
 function uniformLengths(

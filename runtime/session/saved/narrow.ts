@@ -10,8 +10,7 @@ import {
 } from "../../cache/narrow_rows.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader, SafetensorsInput } from "../../checkpoint/safetensors.ts";
-import type { LayerSizes } from "./header.ts";
-import { fail, readInto, same, shapeOf } from "./parts.ts";
+import { fail, type LayerSizes, readInto, same, shapeOf } from "./parts.ts";
 
 /** Number formats of keys and values in a file. */
 export const DTYPES: Readonly<Record<CachePrecision, string>> = {

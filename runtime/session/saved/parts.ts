@@ -8,6 +8,13 @@ import type { AttentionSums } from "../../evidence/accumulated.ts";
 import { type PositionMap, tokenOf } from "../../rotary/position_map.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
 
+/** Sizes of one layer. */
+export interface LayerSizes {
+  readonly lengths: readonly number[];
+  readonly headDim: number;
+  readonly fits: boolean;
+}
+
 /** Refuses a file that is not sound. */
 export function fail(path: string, problem: string): never {
   throw new SavedCacheError(`Cannot load ${path}: ${problem}; save it again`);
