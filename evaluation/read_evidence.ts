@@ -101,7 +101,10 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     using fork = await from.cache.fork();
     const copy = { ...from, cache: fork };
     const started = now();
-    if (kept && !own) await applyKept(copy, kept, { config, positions: by?.policy.positions });
+    if (kept && !own) {
+      const { positions, merging } = by?.policy ?? {};
+      await applyKept(copy, kept, { engine, positions, merging });
+    }
     const { bytes } = fork;
     const applied = now();
     const result = await work(copy);

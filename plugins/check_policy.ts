@@ -76,6 +76,11 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
     positions === "contiguous"
       ? undefined
       : `its 'positions' must be "contiguous" or absent, got ${show(positions)}`,
+  merging: (merging) =>
+    isMerging(merging)
+      ? undefined
+      : "its 'merging' must be like { threshold: 0, fraction: 1 }, numbers from 0 to 1, got " +
+        show(merging),
   secondStage: (stage) =>
     isSecondStage(stage)
       ? undefined
@@ -145,6 +150,11 @@ function evidenceProblem(evidence: unknown): string | undefined {
   return `'measure' of its evidence must be like { output: "head", power: 2 }, got ${
     show(measure)
   }`;
+}
+
+function isMerging(merging: unknown): boolean {
+  const isShare = (value: unknown) => typeof value === "number" && value >= 0 && value <= 1;
+  return isObject(merging) && isShare(merging.threshold) && isShare(merging.fraction);
 }
 
 function isMeasure(measure: unknown): boolean {

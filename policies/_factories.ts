@@ -17,6 +17,7 @@ export { kvZipPlus, type KvZipPlusOptions } from "./kvzip_plus.ts";
 export { lagKv, type LagKvOptions } from "./lagkv.ts";
 export { lookaheadKv, type LookaheadKvOptions } from "./lookahead_kv.ts";
 export { lookaheadQCache, type LookaheadQCacheOptions } from "./lookahead_q_cache.ts";
+export { merge, type MergeOptions } from "./merge.ts";
 export { oracle, type OracleOptions } from "./oracle.ts";
 export { perLayer, type PerLayerOptions } from "./per_layer.ts";
 export { pyramid, type PyramidOptions } from "./pyramid.ts";

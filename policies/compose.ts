@@ -103,6 +103,12 @@ function checkRound(policy: ScorerPolicy): void {
       "it evicts while the prompt is read; wrap the whole, as in while_reading(compose(…))",
     );
   }
+  if (policy.merging) {
+    throw refuse(
+      policy,
+      "it merges what it drops; wrap the whole, as in merge(compose(…))",
+    );
+  }
   if (policy.positions) {
     throw refuse(
       policy,

@@ -12,6 +12,7 @@ import type { RescoreKernel, ScoreKernel } from "./contract/kernel.ts";
 import type { LayerShape } from "./contract/layer_shape.ts";
 import type { MaybePromise } from "./contract/maybe_promise.ts";
 import type { DropMeasure } from "./contract/measure.ts";
+import type { Merging } from "./contract/merging.ts";
 import type { Phases } from "./contract/phases.ts";
 import type { Replay } from "./contract/replay.ts";
 import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
@@ -21,6 +22,7 @@ export * from "./contract/kernel.ts";
 export * from "./contract/layer_shape.ts";
 export * from "./contract/maybe_promise.ts";
 export * from "./contract/measure.ts";
+export * from "./contract/merging.ts";
 export * from "./contract/option_error.ts";
 export * from "./contract/phases.ts";
 export * from "./contract/replay.ts";
@@ -66,6 +68,8 @@ export interface PolicyBase {
    * text goes on behind them. Absent: keys stay where they were read.
    */
   readonly positions?: "contiguous";
+  /** How values of what is dropped go into those of what stays. Absent: they are lost. */
+  readonly merging?: Merging;
   /** What evicts first: the policy is shown, and may keep, what that left. */
   readonly first?: FirstRound;
   /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */

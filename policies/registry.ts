@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -213,6 +213,18 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
     ],
     load: () => import("./lookahead_q_cache.ts"),
+  },
+  merge: {
+    name: "merge",
+    summary: "Wraps a policy: the values of dropped tokens go into those of their nearest kept ones.",
+    paper: "https://arxiv.org/abs/2406.13035",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"threshold","type":"a number from 0 to 1","default":0,"about":"least cosine of two keys with which one token's value goes into the other's"},
+      {"name":"fraction","type":"a number from 0 to 1","default":1,"about":"share of the dropped tokens that are merged, those with the nearest keys first"},
+    ],
+    load: () => import("./merge.ts"),
   },
   oracle: {
     name: "oracle",

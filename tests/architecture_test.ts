@@ -32,7 +32,15 @@ const MAPPED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Policies whose names are ordinary words, which code that knows no policy may well use. */
-const ORDINARY_WORDS = new Set(["per_layer", "pyramid", "rerotate", "full", "oracle", "random"]);
+const ORDINARY_WORDS = new Set([
+  "merge",
+  "per_layer",
+  "pyramid",
+  "rerotate",
+  "full",
+  "oracle",
+  "random",
+]);
 
 const library = sourceFiles().filter((file) => layerOf(file) in ALLOWED);
 

@@ -57,7 +57,12 @@ function panel(
     scale: { domain: [0, 100] },
   };
   const encoding = {
-    x: { field: "x", type: "quantitative", title, scale: { type, zero: false } },
+    x: {
+      field: "x",
+      type: "quantitative",
+      title,
+      scale: type === "log" ? { type } : { zero: false },
+    },
     y,
     color: channels.color,
   };

@@ -9,6 +9,7 @@ const MEMBERS: Readonly<Record<keyof ScorerPolicy | keyof EvictionPolicy, true>>
   evicts: true,
   phases: true,
   positions: true,
+  merging: true,
   first: true,
   protect: true,
   allocate: true,

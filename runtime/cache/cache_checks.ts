@@ -72,3 +72,31 @@ export function requireInteger(name: string, value: number, min: number): void {
     );
   }
 }
+
+/**
+ * Checks values that are to stand in the place of others.
+ *
+ * @throws {RangeError} If they are not as many.
+ */
+export function checkValues(
+  layer: number,
+  values: readonly Float32Array[],
+  { lengths, headDim }: { readonly lengths: readonly number[]; readonly headDim: number },
+): void {
+  const fits = values.length === lengths.length &&
+    values.every(({ length }, head) => length === (lengths[head] ?? 0) * headDim);
+  if (fits) return;
+  throw new RangeError(
+    `Cannot set the values of layer ${layer} of the KV cache: its KV heads hold ${
+      lengths.join(", ")
+    } ` +
+      `tokens of ${headDim} numbers, got ${values.map(({ length }) => length).join(", ")} numbers`,
+  );
+}
+
+/** Why values of a sliding layer stay. */
+export function cannotSetValues(layer: number): RangeError {
+  return new RangeError(
+    `Cannot set the values of layer ${layer} of the KV cache: it slides, nothing is evicted from it`,
+  );
+}

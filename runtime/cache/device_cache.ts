@@ -17,7 +17,7 @@ import {
   storedOf,
 } from "./any_device_layer.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
-import { checkKept, requireInteger } from "./cache_checks.ts";
+import { cannotSetValues, checkKept, checkValues, requireInteger } from "./cache_checks.ts";
 import {
   bothOf,
   compactLayer,
@@ -273,6 +273,19 @@ function deviceCache(
             `${layer.window - 1} tokens whatever is evicted elsewhere`,
         );
       }
+    },
+
+    async setValues(index, values) {
+      const layer = held.at(index);
+      checkValues(index, values, { lengths: lengthsOf(layer, kvHeads), headDim });
+      if (isSliding(layer)) throw cannotSetValues(index);
+      const { buffers, capacity } = layer;
+      if (!buffers) return;
+      const numbers = new Float32Array(kvHeads * capacity * headDim);
+      values.forEach((ofHead, head) => numbers.set(ofHead, head * capacity * headDim));
+      const written = await kernels.written(numbers, [kvHeads, capacity, headDim]);
+      using _old = buffers.values;
+      layer.buffers = { ...buffers, values: written };
     },
 
     async rerotate(index, rerotation) {

@@ -17,7 +17,7 @@ import {
   slotsOf,
 } from "./any_host_layer.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
-import { checkKept, requireInteger } from "./cache_checks.ts";
+import { cannotSetValues, checkKept, checkValues, requireInteger } from "./cache_checks.ts";
 import { createHold } from "./holds.ts";
 import { compactStore, createStore, entryAt, trimStore } from "./host_layer.ts";
 import type { HostKvCache, KvCache } from "./kv_cache.ts";
@@ -176,6 +176,18 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
           `Cannot compact layer ${index} of the KV cache: it slides, and keeps the last ` +
             `${layer.window - 1} tokens whatever is evicted elsewhere`,
         );
+      }
+    },
+
+    setValues(index, values) {
+      const layer = awake(index);
+      checkValues(index, values, { lengths: lengthsOf(layer, shape), headDim });
+      if (isSliding(layer)) throw cannotSetValues(index);
+      for (const [kvHead, rows] of values.entries()) {
+        for (let token = 0; token * headDim < rows.length; token++) {
+          const row = rows.subarray(token * headDim, (token + 1) * headDim);
+          layer.values.set(row, entryAt(layer, kvHead, token) * headDim);
+        }
       }
     },
 

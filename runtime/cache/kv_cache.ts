@@ -49,6 +49,12 @@ export interface BaseKvCache extends Disposable {
    */
   compact(layer: number, kept: readonly Int32Array[]): MaybePromise<void>;
   /**
+   * Puts other values in the place of all that a global layer holds, `[length, headDim]` of each KV head.
+   *
+   * @throws {RangeError} If the layer slides, or there are more or fewer.
+   */
+  setValues(layer: number, values: readonly Float32Array[]): MaybePromise<void>;
+  /**
    * Rerotates the keys of a layer to other positions. Those of a sliding layer all move by one distance,
    * those that it does not show too.
    */
@@ -112,6 +118,8 @@ export interface HostKvCache extends BaseKvCache {
   reserve(tokens: number): void;
   /** As {@linkcode BaseKvCache.compact}. */
   compact(layer: number, kept: readonly Int32Array[]): void;
+  /** As {@linkcode BaseKvCache.setValues}. */
+  setValues(layer: number, values: readonly Float32Array[]): void;
   /** As {@linkcode BaseKvCache.rerotate}. */
   rerotate(layer: number, to: Rerotation): void;
   /** As {@linkcode BaseKvCache.fork}. */

@@ -129,9 +129,9 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
     : [];
   const kept = await chooseKept({ engine, sequence, rounds, gathered, pinned, onCopy });
   const chosen = now();
-  const { positions } = policy;
+  const { positions, merging } = policy;
   const { beforeCompaction } = request;
-  await applyKept(sequence, kept, { config, positions, beforeCompaction });
+  await applyKept(sequence, kept, { engine, positions, merging, beforeCompaction });
   const end = now();
   const group = config.heads / config.kvHeads;
   const summing = rounds.findIndex((round) => round.policy === accumulating(policy));

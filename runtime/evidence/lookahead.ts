@@ -74,7 +74,7 @@ async function draftAnswer(
   const fork = held.use(await cache.fork());
   const drafted: Sequence = { cache: fork, position, planned };
   // The draft's queries are shown to the whole cache: its keys stay at their own positions.
-  await applyKept(drafted, kept, { config: engine.config, positions: undefined });
+  await applyKept(drafted, kept, { engine, positions: undefined, merging: draft.merging });
   const globals = globalLayersOf(cache);
   const queries: Float32Array[][] = globals.map(() => []);
   const start = { engine, sequence: drafted, logits, steps, signal };
