@@ -97,6 +97,8 @@ function missing(method: string, path: string): InvalidRequestError {
 function matches(route: string, path: string): boolean {
   const [fixed = "", rest] = route.split(":id");
   if (rest === undefined) return path === route;
-  const given = path.slice(fixed.length);
-  return path.startsWith(fixed) && given !== "" && (rest !== "" || !given.includes("/"));
+  const end = rest === "{.+}" ? "" : rest;
+  const given = path.slice(fixed.length, path.length - end.length);
+  const fits = path.startsWith(fixed) && path.endsWith(end) && given !== "";
+  return fits && (rest === "{.+}" || !given.includes("/"));
 }

@@ -1,5 +1,6 @@
 import {
   createDocument,
+  documentTokens,
   listDocuments,
   removeDocument,
   showDocument,
@@ -107,6 +108,12 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/documents/:id",
     summary: "Shows a document.",
     handle: (services, { param }) => showDocument(services, param),
+  },
+  {
+    method: "GET",
+    path: "/v1/documents/:id/tokens",
+    summary: "Says of each token of a document which share of the heads kept it.",
+    handle: (services, { param }) => documentTokens(services, param),
   },
   {
     method: "DELETE",

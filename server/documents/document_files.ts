@@ -9,6 +9,8 @@ export interface DocumentRecord extends Omit<DocumentInfo, "stored"> {
   readonly system?: string;
   /** SHA-256 of the checkpoint that read it. */
   readonly fingerprint: string;
+  /** What was kept of each token, as `packShares` writes it. */
+  readonly shares?: string;
 }
 
 /** A folder of documents: of each a saved cache and, written last, its record. */
@@ -43,6 +45,7 @@ const RECORD: SchemaOf<DocumentRecord> = v.object({
   text: v.string(),
   system: v.exactOptional(v.string()),
   fingerprint: v.string(),
+  shares: v.exactOptional(v.pipe(v.string(), v.base64())),
 });
 
 const FILE = /^(doc-[0-9a-f]{32})\.(json|kvcache)$/;

@@ -5,6 +5,7 @@ import { full } from "../../policies/full.ts";
 import type { DocumentInfo, DocumentRequest, DocumentStore } from "../scheduler/documents.ts";
 import { UnknownDocumentError } from "../scheduler/errors.ts";
 import { oneByOne } from "../scheduler/one_by_one.ts";
+import type { KeptToken } from "../scheduler/explain.ts";
 import type { EvictionSettings } from "../scheduler/request.ts";
 import type { DocumentFiles, DocumentRecord } from "./document_files.ts";
 
@@ -14,7 +15,7 @@ export interface ReadDocument {
   readonly session: Session;
   readonly record: Pick<
     DocumentRecord,
-    "tokens" | "policy" | "kept" | "bytesBefore" | "bytesAfter"
+    "tokens" | "policy" | "kept" | "bytesBefore" | "bytesAfter" | "shares"
   >;
 }
 
@@ -36,6 +37,8 @@ export interface DocumentsOptions {
   readonly read: (reading: DocumentReading) => Promise<ReadDocument>;
   /** Opens a session on a saved cache. */
   readonly load: (record: DocumentRecord, path: string) => Promise<Session>;
+  /** The tokens of a document, each with what was kept of it. */
+  readonly tokens: (record: DocumentRecord) => Promise<readonly KeptToken[]>;
   /** Name and fingerprint of a model. */
   readonly model: (
     name: string | undefined,
@@ -111,7 +114,8 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   }
 
   const infoOf = ({ record, stored }: Entry): DocumentInfo => {
-    const { text: _text, system: _system, fingerprint: _fingerprint, ...info } = record;
+    const { text: _text, system: _system, fingerprint: _fingerprint, ...shown } = record;
+    const { shares: _shares, ...info } = shown;
     return { ...info, stored };
   };
   const find = (id: string): Entry => {
@@ -221,6 +225,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     },
     list: () => [...entries.values()].map(infoOf).sort((a, b) => b.created - a.created),
     get: (id) => infoOf(find(id)),
+    tokens: async (id) => await options.tokens(find(id).record),
     remove: (id) => inTurn(() => forget(id)),
   };
   return {

@@ -70,6 +70,15 @@ export function showDocument({ scheduler }: Services, id: string) {
 }
 
 /**
+ * Answers `GET /v1/documents/ID/tokens`: what was kept of it.
+ *
+ * @throws {UnknownDocumentError} If there is none.
+ */
+export async function documentTokens({ scheduler }: Services, id: string) {
+  return { id, object: "document.tokens", tokens: await scheduler.documents.tokens(id) };
+}
+
+/**
  * Answers `DELETE /v1/documents/ID`.
  *
  * @throws {UnknownDocumentError} If there is none.

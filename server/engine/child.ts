@@ -138,6 +138,8 @@ async function perform(
       const document = await documents.create({ ...task.request, signal, onProgress });
       return { kind: "document", document };
     }
+    case "document_tokens":
+      return { kind: "kept_tokens", tokens: await scheduler.documents.tokens(task.id) };
     case "remove_document":
       await scheduler.documents.remove(task.id);
       return { kind: "done" };

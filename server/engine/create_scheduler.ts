@@ -160,6 +160,9 @@ export function createScheduler(
         if (found) return found;
         throw new UnknownDocumentError(`There is no document '${id}' here: read it first`);
       },
+      async tokens(id) {
+        return (await task({ kind: "document_tokens", id }, "kept_tokens")).tokens;
+      },
       async remove(id) {
         await task({ kind: "remove_document", id }, "done");
       },

@@ -1,4 +1,5 @@
 import type { DocumentInfo, DocumentRequest } from "../scheduler/documents.ts";
+import type { KeptToken } from "../scheduler/explain.ts";
 import type { GenerationEvent } from "../scheduler/events.ts";
 import type { SchedulerOptions } from "../scheduler/options.ts";
 import type { GenerationRequest } from "../scheduler/request.ts";
@@ -36,6 +37,7 @@ export type Task =
     readonly kind: "create_document";
     readonly request: Omit<DocumentRequest, "onProgress" | "signal">;
   }
+  | { readonly kind: "document_tokens"; readonly id: string }
   | { readonly kind: "remove_document"; readonly id: string };
 
 /** What a task or a request came to. */
@@ -43,6 +45,7 @@ export type TaskResult =
   | { readonly kind: "tokens"; readonly tokens: Token[] }
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "document"; readonly document: DocumentInfo }
+  | { readonly kind: "kept_tokens"; readonly tokens: readonly KeptToken[] }
   | { readonly kind: "done" };
 
 /** What the engine's process says, a line of JSON each. */

@@ -154,6 +154,11 @@ export function createBatchScheduler(
       },
       list: () => documents().store.list(),
       get: (id) => documents().store.get(id),
+      async tokens(id) {
+        open();
+        const { store } = await opening;
+        return await store.tokens(id);
+      },
       remove: (id) => documents().store.remove(id),
     },
     stats: () => {

@@ -8,6 +8,7 @@ import { renderDocument } from "../prompt/render_prompt.ts";
 import { systemSpans } from "../prompt/system_span.ts";
 import { ContextOverflowError } from "./errors.ts";
 import { mean } from "./done_event.ts";
+import { keptShares, packShares, unpackShares } from "./explain.ts";
 import { policyOf, readWhole } from "./read_prompt.ts";
 import type { SharedResources } from "./resources.ts";
 import { laneOf } from "./shared_engine.ts";
@@ -25,7 +26,7 @@ export interface DocumentReaderOptions extends SharedResources {
 export function documentReader(
   { pool, admission, makeRoom, running, counted, cachePrecision, timeout, ending, now }:
     DocumentReaderOptions,
-): Pick<DocumentsOptions, "read" | "load" | "model"> {
+): Pick<DocumentsOptions, "read" | "load" | "model" | "tokens"> {
   return {
     async model(name) {
       using used = await pool.use(name);
@@ -59,7 +60,7 @@ export function documentReader(
         kind: "chat",
         messages: system === undefined ? [] : [{ role: "system", content: system }],
       };
-      const { session } = await readWhole({ eviction }, ids, {
+      const { session, reading: result } = await readWhole({ eviction }, ids, {
         ...{ loaded, lane, policy, cachePrecision, signal, now },
         system: systemSpans(chat, ids, model.tokenizer),
         reading: (done) => reading.onProgress?.(done, ids.length),
@@ -83,8 +84,20 @@ export function documentReader(
           kept: mean(kept.flat()),
           bytesBefore: bytes.before,
           bytesAfter: bytes.now,
+          shares: packShares(keptShares(ids.length, result)),
         },
       };
+    },
+    async tokens({ model, text, system, form, shares }) {
+      if (shares === undefined) return [];
+      using used = await pool.use(model);
+      const { tokenizer } = used.loaded.model;
+      const kept = unpackShares(shares);
+      const document = { text, form, ...(system === undefined ? {} : { system }) };
+      return renderDocument(document, tokenizer).map((id, index) => ({
+        text: tokenizer.decode([id]),
+        kept: kept[index] ?? 0,
+      }));
     },
     async load(record, path) {
       using used = await pool.use(record.model);

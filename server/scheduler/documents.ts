@@ -1,3 +1,4 @@
+import type { KeptToken } from "./explain.ts";
 import type { EvictionSettings } from "./request.ts";
 
 /** Documents that were read and compressed once, on disk where there is a folder for them. */
@@ -13,6 +14,12 @@ export interface DocumentStore {
   list(): readonly DocumentInfo[];
   /** @throws {UnknownDocumentError} If there is none. */
   get(id: string): DocumentInfo;
+  /**
+   * Its tokens, each with the share of layers and KV heads that kept it; none where that is not known.
+   *
+   * @throws {UnknownDocumentError} If there is none.
+   */
+  tokens(id: string): Promise<readonly KeptToken[]>;
   /**
    * Forgets it; requests that use it end as they would.
    *

@@ -198,6 +198,11 @@ function fakeDocuments(): DocumentStore {
     },
     list: () => [...all.values()],
     get: find,
+    tokens: (id) =>
+      Promise.resolve([
+        { text: find(id).name ?? "", kept: 1 },
+        { text: " left out", kept: 0 },
+      ]),
     remove(id) {
       all.delete(find(id).id);
       return Promise.resolve();

@@ -39,6 +39,21 @@ export interface Report {
   readonly tokens?: readonly KeptToken[];
 }
 
+/** A document that the server keeps. */
+export interface StoredDocument {
+  readonly id: string;
+  readonly name: string | null;
+  readonly model: string;
+  readonly form: "chat" | "text";
+  readonly tokens: number;
+  readonly policy: string;
+  readonly kept: number;
+  readonly bytes_after: number;
+  readonly stored: boolean;
+  /** Unix time in seconds. */
+  readonly created: number;
+}
+
 export interface KeptToken {
   readonly text: string;
   /** The share of layers and KV heads that kept it. */

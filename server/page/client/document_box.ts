@@ -40,13 +40,19 @@ export function DocumentBox({ document, once, change, changeOnce }: DocumentBoxP
       ${document
         ? html`
           <p class="name"><strong>${document.name}</strong>
-            <span>${countText(document.text.length)} characters</span></p>
+            <span>${document.id === undefined
+              ? `${countText(document.text.length)} characters`
+              : "on the server, as its own policy kept it"}</span></p>
           <button type="button" onClick=${() => change(undefined)}>Remove</button>
-          <label class="check"><input type="checkbox" checked=${once}
-            onChange=${(event: Event & { target: HTMLInputElement }) =>
-              changeOnce(event.target.checked)} />
-            Read it once and keep it on the server: questions are answered sooner, the policy does not
-            see them, and there is no picture</label>
+          ${document.id === undefined
+            ? html`
+              <label class="check"><input type="checkbox" checked=${once}
+                onChange=${(event: Event & { target: HTMLInputElement }) =>
+                  changeOnce(event.target.checked)} />
+                Read it once and keep it on the server: questions are answered sooner, and the policy
+                does not see them</label>
+            `
+            : null}
         `
         : html`
           <p>Drop a document here: text, Markdown or HTML.</p>

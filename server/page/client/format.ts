@@ -21,6 +21,12 @@ export function timeText(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** `27 Nov 2026` */
+export function dayText(seconds: number): string {
+  const day = { day: "numeric", month: "short", year: "numeric" } as const;
+  return new Date(seconds * 1000).toLocaleDateString("en-GB", day);
+}
+
 /** A budget as the server takes it: tokens as a number, all else as it is written. */
 export function budgetOf(text: string): number | string {
   const trimmed = text.trim();

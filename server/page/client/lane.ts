@@ -8,23 +8,29 @@ interface LaneProps {
   readonly settings: LaneSettings;
   readonly turns: readonly Turn[];
   readonly summary: string;
+  /** The policy of a document that was compressed before: it cannot be chosen then. */
+  readonly fixed?: string | undefined;
   readonly change: (settings: LaneSettings) => void;
 }
 
 /** A policy, its budget, and what was answered with it. */
-export function Lane({ name, settings, turns, summary, change }: LaneProps) {
+export function Lane({ name, settings, turns, summary, fixed, change }: LaneProps) {
   const { policy, budget } = settings;
+  const shown = fixed ?? policy;
   const id = `lane-${name}`;
   const typed = (field: keyof LaneSettings) => (event: Event & { target: HTMLInputElement }) =>
     change({ ...settings, [field]: event.target.value });
   return html`
-    <section class="lane" aria-label=${`Answers with policy ${policy || "none"}`}>
+    <section class="lane" aria-label=${`Answers with policy ${shown || "none"}`}>
       <div class="settings">
         <label for=${`${id}-policy`}>Policy</label>
-        <input id=${`${id}-policy`} list="policies" value=${policy} spellcheck=${false}
+        <input id=${`${id}-policy`} list="policies" value=${shown} disabled=${fixed !== undefined}
+          spellcheck=${false}
           autocomplete="off" placeholder="full" onInput=${typed("policy")} />
         <label for=${`${id}-budget`}>Budget</label>
-        <input id=${`${id}-budget`} value=${budget} spellcheck=${false}
+        <input id=${`${id}-budget`} value=${fixed === undefined
+          ? budget
+          : ""} disabled=${fixed !== undefined} spellcheck=${false}
           autocomplete="off" title="Tokens (256), a share (10%) or bytes (8MiB)"
           onInput=${typed("budget")} />
       </div>

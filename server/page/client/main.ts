@@ -1,10 +1,11 @@
 import { render } from "npm:preact@11.2.0";
 import { useEffect, useRef, useState } from "npm:preact@11.2.0/hooks";
-import { ApiError, createApi } from "./api.ts";
+import { ApiError, createApi, type StoredDocument } from "./api.ts";
 import { DocumentBox } from "./document_box.ts";
 import { html } from "./html.ts";
 import { Lane } from "./lane.ts";
 import type { PageDocument } from "./read_file.ts";
+import { StoredDocuments } from "./stored_documents.ts";
 import { ask, type LaneSettings, type Turn } from "./turn.ts";
 
 /** What the server wrote into the page. */
@@ -27,6 +28,7 @@ function App() {
   const [locked, setLocked] = useState(false);
   const [problem, setProblem] = useState("");
   const [source, setSource] = useState<PageDocument | undefined>(undefined);
+  const [kept, setKept] = useState<readonly StoredDocument[]>([]);
   const [once, setOnce] = useState(false);
   const [both, setBoth] = useState(false);
   const [most, setMost] = useState(256);
@@ -36,12 +38,16 @@ function App() {
     { settings: { policy: "snapkv", budget: "256" }, turns: [] },
     { settings: { policy: "full", budget: "256" }, turns: [] },
   ]);
+  // A document that was compressed before has one policy.
+  const shown = both && source?.id === undefined ? 2 : 1;
   const box = useRef<HTMLTextAreaElement>(null);
 
   const changeLane = (index: number, change: (lane: LaneState) => LaneState) =>
     setLanes((before) => before.map((lane, at) => at === index ? change(lane) : lane));
   const clear = () => setLanes((before) => before.map((lane) => ({ ...lane, turns: [] })));
 
+  const listKept = async () =>
+    setKept((await api.json<{ data: readonly StoredDocument[] }>("/v1/documents")).data);
   const connect = async () => {
     try {
       const { data } = await api.json<{ data: { id: string }[] }>("/v1/models");
@@ -50,6 +56,7 @@ function App() {
       setModel((before) => before || (ids[0] ?? ""));
       setLocked(false);
       setProblem("");
+      await listKept();
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) setLocked(true);
       else setProblem(error instanceof Error ? error.message : String(error));
@@ -66,7 +73,7 @@ function App() {
     setRunning(stop);
     setQuestion("");
     await Promise.all(
-      lanes.slice(0, both ? 2 : 1).map(({ settings, turns }, index) =>
+      lanes.slice(0, shown).map(({ settings, turns }, index) =>
         ask(api, {
           model,
           settings,
@@ -81,6 +88,7 @@ function App() {
       ),
     );
     setRunning(undefined);
+    if (once) await listKept().catch(() => {});
     box.current?.focus();
   };
   const pressed = (event: KeyboardEvent) => {
@@ -141,18 +149,30 @@ function App() {
         setSource(given);
         clear();
       }} />
+    <${StoredDocuments} api=${api} chosen=${source?.id}
+      documents=${kept.filter((one) => one.model === model && one.form === "chat")}
+      choose=${({ id, name, policy }: StoredDocument) => {
+        setSource({ id, name: name ?? id, policy, text: "" });
+        clear();
+      }}
+      deleted=${(id: string) => {
+        setKept((before) => before.filter((one) => one.id !== id));
+        if (source?.id !== id) return;
+        setSource(undefined);
+        clear();
+      }} />
     <datalist id="policies">${DATA.policies.map(({ name, summary }) =>
       html`
         <option value=${name}>${summary}</option>
       `
     )}</datalist>
-    <main class=${both ? "lanes two" : "lanes"}>${lanes.slice(0, both ? 2 : 1).map((
+    <main class=${shown > 1 ? "lanes two" : "lanes"}>${lanes.slice(0, shown).map((
       { settings, turns },
       index,
     ) =>
       html`
         <${Lane} key=${index} name=${NAMES[index]} settings=${settings} turns=${turns}
-          summary=${summaryOf(settings.policy)}
+          summary=${summaryOf(source?.policy ?? settings.policy)} fixed=${source?.policy}
           change=${(changed: LaneSettings) =>
             changeLane(index, (lane) => ({ ...lane, settings: changed }))} />
       `

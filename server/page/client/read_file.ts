@@ -2,6 +2,10 @@
 export interface PageDocument {
   readonly name: string;
   readonly text: string;
+  /** Where the server keeps it already; its text is not known then. */
+  readonly id?: string;
+  /** The policy that it was compressed with then. */
+  readonly policy?: string;
 }
 
 /** Larger ones would not pass the server's bound on a request. */

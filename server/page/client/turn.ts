@@ -79,6 +79,7 @@ async function storedDocument(
   { model, settings, document, once, signal }: Asked,
   onRead: (share: number) => void,
 ): Promise<string | undefined> {
+  if (document?.id !== undefined) return document.id;
   if (!document || !once) return undefined;
   const body = {
     model,

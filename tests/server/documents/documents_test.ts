@@ -37,6 +37,34 @@ Deno.test("ten questions about a document cost one reading, and what is kept is 
   assertEquals(documents.get(made.id).tokens, 300);
 });
 
+Deno.test("what was kept of a document is known, token by token", async () => {
+  const cacheFolder = await Deno.makeTempDir();
+  let id = "";
+  let before: readonly { readonly text: string; readonly kept: number }[] = [];
+  {
+    await using test = await testScheduler({ cacheFolder });
+    const { documents } = test.scheduler;
+    id = (await documents.create({ text: TEXT, eviction: EVICTION })).id;
+    before = await documents.tokens(id);
+    assertEquals(before.map(({ text }) => text.trim()).join(" "), TEXT);
+    const kept = before.reduce((sum, token) => sum + token.kept, 0);
+    assert(Math.abs(kept - 64) < 1, `${kept} tokens`);
+    // The window that judged is always kept, by all.
+    assertEquals(before.slice(-8).map((token) => token.kept), new Array(8).fill(1));
+    const whole = await documents.create({ text: TEXT, eviction: false });
+    assertEquals((await documents.tokens(whole.id)).every((token) => token.kept === 1), true);
+    await assertRejects(() => documents.tokens("doc-1"), UnknownDocumentError);
+    // Tokens that went while the rest was still read are none of those that were kept.
+    const eviction = { policy: "while_reading(knorm,every=100,keep=100)", budget: { tokens: 64 } };
+    const pieces = await documents.create({ text: TEXT, eviction });
+    const left = (await documents.tokens(pieces.id)).reduce((sum, token) => sum + token.kept, 0);
+    assert(Math.abs(left - 64) < 1, `${left} tokens`);
+  }
+  await using test = await testScheduler({ cacheFolder });
+  assertEquals(await test.scheduler.documents.tokens(id), before);
+  await Deno.remove(cacheFolder, { recursive: true });
+});
+
 Deno.test("a question's times are its own, not those of the document's reading", async () => {
   let clock = 0;
   await using test = await testScheduler({ now: () => clock });

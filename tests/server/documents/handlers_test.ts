@@ -23,10 +23,14 @@ Deno.test("a document is read once, listed, shown and forgotten", async () => {
   const list = await (await app.get("/v1/documents")).json();
   assertEquals(list, { object: "list", data: [document] });
   assertEquals(await (await app.get("/v1/documents/doc-8")).json(), document);
+  const { tokens } = await (await app.get("/v1/documents/doc-8/tokens")).json();
+  assertEquals(tokens, [{ text: "story.txt", kept: 1 }, { text: " left out", kept: 0 }]);
+  const posted = await app.post("/v1/documents/doc-8/tokens", {});
+  assertEquals([posted.status, posted.headers.get("allow")], [405, "GET"]);
   const removed = await app.get("/v1/documents/doc-8", { method: "DELETE" });
   assertEquals(await removed.json(), { id: "doc-8", object: "document.deleted", deleted: true });
-  for (const method of ["GET", "DELETE"]) {
-    const response = await app.get("/v1/documents/doc-8", { method });
+  for (const [method, path] of [["GET", ""], ["DELETE", ""], ["GET", "/tokens"]] as const) {
+    const response = await app.get(`/v1/documents/doc-8${path}`, { method });
     const { error } = await response.json();
     assertEquals([response.status, error.code], [404, "document_not_found"]);
   }

@@ -140,6 +140,62 @@ Deno.test({
 });
 
 Deno.test({
+  name: "documents on the server are listed, asked about, looked at and deleted",
+  ignore,
+  fn: () =>
+    opened(() => ({}), async (page, scheduler, url) => {
+      await ready(page);
+      assertEquals(await page.$$eval(".stored", (found) => found.length), 0);
+      for (const text of ["Mill Lane has 12 houses.", "Another."]) {
+        await scheduler.documents.create({ text, name: `${text.length}${HOSTILE}` });
+      }
+      // One for texts, which chats cannot ask about.
+      await scheduler.documents.create({ text: "For completions.", form: "text" });
+      await page.goto(url);
+      await page.waitForSelector(".stored summary");
+      assertEquals(await texts(page, ".stored summary"), ["Documents on the server (2)"]);
+      await page.click(".stored summary");
+      const [first = ""] = await texts(page, ".stored .name");
+      assert(first.startsWith(`24${HOSTILE}24 tokens · 24 kept by full · 5 B · in memory`), first);
+      await page.click(".stored li .does button:nth-child(2)");
+      await page.waitForSelector(".stored .kept canvas");
+      const [label = ""] = await texts(page, ".stored figcaption");
+      assert(label.startsWith("Of 2 tokens, 1 were kept by some heads and 1 by all"), label);
+      await page.click(".stored li .does button:nth-child(1)");
+      await page.waitForSelector(".document .name");
+      // It has its own policy already.
+      const policy = await page.$eval("#lane-a-policy", (input) =>
+        input instanceof HTMLInputElement ? [input.value, input.disabled] : []);
+      assertEquals(policy, ["full", true]);
+      await page.type("#question", "How many?");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector(".facts");
+      const [request] = scheduler.requests;
+      assert(request);
+      assertEquals([request.document, lastSaid(request)], ["doc-24", "How many?"]);
+      for (const width of [320, 1280]) {
+        await page.setViewport({ width, height: 700 });
+        const wide = await page.evaluate(() =>
+          document.documentElement.scrollWidth
+        );
+        assert(wide <= width, `${wide} at ${width}`);
+      }
+      const remove = ".stored li .does button:nth-child(3)";
+      await page.click(remove);
+      await page.waitForFunction(
+        (at) => document.querySelector(at)?.textContent === "Really delete?",
+        {},
+        remove,
+      );
+      assertEquals(scheduler.documents.list().length, 3);
+      await page.click(remove);
+      await page.waitForFunction(() => document.querySelectorAll(".stored li").length === 1);
+      assertEquals(scheduler.documents.list().map(({ id }) => id), ["doc-8", "doc-16"]);
+      assertEquals(await page.$$eval(".document .name", (found) => found.length), 0);
+    }),
+});
+
+Deno.test({
   name: "Escape stops an answer, and what came stays",
   ignore,
   fn: () =>
