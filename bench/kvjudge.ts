@@ -10,6 +10,8 @@ export interface KvjudgeOptions {
   readonly threads: number;
   /** Answers that are decoded together. @default {1} */
   readonly sequences?: number;
+  /** Folder of converted weights. @default {as everywhere} */
+  readonly home?: string;
 }
 
 /** kvjudge in a process of its own. */

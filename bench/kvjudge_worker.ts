@@ -29,6 +29,8 @@ export interface OpenCommand {
   readonly threads: number;
   /** Answers that are decoded together. @default {1} */
   readonly sequences?: number;
+  /** Folder of converted weights. @default {as everywhere} */
+  readonly home?: string;
 }
 
 /** Turns text into token ids. */
@@ -155,8 +157,9 @@ async function follow({ ids, steps, path, file }: FollowCommand): Promise<readon
 
 if (import.meta.main) {
   await serve({
-    open: async ({ source, precision, threads, sequences = 1 }: OpenCommand) => {
-      opened = await loadModel(source, { precision, threads, sequences });
+    open: async ({ source, precision, threads, sequences = 1, home }: OpenCommand) => {
+      const options = { precision, threads, sequences, ...(home === undefined ? {} : { home }) };
+      opened = await loadModel(source, options);
       return opened.precision;
     },
     encode: ({ text }: EncodeCommand) => [...getModel().tokenizer.encode(text)],

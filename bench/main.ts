@@ -13,6 +13,7 @@ import type { Engine } from "./engine/spawn.ts";
 import type { MeasureCommand, Measurement } from "./engine/protocol.ts";
 import { type KvjudgeEngine, startKvjudge } from "./kvjudge.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
+import { formatShapes, measureShapes } from "./shapes.ts";
 import { startLlamaCpp } from "./peers/llama_cpp.ts";
 import { compareQuality } from "./quality.ts";
 import { formatReport } from "./report.ts";
@@ -58,9 +59,11 @@ async function bench(options: BenchOptions): Promise<Results> {
 
 /** Token ids of the bench's text, repeated until there are enough. */
 async function readIds(kvjudge: KvjudgeEngine, count: number): Promise<readonly number[]> {
-  const ids = await kvjudge.encode(await readFile(new URL("./text.txt", import.meta.url), "utf8"));
+  const ids = await kvjudge.encode(await benchText());
   return Array.from({ length: count }, (_, index) => ids[index % ids.length] ?? 0);
 }
+
+const benchText = () => readFile(new URL("./text.txt", import.meta.url), "utf8");
 
 /** How llama.cpp is started, by the name of each format that the file can have. */
 function llamaFormats(file: string, contextSize: number, threads: number) {
@@ -158,6 +161,10 @@ if (import.meta.main) {
     const options = parseOptions(Deno.args);
     if (options.help) {
       console.log(USAGE);
+    } else if (options.shapes.length > 0) {
+      const rows = await measureShapes(options, await benchText(), note);
+      console.log(formatShapes(rows));
+      if (options.json) console.log(JSON.stringify(rows));
     } else {
       const results = await bench(options);
       console.log(formatReport(results, options.budget));

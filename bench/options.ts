@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { KvjudgeError, registry } from "../mod.ts";
 import { type PrecisionChoice, PRECISIONS } from "../runtime/models/mod.ts";
+import { SHAPES } from "../scripts/big_checkpoint/shapes.ts";
 import { EVICTING_POLICY } from "./results.ts";
 
 /** What the bench is to do. */
@@ -20,6 +21,10 @@ export interface BenchOptions {
   readonly precision: PrecisionChoice;
   /** Positions of the text that quality is measured at. */
   readonly positions: number;
+  /** Shapes of random checkpoints that are measured instead. */
+  readonly shapes: readonly string[];
+  /** Tokens of the prompt that these read. */
+  readonly shapeTokens: number;
   readonly json: boolean;
   readonly help: boolean;
 }
@@ -37,6 +42,8 @@ Measures kvjudge beside llama.cpp on this machine: speed, memory and quality.
   --threads N               threads of each engine (default: one per processor)
   --precision auto          auto, fp32, int8 or int4
   --model NAME              name, folder or .gguf file; llama.cpp takes part for .gguf files
+  --shape 1.3b,8b           instead: memory and speed of random checkpoints in these shapes, written
+                            first; reads --lengths tokens (default: 2048)
   --quick                   one round at 512 tokens, few positions for quality
   --json                    end with one JSON object
   --help                    show this
@@ -70,6 +77,8 @@ export function parseOptions(args: readonly string[]): BenchOptions {
     threads: number("threads", availableParallelism()),
     precision,
     positions: quick ? 48 : 304,
+    shapes: shapesOf(values.shape ?? ""),
+    shapeTokens: values.lengths === undefined ? 2048 : lengths.at(-1) ?? 2048,
     json: values.json === true,
     help: values.help === true,
   };
@@ -88,6 +97,7 @@ function parse(args: readonly string[]) {
         policies: { type: "string" },
         threads: { type: "string" },
         precision: { type: "string" },
+        shape: { type: "string" },
         quick: { type: "boolean" },
         json: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -106,6 +116,16 @@ function policiesOf(text: string): readonly string[] {
   if (unknown === undefined) return names.filter((name) => name !== EVICTING_POLICY);
   throw new KvjudgeError(
     `Cannot measure policy '${unknown}': give some of ${Object.keys(registry).join(", ")}`,
+  );
+}
+
+/** Names of shapes; an empty list is none. */
+function shapesOf(text: string): readonly string[] {
+  const names = text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const unknown = names.find((name) => !Object.hasOwn(SHAPES, name));
+  if (unknown === undefined) return names;
+  throw new KvjudgeError(
+    `Cannot measure shape '${unknown}': give some of ${Object.keys(SHAPES).join(", ")}`,
   );
 }
 

@@ -1,47 +1,75 @@
 import { readFileSync } from "node:fs";
 
-/** How mapped files are read from now on. */
-export interface MappedOptions {
-  /** A row here and a row there: a page that is read then brings no others with it. @default {false} */
-  readonly scattered?: boolean;
+/** Pages of files that onnxruntime has mapped into memory. */
+export interface MappedPages extends Disposable {
+  /**
+   * Gives back the memory that they take. Those that are read again come back by themselves, from the
+   * system's cache or the disk.
+   */
+  release(): void;
+  /**
+   * Loads a graph that maps the files. Meanwhile no pages of theirs are given back, by anyone: the runtime
+   * lets go of bytes that it has packed, and what then lies at their addresses may be anything.
+   */
+  whileLoading<Loaded>(load: () => Promise<Loaded>): Promise<Loaded>;
 }
 
+/** How many loads of a file are under way. Addresses are the process's own, whoever loads. */
+const loads = new Map<string, number>();
+
+/** MADV_DONTNEED. */
 const DONT_NEED = 4;
-const RANDOM = 1;
 
 /**
- * Gives back the memory of pages of files that onnxruntime has mapped. Those that are read again come
- * back by themselves, from the system's cache or the disk. Packing a matrix reads scales that no
- * product reads afterwards, an eighth of the weights of 4 bits.
+ * Finds the pages of files. Packing a matrix reads scales that no product reads afterwards, an eighth of
+ * weights of 4 bits; and each row of an embedding matrix that is read brings 64 KB with it.
  *
- * Does nothing where the system has no such call: clean pages are the first that it takes back when
- * memory is short.
+ * Where the system has no such call, nothing is ever given back: clean pages are the first that it takes
+ * when memory is short.
  *
  * @param files Real paths.
  */
-export function releaseMapped(
-  files: ReadonlySet<string>,
-  { scattered = false }: MappedOptions = {},
-): void {
-  if (Deno.build.os !== "linux") return;
-  try {
-    using library = openLibrary();
-    const { madvise } = library.symbols;
-    for (const { address, bytes } of mappingsOf(files)) {
-      const pointer = Deno.UnsafePointer.create(address);
-      if (scattered) madvise(pointer, bytes, RANDOM);
-      madvise(pointer, bytes, DONT_NEED);
+export function mappedPages(files: ReadonlySet<string>): MappedPages {
+  const library = openLibrary();
+  const count = (change: number) => {
+    for (const file of files) {
+      const left = (loads.get(file) ?? 0) + change;
+      if (left > 0) loads.set(file, left);
+      else loads.delete(file);
     }
-  } catch {
-    // Another C library, or no /proc: pages stay until the system wants them.
-  }
+  };
+  return {
+    async whileLoading(load) {
+      count(1);
+      try {
+        return await load();
+      } finally {
+        count(-1);
+      }
+    },
+    release() {
+      if (!library || [...files].some((file) => loads.has(file))) return;
+      const { madvise } = library.symbols;
+      // Read anew each time: another model may have mapped the same file, and be closed since. What then
+      // lies at its addresses is not ours to drop.
+      for (const { address, bytes } of mappingsOf(files)) {
+        madvise(Deno.UnsafePointer.create(address), bytes, DONT_NEED);
+      }
+    },
+    [Symbol.dispose]: () => library?.close(),
+  };
 }
 
 function openLibrary() {
-  const { symbols, close } = Deno.dlopen("libc.so.6", {
-    madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
-  });
-  return { symbols, [Symbol.dispose]: close };
+  if (Deno.build.os !== "linux") return undefined;
+  try {
+    return Deno.dlopen("libc.so.6", {
+      madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
+    });
+  } catch {
+    // Another C library.
+    return undefined;
+  }
 }
 
 interface Mapping {
@@ -50,10 +78,18 @@ interface Mapping {
 }
 
 function mappingsOf(files: ReadonlySet<string>): Mapping[] {
-  return readFileSync("/proc/self/maps", "utf8").split("\n").flatMap((line) => {
+  return readMappings().split("\n").flatMap((line) => {
     const [, from, to, path = ""] = /^(\w+)-(\w+) (?:\S+ +){4}(.*)$/.exec(line) ?? [];
     if (!files.has(path)) return [];
     const address = BigInt(`0x${from}`);
     return [{ address, bytes: BigInt(`0x${to}`) - address }];
   });
+}
+
+function readMappings(): string {
+  try {
+    return readFileSync("/proc/self/maps", "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -10,14 +10,14 @@ import {
   type Tensor,
 } from "./session.ts";
 import { createDirectKernel } from "./direct_kernel.ts";
-import { releaseMapped } from "./mapped_pages.ts";
+import { mappedPages } from "./mapped_pages.ts";
 import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
 import { growsInPlace, liesByHead } from "./attention_nodes.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
 import { sequenceNames } from "./sequence_names.ts";
 import { observedLayers } from "./observed_layers.ts";
-import { buildStepGraph, type StepGraphOptions } from "./step_graph.ts";
+import { buildStepGraph, type StepGraphOptions, WANTED_QUERIES } from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What one layer holds. */
@@ -103,9 +103,13 @@ export async function createStepKernel(
 ): Promise<StepKernel> {
   const graph = buildStepGraph(model, options);
   const once = options.copies === "one";
-  const kernel = await createDirectKernel(graph, { threads, spinning: true, planned: !once });
-  // Where weights lie in memory once, rows of the embedding are all that is read from files.
-  releaseMapped(new Set(filesOf(graph)), { scattered: once });
+  using opening = new DisposableStack();
+  const pages = opening.use(mappedPages(new Set(filesOf(graph))));
+  const kernel = await pages.whileLoading(() =>
+    createDirectKernel(graph, { threads, spinning: true, planned: !once })
+  );
+  pages.release();
+  const held = opening.move();
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const adapterInputs = (adapters: StepInputs["adapters"]) =>
     once ? ranklessFeeds(tensors, adapters) : adapterFeeds(tensors, adapters);
@@ -127,11 +131,17 @@ export async function createStepKernel(
       const outputs = await kernel.run({
         ...feedsOf(model, inputs),
         ...adapterInputs(inputs.adapters),
+        ...(once
+          ? { [WANTED_QUERIES]: integers([queries ? newTokens(inputs, model.hidden) : 0]) }
+          : {}),
         ...feeds,
       }, {
         ...Object.fromEntries(wanted.map((name) => [name, null])),
         ...into,
       });
+      // Where weights lie in memory once, rows of the embedding are all that steps read from files; each
+      // row of a prompt brings its neighbours.
+      if (once && newTokens(inputs, model.hidden) > 1) pages.release();
       return {
         logits: floatsOf(outputs.logits),
         entries: splitEntries(floatsOf(outputs.entries), layers),
@@ -143,8 +153,15 @@ export async function createStepKernel(
           : {}),
       };
     },
-    [Symbol.asyncDispose]: () => (kernel satisfies Kernel)[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      held.dispose();
+      await (kernel satisfies Kernel)[Symbol.asyncDispose]();
+    },
   };
+}
+
+function newTokens({ ids, embeddings }: StepInputs, hidden: number): number {
+  return ids.length + (embeddings?.length ?? 0) / hidden;
 }
 
 function feedsOf(

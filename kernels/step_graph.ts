@@ -3,6 +3,7 @@ import { growsInPlace, nothing } from "./attention_nodes.ts";
 import { presentValues } from "./branches.ts";
 import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
+import { declarePieces } from "./matrix_pieces.ts";
 import { observedLayers } from "./observed_layers.ts";
 import { declareRotary } from "./rotary_inputs.ts";
 import { cast } from "./onnx/cast.ts";
@@ -82,6 +83,7 @@ interface Shared extends StepShape {
  * entries behind what is held: given as outputs the memory that the past is in, with slots to spare, these
  * are written there and nothing is copied. They are empty where heads hold different numbers.
  *
+ * With one copy of the weights `wanted_queries [1]` says how many tokens' queries are given: all or none.
  * With several `sequences` there are inputs for each further one ({@linkcode declareSequences}), and
  * `sequences [1]`: above 1, new token `i` is the next one of sequence `i`.
  */
@@ -97,6 +99,7 @@ export function buildStepGraph(
   graph.input("embeddings", "float32", ["E", hidden]);
   declareRotary(graph, model, "T");
   graph.input("rows", "int64", ["R"]);
+  if (copies === "one") graph.input(WANTED_QUERIES, "int64", [1]);
   graph.input("held", "int32", [sequences, layers]);
   graph.input("ragged", "bool", [sequences, layers]);
   graph.input("segments", "int64", [sequences, layers, 2 * kvHeads]);
@@ -105,9 +108,7 @@ export function buildStepGraph(
   const shared: Shared = {
     model,
     embedding,
-    output: model.output
-      ? outputProduct(model.output, declareWeight(graph, model.output))
-      : outputProduct(model.embedding, embedding.product),
+    output: declareOutput(graph, model, embedding, copies),
     layers: model.layers.map((_, index) =>
       declareLayer(graph, model, index, adapters, copies === "one" ? "rank" : undefined)
     ),
@@ -121,7 +122,7 @@ export function buildStepGraph(
   const ports = portsOf(model, adapters && copies !== "one" ? 0 : sequences);
   if (copies === "one" || adapters) {
     const phase = copies === "one" ? either(graph, shared) : "prefill";
-    const outputs = emitStep(graph, shared, phase);
+    const outputs = emitStep(graph, shared, phase, ENTRIES);
     for (const [index, { name }] of ports.entries()) {
       const value = outputs[index] ?? "";
       if (value !== name) graph.ops("Identity", [value], 1, { names: [name] });
@@ -138,8 +139,27 @@ export function buildStepGraph(
   return graph.build();
 }
 
+function declareOutput(
+  graph: GraphBuilder,
+  { embedding, output }: StepModel,
+  { product }: EmbeddingRows,
+  copies: WeightCopies,
+): OutputProduct {
+  const matrix = output ?? embedding;
+  if (copies === "one" && matrix.kind === "blocks") {
+    return outputProduct(matrix, declarePieces(graph, matrix));
+  }
+  return outputProduct(matrix, output ? declareWeight(graph, output) : product);
+}
+
 /** What is multiplied with the output matrix behind the branches. */
 const FACTORS = "output_factors";
+
+/** New keys and values. */
+const ENTRIES = "entries";
+
+/** Tokens whose queries are wanted, `[1]`: all or none. An input where one graph serves both phases. */
+export const WANTED_QUERIES = "wanted_queries";
 
 /** Norms of what the attention of global layers reads. */
 const INPUT_NORMS = "input_norms";
@@ -154,7 +174,7 @@ function portsOf(model: StepModel, sequences: number): OutputPort[] {
   const growing = [...layers.keys()].filter((layer) => grows(model, layer));
   return [
     { name: FACTORS, shape: ["F", hidden] },
-    { name: "entries", shape: [2 * layers.length, "T", kvHeads * headDim] },
+    { name: ENTRIES, shape: [2 * layers.length, "T", kvHeads * headDim] },
     ...layers.map((_, layer) => ({ name: `queries.${layer}`, shape: [1, "T", heads * headDim] })),
     ...observedLayers(model).map((layer) => ({
       name: `attention_sums.${layer}`,
@@ -228,7 +248,17 @@ function lookUp(builder: GraphBuilder, { model, embedding }: Shared): Value {
   return scaledRows(builder, model, embedding.lookUp(builder, "ids"));
 }
 
-function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] {
+/**
+ * Emits a step.
+ *
+ * @param entriesName Of the entries, where no branch gives them. @default {made up}
+ */
+function emitStep(
+  builder: GraphBuilder,
+  shared: Shared,
+  phase: Phase,
+  entriesName?: string,
+): Value[] {
   const { model, output } = shared;
   const arithmetic = arithmeticOf(phase);
   const entries: Value[] = [];
@@ -249,7 +279,7 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
     if (grows(model, layer)) {
       presents.push(...presentValues(builder, model, shared.sequences, result.presents));
     }
-    queries.push(tokens.queries);
+    queries.push(typeof phase === "object" ? wanted(builder, tokens.queries) : tokens.queries);
     entries.push(tokens.keys, tokens.values);
     return builder.op("Squeeze", [result.mixed, builder.integers([0])]);
   };
@@ -258,9 +288,22 @@ function emitStep(builder: GraphBuilder, shared: Shared, phase: Phase): Value[] 
   // The first token of an answer decides the rest; rounding it twice costs a prompt nothing.
   const twice = typeof phase === "object" ? phase.arithmetic.exact : phase === "prefill";
   const factors = output.factors(builder, last, twice);
-  const stacked = builder.op("Concat", entries, { attributes: { axis: { int: 0 } } });
+  const stacked = builder.op("Concat", entries, {
+    attributes: { axis: { int: 0 } },
+    ...(entriesName === undefined ? {} : { names: [entriesName] }),
+  });
   const norms = joinedNorms(builder, inputNorms);
   return [factors, stacked, ...queries, ...attentionSums, norms, ...presents];
+}
+
+/** Queries, if they are wanted: an output that nobody fetches lies in memory to the end of a step. */
+function wanted(builder: GraphBuilder, queries: Value): Value {
+  return builder.op("Slice", [
+    queries,
+    builder.integers([0]),
+    WANTED_QUERIES,
+    builder.integers([1]),
+  ]);
 }
 
 /** Norms of rows, `[T]`. */

@@ -1,4 +1,5 @@
 import type { BigShape, BigTensor } from "./shapes.ts";
+import type { BigTokenizer } from "./tokenizer.ts";
 
 const TYPE_NUMBERS = { F32: 0, Q4_0: 2 } as const;
 
@@ -23,13 +24,15 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
  * What stands before the tensors of a GGUF file, padded.
  *
  * @param sizes Bytes of each tensor.
+ * @param tokenizer Absent: texts cannot be read, token ids can.
  */
 export function ggufHeader(
   shape: BigShape,
   tensors: readonly BigTensor[],
   sizes: readonly number[],
+  tokenizer?: BigTokenizer,
 ): Uint8Array {
-  const metadata = metadataOf(shape);
+  const metadata = [...metadataOf(shape), ...(tokenizer ? tokenizerEntries(tokenizer) : [])];
   const parts: Uint8Array[] = [
     new TextEncoder().encode("GGUF"),
     u32(3),
@@ -44,14 +47,8 @@ export function ggufHeader(
     parts.push(u32(TYPE_NUMBERS[ggufType(tensor)]), u64(offset));
     offset += padded(sizes[index] ?? 0);
   }
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const header = new Uint8Array(padded(length));
-  let at = 0;
-  for (const part of parts) {
-    header.set(part, at);
-    at += part.length;
-  }
-  return header;
+  const header = joined(parts);
+  return joined([header, new Uint8Array(padded(header.length) - header.length)]);
 }
 
 type Entry = readonly [key: string, type: number, value: Uint8Array];
@@ -80,6 +77,29 @@ function metadataOf(shape: BigShape): Entry[] {
     ["tokenizer.ggml.bos_token_id", U32, u32(0)],
     ["tokenizer.ggml.eos_token_id", U32, u32(1)],
   ];
+}
+
+function tokenizerEntries({ pre, tokens, types, merges }: BigTokenizer): Entry[] {
+  const [U32, I32, TEXT, ARRAY] = [4, 5, 8, 9];
+  const array = (type: number, values: readonly Uint8Array[]) =>
+    joined([u32(type), u64(values.length), ...values]);
+  return [
+    ["tokenizer.ggml.model", TEXT, text("gpt2")],
+    ["tokenizer.ggml.pre", TEXT, text(pre)],
+    ["tokenizer.ggml.tokens", ARRAY, array(TEXT, tokens.map(text))],
+    ["tokenizer.ggml.token_type", ARRAY, array(I32, types.map(u32))],
+    ["tokenizer.ggml.merges", ARRAY, array(TEXT, merges.map(text))],
+  ];
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 function padded(length: number): number {

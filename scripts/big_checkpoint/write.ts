@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { ggufHeader, ggufType } from "./gguf_header.ts";
 import { f16Matrix, f16Ones, f32Ones, q4Matrix, type TensorBytes } from "./random_bytes.ts";
+import type { BigTokenizer } from "./tokenizer.ts";
 import { type BigShape, type BigTensor, sizeOf, tensorsOf } from "./shapes.ts";
 
 /** How weights are stored: blocks in a GGUF file, or a Hugging Face folder. */
@@ -12,13 +13,20 @@ export function isBigFormat(name: string): name is BigFormat {
 }
 
 /** Where {@linkcode writeBigCheckpoint} puts a checkpoint. */
-export function bigCheckpointPath(out: string, name: string, format: BigFormat): string {
-  return join(out, format === "q4_0" ? `random-${name}.q4_0.gguf` : `random-${name}-f16`);
+export function bigCheckpointPath(
+  out: string,
+  name: string,
+  format: BigFormat,
+  tokenizer?: BigTokenizer,
+): string {
+  if (format === "f16") return join(out, `random-${name}-f16`);
+  return join(out, `random-${name}${tokenizer ? ".texts" : ""}.q4_0.gguf`);
 }
 
 /**
  * Writes a checkpoint of random weights, unless there is one of that name.
  *
+ * @param tokenizer For GGUF files. Absent: the checkpoint takes token ids alone.
  * @returns Its path.
  */
 export async function writeBigCheckpoint(
@@ -26,9 +34,10 @@ export async function writeBigCheckpoint(
   name: string,
   shape: BigShape,
   format: BigFormat,
+  tokenizer?: BigTokenizer,
 ): Promise<string> {
   await Deno.mkdir(out, { recursive: true });
-  const path = bigCheckpointPath(out, name, format);
+  const path = bigCheckpointPath(out, name, format, tokenizer);
   try {
     await Deno.stat(path);
     return path;
@@ -36,13 +45,17 @@ export async function writeBigCheckpoint(
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   const partial = `${path}.partial`;
-  if (format === "q4_0") await writeGguf(partial, shape);
+  if (format === "q4_0") await writeGguf(partial, shape, tokenizer);
   else await writeFolder(partial, shape);
   await Deno.rename(partial, path);
   return path;
 }
 
-async function writeGguf(path: string, shape: BigShape): Promise<void> {
+async function writeGguf(
+  path: string,
+  shape: BigShape,
+  tokenizer: BigTokenizer | undefined,
+): Promise<void> {
   const tensors = tensorsOf(shape);
   const bytes = (tensor: BigTensor) => {
     const size = sizeOf(tensor);
@@ -52,7 +65,7 @@ async function writeGguf(path: string, shape: BigShape): Promise<void> {
     ggufType(tensor) === "F32" ? sizeOf(tensor) * 4 : sizeOf(tensor) / 32 * 18
   );
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
-  await writeAll(file, ggufHeader(shape, tensors, sizes));
+  await writeAll(file, ggufHeader(shape, tensors, sizes, tokenizer));
   for (const [index, tensor] of tensors.entries()) {
     await writeTensor(file, bytes(tensor));
     const padding = (32 - (sizes[index] ?? 0) % 32) % 32;

@@ -23,6 +23,13 @@ Deno.test("parseOptions measures snapkv and the policies that are named, each on
   assertEquals(parseOptions(["--policies", ""]).policies, ["snapkv"]);
 });
 
+Deno.test("parseOptions reads shapes, and 2,048 tokens with them unless told otherwise", () => {
+  const { shapes, shapeTokens } = parseOptions(["--shape", "1.3b, 8b"]);
+  assertEquals({ shapes, shapeTokens }, { shapes: ["1.3b", "8b"], shapeTokens: 2048 });
+  assertEquals(parseOptions(["--shape", "tiny", "--lengths", "64"]).shapeTokens, 64);
+  assertEquals(parseOptions([]).shapes, []);
+});
+
 for (
   const [args, message] of [
     [["--lengths", "512,x"], "Cannot use --lengths x"],
@@ -30,6 +37,7 @@ for (
     [["--rounds", "0"], "Cannot use --rounds 0"],
     [["--precision", "int3"], "Cannot measure precision 'int3'"],
     [["--policies", "snap"], "Cannot measure policy 'snap': give some of ada_kv,"],
+    [["--shape", "9b"], "Cannot measure shape '9b': give some of 8b, 1.3b, tiny"],
     [["--fast"], "see --help"],
   ] as const
 ) {

@@ -1,5 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
-import { releaseMapped } from "../../kernels/mapped_pages.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { mappedPages } from "../../kernels/mapped_pages.ts";
 import { createGraph } from "../../kernels/onnx/graph.ts";
 import { createKernel, floats, floatsOf } from "../../kernels/session.ts";
 import { withFolder } from "../_temp_folder.ts";
@@ -12,7 +12,7 @@ function held(path: string): number {
 }
 
 Deno.test({
-  name: "releaseMapped() gives pages of a file back, which come again when they are read",
+  name: "mappedPages() gives pages of a file back, which come again when they are read",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await withFolder(async (folder) => {
@@ -33,12 +33,25 @@ Deno.test({
       const first = await sum();
       const before = held(path);
       assert(before >= data.byteLength, `${before} bytes are held`);
-      releaseMapped(new Set(["/not/this/one"]));
+      using others = mappedPages(new Set(["/not/this/one"]));
+      others.release();
       assertEquals(held(path), before);
-      releaseMapped(new Set([path]), { scattered: true });
-      assertEquals(held(path), 0);
-      assertEquals(await sum(), first);
-      assert(held(path) >= data.byteLength);
+      using pages = mappedPages(new Set([path]));
+      using other = mappedPages(new Set([path, "/not/this/one"]));
+      // Nothing is dropped while somebody loads the file, also where that fails.
+      await assertRejects(() =>
+        other.whileLoading(() => {
+          pages.release();
+          return Promise.reject(new Error("it is broken"));
+        })
+      );
+      assertEquals(held(path), before);
+      for (let round = 0; round < 2; round++) {
+        pages.release();
+        assertEquals(held(path), 0);
+        assertEquals(await sum(), first);
+        assert(held(path) >= data.byteLength);
+      }
     });
   },
 });

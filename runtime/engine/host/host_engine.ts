@@ -57,6 +57,8 @@ export interface HostParts {
   /** Gives the step graph with adapters, for the probes that have some. */
   readonly adapted: (shape: AdapterShape) => Promise<StepKernel>;
   readonly kernels: LayerKernels;
+  /** Tokens of a prompt that are read at a time. */
+  readonly chunk: number;
   /** Sequences that one run of the step graph may advance. @default {1} */
   readonly sequences?: number;
 }
@@ -79,7 +81,7 @@ interface StepWays {
 
 /** Runs the step graph on sequences in main memory. */
 export function createHostEngine(parts: HostParts): HostEngine {
-  const { config, threads, kernels } = parts;
+  const { config, threads, kernels, chunk } = parts;
   const { layers, heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
   const observed = globalLayers(config);
@@ -128,7 +130,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const engine: HostEngine = {
     config,
     threads,
-    chunk: 256,
+    chunk,
     home: "host",
     numberBytes: Float32Array.BYTES_PER_ELEMENT,
     newCache: () => createHostCache({ layers, kvHeads, headDim, windows }),

@@ -22,6 +22,12 @@ export interface OpenHostEngine extends AsyncDisposable {
   readonly engine: HostEngine;
 }
 
+/**
+ * Tokens of a prompt that are read at a time. Where memory is to be saved, what a step lays out is too, and
+ * products are of two rows for each token.
+ */
+const CHUNK = { one: 128, two: 256 } as const;
+
 /** Loads a model's graphs on the processor. */
 export async function openHostEngine(
   model: StepModel,
@@ -34,7 +40,7 @@ export async function openHostEngine(
   );
   const kernels = opening.use(layerKernels(config, threads, readOutput));
   const engine = createHostEngine({
-    ...{ config, threads, step, kernels, sequences },
+    ...{ config, threads, step, kernels, sequences, chunk: CHUNK[copies] },
     adapted,
   });
   const opened = opening.move();
