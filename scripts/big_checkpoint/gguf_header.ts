@@ -80,7 +80,7 @@ function metadataOf(shape: BigShape): Entry[] {
 }
 
 function tokenizerEntries({ pre, tokens, types, merges }: BigTokenizer): Entry[] {
-  const [U32, I32, TEXT, ARRAY] = [4, 5, 8, 9];
+  const [I32, TEXT, ARRAY] = [5, 8, 9];
   const array = (type: number, values: readonly Uint8Array[]) =>
     joined([u32(type), u64(values.length), ...values]);
   return [
