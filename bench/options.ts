@@ -34,7 +34,8 @@ export const USAGE = `Usage: deno task bench [options]
 
 Measures kvjudge beside llama.cpp on this machine: speed, memory and quality.
 
-  --lengths 512,2048,4096   prompt lengths in tokens
+  --lengths 512,2048        prompt lengths in tokens (default: 512, 2048, 4096, and 8128, which leaves
+                            room for an answer in a context of 8192)
   --rounds 3                rounds; each measures everything once
   --steps 48                tokens decoded in each measurement
   --budget 256              tokens kept per KV head
@@ -59,7 +60,7 @@ export function parseOptions(args: readonly string[]): BenchOptions {
   const quick = values.quick === true;
   const number = (name: "rounds" | "steps" | "budget" | "threads", fallback: number) =>
     parseCount(`--${name}`, values[name] ?? String(fallback));
-  const lengths = (values.lengths ?? (quick ? "512" : "512,2048,4096")).split(",")
+  const lengths = (values.lengths ?? (quick ? "512" : "512,2048,4096,8128")).split(",")
     .map((text) => parseCount("--lengths", text)).toSorted((a, b) => a - b);
   const precision = PRECISIONS.find((name) => name === (values.precision ?? "auto"));
   if (precision === undefined) {

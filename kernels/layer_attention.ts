@@ -40,20 +40,22 @@ export function promptAttention(
   const lengths = of.lengths(0);
   const window = model.layerKinds[layer]?.window;
   if (window !== undefined) {
-    return alone(groupQueryAttention(builder, model, inputs, lengths, { window }));
+    return alone(groupQueryAttention(builder, model, inputs, lengths, { window, whole: true }));
   }
   const plain = (inner: GraphBuilder, observed: boolean): LayerAttended =>
-    alone(groupQueryAttention(inner, model, inputs, lengths, { observed }));
+    alone(groupQueryAttention(inner, model, inputs, lengths, { observed, whole: true }));
+  const uniform = (inner: GraphBuilder): LayerAttended =>
+    eitherAttention(inner, branchesOf(of), of.observe, {
+      then: (innermost) => plain(innermost, true),
+      otherwise: (innermost) => plain(innermost, false),
+    });
+  if (model.kvHeads === 1) return uniform(builder);
   return eitherAttention(builder, branchesOf(of), of.ragged, {
     then: (inner) => {
       const segments = segmentsOf(inner, 0, layer);
       return alone(raggedAttention(inner, model, inputs, { ...helpers, segments }));
     },
-    otherwise: (inner) =>
-      eitherAttention(inner, branchesOf(of), of.observe, {
-        then: (innermost) => plain(innermost, true),
-        otherwise: (innermost) => plain(innermost, false),
-      }),
+    otherwise: uniform,
   });
 }
 
@@ -66,9 +68,8 @@ export function answerAttention(
   const { model, layer, many, lengths } = of;
   const one = (inner: GraphBuilder) => answerOfOne(inner, inputsOf(tokens, layer), of);
   if (many === undefined) return one(builder);
-  const sliding = model.layerKinds[layer]?.window !== undefined;
-  const ragged = sliding ? undefined : of.ragged;
-  return eitherAttention(builder, branchesOf(of), many.several, {
+  const ragged = canBeRagged(model, layer) ? of.ragged : undefined;
+  return eitherAttention(builder, answerBranchesOf(of), many.several, {
     then: (inner) => sequencesAttention(inner, { model, many, layer, ragged, lengths, tokens }),
     otherwise: one,
   });
@@ -85,9 +86,8 @@ function answerOfOne(
   // The past of a sliding layer is what its window shows: one query sees all of it.
   const uniform = (inner: GraphBuilder) =>
     alone(groupQueryAttention(inner, model, inputs, of.lengths(0)));
-  // Nothing is evicted from a sliding layer: its KV heads hold the same tokens.
-  if (window !== undefined) return uniform(builder);
-  return eitherAttention(builder, branchesOf(of), of.ragged, {
+  if (!canBeRagged(model, layer)) return uniform(builder);
+  return eitherAttention(builder, answerBranchesOf(of), of.ragged, {
     then: (inner) =>
       alone({ mixed: raggedDecodeAttention(inner, model, inputs, segmentsOf(inner, 0, layer)) }),
     otherwise: uniform,
@@ -103,6 +103,16 @@ function inputsOf(tokens: RotatedTokens, layer: number): AttentionInputs {
 export function branchesOf({ model, layer, many }: LayerAttention): BranchOutputs {
   const sums = model.layerKinds[layer]?.window === undefined;
   return { model, layer, sums, sequences: many?.most ?? 1 };
+}
+
+/** The same of an answer, which nobody observes. */
+function answerBranchesOf(of: LayerAttention): BranchOutputs {
+  return { ...branchesOf(of), sums: false };
+}
+
+/** Whether KV heads may hold different numbers of tokens: there are several, and tokens are evicted. */
+function canBeRagged({ kvHeads, layerKinds }: StepModel, layer: number): boolean {
+  return kvHeads > 1 && layerKinds[layer]?.window === undefined;
 }
 
 function alone({ present, ...attended }: Attended): LayerAttended {

@@ -269,13 +269,16 @@ function emitStep(
     attributes: { axis: { int: 0 } },
   });
   const presents: Value[] = [];
+  let unobserved: Value | undefined;
   const mix = phaseAttention(builder, model, shared, phase);
   const attend = (tokens: RotatedTokens, layer: number, input: Value): Value => {
     const result = mix(tokens, layer);
     if (phase !== "decode" && model.layerKinds[layer]?.window === undefined) {
       inputNorms.push(rowNorms(builder, input));
     }
-    if (result.attentionSums !== undefined) attentionSums.push(result.attentionSums);
+    if (model.layerKinds[layer]?.window === undefined) {
+      attentionSums.push(result.attentionSums ?? (unobserved ??= nothing(builder)));
+    }
     if (grows(model, layer)) {
       presents.push(...presentValues(builder, model, shared.sequences, result.presents));
     }
