@@ -112,7 +112,7 @@ async function decodeEvicted(
     policy,
     budget: settings.kept,
     facts: await facts(),
-    chunk: 37,
+    chunk: 29,
     scores: false,
     now: () => 0,
   });
@@ -141,7 +141,7 @@ export async function checkJudges(
     queries: { kind: "tokens", ids: golden.integers("judge_q.response") },
   });
   for (const [policy, tensor] of [[soft, "soft"], [response, "response"]] as const) {
-    await using session = open({ policy, budget: 24, chunk: 40 });
+    await using session = open({ policy, budget: 24, chunk: 24 });
     await session.read({ ids: golden.integers("input_ids") });
     const attention = policy.attention.flatMap((layer) => [...layer]);
     const expected = golden.floats(`judge_q.attention_${tensor}`);
