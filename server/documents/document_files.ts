@@ -59,7 +59,8 @@ const OURS = /^\.?doc-[0-9a-f]{32}\./;
  */
 export async function openDocumentFiles(folder: string): Promise<DocumentFiles> {
   try {
-    await Deno.mkdir(folder, { recursive: true });
+    // It holds the texts themselves.
+    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw writeError(folder, error);
   }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { openDocumentFiles } from "../../../server/documents/document_files.ts";
 import { UnknownDocumentError } from "../../../server/scheduler/errors.ts";
 import type { GenerationRequest } from "../../../server/scheduler/request.ts";
 import type { Scheduler } from "../../../server/scheduler/scheduler.ts";
@@ -240,4 +241,15 @@ Deno.test("memory for documents without a folder is bounded: the oldest is forgo
   }
   const { length } = documents.list();
   assert(length >= 1 && length < 6, `${length} documents`);
+});
+
+Deno.test({
+  name: "a folder that is made for documents is its user's alone: it holds their texts",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const parent = await Deno.makeTempDir();
+    await openDocumentFiles(`${parent}/a/b`);
+    assertEquals(((await Deno.stat(`${parent}/a/b`)).mode ?? 0) & 0o077, 0);
+    await Deno.remove(parent, { recursive: true });
+  },
 });
