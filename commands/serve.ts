@@ -57,6 +57,9 @@ export function serveCommand(version: string): Subcommand {
     .option("--cache-folder-size <bytes:string>", "Bytes of documents there; the oldest go.", {
       default: "16GiB",
     })
+    .option("--store <url:string>", "Shares documents between servers: file:/// or s3://.", {
+      depends: ["cache-folder"],
+    })
     .option("--model-memory <bytes:string>", "Memory for models; more are unloaded.")
     .option("--max-body <bytes:string>", "Largest request.", { default: "16MiB" })
     .option("--allow-origin <origin:string>", "Origin whose pages may ask; * for all.", {

@@ -10,7 +10,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   training: ["evaluation/", "plugins/", "runtime/", "kernels/", "policies/"],
   evaluation: ["plugins/", "runtime/", "kernels/", "policies/"],
   queue: ["training/", "evaluation/", "plugins/", "runtime/", "policies/"],
-  server: ["plugins/", "runtime/", "kernels/", "policies/"],
+  server: ["plugins/", "queue/store/", "runtime/", "kernels/", "policies/"],
   commands: [
     "kernels/",
     "runtime/",

@@ -25,6 +25,7 @@ export interface ServeFlags {
   readonly cacheMemory: string;
   readonly cacheFolder?: string | undefined;
   readonly cacheFolderSize: string;
+  readonly store?: string | undefined;
   readonly modelMemory?: string | undefined;
   readonly maxBody: string;
   readonly maxQueue: number;
@@ -76,6 +77,7 @@ export async function schedulerOptions(flags: ServeFlags): Promise<SchedulerOpti
     now: () => Date.now(),
     log: note,
     ...defined({
+      store: flags.store,
       cacheFolder,
       modelMemory: modelMemory === undefined ? undefined : bytesOf(modelMemory, "--model-memory"),
     }),

@@ -19,6 +19,7 @@ export async function openFileStore(folder: string): Promise<Store> {
     );
   }
   const pathOf = (file: StoredFile) => join(folder, storedPath(file));
+  const labelPath = (name: string) => join(folder, "names", name);
   const has = async (file: StoredFile) =>
     await Deno.stat(pathOf(file)).then(({ size }) => size === file.bytes, () => false);
   const place = async (file: StoredFile, write: (temporary: string) => Promise<void>) => {
@@ -62,12 +63,32 @@ export async function openFileStore(folder: string): Promise<Store> {
     fetch: (file, path) =>
       replaceAtomically(path, (temporary) => writePieces(temporary, content(file))),
     has,
-    async remove(file) {
+    remove: (file) => removeFile(pathOf(file)),
+    async label(name) {
       try {
-        await Deno.remove(pathOf(file));
+        return await Deno.readTextFile(labelPath(name));
       } catch (error) {
-        if (!(error instanceof Deno.errors.NotFound)) throw writeError(pathOf(file), error);
+        if (error instanceof Deno.errors.NotFound) return undefined;
+        throw writeError(labelPath(name), error);
       }
     },
+    async setLabel(name, text) {
+      const path = labelPath(name);
+      try {
+        await Deno.mkdir(dirname(path), { recursive: true });
+      } catch (error) {
+        throw writeError(path, error);
+      }
+      await replaceAtomically(path, (temporary) => Deno.writeTextFile(temporary, text));
+    },
+    removeLabel: (name) => removeFile(labelPath(name)),
   };
+}
+
+async function removeFile(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw writeError(path, error);
+  }
 }

@@ -46,6 +46,7 @@ export async function openS3Store(place: S3Place): Promise<Store & Disposable> {
     });
   };
   const keyOf = (file: StoredFile) => ({ Bucket, Key: `${prefix}${storedPath(file)}` });
+  const labelKey = (name: string) => ({ Bucket, Key: `${prefix}names/${name}` });
   try {
     await client.send(new HeadBucketCommand({ Bucket })).catch(failed("use"));
   } catch (error) {
@@ -90,6 +91,21 @@ export async function openS3Store(place: S3Place): Promise<Store & Disposable> {
     has,
     async remove(file) {
       await client.send(new DeleteObjectCommand(keyOf(file))).catch(failed("remove from"));
+    },
+    async label(name) {
+      try {
+        const { Body } = await client.send(new GetObjectCommand(labelKey(name)));
+        return await Body?.transformToString();
+      } catch (error) {
+        return isMissing(error) ? undefined : failed("read")(error);
+      }
+    },
+    async setLabel(name, text) {
+      await client.send(new PutObjectCommand({ ...labelKey(name), Body: text }))
+        .catch(failed("write into"));
+    },
+    async removeLabel(name) {
+      await client.send(new DeleteObjectCommand(labelKey(name))).catch(failed("remove from"));
     },
     [Symbol.dispose]: () => client.destroy(),
   };

@@ -38,6 +38,15 @@ export interface Store {
   has(file: StoredFile): Promise<boolean>;
   /** Takes a file out; one that is not there already is no failure. */
   remove(file: StoredFile): Promise<void>;
+  /**
+   * A short text that has a name of its own, such as `documents/ID`; whoever set it last counts.
+   *
+   * @throws {StorageError} If the store cannot be reached.
+   */
+  label(name: string): Promise<string | undefined>;
+  setLabel(name: string, text: string): Promise<void>;
+  /** One that is not there already is no failure. */
+  removeLabel(name: string): Promise<void>;
 }
 
 /** Where a file lies in a store: folders stay small. */

@@ -28,9 +28,14 @@ export interface DocumentFiles {
   remove(id: string): Promise<void>;
   /** Bytes of a document's files. */
   bytes(id: string): Promise<number>;
+  /** Brings a document that another server has shared; absent where nothing is shared. */
+  fetch?(id: string): Promise<DocumentRecord | undefined>;
+  /** Takes a document from other servers too. */
+  withdraw?(id: string): Promise<void>;
 }
 
-const RECORD: SchemaOf<DocumentRecord> = v.object({
+/** Checks a record. */
+export const DOCUMENT_RECORD: SchemaOf<DocumentRecord> = v.object({
   id: v.pipe(v.string(), v.regex(/^doc-[0-9a-f]{32}$/)),
   name: v.exactOptional(v.string()),
   model: v.string(),
@@ -74,7 +79,7 @@ export async function openDocumentFiles(folder: string): Promise<DocumentFiles> 
     }
   };
   const read = async (id: string): Promise<DocumentRecord | undefined> => {
-    const checked = checkJson(RECORD, await Deno.readTextFile(recordPath(id)));
+    const checked = checkJson(DOCUMENT_RECORD, await Deno.readTextFile(recordPath(id)));
     if (!("value" in checked)) return undefined;
     return await exists(cachePath(id)) ? checked.value : undefined;
   };

@@ -73,6 +73,8 @@ export interface Documents extends AsyncDisposable {
   ): Promise<OpenDocument>;
   /** A document's text. */
   record(id: string): DocumentRecord;
+  /** Brings a document that another server has shared, where it is not here. */
+  bring(id: string): Promise<void>;
 }
 
 /** A document to go on behind. */
@@ -106,12 +108,13 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
   const inTurn = oneByOne();
   let named = 0;
   const nameOf = (id: string) => `${id} ${named++}`;
-  for (const record of await files?.list() ?? []) {
-    const used = record.lastUsed * 1000;
+  /** Takes up a document whose files are here. */
+  const takeUp = (record: DocumentRecord, used: number) => {
     const name = nameOf(record.id);
     const entry = { record, name, session: undefined, bytes: 0, stored: true, used, users: 0 };
     entries.set(record.id, entry);
-  }
+  };
+  for (const record of await files?.list() ?? []) takeUp(record, record.lastUsed * 1000);
 
   const infoOf = ({ record, stored }: Entry): DocumentInfo => {
     const { text: _text, system: _system, fingerprint: _fingerprint, ...shown } = record;
@@ -150,6 +153,16 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       bytes += await files.bytes(id);
       if (bytes > maxFileBytes && id !== newest) await forget(id);
     }
+  };
+  const bring = async (id: string): Promise<void> => {
+    if (!files?.fetch || entries.has(id)) return;
+    await inTurn(async () => {
+      if (entries.has(id)) return;
+      const record = await files.fetch?.(id);
+      if (!record) return;
+      takeUp(record, now());
+      await boundFiles(id);
+    });
   };
   const make = async (id: string, reading: DocumentReading, fingerprint: string) => {
     const { session, record: made } = await options.read(reading);
@@ -207,6 +220,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       const named = await model(request.model);
       const reading: DocumentReading = { ...request, form, eviction, model: named.model };
       const id = idOf(reading, named.fingerprint);
+      await bring(id);
       const known = entries.get(id);
       if (known) {
         touch(known);
@@ -226,7 +240,13 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
     list: () => [...entries.values()].map(infoOf).sort((a, b) => b.created - a.created),
     get: (id) => infoOf(find(id)),
     tokens: async (id) => await options.tokens(find(id).record),
-    remove: (id) => inTurn(() => forget(id)),
+    async remove(id) {
+      await bring(id);
+      await inTurn(async () => {
+        await forget(id);
+        await files?.withdraw?.(id);
+      });
+    },
   };
   return {
     store,
@@ -250,6 +270,7 @@ export async function openDocuments(options: DocumentsOptions): Promise<Document
       }
     },
     record: (id) => find(id).record,
+    bring,
     async open(id, { model: name, fingerprint }, engineOf) {
       const entry = find(id);
       const { record } = entry;

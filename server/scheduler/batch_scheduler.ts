@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
-import { openDocumentFiles } from "../documents/document_files.ts";
+import { type DocumentFiles, openDocumentFiles } from "../documents/document_files.ts";
 import { type Documents, openDocuments } from "../documents/document_store.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import { documentReader } from "./document_reader.ts";
@@ -72,7 +72,7 @@ export function createBatchScheduler(
   };
   const files = cacheFolder === undefined
     ? Promise.resolve(undefined)
-    : openDocumentFiles(cacheFolder);
+    : openShared(cacheFolder, options.store);
   const opening = files.then(async (opened) =>
     held = await openDocuments({
       files: opened,
@@ -186,4 +186,13 @@ export function createBatchScheduler(
       await pool[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The folder of documents, shared with other servers where there is a store. */
+async function openShared(folder: string, store: string | undefined): Promise<DocumentFiles> {
+  const files = await openDocumentFiles(folder);
+  if (store === undefined) return files;
+  const { openStore } = await import("../../queue/store/open_store.ts");
+  const { sharedDocumentFiles } = await import("../documents/shared_files.ts");
+  return sharedDocumentFiles(files, await openStore(store));
 }

@@ -20,6 +20,8 @@ export interface SchedulerOptions {
   readonly cachePrecision?: CachePrecision;
   /** Where documents stay; in memory alone if absent. */
   readonly cacheFolder?: string;
+  /** Store that several servers share documents through; needs a folder. */
+  readonly store?: string;
   /** Bytes of documents in that folder; those that were used least recently go. @default {16 GiB} */
   readonly folderBytes?: number;
   /** Bytes of weights; the model that was asked for longest ago is unloaded. All stay if absent. */

@@ -29,6 +29,7 @@ export async function runRequest(request: GenerationRequest, resources: Resource
   const { loaded } = await untilAborted(use, signal);
   const { model, facts } = loaded;
   const documents = request.document === undefined ? undefined : await resources.documents;
+  if (request.document !== undefined) await documents?.bring(request.document);
   const document = documents?.record(request.document ?? "");
   const ids = renderPrompt(request.prompt, model.tokenizer, document && promptDocument(document));
   checkRequest(request, ids, facts.context);

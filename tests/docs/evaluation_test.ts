@@ -65,8 +65,8 @@ await ledgerCommand("0").parse(${JSON.stringify(args)});
 Deno.test("evaluation.md: every flag and every command of the page exists", async () => {
   using home = testFolder();
   const names = [...PAGE.matchAll(/^\| `([a-z_]+)` +\|/gm)].map(([, name]) => name ?? "");
-  const commands = names.filter((name) => name !== "compare").slice(0, 8);
-  assertEquals(new Set(commands).size, 8);
+  const commands = names.filter((name) => name !== "compare").slice(0, 9);
+  assertEquals(new Set(commands).size, 9);
   const help = await Promise.all(
     commands.map((name) => runCli(["eval", name, "--help"], { env: { KVJUDGE_HOME: home.path } })),
   );

@@ -32,6 +32,13 @@ async function checkStore(store: Store, folder: string): Promise<void> {
     "other data lie",
   );
   assert(!await Deno.stat(`${folder}/other`).then(() => true, () => false), "half-written");
+  assertEquals(await store.label("documents/a"), undefined);
+  await store.setLabel("documents/a", "first");
+  await store.setLabel("documents/a", "second");
+  assertEquals(await store.label("documents/a"), "second");
+  await store.removeLabel("documents/a");
+  await store.removeLabel("documents/a");
+  assertEquals(await store.label("documents/a"), undefined);
   await store.remove(file);
   await store.remove(file);
   assertEquals(await store.has(file), false);
