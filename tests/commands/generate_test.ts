@@ -73,6 +73,9 @@ Deno.test("kvjudge generate evicts while it writes, if the policy's expression s
   assertEquals(stats.steps, ids.length - (finish_reason === "stop" ? 0 : 1));
   assertEquals(stats.decode_evictions, Math.floor(stats.steps / 8));
   assertEquals(stats.held, new Array(3).fill(24 + stats.steps % 8));
+  const reading = "while_reading(knorm,every=8,keep=40)";
+  const pieces = await answer([...model, "-p", reading, "-b", "32", "-n", "1"], options);
+  assertEquals([pieces.stats.read_evictions, pieces.stats.held], [6, [32, 32, 32]]);
   const bad = "while_decoding(snapkv,every=8,target=24)";
   const { code, err } = await runCli(["generate", ...model, ...written(bad)], options);
   assertEquals(code, 2);
@@ -245,6 +248,7 @@ const mistakes: readonly [string, string[], RegExp, string?][] = [
   ],
   ["options that are no object", ["--options", "[1]", "x"], /JSON object.*got \[1\]/],
   ["an unknown policy", ["-p", "snapvk", "x"], /'snapvk'; did you mean 'snapkv'\?/],
+  ["a working budget too small", ["-p", "while_reading(snapkv,keep=8)", "x"], /always keeps 32/],
   ["a budget of nothing", ["-b", "0", "x"], /Cannot use 0 tokens as a budget/],
   ["a negative budget", ["-b", "-5", "x"], /Cannot use -5 tokens as a budget/],
   ["a budget that is no number", ["-b", "NaN", "x"], /Cannot use "NaN" as a budget/],
@@ -308,6 +312,12 @@ Deno.test("kvjudge generate --save-cache reads a document once, --cache asks it 
     (await answer([...args, "--cache", cache, "How many houses?"], { env })).ids,
     both.ids,
   );
+  const narrow = ["--cache-precision", "int8"];
+  const rounded = await answer([...args, ...read, ...narrow, "How many houses?"], { env });
+  assert((await Deno.stat(cache)).size < size - 40 * 272 / 3);
+  const loaded = await answer([...args, ...narrow, "--cache", cache, "How many houses?"], { env });
+  assertEquals(loaded.ids, rounded.ids);
+  await answer([...args, ...read, "How many houses?"], { env });
   const unasked = await runCli(["generate", ...args, "--cache", cache], { env });
   assertEquals([unasked.code, unasked.out], [2, ""]);
   assertMatch(unasked.err, /^error: Cannot answer a document without a question: [^\n]+\n$/);

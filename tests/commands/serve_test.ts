@@ -91,6 +91,8 @@ Deno.test("serve refuses what it cannot do before it loads a model", async () =>
     [["--policy", "snapvk"], /did you mean 'snapkv'/],
     [["--budget", "0"], /budget/],
     [["--cache-memory", "much"], /--cache-memory/],
+    [["--cache-precision", "int5"], /cache-precision.*int5/],
+    [["--cache-precision", "int8", "--device", "cuda"], /int8 on a device.*--cache-precision/],
     [["--parallel", "0"], /--parallel/],
     [["--timeout", "0"], /--timeout/],
     [["--api-key-file", `${folder.path}/empty`], /no key/],

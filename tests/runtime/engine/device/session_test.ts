@@ -1,6 +1,13 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { h2o, rerotate, snapKv, whileDecoding } from "../../../../policies/mod.ts";
-import { DeviceError } from "../../../../runtime/errors.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  adaKv,
+  h2o,
+  rerotate,
+  snapKv,
+  whileDecoding,
+  whileReading,
+} from "../../../../policies/mod.ts";
+import { DeviceError, PromptError } from "../../../../runtime/errors.ts";
 import type { Session } from "../../../../runtime/session/session.ts";
 import { type TwinModel, twinModel } from "../../../_device_model.ts";
 import { randomIds } from "../../../_test_model.ts";
@@ -43,7 +50,7 @@ Deno.test("on a device, a session goes on, is marked, rolled back and forked as 
   assertEquals(there.again, there.answer);
 });
 
-Deno.test("on a device, evicting while writing and beyond the context goes as in main memory", async () => {
+Deno.test("on a device, evicting while reading, writing and beyond the context goes as in main memory", async () => {
   await using twin = await twinModel("tiny-qwen3");
   const { vocabulary, context } = twin.host.model.config;
   const ids = randomIds(Math.min(60, context - 8), vocabulary, 3);
@@ -51,6 +58,8 @@ Deno.test("on a device, evicting while writing and beyond the context goes as in
     const one of [
       whileDecoding({ inner: h2o({ recent: 2 }), every: 4 }),
       rerotate({ inner: policy }),
+      whileReading({ inner: h2o({ recent: 2 }), every: 8, keep: 20 }),
+      whileReading({ inner: adaKv({ inner: policy }), every: 10, keep: 24 }),
     ]
   ) {
     const options = { policy: one, budget: 12 };
@@ -89,6 +98,16 @@ Deno.test("a cache that was saved on a device is loaded in main memory, and the 
       answers.push(await generated(saved), await generated(loaded));
     }
     for (const answer of answers) assertEquals(answer, answers[0]);
+    // A file in few bits is loaded on a device too, where a session holds none by itself.
+    const narrow = { ...options, cachePrecision: "int8" } as const;
+    assertThrows(() => twin.session(narrow), PromptError, "in int8 on a device");
+    const path = `${folder}/narrow.safetensors`;
+    await using saved = twin.host.model.session(narrow);
+    await saved.read({ ids });
+    await saved.save(path);
+    await using loaded = twin.session(options);
+    await loaded.load(path);
+    assertEquals(await generated(loaded), await generated(saved));
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
