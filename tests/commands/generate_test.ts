@@ -15,6 +15,7 @@ interface Answer {
     readonly times: Readonly<Record<string, number>>;
     readonly steps: number;
     readonly held: number[];
+    readonly read_evictions: number;
     readonly decode_evictions: number;
     readonly notes: string[];
   };
