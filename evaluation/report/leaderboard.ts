@@ -46,7 +46,7 @@ export function leaderboardText(summary: RunSummary): string {
   );
   return [
     `# Leaderboard: ${settings.model.name}`,
-    `RULER's ${settings.tasks.length} tasks, each counting the same, in per cent; ` +
+    `RULER, each task counting the same, in per cent: ${settings.tasks.join(", ")}; ` +
     `${settings.model.precision} weights, kvjudge ${settings.versions.kvjudge ?? "?"}, seed ` +
     `${settings.seed}. All policies judge the same reading of each prompt.`,
     "![Score against memory and against the time that evicting takes](leaderboard.svg)",

@@ -1,7 +1,11 @@
 import { assertThrows } from "@std/assert";
 import { checkPolicy } from "../../plugins/check_policy.ts";
 import { compose } from "../../policies/compose.ts";
+import { kvZip } from "../../policies/kvzip.ts";
+import { kvZipPlus } from "../../policies/kvzip_plus.ts";
+import { merge } from "../../policies/merge.ts";
 import { rerotate } from "../../policies/rerotate.ts";
+import { restKv } from "../../policies/rest_kv.ts";
 import { PolicyError } from "../../runtime/errors.ts";
 
 const mine = { name: "mine", evidence: { kind: "none" }, score: () => new Float32Array(0) };
@@ -18,6 +22,35 @@ Deno.test("checkPolicy() takes policies that turn keys or evict in rounds, and r
       "'factor' of its 'first' must be a number of at least",
     ],
     [{ first: { policy: mine, tokens: 1.5 } }, "'tokens' of its 'first' must be an integer of at"],
+  ];
+  for (const [members, message] of cases) {
+    assertThrows(() => checkPolicy({ ...mine, ...members }, "mine.ts"), PolicyError, message);
+  }
+});
+
+Deno.test("checkPolicy() takes what repeats the text, measures and merges, and refuses halves of them", () => {
+  checkPolicy(merge({ inner: kvZipPlus() }), "mine.ts");
+  checkPolicy(merge({ inner: restKv() }), "mine.ts");
+  const { evidence: replay } = kvZip();
+  const window = { kind: "window", size: 8 };
+  const cases: readonly [object, string][] = [
+    [{ acrossLayers: false }, "its 'acrossLayers' must be true or absent, got false"],
+    [{ merging: { threshold: 2, fraction: 1 } }, "its 'merging' must be like { threshold: 0"],
+    [{ merging: true }, "numbers from 0 to 1, got true"],
+    [{ evidence: { ...replay, chunk: "2048" } }, "of kind 'replay' must have a number 'chunk'"],
+    [{ evidence: { kind: "replay", chunk: 1, sinks: 0 } }, "must have a string 'instruction'"],
+    [
+      { evidence: { ...window, measure: { output: "model", power: 2 } } },
+      "'measure' of its evidence",
+    ],
+    [
+      { evidence: { ...window, measure: { output: "head", power: 3 } } },
+      "'measure' of its evidence",
+    ],
+    [
+      { evidence: { ...window, measure: { output: "head", power: 1, decay: 2 } } },
+      "'measure' of its evidence must be like",
+    ],
   ];
   for (const [members, message] of cases) {
     assertThrows(() => checkPolicy({ ...mine, ...members }, "mine.ts"), PolicyError, message);

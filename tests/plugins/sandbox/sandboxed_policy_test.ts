@@ -70,6 +70,8 @@ export default ({ selects = false }) => ({
   evicts: true,
   phases: { decoding: { every: 8 } },
   positions: "contiguous",
+  acrossLayers: true,
+  merging: { threshold: 0, fraction: 1 },
   first: { policy: { name: "inner", evidence: { kind: "none" }, score: never }, factor: 2 },
   allocate: never,
   ...(selects ? { select: never } : {
