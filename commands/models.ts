@@ -118,7 +118,9 @@ async function remove(name: string, yes: boolean): Promise<void> {
   const { FetchError } = await import("../runtime/errors.ts");
   const home = homeFolder();
   const model = await findModel(home, name, "remove");
-  const size = formatBytes(model.files.reduce((sum, { bytes }) => sum + bytes, 0));
+  const { convertedBytes } = await import("../runtime/models/converted.ts");
+  const converted = await convertedBytes(home, model.path);
+  const size = formatBytes(model.files.reduce((sum, { bytes }) => sum + bytes, converted));
   if (!yes) {
     if (!Deno.stdin.isTerminal()) {
       throw new FetchError(
@@ -136,9 +138,10 @@ async function remove(name: string, yes: boolean): Promise<void> {
 }
 
 function show(models: readonly ListedModel[]): string {
-  const lines = models.map(({ name, fetched, bytes, path, inUse }) => [
+  const lines = models.map(({ name, fetched, bytes, converted, path, inUse }) => [
     name,
-    bytes === undefined ? "" : formatBytes(bytes),
+    (bytes === undefined ? "" : formatBytes(bytes)) +
+    (converted === undefined ? "" : ` + ${formatBytes(converted)} converted`),
     fetched ? `${path ?? "fetched"}${inUse ? " (in use)" : ""}` : "not fetched",
   ]);
   const shown = table(lines, { left: [0, 2] }).trimEnd().split("\n");

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { CheckpointError } from "../errors.ts";
 import { fileError } from "./file_range.ts";
 
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -10,6 +11,8 @@ export interface FingerprintOptions {
    * the files again.
    */
   readonly home?: string;
+  /** Whether files are hashed where no fingerprint of theirs is remembered. @default {true} */
+  readonly hash?: boolean;
 }
 
 /**
@@ -24,21 +27,28 @@ export interface FingerprintOptions {
  */
 export function fingerprintOf(
   files: readonly string[],
-  { home }: FingerprintOptions = {},
+  { home, hash = true }: FingerprintOptions = {},
 ): () => Promise<string> {
   let known: Promise<string> | undefined;
   return () =>
-    known ??= (home === undefined ? hashFiles(files) : rememberedHash(files, home))
+    known ??= (home === undefined ? hashFiles(files) : rememberedHash(files, home, hash))
       .catch((error) => {
         known = undefined;
         throw error;
       });
 }
 
-async function rememberedHash(files: readonly string[], home: string): Promise<string> {
+async function rememberedHash(
+  files: readonly string[],
+  home: string,
+  hash: boolean,
+): Promise<string> {
   const memo = `${home}/fingerprints/${await memoKey(files)}`;
   const remembered = await Deno.readTextFile(memo).catch(() => "");
   if (/^[0-9a-f]{64}$/.test(remembered)) return remembered;
+  if (!hash) {
+    throw new CheckpointError(`Cannot tell ${files[0]} by its fingerprint: it has none yet`);
+  }
   const fingerprint = await hashFiles(files);
   // A home that cannot be written only costs the time of hashing again.
   await remember(memo, fingerprint).catch(() => {});

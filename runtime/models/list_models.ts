@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { CATALOG, type CatalogModel } from "./catalog.ts";
+import { convertedBytes } from "./converted.ts";
 import { pinnedPath } from "./fetch_model.ts";
 import { hasBytes, readRecord } from "./fetch_record.ts";
 import { formatModelReference, type ModelReference } from "./model_reference.ts";
@@ -17,6 +18,8 @@ export interface ListedModel {
   readonly fetched: boolean;
   /** Size on disk, in bytes; unknown for models that were not fetched and are not pinned. */
   readonly bytes?: number;
+  /** Bytes of weights that were converted from it, which go with it. Absent: none were. */
+  readonly converted?: number;
   /** Where it lies, if it was fetched. */
   readonly path?: string;
   /** A process has it open. Absent: none has. */
@@ -55,18 +58,25 @@ async function describe(home: string, model: CatalogModel): Promise<ListedModel>
   if (pinned !== undefined) {
     const path = pinnedPath(home, { ...model, pinned });
     const fetched = await hasBytes(path, pinned.bytes);
-    const here = fetched ? { path, ...await usedBy(home, path) } : {};
+    const here = fetched ? { path, ...await stateOf(home, path) } : {};
     return { name, about, fetched, bytes: pinned.bytes, ...here };
   }
   const record = await readRecord(home, hub);
   if (record === undefined) return { name, about, fetched: false };
   const bytes = record.files.reduce((sum, file) => sum + file.bytes, 0);
   const { path } = record;
-  return { name, about, fetched: true, bytes, path, ...await usedBy(home, path) };
+  return { name, about, fetched: true, bytes, path, ...await stateOf(home, path) };
 }
 
-async function usedBy(home: string, path: string): Promise<{ readonly inUse?: true }> {
-  return await isInUse(home, path) ? { inUse: true } : {};
+async function stateOf(
+  home: string,
+  path: string,
+): Promise<Pick<ListedModel, "converted" | "inUse">> {
+  const converted = await convertedBytes(home, path);
+  return {
+    ...(converted > 0 ? { converted } : {}),
+    ...(await isInUse(home, path) ? { inUse: true } : {}),
+  };
 }
 
 async function fetchedReferences(home: string): Promise<ModelReference[]> {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FetchError } from "../errors.ts";
+import { convertedFiles } from "./converted.ts";
 import { readRecords } from "./fetch_record.ts";
 import { lockFile } from "./file_lock.ts";
 import type { FoundModel } from "./find_model.ts";
@@ -52,7 +53,8 @@ export async function removeModel(
   const doomed = join(home, "tmp", `removed-${randomUUID()}`);
   try {
     if (model.record) await rm(model.record.path);
-    const paths = [...await ownFiles(home, model), ...await convertedFiles(home, fingerprint)];
+    const converted = fingerprint === undefined ? [] : await convertedFiles(home, fingerprint);
+    const paths = [...await ownFiles(home, model), ...converted];
     const bytes = await moveAway(paths, doomed);
     await rm(doomed, { recursive: true, force: true });
     await removeEmpty(model.folder, home);
@@ -83,15 +85,6 @@ async function ownFiles(home: string, model: FoundModel): Promise<string[]> {
     }
   }
   return [...own, ...partial];
-}
-
-async function convertedFiles(home: string, fingerprint: string | undefined): Promise<string[]> {
-  if (fingerprint === undefined) return [];
-  const folder = join(home, "weights");
-  const names = await readdir(folder).catch(() => []);
-  return names.filter((name) => name.startsWith(`${fingerprint}-`)).map((name) =>
-    join(folder, name)
-  );
 }
 
 /** Moves files into a folder on the same disk and returns their bytes. */

@@ -1,4 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { knownFingerprint } from "../../../runtime/checkpoint/known_fingerprint.ts";
+import { findModel } from "../../../runtime/models/find_model.ts";
+import { removeModel } from "../../../runtime/models/remove_model.ts";
 import type { CatalogModel } from "../../../runtime/models/catalog.ts";
 import { fetchPinned, fetchReference } from "../../../runtime/models/fetch_model.ts";
 import { listModels } from "../../../runtime/models/list_models.ts";
@@ -41,4 +44,37 @@ Deno.test("listModels() adds size and path of what was fetched, and other models
   ]);
   await Deno.remove(`${folder}/config.json`);
   assertEquals((await listModels(home.path, catalog))[1]?.fetched, false);
+});
+
+Deno.test("listModels() tells what was converted from a model, and removing takes it along", async () => {
+  await using home = await temporaryFolder();
+  const folder = new URL("../../fixtures/tiny-llama/", import.meta.url);
+  const files = ["config.json", "model.safetensors"].map((name) => ({
+    path: name,
+    content: Deno.readFileSync(new URL(name, folder)),
+  }));
+  await using server = startHub(files);
+  const context = testContext(home.path, { HF_ENDPOINT: server.endpoint });
+  const path = await fetchReference({ repository: "ada/tiny", revision: "main" }, context);
+  const listed = async () => (await listModels(home.path, catalog))[1]?.converted;
+  assertEquals(await listed(), undefined);
+  // Weights of another model, and nothing that is known of this one: no file is hashed to find out.
+  await Deno.mkdir(`${home.path}/weights`);
+  await Deno.writeTextFile(`${home.path}/weights/aa-int8-1.bin`, "of another");
+  assertEquals(await listed(), undefined);
+  const fingerprint = await knownFingerprint(path, home.path);
+  assertEquals(await listed(), undefined);
+  for (
+    const [name, bytes] of [["int8-1.bin", 30], ["int8-1.bin.json", 4], ["int8-1.bin.x.part", 5]]
+  ) {
+    await Deno.writeFile(`${home.path}/weights/${fingerprint}-${name}`, testBytes(Number(bytes)));
+  }
+  assertEquals(await listed(), 39);
+  const model = await findModel(home.path, "tiny-folder", "remove", catalog);
+  const { signal } = new AbortController();
+  assert(fingerprint !== undefined);
+  await removeModel(home.path, model, { signal, fingerprint });
+  assertEquals([...Deno.readDirSync(`${home.path}/weights`)].map(({ name }) => name), [
+    "aa-int8-1.bin",
+  ]);
 });
