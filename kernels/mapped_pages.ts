@@ -86,7 +86,8 @@ function mappingsOf(files: ReadonlySet<string>): Mapping[] {
   });
 }
 
-function readMappings(): string {
+/** What the process has mapped, as Linux tells it; nothing elsewhere. */
+export function readMappings(): string {
   try {
     return readFileSync("/proc/self/maps", "utf8");
   } catch {

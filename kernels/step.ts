@@ -10,6 +10,7 @@ import {
   type Tensor,
 } from "./session.ts";
 import { createDirectKernel } from "./direct_kernel.ts";
+import { inLargePages } from "./large_pages.ts";
 import { mappedPages } from "./mapped_pages.ts";
 import { adapterFeeds, adapterTensors, ranklessFeeds } from "./adapters.ts";
 import type { RotaryRows } from "./rope.ts";
@@ -105,9 +106,9 @@ export async function createStepKernel(
   const once = options.copies === "one";
   using opening = new DisposableStack();
   const pages = opening.use(mappedPages(new Set(filesOf(graph))));
-  const kernel = await pages.whileLoading(() =>
-    createDirectKernel(graph, { threads, spinning: true, planned: !once })
-  );
+  const open = () => createDirectKernel(graph, { threads, spinning: true, planned: !once });
+  // Laying large weights out anew would take as long as loading them.
+  const kernel = await pages.whileLoading(() => once ? open() : inLargePages(open));
   pages.release();
   const held = opening.move();
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
