@@ -57,16 +57,21 @@ export interface SubmittedRun {
 export async function planRun(
   model: string,
   home: string,
-  { count = 2, shared, ...changes }: Partial<SamplesRun> & {
+  { count = 2, shared, repeats = 9, ...changes }: Partial<SamplesRun> & {
     readonly count?: number;
     readonly shared?: Store;
+    readonly repeats?: number;
   } = {},
 ): Promise<SubmittedRun> {
   const described = await describeModel(model, { home, precision: "fp32" });
   const samples = runSamples(
     Array.from({ length: count }, (_, at) => ({
       sample: {
-        ...{ id: `houses-${at}`, task: "houses", context: "Mill Lane has 12 houses. ".repeat(9) },
+        ...{
+          id: `houses-${at}`,
+          task: "houses",
+          context: "Mill Lane has 12 houses. ".repeat(repeats),
+        },
         ...{
           question: `How many are ${at}?`,
           prefix: "",

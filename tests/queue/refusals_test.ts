@@ -5,6 +5,8 @@ import { QueueError } from "../../queue/errors.ts";
 import { pinnedPlaces, type SamplesRun } from "../../queue/prepare_samples.ts";
 import { runName } from "../../queue/run.ts";
 import { drainRuns, readStatus, retryJobs } from "../../queue/status.ts";
+import { openStore } from "../../queue/store/open_store.ts";
+import { StorageError } from "../../runtime/errors.ts";
 import { queueMetrics } from "../../queue/metrics.ts";
 import type { WorkerOptions } from "../../queue/worker_options.ts";
 import { testFolder, textModel } from "../commands/_run_cli.ts";
@@ -215,5 +217,45 @@ Deno.test({
     await submitting;
     assertStringIncludes(notes.join(), "is gone; waiting for it");
     await server.restart();
+  },
+});
+
+Deno.test({
+  name: "a store that is full ends the run in one sentence, on either side",
+  ...withoutServer,
+  async fn(test) {
+    using folder = testFolder();
+    const home = folder.path;
+    await using server = await startQueueServer();
+    const model = await textModel(home, 2048);
+    await Deno.mkdir(`${home}/shared`);
+    using shared = await openStore(`file://${home}/shared`);
+    const full = () =>
+      Promise.reject(new StorageError("Cannot write into the store: the disk is full; free space"));
+    const planned = await planRun(model, home, { count: 1, shared, repeats: 90 });
+    await test.step("at the submitter", async () => {
+      const store = { ...shared, put: full };
+      await assertRejects(
+        () => submitRun(server, planned, { store }),
+        StorageError,
+        "disk is full",
+      );
+    });
+    await test.step("at a worker, which cannot fetch the model", async () => {
+      await using _worker = startWork(server, home, {
+        home: `${home}/other`,
+        store: { ...shared, fetch: full },
+      });
+      await assertRejects(
+        () => submitRun(server, planned, { store: shared }),
+        QueueError,
+        "the disk is full",
+      );
+    });
+    await test.step("and goes on when there is room", async () => {
+      await using _worker = startWork(server, `${home}/other`, { store: shared });
+      const records = await submitRun(server, planned, { store: shared });
+      assertEquals(records.map(({ id }) => id), planned.samples.map(({ id }) => id));
+    });
   },
 });
