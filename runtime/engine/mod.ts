@@ -44,9 +44,11 @@ export type {
   HeadEntries,
   HostKvCache,
   KvCache,
+  LayerSlots,
   Rerotation,
   Segment,
 } from "../cache/kv_cache.ts";
+export type { NarrowPrecision } from "../cache/narrow_rows.ts";
 export type { PositionMap } from "../rotary/position_map.ts";
 export type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 export type { DeviceTensor } from "../../kernels/device/device.ts";

@@ -12,6 +12,7 @@
  *
  * @module
  */
+export type { CachePrecision, NarrowPrecision } from "../cache/narrow_rows.ts";
 export { type Budget, parseBudget, type UniformBudget } from "../evict/budget.ts";
 export type { KeptTokens } from "../evict/choose.ts";
 export type { TokenSpan } from "../evict/pinned.ts";
