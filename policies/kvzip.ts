@@ -20,6 +20,9 @@ export type KvZipOptions = OptionsOf<typeof about>;
  * itself. The best tokens of all layers and KV heads together stay, so that these hold different
  * numbers of tokens. No question is needed: what is kept serves those to come.
  *
+ * Costs a second reading of the text and somewhat more. Parts are repeated behind the text: one that fills the
+ * model's context is repeated beyond it, where the model was not trained.
+ *
  * Differs from the paper: what a chat template writes around the text is repeated too; a KV head keeps at
  * least one token. Layers that slide are not evicted, so that only global ones share the budget. Behind an
  * earlier eviction the whole text is repeated, and what is still held of it is judged.
