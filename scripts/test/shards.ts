@@ -63,6 +63,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/engine/device/score_kernels_test.ts",
   "tests/runtime/models/",
   "tests/runtime/gemma3_270m_test.ts",
+  "tests/runtime/peak_memory_test.ts",
   "tests/runtime/session/windows_conversation_test.ts",
   "tests/runtime/session/windows_far_back_test.ts",
   "tests/runtime/smollm2_test.ts",
