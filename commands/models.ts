@@ -113,10 +113,13 @@ function showVerified({ name, bytes, outcome, expected, found, model }: {
 
 async function remove(name: string, yes: boolean): Promise<void> {
   const { findModel } = await import("../runtime/models/find_model.ts");
-  const { removeModel } = await import("../runtime/models/remove_model.ts");
+  const { finishRemovals, removeModel } = await import("../runtime/models/remove_model.ts");
   const { knownFingerprint } = await import("../runtime/checkpoint/known_fingerprint.ts");
   const { FetchError } = await import("../runtime/errors.ts");
   const home = homeFolder();
+  const finished = await finishRemovals(home, new AbortController());
+  for (const one of finished) write(`removed ${one}: an earlier removal was cut short\n`);
+  if (finished.includes(name)) return;
   const model = await findModel(home, name, "remove");
   const { convertedBytes } = await import("../runtime/models/converted.ts");
   const converted = await convertedBytes(home, model.path);

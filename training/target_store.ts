@@ -11,6 +11,7 @@ import { CheckpointError } from "../runtime/errors.ts";
 import { writeError } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
 import type { PromptCache, Target } from "./target.ts";
+import { DIGEST, digestOf } from "./target_digest.ts";
 
 /** What a target must look like to be of use. */
 export interface TargetShape {
@@ -142,7 +143,7 @@ export function openTargetStore(folder: string): TargetStore {
         prompt: { shape: [prompt.length], data: prompt },
         response: { shape: [response.length], data: response },
         attention: { shape: [attention.length / prompt.length, prompt.length], data: attention },
-      });
+      }, { [DIGEST]: digestOf([prompt, response, attention]) });
     },
     load: (key) => reading(key, () => readTarget(targetPath(key))),
     loadPast: (key, shape) => reading(key, () => readPast(pastPath(key), shape)),
@@ -177,11 +178,15 @@ function isPast(path: string, past: PastShape): boolean {
   );
 }
 
-/** Whether a file is there, as long as its header says, and holds what is expected. */
+/**
+ * Whether a file is there, as long as its header says, and holds what is expected. Its digest is checked
+ * when it is read.
+ */
 function isWhole(path: string, holds: (tensors: SafetensorsHeader["tensors"]) => boolean): boolean {
   if (!existsSync(path)) return false;
   try {
-    return holds(readSafetensors(path).tensors);
+    const { tensors, metadata } = readSafetensors(path);
+    return DIGEST in metadata && holds(tensors);
   } catch (error) {
     if (error instanceof CheckpointError) return false;
     throw error;
@@ -194,7 +199,15 @@ function readTarget(path: string): Target {
   if (!attention.every((value) => value >= 0 && value < 1.01)) {
     throw new CheckpointError(`Cannot read ${path}: its attention is not one`);
   }
-  return { prompt: readInts(path, "prompt"), response: readInts(path, "response"), attention };
+  const [prompt, response] = [readInts(path, "prompt"), readInts(path, "response")];
+  checkDigest(path, [prompt, response, attention]);
+  return { prompt, response, attention };
+}
+
+/** Refuses numbers that are not those that were written. */
+function checkDigest(path: string, tensors: readonly ArrayBufferView[]): void {
+  if (readSafetensors(path).metadata[DIGEST] === digestOf(tensors)) return;
+  throw new CheckpointError(`Cannot read ${path}: it is not as it was written`);
 }
 
 function readInts(path: string, name: string): Int32Array {
@@ -216,13 +229,16 @@ async function savePast(path: string, past: PromptCache): Promise<void> {
     }
     return { shape, data };
   };
-  await writeSafetensors(path, { keys: stack("keys"), values: stack("values") });
+  const [keys, values] = [stack("keys"), stack("values")];
+  const metadata = { [DIGEST]: digestOf([keys.data, values.data]) };
+  await writeSafetensors(path, { keys, values }, metadata);
 }
 
 function readPast(path: string, past: PastShape): PromptCache {
   const { tensors } = readSafetensors(path);
   const sizes = bytesByLayer(past);
   const whole = sizes.reduce((sum, one) => sum + one, 0);
+  const read: Uint8Array<ArrayBuffer>[] = [];
   const [keys = [], values = []] = ["keys", "values"].map((name) => {
     const entry = tensors.get(name);
     if (entry?.bytes !== whole) {
@@ -235,6 +251,7 @@ function readPast(path: string, past: PastShape): PromptCache {
     using file = openRange(path);
     const bytes = new Uint8Array(whole);
     file.read(bytes, entry.offset);
+    read.push(bytes);
     let at = 0;
     return sizes.map((size) => {
       const ofLayer = new Float16Array(bytes.buffer, at, size / Float16Array.BYTES_PER_ELEMENT);
@@ -242,6 +259,7 @@ function readPast(path: string, past: PastShape): PromptCache {
       return ofLayer;
     });
   });
+  checkDigest(path, read);
   return keys.map((ofLayer, layer) => ({
     keys: ofLayer,
     values: values[layer] ?? new Float16Array(),

@@ -51,11 +51,20 @@ export function recordPath(home: string, { repository, revision, file }: ModelRe
   return join(home, "hub", ...repository.split("/"), "records", `${name}.json`);
 }
 
-/** The records of all revisions and files of a repository that were fetched. */
-export async function readRecords(home: string, repository: string): Promise<FetchRecord[]> {
+/**
+ * The records of all revisions and files of a repository that were fetched.
+ *
+ * @param except Path of one that is left out.
+ */
+export async function readRecords(
+  home: string,
+  repository: string,
+  except?: string,
+): Promise<FetchRecord[]> {
   const folder = join(home, "hub", ...repository.split("/"), "records");
   const records: FetchRecord[] = [];
   for (const name of await readdir(folder).catch(() => [])) {
+    if (join(folder, name) === except) continue;
     const record = parse(await readFile(join(folder, name), "utf8").catch(() => ""));
     if (record) records.push(record);
   }

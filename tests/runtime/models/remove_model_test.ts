@@ -6,7 +6,7 @@ import { fetchPinned, fetchReference } from "../../../runtime/models/fetch_model
 import { findModel } from "../../../runtime/models/find_model.ts";
 import { listModels } from "../../../runtime/models/list_models.ts";
 import { isInUse, markInUse } from "../../../runtime/models/model_use.ts";
-import { removeModel } from "../../../runtime/models/remove_model.ts";
+import { finishRemovals, removeModel } from "../../../runtime/models/remove_model.ts";
 import { verifyModel } from "../../../runtime/models/verify_model.ts";
 import { fixture } from "../../_test_model.ts";
 import { filesBelow, temporaryFolder, testContext } from "./_context.ts";
@@ -45,6 +45,47 @@ Deno.test("removeModel() removes a pinned model, its partial downloads and conve
     FetchError,
     'Cannot remove "tiny-pinned": no model of that name was fetched',
   );
+});
+
+Deno.test("finishRemovals() finishes what a killed removal began, at whatever moment that was", async () => {
+  // Its steps: the plan, the record, each file, the folder of what is doomed.
+  for (const killedAfter of [0, 1, 2, 3]) {
+    await using home = await temporaryFolder();
+    await using server = startHub([...FILES]);
+    const context = testContext(home.path, { HF_ENDPOINT: server.endpoint });
+    await fetchReference({ repository: "ada/tiny", revision: "v1" }, context);
+    const model = await findModel(home.path, "ada/tiny@v1", "remove");
+    const doomed = `${home.path}/tmp/removed-killed`;
+    const { name, lock, folder, record } = model;
+    const paths = model.files.map(({ path }) => path);
+    await Deno.mkdir(doomed, { recursive: true });
+    const plan = { name, lock, folder, paths, record: record?.path };
+    await Deno.writeTextFile(`${doomed}/plan.json`, JSON.stringify(plan));
+    if (killedAfter > 0) await Deno.remove(record?.path ?? "");
+    for (const [index, path] of paths.slice(0, Math.max(0, killedAfter - 1)).entries()) {
+      await Deno.rename(path, `${doomed}/${index}`);
+    }
+    const finished = await finishRemovals(home.path, { signal });
+    // Before its record is gone the model is whole, and stays.
+    assertEquals(finished, killedAfter === 0 ? [] : ["ada/tiny@v1"]);
+    if (killedAfter === 0) await findModel(home.path, "ada/tiny@v1", "remove");
+    else assertEquals(left(home.path), []);
+    assertEquals(await finishRemovals(home.path, { signal }), []);
+  }
+});
+
+Deno.test("finishRemovals() touches nothing outside of its home, nor what is no plan", async () => {
+  await using home = await temporaryFolder();
+  await using other = await temporaryFolder();
+  await Deno.writeTextFile(`${other.path}/mine.txt`, "mine");
+  const plan = { name: "x", lock: "x", folder: other.path, paths: [`${other.path}/mine.txt`] };
+  for (const [name, text] of [["a", JSON.stringify({ ...plan, record: "no" })], ["b", "{"]]) {
+    await Deno.mkdir(`${home.path}/tmp/removed-${name}`, { recursive: true });
+    await Deno.writeTextFile(`${home.path}/tmp/removed-${name}/plan.json`, text ?? "");
+  }
+  await finishRemovals(home.path, { signal });
+  assertEquals(await Deno.readTextFile(`${other.path}/mine.txt`), "mine");
+  assertEquals(left(home.path), []);
 });
 
 Deno.test("removeModel() leaves files that another revision shares", async () => {
