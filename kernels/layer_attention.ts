@@ -26,6 +26,8 @@ export interface LayerAttention {
   readonly observe: Value;
   /** Where a step may advance several sequences. */
   readonly many: ManySequences | undefined;
+  /** Whether some tokens of one sequence are read as answers are written, a boolean scalar. */
+  readonly rounded: Value;
 }
 
 /** Emits the attention of many new tokens of one sequence. */
@@ -59,17 +61,21 @@ export function promptAttention(
   });
 }
 
-/** Emits the attention of one new token, or of one of each of several sequences. */
+/**
+ * Emits the attention of one new token, or of one of each of several sequences, or of some tokens that
+ * are read as answers are written.
+ */
 export function answerAttention(
   builder: GraphBuilder,
   tokens: RotatedTokens,
   of: LayerAttention,
+  helpers: Omit<RaggedHelpers, "segments">,
 ): LayerAttended {
   const { model, layer, many, lengths } = of;
-  const one = (inner: GraphBuilder) => answerOfOne(inner, inputsOf(tokens, layer), of);
+  const one = (inner: GraphBuilder) => answerOfOne(inner, tokens, of, helpers);
   if (many === undefined) return one(builder);
   const ragged = canBeRagged(model, layer) ? of.ragged : undefined;
-  return eitherAttention(builder, answerBranchesOf(of), many.several, {
+  return eitherAttention(builder, branchesOf(of), many.several, {
     then: (inner) => sequencesAttention(inner, { model, many, layer, ragged, lengths, tokens }),
     otherwise: one,
   });
@@ -77,19 +83,40 @@ export function answerAttention(
 
 function answerOfOne(
   builder: GraphBuilder,
-  inputs: AttentionInputs,
+  tokens: RotatedTokens,
   of: LayerAttention,
+  helpers: Omit<RaggedHelpers, "segments">,
 ): LayerAttended {
   const { model, layer } = of;
+  const inputs = inputsOf(tokens, layer);
   const window = model.layerKinds[layer]?.window;
-  if (!liesByHead(model, window)) return alone(tokenMajorAttention(builder, model, inputs));
-  // The past of a sliding layer is what its window shows: one query sees all of it.
+  const some = (inner: GraphBuilder) => promptAttention(inner, tokens, of, helpers);
+  if (!liesByHead(model, window)) {
+    return eitherAttention(builder, branchesOf(of), of.rounded, {
+      then: some,
+      otherwise: (inner) => alone(tokenMajorAttention(inner, model, inputs)),
+    });
+  }
+  // The past of a sliding layer is what its window shows: one query sees all of it. Nothing is evicted
+  // from it: its KV heads hold the same tokens.
+  if (window !== undefined) {
+    return alone(groupQueryAttention(builder, model, inputs, of.lengths(0), { window }));
+  }
   const uniform = (inner: GraphBuilder) =>
     alone(groupQueryAttention(inner, model, inputs, of.lengths(0)));
-  if (!canBeRagged(model, layer)) return uniform(builder);
-  return eitherAttention(builder, answerBranchesOf(of), of.ragged, {
+  if (!canBeRagged(model, layer)) {
+    return eitherAttention(builder, branchesOf(of), of.rounded, { then: some, otherwise: uniform });
+  }
+  const special = builder.op("Or", [of.ragged, of.rounded]);
+  return eitherAttention(builder, branchesOf(of), special, {
     then: (inner) =>
-      alone({ mixed: raggedDecodeAttention(inner, model, inputs, segmentsOf(inner, 0, layer)) }),
+      eitherAttention(inner, branchesOf(of), of.rounded, {
+        then: some,
+        otherwise: (innermost) => {
+          const segments = segmentsOf(innermost, 0, layer);
+          return alone({ mixed: raggedDecodeAttention(innermost, model, inputs, segments) });
+        },
+      }),
     otherwise: uniform,
   });
 }
@@ -103,11 +130,6 @@ function inputsOf(tokens: RotatedTokens, layer: number): AttentionInputs {
 export function branchesOf({ model, layer, many }: LayerAttention): BranchOutputs {
   const sums = model.layerKinds[layer]?.window === undefined;
   return { model, layer, sums, sequences: many?.most ?? 1 };
-}
-
-/** The same of an answer, which nobody observes. */
-function answerBranchesOf(of: LayerAttention): BranchOutputs {
-  return { ...branchesOf(of), sums: false };
 }
 
 /** Whether KV heads may hold different numbers of tokens: there are several, and tokens are evicted. */

@@ -31,6 +31,8 @@ export interface StepShape {
   readonly tokens: Value;
   /** Where a step may advance several sequences. */
   readonly many: ManySequences | undefined;
+  /** Whether some tokens of one sequence are read as answers are written, a boolean scalar. */
+  readonly rounded: Value;
   /** Sequences at most. */
   readonly sequences: number;
 }
@@ -42,13 +44,13 @@ export function phaseAttention(
   step: StepShape,
   phase: FixedPhase | EitherPhase,
 ): (tokens: RotatedTokens, layer: number) => LayerAttended {
-  const { observe, many, tokens: count } = step;
+  const { observe, many, rounded, tokens: count } = step;
   const lengthsIn = (fixed: FixedPhase) =>
     phase === fixed || typeof phase === "object" ? layerLengths(builder, model, step, fixed) : none;
   const lengths = { prefill: lengthsIn("prefill"), decode: lengthsIn("decode") };
-  const causal = phase === "decode" ? "" : causalMask(builder, count);
+  const helpers = { causal: causalMask(builder, count), tokens: count };
   const layerOf = (layer: number, fixed: FixedPhase): LayerAttention => ({
-    ...{ model, layer, observe, many },
+    ...{ model, layer, observe, many, rounded },
     lengths: (sequence) => lengths[fixed](sequence, layer),
     ragged: step.ragged[layer] ?? "",
   });
@@ -59,8 +61,8 @@ export function phaseAttention(
     fixed: FixedPhase,
   ): LayerAttended =>
     fixed === "decode"
-      ? answerAttention(inner, tokens, layerOf(layer, fixed))
-      : promptAttention(inner, tokens, layerOf(layer, fixed), { causal, tokens: count });
+      ? answerAttention(inner, tokens, layerOf(layer, fixed), helpers)
+      : promptAttention(inner, tokens, layerOf(layer, fixed), helpers);
   return (tokens, layer) => {
     if (typeof phase !== "object") return mix(builder, tokens, layer, phase);
     // What is written behind the past is an output of the whole graph: a copy would not be in its place.
@@ -80,7 +82,7 @@ const none: LengthsOfLayer = () => ({ last: "", total: "" });
 function layerLengths(
   builder: GraphBuilder,
   { layers: { length: layers } }: StepModel,
-  { tokens, sequences }: StepShape,
+  { tokens, sequences, many }: StepShape,
   phase: FixedPhase,
 ): LengthsOfLayer {
   const pieces = (phase === "decode" ? sequences : 1) * layers;
@@ -88,9 +90,10 @@ function layerLengths(
   const ofPhase = pieces === sequences * layers
     ? held
     : builder.op("Slice", [held, builder.integers([0]), builder.integers([pieces])]);
-  const more = phase === "decode"
-    ? builder.constant(Int32Array.of(1), [1])
-    : cast(builder, tokens, "int32");
+  const all = cast(builder, tokens, "int32");
+  const more = phase === "decode" && many !== undefined
+    ? builder.op("Where", [many.several, builder.constant(Int32Array.of(1), [1]), all])
+    : all;
   const total = builder.op("Add", [ofPhase, more]);
   const totals = onePieces(builder, total, pieces);
   const last = builder.op("Sub", [total, builder.constant(Int32Array.of(1), [1])]);

@@ -58,6 +58,11 @@ export interface StepInputs {
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
   /**
+   * Whether tokens are multiplied as those of an answer are, with activations in bytes, where that is
+   * faster: right for tokens that are asked and not kept. @default {false}
+   */
+  readonly rounded?: boolean;
+  /**
    * Adapter tensors by name, all of them: only for a kernel with adapters. One that holds a single copy
    * of the weights takes steps without them as well.
    */
@@ -167,7 +172,7 @@ function newTokens({ ids, embeddings }: StepInputs, hidden: number): number {
 
 function feedsOf(
   { hidden, headDim }: StepModel,
-  { ids, embeddings = new Float32Array(0), rotary, rows, observe = false }: StepInputs,
+  { ids, embeddings = new Float32Array(0), rotary, rows, ...ways }: StepInputs,
 ): Record<string, Tensor> {
   const soft = embeddings.length / hidden;
   const tokens = ids.length + soft;
@@ -176,8 +181,21 @@ function feedsOf(
     embeddings: floats(embeddings, [soft, hidden]),
     ...rotaryFeeds(rotary, [tokens, headDim / 2]),
     rows: integers(rows),
-    observe: flag(observe),
+    observe: flag(ways.observe ?? false),
+    rounded: flag(isRounded(tokens, ways)),
   };
+}
+
+/** Tokens above which unpacking weights costs less than multiplying each row in bytes. */
+const MOST_ROUNDED = 32;
+
+/** One token that nobody observes is read in bytes anyway, by attention of its own. */
+function isRounded(
+  tokens: number,
+  { rounded, observe, inputNorms }: Pick<StepInputs, "rounded" | "observe" | "inputNorms">,
+): boolean {
+  return rounded === true && !inputNorms && (tokens > 1 || observe === true) &&
+    tokens <= MOST_ROUNDED;
 }
 
 interface PastFeeds {

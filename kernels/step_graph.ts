@@ -67,7 +67,8 @@ interface Shared extends StepShape {
 /**
  * Builds the graph of one step: prefill chunk, decode step, soft tokens and lookahead alike.
  *
- * Inputs: `observe` (whether attention is to be summed), `ids [S]`, `embeddings [E, hidden]` (rows
+ * Inputs: `observe` (whether attention is to be summed), `rounded` (whether tokens of one sequence are
+ * multiplied in bytes, as those of an answer), `ids [S]`, `embeddings [E, hidden]` (rows
  * that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, kvHeads, C, headDim]`, of which
  * each head holds the first `held [sequences, layers]` slots (of a sliding layer with several KV heads
@@ -95,6 +96,7 @@ export function buildStepGraph(
   const { kvHeads, hidden } = model;
   const layers = model.layers.length;
   graph.input("observe", "bool", [1]);
+  graph.input("rounded", "bool", [1]);
   graph.input("ids", "int64", ["S"]);
   graph.input("embeddings", "float32", ["E", hidden]);
   declareRotary(graph, model, "T");
@@ -113,6 +115,7 @@ export function buildStepGraph(
       declareLayer(graph, model, index, adapters, copies === "one" ? "rank" : undefined)
     ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
+    rounded: graph.op("Squeeze", ["rounded", graph.integers([0])]),
     ragged: raggedLayers(graph, layers),
     tokens: newTokens(graph),
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,
@@ -200,7 +203,8 @@ function emitBranches(graph: GraphBuilder, shared: Shared, ports: readonly Outpu
     ports.forEach(({ shape }, index) => inner.output(outputs[index] ?? "", "float32", shape));
     return inner.build();
   };
-  graph.ops("If", [isDecodeStep(graph, shared)], ports.length, {
+  const inBytes = graph.op("Or", [isDecodeStep(graph, shared), shared.rounded]);
+  graph.ops("If", [inBytes], ports.length, {
     names: ports.map(({ name }) => name),
     attributes: {
       then_branch: { graph: branch("decode") },
@@ -240,7 +244,8 @@ type Phase = FixedPhase | (EitherPhase & { readonly arithmetic: StepArithmetic }
 
 function either(graph: GraphBuilder, shared: Shared): Exclude<Phase, FixedPhase> {
   const decode = isDecodeStep(graph, shared);
-  return { decode, arithmetic: stepArithmetic(graph.op("Not", [decode]), shared.tokens) };
+  const inBytes = graph.op("Or", [decode, shared.rounded]);
+  return { decode, arithmetic: stepArithmetic(graph.op("Not", [inBytes]), shared.tokens) };
 }
 
 /** Rows of the token ids as the first layer takes them. */

@@ -1,6 +1,6 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
-import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
+import type { StepInputs, StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
 import type { HostKvCache } from "../../cache/kv_cache.ts";
@@ -105,7 +105,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
   };
   const step = async (
     sequence: Sequence,
-    input: StepInput,
+    input: StepInput & Pick<StepInputs, "rounded">,
     { append = false, kernel: { run } = parts.step, adapters }: StepWays = {},
   ): Promise<HostStepResult> => {
     const cache = hostCacheOf(sequence.cache);
@@ -154,9 +154,11 @@ export function createHostEngine(parts: HostParts): HostEngine {
       return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
     },
     async probe(sequence, { adapters, ...input }) {
-      if (!adapters) return await step(sequence, input);
+      // Nothing of a probe is kept, and no answer begins with it.
+      const asked = { ...input, rounded: true };
+      if (!adapters) return await step(sequence, asked);
       const withAdapters = await parts.adapted(adapterShape(adapters, config));
-      return await step(sequence, input, { kernel: withAdapters, adapters: adapters.tensors });
+      return await step(sequence, asked, { kernel: withAdapters, adapters: adapters.tensors });
     },
     async advance(sequence, input) {
       const outputs = await step(sequence, input, { append: true });
