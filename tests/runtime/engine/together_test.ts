@@ -170,7 +170,7 @@ Deno.test("loadModel() refuses numbers of sequences out of range", async () => {
     await assertRejects(
       () => loadModel(fixture("tiny-llama"), { sequences }),
       KvjudgeError,
-      `Cannot run with ${sequences} sequences: sequences must be an integer from 1 to 16`,
+      `Cannot run with ${sequences} sequences: 'sequences' must be an integer from 1 to 16`,
     );
   }
 });
