@@ -66,6 +66,7 @@ export {
   runBenchmark,
   type RunSample,
 } from "./run/benchmark_run.ts";
+export type { TextWindow } from "./benchmarks/perplexity/measure.ts";
 export type { SampleWork } from "./run/sample_work.ts";
 export type { CellRecord, MachineRecord, RunSettings, SampleRecord } from "./run/record.ts";
 export type { RunSummary, SummaryRow, TimingRow } from "./run/summary_record.ts";
