@@ -1,8 +1,8 @@
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
-import { pool, poolingOptions, poolKernel } from "./_pool.ts";
+import { pooledAttention, poolingOptions } from "./_pool.ts";
 import { describeSource, softTokenLoader } from "./_soft_tokens.ts";
-import { type DropMeasure, type Evidence, type ScorerPolicy, withKernel } from "./policy.ts";
+import type { DropMeasure, Evidence, ScorerPolicy } from "./policy.ts";
 
 /** The options of the policies that judge by what an output would lose. */
 export const dropOptions = {
@@ -65,14 +65,7 @@ export function dropJudge<const About extends DropAbout>(
       }),
       evidence,
       protect: { recent: window },
-      score: withKernel(
-        async (layer) => {
-          const { length } = layer;
-          return pool(await layer.groupAttention(), length, { kernel, pooling, end: length });
-        },
-        (layer) =>
-          poolKernel(layer, layer.groupAttention(), { kernel, pooling, end: layer.length }),
-      ),
+      score: pooledAttention({ kernel, pooling }),
     };
   });
 }

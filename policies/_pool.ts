@@ -1,5 +1,11 @@
 import { columns, joined, scalar } from "./kernels/nodes.ts";
-import type { KernelAttribute, KernelBuilder, KernelValue } from "./policy.ts";
+import {
+  type KernelAttribute,
+  type KernelBuilder,
+  type KernelValue,
+  type Score,
+  withKernel,
+} from "./policy.ts";
 
 /** How neighbouring scores are merged. */
 export type Pooling = "max" | "avg";
@@ -134,4 +140,15 @@ export function poolKernel(
   const pooled = builder.op("Squeeze", [merged, builder.integers([0])]);
   if (end === length) return pooled;
   return joined(builder, [pooled, columns(builder, scores, end, length)], 1);
+}
+
+/** The score that is the evidence itself, averaged over the query heads of a group and pooled. */
+export function pooledAttention(pooling: Omit<PoolOptions, "end">): Score {
+  return withKernel(
+    async (layer) => {
+      const { length } = layer;
+      return pool(await layer.groupAttention(), length, { ...pooling, end: length });
+    },
+    (layer) => poolKernel(layer, layer.groupAttention(), { ...pooling, end: layer.length }),
+  );
 }

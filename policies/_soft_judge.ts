@@ -1,8 +1,8 @@
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { pool, poolingOptions, poolKernel } from "./_pool.ts";
+import { pooledAttention, poolingOptions } from "./_pool.ts";
 import { describeSource, softTokenLoader, type SoftTokenNeeds } from "./_soft_tokens.ts";
-import { type ScorerPolicy, withKernel } from "./policy.ts";
+import type { ScorerPolicy } from "./policy.ts";
 
 /** The options of the policies that judge with soft tokens. */
 export const softJudgeOptions = {
@@ -43,14 +43,7 @@ export function softJudge(
         tokens: softTokenLoader(softTokens, { ...needs, policy: about.name }),
       },
       protect: { recent: window },
-      score: withKernel(
-        async (layer) => {
-          const { length } = layer;
-          return pool(await layer.groupAttention(), length, { kernel, pooling, end: length });
-        },
-        (layer) =>
-          poolKernel(layer, layer.groupAttention(), { kernel, pooling, end: layer.length }),
-      ),
+      score: pooledAttention({ kernel, pooling }),
     };
   });
 }

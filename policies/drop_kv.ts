@@ -32,7 +32,7 @@ export type DropKvOptions = OptionsOf<typeof about>;
  * import { assertEquals } from "@std/assert";
  *
  * const { evidence } = dropKv({ window: 16 });
- * const measure = { output: "head", power: 2 };
+ * const measure = { output: "head", power: 2 } as const;
  * assertEquals(evidence, { kind: "window", size: 16, measure });
  * assertEquals(dropKv({ judge: "soft" }).evidence.kind, "soft");
  * ```

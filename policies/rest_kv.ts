@@ -41,7 +41,7 @@ export type RestKvOptions = OptionsOf<typeof about>;
  * import { assertEquals } from "@std/assert";
  *
  * const { evidence } = restKv({ decay: 0.5 });
- * const measure = { output: "layer", power: 1, decay: 0.5 };
+ * const measure = { output: "layer", power: 1, decay: 0.5 } as const;
  * assertEquals(evidence, { kind: "window", size: 32, measure });
  * ```
  */

@@ -1,5 +1,6 @@
 import { queueAddress } from "../../queue/address.ts";
 import { checkQueue } from "../../queue/connection.ts";
+import { untilUp } from "../../scripts/until_up.ts";
 
 /** A queue's server of the bench's own. */
 export interface BenchServer extends AsyncDisposable {
@@ -21,15 +22,7 @@ export async function startServer(): Promise<BenchServer> {
     stdout: "null",
   }).spawn();
   const url = `redis://127.0.0.1:${port}`;
-  for (let tries = 0;; tries++) {
-    try {
-      await checkQueue(queueAddress(url));
-      break;
-    } catch (error) {
-      if (tries > 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
+  await untilUp(() => checkQueue(queueAddress(url)));
   return {
     url,
     async [Symbol.asyncDispose]() {

@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { OverloadedError } from "../../server/scheduler/errors.ts";
 import { fakeScheduler, type Script } from "./_fake_scheduler.ts";
 import { testServer } from "./_running_server.ts";
+import { untilUp } from "../../scripts/until_up.ts";
 import { until } from "./clients/_until.ts";
 import { withFolder } from "../_temp_folder.ts";
 import { fileURLToPath } from "node:url";
@@ -35,15 +36,7 @@ async function startNginx(folder: string, ports: readonly number[]) {
   const args = ["-p", folder, "-c", `${folder}/nginx.conf`, "-e", `${folder}/error.log`];
   const child = new Deno.Command("nginx", { args, stdout: "null", stderr: "null" }).spawn();
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0;; tries++) {
-    try {
-      await (await fetch(`${url}/health`)).body?.cancel();
-      break;
-    } catch (error) {
-      if (tries > 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
+  await untilUp(async () => await (await fetch(`${url}/health`)).body?.cancel());
   return {
     url,
     async [Symbol.asyncDispose]() {

@@ -15,23 +15,7 @@ import {
   replaced,
 } from "./_cache_model.ts";
 import { heldBytes } from "./_held_bytes.ts";
-
-const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
-const ROW = SHAPE.kvHeads * SHAPE.headDim;
-
-/** Rows that are told apart by their position: key `p.hd`, value `-p.hd`. */
-function rows(position: number, tokens: number): { keys: Float32Array; values: Float32Array } {
-  const keys = Float32Array.from(
-    { length: tokens * ROW },
-    (_, index) => position + Math.floor(index / ROW) + (index % ROW) / 16,
-  );
-  return { keys, values: keys.map((key) => -key) };
-}
-
-function append(cache: HostKvCache, layer: number, position: number, tokens: number): void {
-  const { keys, values } = rows(position, tokens);
-  cache.append(layer, keys, values, position);
-}
+import { append, ROW, rows, SHAPE } from "./_told_rows.ts";
 
 function filled(tokens: number): HostKvCache {
   const cache = createHostCache(SHAPE);

@@ -1,23 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { createHostCache } from "../../../runtime/cache/host_cache.ts";
 import type { HostKvCache } from "../../../runtime/cache/kv_cache.ts";
-
-const SHAPE = { layers: 2, kvHeads: 2, headDim: 3 };
-const ROW = SHAPE.kvHeads * SHAPE.headDim;
-
-/** Rows whose numbers tell position, head and place. */
-function rows(position: number, tokens: number) {
-  const keys = Float32Array.from(
-    { length: tokens * ROW },
-    (_, index) => position + Math.floor(index / ROW) + (index % ROW) / 16,
-  );
-  return { keys, values: keys.map((key) => -key) };
-}
-
-function append(cache: HostKvCache, layer: number, position: number, tokens: number): void {
-  const { keys, values } = rows(position, tokens);
-  cache.append(layer, keys, values, position);
-}
+import { append, ROW, rows, SHAPE } from "./_told_rows.ts";
 
 /** What a head holds: its positions, with the keys and values of these. */
 function assertHolds(cache: HostKvCache, layer: number, expected: readonly number[][]): void {
