@@ -28,8 +28,7 @@ const EXAMPLES: Work = {
 };
 
 function testing(args: readonly string[]): Work {
-  const permissions = ["read", "write", "env", "ffi", "sys", "run", "net"];
-  const flags = ["--no-check", "--no-prompt", ...permissions.map((name) => `--allow-${name}`)];
+  const flags = ["--no-check", "--no-prompt", "--allow-all"];
   return { name: args.join(" "), args: ["test", ...flags, ...args], tests: true };
 }
 

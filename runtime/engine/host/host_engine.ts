@@ -154,11 +154,11 @@ export function createHostEngine(parts: HostParts): HostEngine {
       return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
     },
     async probe(sequence, { adapters, ...input }) {
-      // Nothing of a probe is kept, and no answer begins with it.
-      const asked = { ...input, rounded: true };
-      if (!adapters) return await step(sequence, asked);
+      // Nothing of a probe is kept, and no answer begins with it. Graphs with adapters that share no
+      // weights have no branch for bytes: with adapters it is exact in all of them.
+      if (!adapters) return await step(sequence, { ...input, rounded: true });
       const withAdapters = await parts.adapted(adapterShape(adapters, config));
-      return await step(sequence, asked, { kernel: withAdapters, adapters: adapters.tensors });
+      return await step(sequence, input, { kernel: withAdapters, adapters: adapters.tensors });
     },
     async advance(sequence, input) {
       const outputs = await step(sequence, input, { append: true });

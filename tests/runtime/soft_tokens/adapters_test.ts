@@ -94,7 +94,10 @@ for (const precision of ["fp32", "int8", "int4"] as const) {
     await using test = await randomTestModel({ hidden: 64, intermediate: 128 }, options);
     const { model } = test;
     const nothing = randomAdapters(model.config, { rank: 2, reach: 0 });
-    assertEquals(await gather(model, nothing), await gather(model));
+    const [actual, expected] = [await gather(model, nothing), await gather(model)];
+    // With adapters a probe is exact; without, its products are rounded to bytes.
+    if (precision === "fp32") assertEquals(actual, expected);
+    else assertClose(actual, expected, { absolute: 0.02 });
   });
 }
 
