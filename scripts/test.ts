@@ -102,7 +102,8 @@ if (import.meta.main) {
       folder: { type: "string", default: "tests" },
     },
   });
-  const jobs = Number(values.jobs ?? Math.min(navigator.hardwareConcurrency, 4));
+  // One more than processors: tests wait for servers and other processes a quarter of the time.
+  const jobs = Number(values.jobs ?? Math.min(navigator.hardwareConcurrency + 1, 4));
   const paths = positionals.map((path) => path.replace(/^\.\//, ""));
   const named = (file: string) => paths.length === 0 || paths.some((path) => file.startsWith(path));
   const files = (await testFiles(values.folder)).filter(named);

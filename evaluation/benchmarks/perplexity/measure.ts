@@ -12,8 +12,11 @@ import { meanNegativeLogLikelihood } from "./likelihood.ts";
 
 /** A stretch of text: its first half is read and evicted, its second half is to be predicted. */
 export interface TextWindow {
+  /** What its sample is called. */
   readonly id: string;
+  /** Ids that are read and evicted. */
   readonly first: readonly number[];
+  /** Ids that are predicted. */
   readonly second: readonly number[];
 }
 
