@@ -4,9 +4,7 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import process from "node:process";
 import { parseArgs } from "node:util";
 import { KvjudgeError, loadModel, type Model } from "../mod.ts";
 import { loadPolicy } from "../plugins/mod.ts";
@@ -15,7 +13,10 @@ import { prefill } from "../runtime/engine/prefill.ts";
 import { emptySequence, type Sequence } from "../runtime/engine/sequence.ts";
 import { readPrompt } from "../runtime/evict/read.ts";
 import { PRECISIONS } from "../runtime/weights/precisions.ts";
-import { greedyToken } from "../runtime/sampling/greedy.ts";
+import { countsOf, runCommand } from "./command.ts";
+import { compareLogits } from "./quality.ts";
+import { median } from "./statistics.ts";
+import { benchText } from "./text.ts";
 
 const USAGE = `Usage: deno task bench-cache-precision [options]
 
@@ -80,22 +81,6 @@ function timed(work: () => void): number {
   return performance.now() - begun;
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-}
-
-/** Of the distribution that logits stand for, from another's. */
-function divergence(exact: Float32Array, other: Float32Array): number {
-  const [p, q] = [logProbabilities(exact), logProbabilities(other)];
-  return p.reduce((sum, log, at) => sum + Math.exp(log) * (log - (q[at] ?? 0)), 0);
-}
-
-function logProbabilities(logits: Float32Array): Float64Array {
-  const max = logits.reduce((most, one) => Math.max(most, one), -Infinity);
-  const total = logits.reduce((sum, one) => sum + Math.exp(one - max), 0);
-  return Float64Array.from(logits, (one) => one - max - Math.log(total));
-}
-
 async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
@@ -111,13 +96,7 @@ async function main(args: readonly string[]): Promise<void> {
     },
   });
   if (values.help) return console.log(USAGE);
-  const count = (name: "prompt" | "budget" | "steps" | "threads") => {
-    const number = Number(values[name]);
-    if (Number.isSafeInteger(number) && number >= 1) return number;
-    throw new KvjudgeError(
-      `Cannot measure with --${name} ${values[name]}: give an integer of at least 1`,
-    );
-  };
+  const count = countsOf(values);
   const precision = PRECISIONS.find((one) => one === values.precision);
   if (precision === undefined) {
     throw new KvjudgeError(
@@ -127,7 +106,7 @@ async function main(args: readonly string[]): Promise<void> {
   await using model = await loadModel(values.model, { threads: count("threads"), precision });
   const { engine } = model;
   const text = model.tokenizer.encode(
-    await readFile(new URL("./text.txt", import.meta.url), "utf8"),
+    await benchText(),
   );
   const [prompt, steps] = [count("prompt"), count("steps")];
   if (prompt + steps > text.length) {
@@ -164,10 +143,9 @@ async function main(args: readonly string[]): Promise<void> {
     const run = await decode(model, sequence, following, precision);
     exact ??= run;
     const whole = exact.logits;
-    const all = run.logits.map((logits, at) => divergence(whole[at] ?? logits, logits));
-    const equal = run.logits.filter((logits, at) =>
-      greedyToken(logits) === greedyToken(whole[at] ?? logits)
-    );
+    const compared = run.logits.map((logits, at) => compareLogits(whole[at] ?? logits, logits, 1));
+    const all = compared.map(({ divergence }) => divergence);
+    const equal = compared.filter(({ agreement }) => agreement === 1);
     const { rest, wake, step } = run.times;
     const cells = [
       precision,
@@ -181,12 +159,4 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof KvjudgeError) && !(error instanceof TypeError)) throw error;
-    console.error(error.message);
-    process.exitCode = 2;
-  }
-}
+if (import.meta.main) await runCommand(main);

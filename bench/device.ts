@@ -14,6 +14,7 @@ import { loadModel, type Model } from "../runtime/model.ts";
 import type { Session, SessionOptions } from "../runtime/session/mod.ts";
 import { type OpenedDevice, openOnDevice } from "./open_on_device.ts";
 import { summarise } from "./statistics.ts";
+import { benchText } from "./text.ts";
 
 const { values } = parseArgs({
   options: {
@@ -65,7 +66,7 @@ await using host = await loadModel(source, {
   precision: values.precision as "auto",
 });
 await using there = await openOnDevice(source, host, values.device, count("threads"));
-const text = await Deno.readTextFile(new URL("text.txt", import.meta.url));
+const text = await benchText();
 console.log(
   `${
     source.split("/").at(-1)

@@ -13,6 +13,7 @@ import { registry } from "../policies/registry.ts";
 import { createHostCache } from "../runtime/cache/host_cache.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import { loadModel } from "../runtime/model.ts";
+import { benchText } from "./text.ts";
 
 const { values } = parseArgs({
   options: {
@@ -29,7 +30,7 @@ const [tokens, budget] = [Number(values.tokens), Number(values.budget)];
 const policies = await parsePolicies(values.policies);
 await using model = await loadModel(values.model);
 const { engine, tokenizer, config: { layers, kvHeads, headDim } } = model;
-const text = await Deno.readTextFile(new URL("text.txt", import.meta.url));
+const text = await benchText();
 const ids = tokenizer.encode(text).slice(0, tokens);
 const now = () => performance.now();
 const start = now();

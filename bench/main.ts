@@ -4,7 +4,6 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import process from "node:process";
 import { KvjudgeError } from "../mod.ts";
@@ -19,6 +18,7 @@ import { compareQuality } from "./quality.ts";
 import { formatReport } from "./report.ts";
 import { EVICTING_POLICY, type PeakMemory, type Results, toJson, workOut } from "./results.ts";
 import { type Contestant, DISTURBED, runRounds, type Sample, type Task } from "./rounds.ts";
+import { benchText, repeated } from "./text.ts";
 
 /** Length of the prompt that memory is measured with, where none is longer. */
 const MEMORY_TOKENS = 4096;
@@ -59,11 +59,8 @@ async function bench(options: BenchOptions): Promise<Results> {
 
 /** Token ids of the bench's text, repeated until there are enough. */
 async function readIds(kvjudge: KvjudgeEngine, count: number): Promise<readonly number[]> {
-  const ids = await kvjudge.encode(await benchText());
-  return Array.from({ length: count }, (_, index) => ids[index % ids.length] ?? 0);
+  return repeated(await kvjudge.encode(await benchText()), count);
 }
-
-const benchText = () => readFile(new URL("./text.txt", import.meta.url), "utf8");
 
 /** How llama.cpp is started, by the name of each format that the file can have. */
 function llamaFormats(file: string, contextSize: number, threads: number) {

@@ -4,12 +4,14 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { KvjudgeError, loadModel, type Model } from "../mod.ts";
+import { loadModel, type Model } from "../mod.ts";
 import { loadPolicy } from "../plugins/mod.ts";
+import { countsOf, runCommand } from "./command.ts";
+import { median } from "./statistics.ts";
+import { benchText, repeated } from "./text.ts";
 
 const USAGE = `Usage: deno task bench-reading [options]
 
@@ -55,10 +57,6 @@ async function read(
   };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
 async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
@@ -75,18 +73,12 @@ async function main(args: readonly string[]): Promise<void> {
     },
   });
   if (values.help) return console.log(USAGE);
-  const count = (name: "tokens" | "budget" | "every" | "keep" | "rounds" | "threads") => {
-    const number = Number(values[name]);
-    if (Number.isSafeInteger(number) && number >= 1) return number;
-    throw new KvjudgeError(
-      `Cannot measure with --${name} ${values[name]}: give an integer of at least 1`,
-    );
-  };
+  const count = countsOf(values);
   await using model = await loadModel(values.model, { threads: count("threads") });
   const tokens = count("tokens");
-  const text = await readFile(new URL("./text.txt", import.meta.url), "utf8");
+  const text = await benchText();
   const page = model.tokenizer.encode(text);
-  const ids = Array.from({ length: tokens }, (_, at) => page[at % page.length] ?? 0);
+  const ids = repeated(page, tokens);
   const pieces = `while_reading(${values.policy},every=${count("every")},keep=${count("keep")})`;
   const runs: Record<string, Run[]> = { [values.policy]: [], [pieces]: [] };
   for (let round = 0; round < count("rounds"); round++) {
@@ -113,12 +105,4 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof KvjudgeError) && !(error instanceof TypeError)) throw error;
-    console.error(error.message);
-    process.exitCode = 2;
-  }
-}
+if (import.meta.main) await runCommand(main);

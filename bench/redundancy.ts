@@ -10,6 +10,7 @@ import { parsePolicies } from "../evaluation/mod.ts";
 import { readEvidence } from "../evaluation/read_evidence.ts";
 import { estimate } from "../evaluation/statistics.ts";
 import { loadModel } from "../runtime/model.ts";
+import { benchText } from "./text.ts";
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +25,7 @@ const [tokens, budget] = [Number(values.tokens), Number(values.budget)];
 const policies = await parsePolicies(values.policies);
 await using model = await loadModel(values.model);
 const { engine, tokenizer, config: { layers, kvHeads, headDim } } = model;
-const text = await Deno.readTextFile(new URL("text.txt", import.meta.url));
+const text = await benchText();
 const all = tokenizer.encode(text, { bos: false });
 const found = new Map(policies.map(({ label }) => [label, Array<number>()]));
 for (let stretch = 0; stretch < Number(values.stretches); stretch++) {

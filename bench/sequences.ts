@@ -5,7 +5,6 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { resolveModel } from "../runtime/models/mod.ts";
@@ -13,7 +12,8 @@ import type { Engine } from "./engine/spawn.ts";
 import type { TogetherCommand, TogetherMeasurement } from "./engine/protocol.ts";
 import { startKvjudge } from "./kvjudge.ts";
 import { startLlamaCpp } from "./peers/llama_cpp.ts";
-import { summarise } from "./statistics.ts";
+import { median } from "./statistics.ts";
+import { benchText, repeated } from "./text.ts";
 
 const USAGE = `Usage: deno task bench-sequences [options]
 
@@ -56,8 +56,6 @@ const { values } = parseArgs({
   },
 });
 
-const median = (values: readonly number[]) => summarise(values).median;
-
 /** Tokens per second of one measurement, or per second of processors' time. */
 async function pace(engine: Engine, command: TogetherCommand): Promise<number> {
   const { value } = await engine.ask<TogetherMeasurement>(command);
@@ -98,9 +96,9 @@ async function bench(): Promise<void> {
   const kvjudge = stack.use(
     await startKvjudge({ source, precision: "auto", threads, sequences: most }),
   );
-  const text = await readFile(new URL("./text.txt", import.meta.url), "utf8");
+  const text = await benchText();
   const some = await kvjudge.encode(text);
-  const ids = (length: number) => Array.from({ length }, (_, at) => some[at % some.length] ?? 0);
+  const ids = (length: number) => repeated(some, length);
   const tasks: readonly Task[] = [
     { name: `prompt of ${prompt}`, ids: ids(prompt), eviction: {} },
     {

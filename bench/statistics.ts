@@ -13,3 +13,8 @@ export function summarise(values: readonly number[]): Summary {
   const median = Number.isInteger(half) ? (at(half - 1) + at(half)) / 2 : at(Math.floor(half));
   return { median, min: at(0), max: at(sorted.length - 1) };
 }
+
+/** The middle of at least one number. */
+export function median(values: readonly number[]): number {
+  return summarise(values).median;
+}

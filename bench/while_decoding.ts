@@ -4,15 +4,15 @@
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import process from "node:process";
 import { parseArgs } from "node:util";
 import { KvjudgeError, loadModel, type Model, type Policy } from "../mod.ts";
 import { loadPolicy } from "../plugins/mod.ts";
 import type { Engine, Sequence } from "../runtime/engine/mod.ts";
 import { greedyToken } from "../runtime/sampling/greedy.ts";
 import { createSession } from "../runtime/session/open.ts";
+import { countsOf, runCommand } from "./command.ts";
+import { benchText } from "./text.ts";
 
 const USAGE = `Usage: deno task bench-while-decoding [options]
 
@@ -168,17 +168,11 @@ async function main(args: readonly string[]): Promise<void> {
     },
   });
   if (values.help) return console.log(USAGE);
-  const count = (name: "prompt" | "steps" | "target" | "every" | "ends" | "threads") => {
-    const number = Number(values[name]);
-    if (Number.isSafeInteger(number) && number >= 1) return number;
-    throw new KvjudgeError(
-      `Cannot measure with --${name} ${values[name]}: give an integer of at least 1`,
-    );
-  };
+  const count = countsOf(values);
   const [target, every, ends] = [count("target"), count("every"), count("ends")];
   await using model = await loadModel(values.model, { threads: count("threads") });
   const book = model.tokenizer.encode(
-    await readFile(new URL("./text.txt", import.meta.url), "utf8"),
+    await benchText(),
   );
   const [prompt, steps] = [count("prompt"), count("steps")];
   if (prompt + steps > book.length || steps < 2 * ends) {
@@ -208,12 +202,4 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-if (import.meta.main) {
-  try {
-    await main(Deno.args);
-  } catch (error) {
-    if (!(error instanceof KvjudgeError) && !(error instanceof TypeError)) throw error;
-    console.error(error.message);
-    process.exitCode = 2;
-  }
-}
+if (import.meta.main) await runCommand(main);

@@ -1,4 +1,6 @@
 import * as v from "npm:valibot@1.5.0";
+import type { RunSettings } from "../evaluation/run/record.ts";
+import { PROVIDERS } from "../runtime/device/device_report.ts";
 import { ANY_OBJECT, FILLED_TEXT, type SchemaOf } from "../runtime/schema.ts";
 import type { Precision } from "../runtime/weights/precisions.ts";
 import { contentName } from "./digest.ts";
@@ -42,11 +44,7 @@ export type QueuedRun =
     | {
       readonly kind: "samples";
       /** As they were written, and with every option in force. */
-      readonly policies: readonly {
-        readonly label: string;
-        readonly name: string;
-        readonly options: Readonly<Record<string, unknown>>;
-      }[];
+      readonly policies: RunSettings["policies"];
       readonly places: readonly PinnedPlace[];
       readonly budgets: readonly string[];
       /** Tokens of the answer that the oracle judges by. */
@@ -60,13 +58,11 @@ export type QueuedRun =
     }
   );
 
-const HASH = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "64 hexadecimal digits"));
-
 const MODEL: SchemaOf<QueuedModel> = v.strictObject({
   name: FILLED_TEXT,
   fingerprint: FILLED_TEXT,
   precision: v.picklist(["fp32", "int8", "int4"]),
-  device: v.picklist(["cpu", "webgpu", "cuda"]),
+  device: v.picklist(PROVIDERS),
   allowControlTokens: v.boolean(),
   files: v.exactOptional(
     v.array(v.strictObject({
@@ -90,7 +86,7 @@ export const QUEUED_RUN: SchemaOf<QueuedRun> = v.variant("kind", [
     ...COMMON,
     kind: v.literal("samples"),
     policies: v.array(v.strictObject({ label: v.string(), name: v.string(), options: ANY_OBJECT })),
-    places: v.array(v.strictObject({ href: v.string(), sha256: HASH })),
+    places: v.array(v.strictObject({ href: v.string(), sha256: STORED_FILE.entries.sha256 })),
     budgets: v.array(v.string()),
     answerTokens: v.number(),
     chunk: v.nullable(v.number()),

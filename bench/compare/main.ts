@@ -17,6 +17,7 @@ import { startLlamaCpp } from "../peers/llama_cpp.ts";
 import type { TokenizeCommand } from "../peers/llama_cpp/worker.ts";
 import { type Distances, distancesOf } from "./distances.ts";
 import { type ComparedPrompt, PROMPTS } from "./prompts.ts";
+import { benchText } from "../text.ts";
 
 const USAGE = `Usage: deno task compare [--model NAME] [--threads N] [--steps 64] [--prompts 1,9,10]
 
@@ -58,7 +59,7 @@ async function compare(
     kvjudge,
     kvjudge32: await own("fp32"),
   };
-  const prose = await Deno.readTextFile(new URL("../text.txt", import.meta.url));
+  const prose = await benchText();
   const folder = await mkdtemp(join(tmpdir(), "kvjudge-compare-"));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const ids = (text: string) => kvjudge.encode(text);

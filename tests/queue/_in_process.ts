@@ -11,9 +11,27 @@ import type { WorkerOptions } from "../../queue/worker_options.ts";
 import { newTally, type WorkerTally } from "../../queue/worker_tally.ts";
 import { describeModel } from "../../runtime/describe_model.ts";
 import type { Store } from "../../queue/store/store.ts";
-import type { QueueServer } from "./_queue_server.ts";
+import { testFolder, textModel } from "../commands/_run_cli.ts";
+import { type QueueServer, startQueueServer } from "./_queue_server.ts";
 
 export const VERSION = "1.2.3";
+
+/** A queue's server, and a model in a folder of the test's own. */
+export interface QueueTest extends AsyncDisposable {
+  readonly home: string;
+  readonly server: QueueServer;
+  readonly model: string;
+}
+
+/** Starts a server and makes a model with such a context. */
+export async function queueTest(context?: number): Promise<QueueTest> {
+  await using made = new AsyncDisposableStack();
+  const { path: home } = made.use(testFolder());
+  const server = made.use(await startQueueServer());
+  const model = await textModel(home, context);
+  const kept = made.move();
+  return { home, server, model, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
 
 /** A worker in this process. */
 export interface InProcessWorker extends AsyncDisposable {

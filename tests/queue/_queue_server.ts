@@ -1,5 +1,6 @@
 import { queueAddress } from "../../queue/address.ts";
 import { connect } from "../../queue/connection.ts";
+import { untilUp } from "../../scripts/until_up.ts";
 
 /** Servers that speak Redis' protocol, the first that is installed. */
 const PROGRAMS = ["redis-server", "valkey-server"];
@@ -67,17 +68,9 @@ export async function startQueueServer(args: readonly string[] = []): Promise<Qu
   };
 }
 
-async function listening(port: number): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    try {
-      (await Deno.connect({ hostname: "127.0.0.1", port })).close();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-  }
-  throw new Error(`nothing listens on port ${port}`);
-}
+/** Waits until a server that was just started takes connections. */
+const listening = (port: number) =>
+  untilUp(async () => (await Deno.connect({ hostname: "127.0.0.1", port })).close());
 
 /** A client of a server. */
 export async function clientOf({ url }: Pick<QueueServer, "url">) {

@@ -9,18 +9,15 @@ import { openStore } from "../../queue/store/open_store.ts";
 import { StorageError } from "../../runtime/errors.ts";
 import { queueMetrics } from "../../queue/metrics.ts";
 import type { WorkerOptions } from "../../queue/worker_options.ts";
-import { testFolder, textModel } from "../commands/_run_cli.ts";
-import { planRun, startWork, submitRun, VERSION } from "./_in_process.ts";
-import { clientOf, startQueueServer, withoutServer } from "./_queue_server.ts";
+import { planRun, queueTest, startWork, submitRun, VERSION } from "./_in_process.ts";
+import { clientOf, withoutServer } from "./_queue_server.ts";
 
 Deno.test({
   name: "runs that a worker may not or cannot work on are refused in words that the submitter sees",
   ...withoutServer,
   async fn(test) {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const model = await textModel(home);
+    await using made = await queueTest();
+    const { home, server, model } = made;
     const soft = `${home}/soft.safetensors`;
     await Deno.writeTextFile(soft, "soft tokens");
     const label = `judge_q(softTokens=${soft})`;
@@ -87,10 +84,8 @@ Deno.test({
   name: "a poisoned job is tried three times, set aside and named, and retried when asked",
   ...withoutServer,
   async fn() {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const model = await textModel(home);
+    await using made = await queueTest();
+    const { home, server, model } = made;
     await using worker = startWork(server, home, { models: [model] });
     const { samples, run } = await planRun(model, home, { count: 3 });
     const [first, ...others] = samples;
@@ -144,10 +139,8 @@ Deno.test({
   name: "other data under a job's name are not worked on",
   ...withoutServer,
   async fn() {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const model = await textModel(home);
+    await using made = await queueTest();
+    const { home, server, model } = made;
     const planned = await planRun(model, home, { count: 1 });
     using client = await clientOf(server);
     const submitting = assertRejects(
@@ -170,10 +163,8 @@ Deno.test({
   name: "a run that somebody empties ends, and goes on when it is submitted again",
   ...withoutServer,
   async fn() {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const model = await textModel(home);
+    await using made = await queueTest();
+    const { home, server, model } = made;
     const planned = await planRun(model, home);
     using client = await clientOf(server);
     const submitting = assertRejects(
@@ -198,10 +189,9 @@ Deno.test({
   name: "a server that goes ends the run in one sentence, when it is gone for too long",
   ...withoutServer,
   async fn() {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const planned = await planRun(await textModel(home), home);
+    await using made = await queueTest();
+    const { home, server, model } = made;
+    const planned = await planRun(model, home);
     const notes: string[] = [];
     const submitting = assertRejects(
       () =>
@@ -224,10 +214,8 @@ Deno.test({
   name: "a store that is full ends the run in one sentence, on either side",
   ...withoutServer,
   async fn(test) {
-    using folder = testFolder();
-    const home = folder.path;
-    await using server = await startQueueServer();
-    const model = await textModel(home, 2048);
+    await using made = await queueTest(2048);
+    const { home, server, model } = made;
     await Deno.mkdir(`${home}/shared`);
     using shared = await openStore(`file://${home}/shared`);
     const full = () =>
