@@ -30,7 +30,7 @@ export interface ShapeRow {
 }
 
 /** What a process may take: weights once in the kernels' layout, a cache, and 300 MB for the rest. */
-export function memoryBound({ file, cache }: Pick<ShapeRow, "file" | "cache">): number {
+function memoryBound({ file, cache }: Pick<ShapeRow, "file" | "cache">): number {
   return 1.35 * file + cache + 300e6;
 }
 

@@ -17,7 +17,7 @@ export interface SubmitFlags extends QueueFlags {
 }
 
 /** Where a password may stand that must not be seen in the list of processes. */
-export const PASSWORD_VARIABLE = "KVJUDGE_QUEUE_PASSWORD";
+const PASSWORD_VARIABLE = "KVJUDGE_QUEUE_PASSWORD";
 
 /** Words of the flags that all commands with a queue share. */
 export const QUEUE_WORDS = {

@@ -85,7 +85,7 @@ async function connected(flags: Flags, work: (client: Redis) => Promise<void>): 
 }
 
 /** Tables of runs and workers, and the jobs that were set aside. */
-export function showStatus({ runs, workers }: QueueStatus): string {
+function showStatus({ runs, workers }: QueueStatus): string {
   const runLines = runs.map((run) => [
     run.name.slice(0, 8),
     run.title,

@@ -129,7 +129,7 @@ const CELL_RECORD: SchemaOf<CellRecord> = v.object({
 });
 
 /** What measured a sample. */
-export const MACHINE_RECORD: SchemaOf<MachineRecord> = v.object({
+const MACHINE_RECORD: SchemaOf<MachineRecord> = v.object({
   processor: v.string(),
   device: v.exactOptional(v.string()),
   precision: v.string(),

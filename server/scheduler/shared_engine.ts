@@ -44,7 +44,7 @@ interface Standing {
 }
 
 /** Tokens that a step must have to be worth its own way through the weights. */
-export const FEWEST = 64;
+const FEWEST = 64;
 
 /**
  * An engine as one request sees it: its steps wait for their turn among those of others, single tokens
