@@ -132,7 +132,7 @@ export type QuerySource =
 /**
  * One layer of the KV cache, as a policy sees it. All shapes are row-major.
  *
- * Its sizes are `layer`, `layers`, `heads`, `kvHeads`, `headDim` and `length`; its `positions` are where
+ * Its sizes are `layer`, `layers`, `heads`, `kvHeads`, `firstHead`, `headDim` and `length`; its `positions` are where
  * the keys are rotated, `[kvHeads × length]` ({@linkcode LayerShape}).
  *
  * A query attends to every key that it can see; `attention()` then keeps the prompt's columns.

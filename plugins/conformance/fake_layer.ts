@@ -6,6 +6,8 @@ import { outputNorms } from "./output_norms.ts";
 export interface FakeLayer {
   readonly layer?: number;
   readonly layers?: number;
+  /** @default {0} */
+  readonly firstHead?: number;
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -41,6 +43,7 @@ export function fakeLayer(fake: FakeLayer): LayerView {
     layers: fake.layers ?? 1,
     heads,
     kvHeads,
+    firstHead: fake.firstHead ?? 0,
     headDim,
     length,
     positions,

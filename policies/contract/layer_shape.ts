@@ -8,6 +8,8 @@ export interface LayerShape {
   readonly heads: number;
   /** KV heads; `heads / kvHeads` query heads share one (GQA). */
   readonly kvHeads: number;
+  /** Index in the model's layer of the first KV head shown; above 0 only where heads are shown one by one. */
+  readonly firstHead: number;
   /** Head size. */
   readonly headDim: number;
   /** Cached tokens per KV head. */

@@ -42,6 +42,7 @@ export function partOfLayer(
     layers: view.layers,
     heads: kvHeads * group,
     kvHeads,
+    firstHead: view.firstHead + firstHead,
     headDim,
     length,
     positions: columns(positions, 1, new Int32Array(kvHeads * length)),

@@ -64,6 +64,7 @@ export function deviceScorer(
       const part: LayerShape = {
         ...layer,
         kvHeads: kept.length,
+        firstHead: layer.firstHead + first,
         heads: kept.length * group,
         length: kept[0]?.length ?? 0,
         positions: Int32Array.from(positions),

@@ -102,7 +102,8 @@ function deviceView(
     const { mean, variance } = expectationOf(expected, place.layer);
     return { mean: await rowsOf(mean), variance: await rowsOf(variance) };
   });
-  const known: LayerShape = { ...place, heads, kvHeads: count, headDim, length, positions };
+  const shown = { heads, kvHeads: count, firstHead: first };
+  const known: LayerShape = { ...place, ...shown, headDim, length, positions };
   const view: LayerView = {
     ...known,
     keys: async () => (await keys()).slice(),

@@ -191,6 +191,7 @@ Deno.test("similarities and expected logits of ragged heads are those of the who
   const group = heads / kvHeads;
   for (const [layer, { logits, cosines }] of before.entries()) {
     for (const [head, view] of hostViews(cache, engine, layer, ragged).entries()) {
+      assertEquals(view.firstHead, head);
       const indices = kept[layer]?.[head] ?? new Int32Array(0);
       const rowsOf = (all: Float32Array) =>
         Array.from({ length: group }, (_, row) => row + head * group)

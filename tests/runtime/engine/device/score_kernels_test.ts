@@ -85,7 +85,7 @@ async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
   const mean = noise(heads * length, 4);
   const variance = positive(heads * length, 5);
   const known = {
-    ...{ layer: 1, layers: 3, heads, kvHeads, headDim, length },
+    ...{ layer: 1, layers: 3, heads, kvHeads, firstHead: 0, headDim, length },
     positions: Int32Array.from({ length: kvHeads * length }, (_, index) => 2 * (index % length)),
   };
   const here = fakeLayer({
@@ -207,6 +207,7 @@ Deno.test("a kernel is shown some tokens as if they were all", async () => {
     // A part of a part, of one head.
     const less = [Int32Array.of(0, 2, 3, 6)];
     const [a, b] = [partOfLayer(here, less, 1), partOfLayer(there, less, 1)];
+    assertEquals(a.firstHead, 1);
     assertEquals(await keptBy(policy, b, 3), await keptBy(policy, a, 3));
   }
 });
