@@ -4,11 +4,17 @@
  *
  * ```
  * deno run --allow-read --allow-write scripts/training_data.ts instructions.sharegpt.json \
- *   shakespeare.txt OUT_FOLDER [STRETCH]
+ *   shakespeare.txt OUT_FOLDER [STRETCH] [--copying COUNT] [--documents COUNT] \
+ *   [--tokens LEAST,MOST] [--seed SEED]
  * ```
  *
  * STRETCH makes what consists of several parts so many times as long, for models whose sliding
  * windows see all of a short prompt anyway: 2 gives prompts of up to 3,000 tokens.
+ *
+ * `--copying` adds tasks whose answer is copied from the text and known (`copying.jsonl`), others of other
+ * wording and names to validate with (`copying_validation.jsonl`), and both kinds of conversations in one
+ * (`mixed.jsonl`). `--documents` adds texts without a question (`documents.jsonl`,
+ * `documents_validation.jsonl`), for `--target reconstruct`. Both have `--tokens`, 500,4000 if absent.
  *
  * `instructions.sharegpt.json` holds ShareGPT records with a `source`, the task that they come from.
  * The tasks in {@linkcode HELD_OUT} are never trained on. The same files give the same bytes.
@@ -16,10 +22,13 @@
  * @module
  */
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { createPrng, type Prng } from "../policies/_random.ts";
 import { isRecord } from "../runtime/checkpoint/read_json.ts";
 import { writeAtomically } from "../runtime/atomic_file.ts";
 import { TrainingError } from "../training/errors.ts";
+import { type CopyingRequest, copyingTasks } from "./training_data/copying/copying.ts";
+import { documents } from "./training_data/documents.ts";
 import { lookups } from "./training_data/lookups.ts";
 import {
   asMessages,
@@ -29,6 +38,7 @@ import {
   type Single,
   texts,
 } from "./training_data/recipes.ts";
+import { sentencesOf } from "./training_data/sentences.ts";
 
 /** Tasks that only the held-out prompts come from. */
 export const HELD_OUT: ReadonlySet<string> = new Set([
@@ -124,30 +134,124 @@ export function trainingData(
   };
 }
 
-async function main(
-  [source, haystack, folder, stretch = "1", ...rest]: readonly string[],
-): Promise<void> {
-  if (!source || !haystack || !folder || rest.length > 0) {
-    throw new TrainingError(
-      "usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER [STRETCH]",
-    );
-  }
-  const records = parse(await read(source), source);
-  const { train, heldOut } = trainingData(
-    records,
-    await read(haystack),
-    Number(stretch),
+/** What is added to the conversations. */
+export interface AddedOptions {
+  /** Copying tasks, and documents without a question. */
+  readonly copying: number;
+  readonly documents: number;
+  /** Least and most tokens of them, about. */
+  readonly tokens: readonly [number, number];
+  readonly seed: number;
+}
+
+/** So many of them for validation. */
+const VALIDATION_SHARE = 0.1;
+
+/** So much of the prose is for training, the end for validation. */
+const TRAINING_PROSE = 0.8;
+
+/**
+ * Makes copying tasks and documents, with their validation splits, by the names of their files.
+ *
+ * @throws {TrainingError} If a record is broken, a length is out of range, or there is too little of
+ * anything.
+ */
+export function addedData(
+  records: readonly unknown[],
+  haystack: string,
+  { copying, documents: texts, tokens, seed }: AddedOptions,
+): ReadonlyMap<string, readonly Recipe[]> {
+  const pool = singles(records).filter(({ source }) => !HELD_OUT.has(source));
+  const sentences = sentencesOf(haystack);
+  const end = Math.floor(TRAINING_PROSE * sentences.length);
+  const general = pool.filter(({ source, question }) =>
+    source !== "codegen" && question.length > 300
   );
+  const prose = {
+    train: [
+      ...sentences.slice(0, end),
+      ...general.flatMap(({ question }) => sentencesOf(question)),
+    ],
+    validation: sentences.slice(end),
+  };
+  const few = (count: number) => Math.ceil(VALIDATION_SHARE * count);
+  const request = (split: CopyingRequest["split"], count: number) => ({
+    ...{ split, tokens, seed, prose: prose[split] },
+    count: split === "train" ? count : few(count),
+  });
+  const added = new Map<string, readonly Recipe[]>();
+  if (copying > 0) {
+    added.set("copying.jsonl", copyingTasks(request("train", copying)));
+    added.set("copying_validation.jsonl", copyingTasks(request("validation", copying)));
+  }
+  if (texts > 0) {
+    added.set("documents.jsonl", documents({ ...request("train", texts), pool }));
+    added.set("documents_validation.jsonl", documents({ ...request("validation", texts), pool }));
+  }
+  return added;
+}
+
+const USAGE = "usage: training_data.ts CONVERSATIONS.json HAYSTACK.txt OUT_FOLDER [STRETCH] " +
+  "[--copying COUNT] [--documents COUNT] [--tokens LEAST,MOST] [--seed SEED]";
+
+async function main(given: readonly string[]): Promise<void> {
+  const { positionals, options } = parseGiven(given);
+  const [source, haystack, folder, stretch = "1", ...rest] = positionals;
+  if (!source || !haystack || !folder || rest.length > 0) throw new TrainingError(USAGE);
+  const records = parse(await read(source), source);
+  const prose = await read(haystack);
+  const { train, heldOut } = trainingData(records, prose, Number(stretch));
+  const added = addedData(records, prose, options);
+  const copying = added.get("copying.jsonl");
   await Deno.mkdir(folder, { recursive: true });
-  const sets = [
+  const sets: readonly (readonly [string, readonly Recipe[]])[] = [
     ["train.jsonl", train],
     ["held_out.jsonl", heldOut],
     ["held_out_front.jsonl", heldOut.map(questionFirst)],
-  ] as const;
+    ...added,
+    ...copying ? [["mixed.jsonl", [...train, ...copying]] as const] : [],
+  ];
   for (const [name, recipes] of sets) {
     const lines = recipes.map((recipe) => `${JSON.stringify(recipe)}\n`);
     await writeAtomically(join(folder, name), new TextEncoder().encode(lines.join("")));
     console.log(`${name}: ${recipes.length} conversations`);
+  }
+}
+
+function parseGiven(
+  given: readonly string[],
+): { readonly positionals: readonly string[]; readonly options: AddedOptions } {
+  try {
+    const text = (value: string) => ({ type: "string" as const, default: value });
+    const { positionals, values } = parseArgs({
+      args: [...given],
+      allowPositionals: true,
+      options: {
+        copying: text("0"),
+        documents: text("0"),
+        tokens: text("500,4000"),
+        seed: text("0"),
+      },
+    });
+    const [least = NaN, most = NaN] = values.tokens.split(",").map(Number);
+    const count = (name: "copying" | "documents" | "seed") => {
+      const value = Number(values[name]);
+      if (Number.isSafeInteger(value) && value >= 0) return value;
+      throw new TrainingError(
+        `Cannot make the sets: --${name} must be 0 or more, got ${values[name]}`,
+      );
+    };
+    const options = {
+      copying: count("copying"),
+      documents: count("documents"),
+      tokens: [least, most] as const,
+      seed: count("seed"),
+    };
+    return { positionals, options };
+  } catch (error) {
+    // What the parser refuses.
+    if (error instanceof TypeError) throw new TrainingError(USAGE, { cause: error });
+    throw error;
   }
 }
 

@@ -1,8 +1,9 @@
 import { conversationIds, NEXT_QUESTION } from "../runtime/tokenizer/completion_form.ts";
-import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
-import type { ConversationSet } from "./data/example.ts";
+import type { ChatMessage, Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
+import type { ConversationSet, TrainingExample } from "./data/example.ts";
 import { selectExamples } from "./data/select.ts";
 import { TrainingError } from "./errors.ts";
+import { openTurn } from "./open_turn.ts";
 import type { TrainingSettings } from "./settings.ts";
 import type { ResponseSource } from "./target.ts";
 
@@ -54,11 +55,13 @@ export function trainingPrompts(
   }
   const chosen: (TrainingPrompt & { readonly kind: string })[] = [];
   let long = 0;
-  for (const { messages, response, kind } of examples) {
+  for (const example of examples) {
     if (chosen.length === wanted) break;
-    const ids = conversationIds(messages, tokenizer);
-    if (ids.length > limit) long++;
-    else chosen.push({ ids, response: responseSource(response, tokenizer, settings), kind });
+    const prompt = promptOf(example, tokenizer, settings);
+    const { ids, response } = prompt;
+    const answer = response.kind === "original" ? response.ids.length : 0;
+    if (ids.length > limit || ids.length + answer > context) long++;
+    else chosen.push({ ...prompt, kind: example.kind });
   }
   const prompts = chosen.map(({ ids, response }) => ({ ids, response }));
   // Those held out come first: the choice is the same however many are trained on.
@@ -99,17 +102,30 @@ export function trainingPrompts(
   };
 }
 
-function responseSource(
-  original: string | undefined,
+/** Where the answer is known, what is said later counts to it: the prompt is read without. */
+function promptOf(
+  example: TrainingExample,
   tokenizer: Tokenizer,
   { responses, responseTokens }: TrainingSettings,
-): ResponseSource {
-  const ids = responses === "original" && original !== undefined
-    ? answerIds(original, tokenizer).slice(0, responseTokens)
+): TrainingPrompt {
+  const { messages, response, later } = example;
+  const known = responses === "original" && response !== undefined
+    ? answerIds(response, tokenizer).slice(0, responseTokens)
     : [];
-  if (ids.length > 0) return { kind: "original", ids };
+  if (known.length > 0 && later !== undefined) {
+    const { ids, rest } = openTurn(example, tokenizer);
+    return { ids, response: { kind: "original", ids: [...rest, ...known] } };
+  }
+  const ids = conversationIds(withLater(messages, later), tokenizer);
+  if (known.length > 0) return { ids, response: { kind: "original", ids: known } };
   const until = tokenizer.hasChatTemplate ? {} : { until: NEXT_QUESTION };
-  return { kind: "self", tokens: responseTokens, ...until };
+  return { ids, response: { kind: "self", tokens: responseTokens, ...until } };
+}
+
+function withLater(messages: readonly ChatMessage[], later = ""): readonly ChatMessage[] {
+  return messages.map((message, at) =>
+    at === messages.length - 1 ? { ...message, content: message.content + later } : message
+  );
 }
 
 /** A known answer, as it stands behind what {@linkcode conversationIds} gives. */

@@ -1,6 +1,7 @@
 import type { Prng } from "../../policies/_random.ts";
 import { TrainingError } from "../../training/errors.ts";
 import { pick, type Recipe } from "./recipes.ts";
+import { sentencesOf } from "./sentences.ts";
 
 /** A sentence that states something, and the question that it answers. */
 interface Statement {
@@ -80,9 +81,7 @@ const FEWEST_SENTENCES = 200;
  */
 export function lookups(prose: string, count: number, random: Prng, stretch = 1): Recipe[] {
   const fewest = FEWEST_SENTENCES * stretch;
-  const sentences = prose.replace(/\s+/g, " ").split(/(?<=[.!?]) /).filter((text) =>
-    text.length > 30
-  );
+  const sentences = sentencesOf(prose);
   if (sentences.length <= fewest) {
     throw new TrainingError(
       `Cannot hide statements in the prose: it has ${sentences.length} sentences, more than ` +

@@ -12,6 +12,8 @@ export interface Single {
 export interface Recipe {
   readonly source: string;
   readonly messages: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+  /** What the user adds to the last of their turns once it was read. */
+  readonly later?: string;
 }
 
 /** Exchanges as one conversation, the last answer left out: the model gives its own. */

@@ -154,6 +154,22 @@ Deno.test("training_data.ts writes the same bytes again, and refuses bad files w
       assert(bytes.length > 10_000);
       assertEquals(await Deno.readFile(`${folder}/b/${name}`), bytes);
     }
+    const many = `${folder}/many.txt`;
+    await Deno.writeTextFile(many, prose.repeat(4));
+    const more = ["--copying", "24", "--documents", "10", "--tokens", "300,500"];
+    const added = await run(data, many, `${folder}/more`, "--seed", "3", ...more);
+    assertEquals([added.code, added.err], [0, ""]);
+    const counts = [...added.out.matchAll(/^(\w+)\.jsonl: (\d+) /gm)].map(([, ...one]) => one);
+    const { train, ...others } = Object.fromEntries(counts);
+    assertEquals(others, {
+      held_out: counts[1]?.[1],
+      held_out_front: counts[1]?.[1],
+      copying: "24",
+      copying_validation: "3",
+      documents: "10",
+      documents_validation: "1",
+      mixed: `${Number(train) + 24}`,
+    });
     const refused = async (...args: string[]) => {
       const { code, out, err } = await run(...args);
       assertEquals([code, out, err.split("\n").length], [2, "", 2], err);
@@ -166,6 +182,15 @@ Deno.test("training_data.ts writes the same bytes again, and refuses bad files w
       /^error: Cannot read \/none: it does not/,
     );
     assertMatch(await refused(text, text, out), /^error: Cannot read \/prose.txt: it is not JSON/);
+    assertMatch(await refused(data, text, out, "--copies", "3"), /^error: usage: training_data.ts/);
+    assertMatch(
+      await refused(data, text, out, "--copying", "few"),
+      /^error: Cannot make the sets: --copying must be 0 or more, got few/,
+    );
+    assertMatch(
+      await refused(data, text, out, "--copying", "3"),
+      /^error: Cannot make copying tasks of 4000 tokens: the prose of the validation split has \d+; give/,
+    );
     await Deno.writeTextFile(data, "{}");
     assertMatch(await refused(data, text, out), /it is not a list of ShareGPT records/);
     await Deno.writeTextFile(data, "[]");

@@ -159,3 +159,17 @@ Deno.test("trainingPrompts() takes the data's answers if asked to, cut to length
   );
   assertEquals(original.notes, ["examples without an answer, which the model gives: 1"]);
 });
+
+Deno.test("trainingPrompts() reads what is said later behind the prompt where the answer is known", () => {
+  const set = setOf([example("text", { response: "answer", later: "\n\nquestion?" })]);
+  const settings = { ...SMALL, responses: "original", responseTokens: 3 } as const;
+  const { train: [prompt] } = trainingPrompts(set, tokenizer, 100, settings);
+  assertEquals(prompt && textOf(prompt), "\u0001text\n\n");
+  const { response } = prompt ?? {};
+  assertEquals(response?.kind === "original" && textOf(response), "question?\u0003ans");
+  const { train: [own] } = trainingPrompts(set, tokenizer, 100, SMALL);
+  assertEquals(own && textOf(own), "\u0001text\n\nquestion?\u0003");
+  // Together they are longer than what the model reads, though the prompt alone is not.
+  const short = [example("x", { response: "y" }), ...set.examples];
+  assertEquals(trainingPrompts(setOf(short), tokenizer, 18, settings).train.length, 1);
+});

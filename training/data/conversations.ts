@@ -31,6 +31,7 @@ const SHOWN_REASONS = 3;
  * - ShareGPT: `{conversations: [{from, value}]}` with `human`, `gpt`, `system` and their synonyms;
  * - OpenAI: `{messages: [{role, content}]}`, the content a text or a list of text parts;
  * - `{prompt, response?}`, `{prompt, completion?}`, `{instruction, input?, output?}`;
+ * - a record of any of these may have `later`, what the user adds to the last turn once it was read;
  * - plain text: paragraphs (separated by blank lines) are gathered, in order, into prompts of
  *   `promptCharacters`; a longer paragraph is cut between words. There are no responses.
  *

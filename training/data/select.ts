@@ -104,8 +104,9 @@ function shuffle(examples: readonly TrainingExample[], seed: number): readonly T
     .map(({ example }) => example);
 }
 
-function contentHash({ messages }: TrainingExample, salt: string): string {
-  const content = messages.map(({ role, content }) => [role, content]);
+function contentHash({ messages, later }: TrainingExample, salt: string): string {
+  const said = messages.map(({ role, content }) => [role, content]);
+  const content = later === undefined ? said : [...said, ["later", later]];
   return createHash("sha256").update(JSON.stringify([salt, content])).digest("hex");
 }
 

@@ -36,6 +36,14 @@ const END_MARKERS = [
  */
 export function readTurns(record: unknown): Turns | string {
   if (!isRecord(record)) return "it is not a JSON object";
+  const turns = readGiven(record);
+  const { later } = record;
+  if (typeof turns === "string" || later === undefined) return turns;
+  if (typeof later !== "string") return "what is said later is not text";
+  return later.trim() === "" ? "what is said later is empty" : { ...turns, later };
+}
+
+function readGiven(record: Readonly<Record<string, unknown>>): Turns | string {
   const { conversations, conversation, messages, prompt, instruction } = record;
   const list = messages ?? conversations ?? conversation;
   if (list !== undefined) return readList(list);
