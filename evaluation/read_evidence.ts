@@ -15,6 +15,7 @@ import { observePrompt } from "../runtime/evidence/observe.ts";
 import { applyKept } from "../runtime/evict/apply.ts";
 import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
 import { answerEvicting } from "../runtime/evict/decoding.ts";
+import { fittedTo } from "../runtime/evict/fitted.ts";
 import { accumulating, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
 import { globalKept } from "./global_kept.ts";
 import { createEvidencePool } from "./evidence_pool.ts";
@@ -38,7 +39,11 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const cache = opening.use(engine.newCache());
   const scope = opening.use(new DisposableStack());
   const sequence = emptySequence(cache);
-  const shared = policies.filter(({ evicts, phases }) => evicts !== false && !phases?.reading);
+  const fitted = new Map<Policy, Policy>();
+  for (const policy of policies) fitted.set(policy, await fittedTo(policy, facts));
+  const fit = (policy: Policy): Policy => fitted.get(policy) ?? policy;
+  const shared = [...fitted.values()]
+    .filter(({ evicts, phases }) => evicts !== false && !phases?.reading);
   const wanted = shared.flatMap(policiesOf);
   const evidence = wanted.map((policy) => policy.evidence);
   const begun = now();
@@ -87,7 +92,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     if (policy.phases?.reading) return (await alone.read(policy, budget)).reading.kept;
     const held = globalLayers(config).map(() => ids.length);
     const shape = cacheShapeOf(engine);
-    const rounds = await roundsOf(policy, { length: ids.length, budget, shape }, held);
+    const rounds = await roundsOf(fit(policy), { length: ids.length, budget, shape }, held);
     const gathered: Gathered[] = [];
     for (const round of rounds) {
       const { evidence } = round.policy;
@@ -119,7 +124,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     const own = alone.of(kept, policy);
     const whole = globalKept(kept, config).flat().every(({ length }) => length === ids.length);
     using start = holdSequence(from);
-    const summing = accumulating(policy);
+    const summing = accumulating(fit(policy));
     const judgedBy = whole || !summing ? undefined : byPolicy.get(summing)?.attention;
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
@@ -129,7 +134,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       tailStart: whole ? beginning(from) : start,
       earlier: own
         ? own.reading.attentionSums
-        : await sumsToCarry(policy, judgedBy, kept, { cache, group: heads / kvHeads }),
+        : await sumsToCarry(fit(policy), judgedBy, kept, { cache, group: heads / kvHeads }),
     });
   };
   const owned = opening.move();
@@ -139,8 +144,8 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     bytes,
     times: { prefill: read - begun, answer: answered - read },
     answerAttention,
-    attention: (policy) => attention.get(policy),
-    evidenceTime: (policy) => pool.time(byPolicy.get(policy) ?? {}),
+    attention: (policy) => attention.get(fit(policy)),
+    evidenceTime: (policy) => pool.time(byPolicy.get(fit(policy)) ?? {}),
     readingTime: (kept, policy) => alone.of(kept, policy)?.reading.times.prefill ?? 0,
     logits: observed.logits,
     keep,

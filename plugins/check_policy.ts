@@ -55,6 +55,9 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
     acrossLayers === true
       ? undefined
       : `its 'acrossLayers' must be true or absent, got ${show(acrossLayers)}`,
+  forModel: (forModel) => functionProblem("forModel", forModel),
+  note: (note) =>
+    typeof note === "string" ? undefined : `its 'note' must be a text, got ${show(note)}`,
   protect: (protect) =>
     typeof protect === "function" || isObject(protect)
       ? undefined

@@ -1,5 +1,10 @@
 import { suggest } from "./_suggest.ts";
-import { OptionError, type ScorerPolicy, type SoftTokenSource } from "./policy.ts";
+import {
+  type ModelFileSource,
+  OptionError,
+  type ScorerPolicy,
+  type SoftTokenSource,
+} from "./policy.ts";
 
 /** One option of a policy: what it may be, its value when absent, and what it does, with its unit. */
 export type OptionSpec =
@@ -34,6 +39,8 @@ export type OptionSpec =
     | { readonly kind: "policy" }
     /** It is where soft tokens come from. */
     | { readonly kind: "soft_tokens" }
+    /** It is a file that was made once for the model. */
+    | { readonly kind: "model_file" }
   );
 
 /** What a policy says of itself, once: the registry, its page and its errors are made from it. */
@@ -64,6 +71,8 @@ export interface OptionValues {
   readonly policy: ScorerPolicy;
   /** Where they come from. */
   readonly soft_tokens: SoftTokenSource;
+  /** Where it lies. */
+  readonly model_file: ModelFileSource;
 }
 
 /** What an option may be, for the type checker; `undefined` too where it has no default. */
@@ -133,6 +142,8 @@ export function describeType(spec: OptionSpec): string {
       return "a policy that scores and evicts";
     case "soft_tokens":
       return 'a path, a URL, soft tokens or "untrained"';
+    case "model_file":
+      return "a path, a URL or what was read from one";
   }
 }
 
@@ -158,6 +169,9 @@ export function accepts(spec: OptionSpec, value: unknown): boolean {
       return typeof value === "string" ? value !== "" : value instanceof URL ||
         (typeof value === "object" && value !== null && "embeddings" in value &&
           value.embeddings instanceof Float32Array);
+    case "model_file":
+      return typeof value === "string" ? value !== "" : value instanceof URL ||
+        (typeof value === "object" && value !== null && "kind" in value && "tensors" in value);
   }
 }
 

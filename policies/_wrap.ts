@@ -1,5 +1,6 @@
 import { expression } from "./_expression.ts";
 import { makePolicy } from "./_make.ts";
+import { oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
 import { policyMembers } from "./contract/members.ts";
 import { OptionError, type Protection, type ScorerPolicy, withKernel } from "./policy.ts";
@@ -42,8 +43,22 @@ export function wrapPolicy<const About extends WrapperAbout>(
       ...members,
       options: Object.freeze({ ...settings, inner: expression(inner) }),
       score: withKernel((layer) => inner.score(layer), inner.score.kernel),
+      ...(inner.forModel ? { forModel: wrappedForModel(about, options, inner.forModel, change) } : {}),
       ...change(inner, { settings, refuse }),
     };
+  });
+}
+
+/** The same wrapper around the inner policy as it is for a model. */
+function wrappedForModel<const About extends WrapperAbout>(
+  about: About,
+  options: OptionsOf<About>,
+  forModel: NonNullable<ScorerPolicy["forModel"]>,
+  change: (inner: ScorerPolicy, wrapping: Wrapping<About>) => Partial<ScorerPolicy>,
+): NonNullable<ScorerPolicy["forModel"]> {
+  return oncePerModel(async (model) => {
+    const { forModel: _done, ...inner } = policyMembers(await forModel(model));
+    return wrapPolicy(about, { ...options, inner }, change);
   });
 }
 

@@ -1,5 +1,6 @@
 import { expression } from "./_expression.ts";
 import { makePolicy } from "./_make.ts";
+import { oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { policyMembers } from "./contract/members.ts";
 import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
@@ -78,13 +79,27 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
         "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
       );
     }
-    const { name: _name, paper: _paper, ...members } = policyMembers(second);
+    const { name: _name, paper: _paper, forModel: _forModel, note: _note, ...members } =
+      policyMembers(second);
+    const notes = [inner.note, second.note].filter((note) => note !== undefined);
     const left = tokens === undefined ? { factor } : { tokens };
     return {
       ...members,
       options: Object.freeze({ inner: expression(inner), second: expression(second), ...left }),
       score: withKernel((layer) => second.score(layer), second.score.kernel),
       first: Object.freeze({ policy: inner, ...left }),
+      ...(notes.length > 0 ? { note: notes.join("; ") } : {}),
+      ...(inner.forModel || second.forModel
+        ? {
+          forModel: oncePerModel(async (model) =>
+            compose({
+              ...options,
+              inner: await inner.forModel?.(model) ?? inner,
+              second: await second.forModel?.(model) ?? second,
+            })
+          ),
+        }
+        : {}),
     };
   });
 }

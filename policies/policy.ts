@@ -23,6 +23,7 @@ export * from "./contract/layer_shape.ts";
 export * from "./contract/maybe_promise.ts";
 export * from "./contract/measure.ts";
 export * from "./contract/merging.ts";
+export * from "./contract/model_file.ts";
 export * from "./contract/option_error.ts";
 export * from "./contract/phases.ts";
 export * from "./contract/replay.ts";
@@ -47,6 +48,8 @@ export interface ScorerPolicy extends PolicyBase {
   readonly acrossLayers?: true;
   /** Absent: `score` alone decides which tokens a KV head keeps. */
   readonly secondStage?: SecondStage;
+  /** As in {@linkcode EvictionPolicy}. */
+  readonly forModel?: (model: ModelFacts) => MaybePromise<ScorerPolicy>;
 }
 
 /** What both kinds of policy have. */
@@ -74,6 +77,8 @@ export interface PolicyBase {
   readonly first?: FirstRound;
   /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */
   readonly evicts?: boolean;
+  /** What whoever uses it should know, such as that nothing was made for the model. */
+  readonly note?: string;
 }
 
 /** Tokens that are always kept. They count towards the budget. */
@@ -256,6 +261,12 @@ export interface FirstRound {
 export interface EvictionPolicy extends PolicyBase {
   /** Kept indices of a layer, one ascending array per KV head, `keep` entries each. */
   select(layer: LayerView, keep: number): MaybePromise<readonly Int32Array[]>;
+  /**
+   * The policy as it is for a model, where it judges by what was made for that. It is asked before
+   * anything is read, and gives the same policy for the same model. What it gives may score, protect,
+   * divide budgets among heads and ask for evidence of the same kind otherwise; all else stays.
+   */
+  readonly forModel?: (model: ModelFacts) => MaybePromise<EvictionPolicy>;
 }
 
 /** A policy of either kind. */

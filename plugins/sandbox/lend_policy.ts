@@ -15,6 +15,9 @@ export interface LentPolicies {
 
 type Reader = ModelFacts["readSoftTokens"];
 
+/** Reads nothing: a policy of ours that needs a file of the model's is not lent. */
+const refuseFile: ModelFacts["readModelFile"] = (source) => refuseReading(source);
+
 /** Most layers that an allocator of ours is asked about. */
 const MOST_LAYERS = 4096;
 
@@ -35,7 +38,13 @@ export function lendPolicies(options: object): LentPolicies {
     }
   };
   const lend = (policy: Policy): unknown => {
-    const { allocate, evidence, first } = policy;
+    const { name, allocate, evidence, first, forModel } = policy;
+    if (forModel) {
+      throw new PolicyError(
+        `Policy '${name}' reads a file made for the model, and is not lent to a policy in a sandbox; wrap ` +
+          "one that needs none, or load the wrapper from a file of your own",
+      );
+    }
     const { secondStage } = "score" in policy ? policy : {};
     return {
       ...describePolicy(policy, POLICY_MEMBERS) as object,
@@ -89,7 +98,7 @@ export function lendPolicies(options: object): LentPolicies {
       const guarded: Reader = (source) =>
         named.has(String(source)) ? readSoftTokens(source) : refuseReading(source);
       readers.set(guarded, readSoftTokens);
-      return { ...model, readSoftTokens: guarded };
+      return { ...model, readSoftTokens: guarded, readModelFile: refuseFile };
     },
     sawLayer({ heads, kvHeads, headDim, length }) {
       Object.assign(max, { heads, kvHeads, headDim, length });

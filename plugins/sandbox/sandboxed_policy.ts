@@ -66,6 +66,12 @@ interface Reach {
 function localPolicy(remote: unknown, reach: Reach): Policy {
   const { sandbox, lent, href } = reach;
   checkPolicy(remote, href);
+  if (remote.forModel) {
+    throw new PolicyError(
+      `Cannot use ${href} in a sandbox: its 'forModel' would read a file made for the model; load it from a ` +
+        "file of your own, or let it judge without",
+    );
+  }
   const limited = <Asked extends readonly unknown[], Answer>(
     doing: string,
     ask: (...asked: Asked) => MaybePromise<Answer>,

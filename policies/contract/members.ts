@@ -18,6 +18,8 @@ const MEMBERS: Readonly<Record<keyof ScorerPolicy | keyof EvictionPolicy, true>>
   secondStage: true,
   score: true,
   select: true,
+  forModel: true,
+  note: true,
 };
 
 /**

@@ -1,4 +1,5 @@
 import type { MaybePromise } from "./maybe_promise.ts";
+import type { ModelFile } from "./model_file.ts";
 
 /** Trained (or untrained) embeddings that are appended to a prompt to probe it. */
 export interface SoftTokens {
@@ -64,6 +65,12 @@ export interface ModelFacts {
    * @param source Path, or `file:`, `http:` or `https:` URL.
    */
   readonly readSoftTokens: (source: string | URL) => Promise<SoftTokens>;
+  /**
+   * Reads what was made once for a model from a safetensors file.
+   *
+   * @param source Path, or `file:`, `http:` or `https:` URL.
+   */
+  readonly readModelFile: (source: string | URL) => Promise<ModelFile>;
 }
 
 /** Path or URL of a file of soft tokens, the tokens themselves, or `"untrained"` for random ones. */

@@ -22,6 +22,7 @@ import type { KeepRequest } from "./allocate.ts";
 import { type Budget, isPerLayer, keepCount } from "./budget.ts";
 import { chooseKept, type KeptTokens } from "./choose.ts";
 import { scoreLayer } from "./contract.ts";
+import { fittedTo } from "./fitted.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
 import { accumulating, type Round, roundsOf } from "./rounds.ts";
 
@@ -87,6 +88,8 @@ export interface Reading {
   readonly times: ReadTimes;
   /** The soft tokens that judged, if any did. */
   readonly softTokens?: SoftTokens;
+  /** What the policy has to say about this model. */
+  readonly note?: string;
   /** Whether a layer kept more than its budget, because the policy and what is pinned want it. */
   readonly raised: boolean;
   /** Bytes of arrays that a policy was shown off a device, for want of a kernel. */
@@ -99,8 +102,10 @@ export interface Reading {
  * Reads a prompt behind what a sequence holds, and evicts what the policy does not keep of all of it.
  * Where it fails, the sequence may hold a part of the prompt, and nothing was evicted.
  */
-export async function readPrompt(request: ReadRequest): Promise<Reading> {
-  const { engine, sequence, ids, before: earlierIds, policy, facts, chunk, pinned } = request;
+export async function readPrompt(given: ReadRequest): Promise<Reading> {
+  const policy = await fittedTo(given.policy, given.facts);
+  const request = { ...given, policy };
+  const { engine, sequence, ids, before: earlierIds, facts, chunk, pinned } = request;
   const { earlier, statistics, now, signal } = request;
   const { cache } = sequence;
   const { config } = engine;
@@ -150,6 +155,7 @@ export async function readPrompt(request: ReadRequest): Promise<Reading> {
       compaction: end - chosen,
     },
     ...(softTokens ? { softTokens } : {}),
+    ...(evicts && policy.note !== undefined ? { note: policy.note } : {}),
     raised,
     copied,
     ...(attentionSums ? { attentionSums } : {}),

@@ -44,6 +44,7 @@ export function lift(policy: Policy): EvictionPolicy {
     allocateHeads: _allocateHeads,
     acrossLayers: _acrossLayers,
     secondStage: _secondStage,
+    forModel: _forModel,
     ...shared
   } = policyMembers(policy);
   return { ...shared, select: (layer, keep) => selectFrom(policy, [layer], keep) };

@@ -4,6 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { readRows } from "../checkpoint/read_rows.ts";
 import { tensorOf } from "../checkpoint/tensor_of.ts";
 import { CheckpointError } from "../errors.ts";
+import { readModelFile } from "../model_files/file.ts";
 import { readSoftTokens } from "../soft_tokens/read.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { turnEnd } from "../tokenizer/turn_end.ts";
@@ -44,6 +45,7 @@ export async function modelFacts(
     // Soft tokens enter the first layer as they stand, where ids come scaled.
     embeddingRms: embeddingScale * Math.sqrt(squares / rows.length),
     readSoftTokens,
+    readModelFile,
     ...(tokenizer ? textFacts(tokenizer) : {}),
   };
 }

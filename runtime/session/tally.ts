@@ -95,7 +95,8 @@ export function countDecodeEviction(tally: Tally, reading: Reading, policy: Poli
 }
 
 function countPhases(tally: Tally, reading: Reading, policy: Policy): void {
-  const { times, softTokens, copied, raised, bytes } = reading;
+  const { times, softTokens, copied, raised, bytes, note } = reading;
+  if (note !== undefined) tally.notes.add(`${policy.name}: ${note}`);
   if (raised && bytes.after < bytes.before) {
     tally.notes.add(
       `the budget's ratio came to fewer tokens than ${policy.name} always keeps: those were kept`,
@@ -104,8 +105,8 @@ function countPhases(tally: Tally, reading: Reading, policy: Policy): void {
   if (copied > 0) tally.copied.set(policy.name, (tally.copied.get(policy.name) ?? 0) + copied);
   for (const phase of READ_PHASES) tally.times[phase] += times[phase];
   if (softTokens?.trained !== false) return;
-  const { note } = softTokens;
-  tally.notes.add(`${policy.name} ran with untrained soft tokens${note ? `: ${note}` : ""}`);
+  const why = softTokens.note ? `: ${softTokens.note}` : "";
+  tally.notes.add(`${policy.name} ran with untrained soft tokens${why}`);
 }
 
 /** Notes that something was evicted without a look at the question that is asked now. */

@@ -1,7 +1,7 @@
-import { fileURLToPath } from "node:url";
 import type { MaybePromise, ModelFacts, SoftTokens } from "../../policies/policy.ts";
 import { readFloats, readSafetensors } from "../checkpoint/safetensors.ts";
-import { CheckpointError, FetchError } from "../errors.ts";
+import { CheckpointError } from "../errors.ts";
+import { readLocally } from "../local_copy.ts";
 import { readAdapters } from "./adapters.ts";
 
 /** Name of the tensor in a file of soft tokens, `[count, hidden]`. */
@@ -37,17 +37,7 @@ export const MODEL_IDENTITY_KEY = "model_identity";
  * ```
  */
 export async function readSoftTokens(source: string | URL): Promise<SoftTokens> {
-  const url = asUrl(source);
-  if (url === undefined) return readFile(String(source), String(source));
-  if (url.protocol === "file:") return readFile(fileURLToPath(url), url.href);
-  const bytes = await download(url);
-  const path = await Deno.makeTempFile({ suffix: ".safetensors" });
-  try {
-    await Deno.writeFile(path, bytes);
-    return readFile(path, url.href);
-  } finally {
-    await Deno.remove(path);
-  }
+  return await readLocally(source, "soft tokens", readFile);
 }
 
 /**
@@ -62,7 +52,8 @@ export async function readSoftTokens(source: string | URL): Promise<SoftTokens> 
  *
  * const readSoftTokens = () => Promise.reject();
  * const names = { fingerprint: "abc", identity: "def" };
- * const model = { hidden: 4, layers: 1, ...names, embeddingRms: 1, readSoftTokens };
+ * const readModelFile = readSoftTokens;
+ * const model = { hidden: 4, layers: 1, ...names, embeddingRms: 1, readSoftTokens, readModelFile };
  * const tokens = () => ({ count: 1, hidden: 8, embeddings: new Float32Array(8), trained: true });
  * await assertRejects(() => resolveSoftTokens(tokens, model), Error, "size 8");
  * ```
@@ -108,54 +99,30 @@ function isSameModel({ fingerprint, identity }: SoftTokens, model: ModelFacts): 
   return fingerprint === model.fingerprint || identity === model.identity;
 }
 
-function readFile(path: string, source: string): SoftTokens {
-  try {
-    const header = readSafetensors(path);
-    const { shape, data } = readFloats(path, SOFT_TOKENS_TENSOR, header);
-    const [count = 0, hidden = 0] = shape;
-    if (shape.length !== 2 || count < 1 || hidden < 1) {
-      throw new CheckpointError(
-        `Cannot use ${path}: its tensor "${SOFT_TOKENS_TENSOR}" must be [tokens, hidden], it is ` +
-          `[${shape.join(", ")}]`,
-      );
-    }
-    const {
-      [MODEL_FINGERPRINT_KEY]: fingerprint,
-      [MODEL_IDENTITY_KEY]: identity,
-      ...card
-    } = header.metadata;
-    const adapters = readAdapters(path, header);
-    return {
-      count,
-      hidden,
-      embeddings: data,
-      ...(adapters === undefined ? {} : { adapters }),
-      ...(fingerprint === undefined ? {} : { fingerprint }),
-      ...(identity === undefined ? {} : { identity }),
-      trained: true,
-      card,
-    };
-  } catch (error) {
-    if (!(error instanceof CheckpointError) || path === source) throw error;
-    // A download lies in a temporary file, whose name would tell the user nothing.
-    throw new CheckpointError(error.message.replaceAll(path, source), { cause: error });
+function readFile(path: string): SoftTokens {
+  const header = readSafetensors(path);
+  const { shape, data } = readFloats(path, SOFT_TOKENS_TENSOR, header);
+  const [count = 0, hidden = 0] = shape;
+  if (shape.length !== 2 || count < 1 || hidden < 1) {
+    throw new CheckpointError(
+      `Cannot use ${path}: its tensor "${SOFT_TOKENS_TENSOR}" must be [tokens, hidden], it is ` +
+        `[${shape.join(", ")}]`,
+    );
   }
-}
-
-async function download(url: URL): Promise<Uint8Array> {
-  try {
-    const response = await fetch(url);
-    if (response.ok) return await response.bytes();
-    await response.body?.cancel();
-    throw new Error(`the server answers ${response.status} ${response.statusText}`.trim());
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new FetchError(`Cannot fetch soft tokens from ${url.href}: ${reason}`, { cause });
-  }
-}
-
-/** A URL if the source is one; a drive letter such as `C:` is part of a path. */
-function asUrl(source: string | URL): URL | undefined {
-  if (source instanceof URL) return source;
-  return /^(https?|file):/i.test(source) && URL.canParse(source) ? new URL(source) : undefined;
+  const {
+    [MODEL_FINGERPRINT_KEY]: fingerprint,
+    [MODEL_IDENTITY_KEY]: identity,
+    ...card
+  } = header.metadata;
+  const adapters = readAdapters(path, header);
+  return {
+    count,
+    hidden,
+    embeddings: data,
+    ...(adapters === undefined ? {} : { adapters }),
+    ...(fingerprint === undefined ? {} : { fingerprint }),
+    ...(identity === undefined ? {} : { identity }),
+    trained: true,
+    card,
+  };
 }

@@ -1,6 +1,7 @@
 import type { ModelFacts } from "../../policies/policy.ts";
 import { adapterShape } from "../../runtime/soft_tokens/adapters.ts";
 import { parseCard, writeSoftTokens } from "../../runtime/soft_tokens/card.ts";
+import { readModelFile } from "../../runtime/model_files/file.ts";
 import { readSoftTokens, resolveSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { fixture } from "./checkpoint_targets.ts";
@@ -22,6 +23,7 @@ export const softTokens: FuzzTarget = {
       identity: "def",
       embeddingRms: 1,
       readSoftTokens,
+      readModelFile,
     };
     const tensors: Record<string, Float32Array> = {};
     for (let layer = 0; layer < layers; layer++) {

@@ -18,6 +18,7 @@ export function fakeFacts(facts: Partial<ModelFacts> = {}): ModelFacts {
     identity: "def",
     embeddingRms: 0.25,
     readSoftTokens: () => Promise.reject(new Error("nothing to read")),
+    readModelFile: () => Promise.reject(new Error("nothing to read")),
     ...facts,
   };
 }

@@ -68,6 +68,7 @@ export default ({ selects = false }) => ({
   options: { selects },
   evidence: { kind: "none" },
   evicts: true,
+  note: "never",
   phases: { decoding: { every: 8 } },
   positions: "contiguous",
   acrossLayers: true,
@@ -91,7 +92,9 @@ Deno.test("every member of a stranger's policy crosses the wall, and every funct
     await using loaded = await load(selects);
     Object.keys(loaded.policy).forEach((member) => crossed.add(member));
   }
-  assertEquals([...crossed].sort(), [...POLICY_MEMBERS].sort());
+  // What would read a file of the model's does not cross.
+  const crossing = POLICY_MEMBERS.filter((member) => member !== "forModel");
+  assertEquals([...crossed].sort(), [...crossing].sort());
   const functions = [...POLICY_MEMBERS].filter((member) => member !== "select").map((member) => ({
     member,
     selects: false,
@@ -105,6 +108,27 @@ Deno.test("every member of a stranger's policy crosses the wall, and every funct
       await assertRejects(() => ask(LAYER, 4), PolicyError, "within 1 seconds");
     },
   ));
+});
+
+Deno.test("loadPolicy() refuses a stranger's policy that is made for a model, and lends it none", async () => {
+  const made = `export default () => ({
+    name: "made",
+    evidence: { kind: "none" },
+    score: ({ kvHeads, length }) => new Float32Array(kvHeads * length),
+    forModel: (model) => ({}),
+  });`;
+  await using server = serveModules({ "made.js": made, "half.js": HALF });
+  await assertRejects(
+    () => loadPolicy(server.url("made.js")),
+    PolicyError,
+    "made.js in a sandbox: its 'forModel' would read a file made for the model",
+  );
+  const inner: ScorerPolicy = { ...snapKv(), forModel: () => snapKv() };
+  await assertRejects(
+    () => loadPolicy(server.url("half.js"), { options: { inner } }),
+    PolicyError,
+    "Policy 'snapkv' reads a file made for the model, and is not lent",
+  );
 });
 
 Deno.test("loadPolicy() gives a stranger's policy that selects", async () => {
@@ -196,6 +220,7 @@ function facts(read: string[]): ModelFacts {
   return {
     ...{ hidden: 4, layers: 1, fingerprint: "a", identity: "b", embeddingRms: 1 },
     readSoftTokens: (source) => (read.push(String(source)), Promise.resolve(tokens)),
+    readModelFile: () => Promise.reject(new Error("not asked for")),
   };
 }
 

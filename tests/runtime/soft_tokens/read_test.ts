@@ -138,6 +138,7 @@ const model: ModelFacts = {
   identity: "same",
   embeddingRms: 1,
   readSoftTokens,
+  readModelFile: () => Promise.reject(new Error("not asked for")),
 };
 
 Deno.test("resolveSoftTokens() passes the model's facts on and fitting tokens back", async () => {

@@ -1,0 +1,25 @@
+import type { ModelFacts } from "../policy.ts";
+
+/** A file made for a policy on a model that comes with the project. */
+export interface ShippedFile {
+  /** Name of the policy. */
+  readonly policy: string;
+  /** Name of the model, for people. */
+  readonly model: string;
+  /** {@linkcode ModelFacts.identity} of the model: every format of it is served. */
+  readonly identity: string;
+  /** Address of the file, which lies beside this one wherever this one was imported from. */
+  readonly file: URL;
+}
+
+/** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
+export const SHIPPED_FILES: readonly ShippedFile[] = [];
+
+/** Where the file of a policy for a model lies, if one ships. */
+export function findShippedFile(
+  policy: string,
+  { identity }: Pick<ModelFacts, "identity">,
+  shipped: readonly ShippedFile[] = SHIPPED_FILES,
+): URL | undefined {
+  return shipped.find((one) => one.policy === policy && one.identity === identity)?.file;
+}
