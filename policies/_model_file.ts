@@ -57,7 +57,9 @@ export async function modelFileFor(
   const { kind, fingerprint, identity } = file;
   const refuse = (reason: string) =>
     new OptionError(
-      `Cannot use ${describeFileSource(found)} with policy '${needs.policy}': ${reason}; make one ` +
+      `Cannot use ${
+        describeFileSource(found)
+      } with policy '${needs.policy}': ${reason}; make one ` +
         `with \`${needs.make}\``,
     );
   if (kind !== needs.policy) throw refuse(`it was made for policy '${kind}'`);

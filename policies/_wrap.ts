@@ -43,7 +43,9 @@ export function wrapPolicy<const About extends WrapperAbout>(
       ...members,
       options: Object.freeze({ ...settings, inner: expression(inner) }),
       score: withKernel((layer) => inner.score(layer), inner.score.kernel),
-      ...(inner.forModel ? { forModel: wrappedForModel(about, options, inner.forModel, change) } : {}),
+      ...(inner.forModel
+        ? { forModel: wrappedForModel(about, options, inner.forModel, change) }
+        : {}),
       ...change(inner, { settings, refuse }),
     };
   });

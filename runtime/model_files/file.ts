@@ -61,7 +61,6 @@ export async function writeModelFile(path: string, file: ModelFile): Promise<voi
   });
 }
 
-
 function read(path: string): ModelFile {
   const header = readSafetensors(path);
   const {

@@ -23,9 +23,18 @@ Deno.test("modelFileFor() gives what was given, reads what is named, and finds w
 
 Deno.test("modelFileFor() refuses a file of another policy or another model, and names the way out", async () => {
   const cases: readonly (readonly [ModelFile, string])[] = [
-    [{ ...FILE, kind: "kvzap" }, "it was made for policy 'kvzap'; make one with `kvjudge train lu-kv`"],
-    [{ ...FILE, fingerprint: "f", card: { model: "tiny" } }, "made for tiny with fingerprint f, and"],
-    [{ ...FILE, identity: "i" }, "made for a model with fingerprint unknown, and this model has abc"],
+    [
+      { ...FILE, kind: "kvzap" },
+      "it was made for policy 'kvzap'; make one with `kvjudge train lu-kv`",
+    ],
+    [
+      { ...FILE, fingerprint: "f", card: { model: "tiny" } },
+      "made for tiny with fingerprint f, and",
+    ],
+    [
+      { ...FILE, identity: "i" },
+      "made for a model with fingerprint unknown, and this model has abc",
+    ],
   ];
   for (const [file, message] of cases) {
     await assertRejects(() => modelFileFor(file, NEEDS, fakeFacts()), OptionError, message);
@@ -33,7 +42,9 @@ Deno.test("modelFileFor() refuses a file of another policy or another model, and
 });
 
 Deno.test("modelFileFor() takes a file that names the model by fingerprint, or by identity alone", async () => {
-  for (const names of [{ fingerprint: "abc", identity: "?" }, { fingerprint: "?", identity: "def" }]) {
+  for (
+    const names of [{ fingerprint: "abc", identity: "?" }, { fingerprint: "?", identity: "def" }]
+  ) {
     const file = { ...FILE, ...names };
     assertEquals(await modelFileFor(file, NEEDS, fakeFacts()), file);
   }

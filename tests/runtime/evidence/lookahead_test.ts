@@ -113,7 +113,15 @@ async function slowDraft(engine: HostEngine, ids: readonly number[]) {
     sequence,
     ids,
     policy: snapKv({ window: WINDOW, kernel: 3 }),
-    facts: { hidden: 0, layers: 0, fingerprint: "", identity: "", embeddingRms: 1, readSoftTokens, readModelFile: readSoftTokens },
+    facts: {
+      hidden: 0,
+      layers: 0,
+      fingerprint: "",
+      identity: "",
+      embeddingRms: 1,
+      readSoftTokens,
+      readModelFile: readSoftTokens,
+    },
     scores: false,
     ...READING,
   });
