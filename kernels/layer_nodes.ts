@@ -1,6 +1,7 @@
 import { type AdapterShape, type Projection, projectionSize } from "./adapters.ts";
 import { type AdapterProduct, declareAdapter } from "./adapter_nodes.ts";
 import { type Dimension, type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import type { HeadShape } from "./attention_nodes.ts";
 import { rotaryNames } from "./rotary_inputs.ts";
 import type { LayerWeights, Linear, StepModel } from "./step_model.ts";
 import { type Arithmetic, declareWeight } from "./weight.ts";
@@ -25,17 +26,38 @@ export interface RotatedTokens {
   readonly values: Value;
 }
 
-/** What {@linkcode emitLayers} needs besides the layers. */
-export interface LayersOptions {
-  /** Embeddings of the new tokens, `[T, hidden]`. */
-  readonly rows: Value;
-  readonly arithmetic: Arithmetic;
-  /**
-   * Gives the mixed values of a layer, `[T, heads · headDim]`; without them, layers end there. `input`
-   * is what the layer's attention reads, `[T, hidden]`.
-   */
-  readonly attend: (tokens: RotatedTokens, layer: number, input: Value) => Value | undefined;
+/** The same before they are rotated, `[1, T, width]` each. */
+export interface UnrotatedTokens {
+  /** Queries; where there are no other keys and values, all three side by side. */
+  readonly queries: Value;
+  /** Empty where they lie behind the queries. */
+  readonly keys: Value;
+  /** Empty where they lie behind the keys. */
+  readonly values: Value;
+  /** Index of the rotary table that queries and keys are to be rotated by, where they are. */
+  readonly rope: number | undefined;
 }
+
+/** Gives the mixed values of a layer, `[T, heads · headDim]`; without them, layers end there. */
+export type Attend<Tokens> = (
+  tokens: Tokens,
+  layer: number,
+  /** What the layer's attention reads, `[T, hidden]`. */
+  input: Value,
+) => Value | undefined;
+
+/** What {@linkcode emitLayers} needs besides the layers. */
+export type LayersOptions =
+  & {
+    /** Embeddings of the new tokens, `[T, hidden]`. */
+    readonly rows: Value;
+    readonly arithmetic: Arithmetic;
+  }
+  & (
+    | { readonly attend: Attend<RotatedTokens> }
+    /** Attention that rotates by itself. */
+    | { readonly attendUnrotated: Attend<UnrotatedTokens> }
+  );
 
 /**
  * Declares a layer's weights in the outermost graph.
@@ -120,7 +142,7 @@ export function emitLayers(
   builder: GraphBuilder,
   model: StepModel,
   layers: readonly DeclaredLayer[],
-  { rows, arithmetic, attend }: LayersOptions,
+  { rows, arithmetic, ...attention }: LayersOptions,
 ): (norm: Float32Array) => Value {
   let stream = rows;
   let update: Value | undefined;
@@ -133,7 +155,9 @@ export function emitLayers(
     const input = normalise(layer.attentionNorm);
     const qkv = layer.qkv(builder, input, arithmetic);
     const { rope } = model.layerKinds[index] ?? {};
-    const mixed = attend(rotate(builder, model, layer, { qkv, rope }), index, input);
+    const mixed = "attend" in attention
+      ? attention.attend(rotate(builder, model, layer, { qkv, rope }), index, input)
+      : attention.attendUnrotated(unrotated(builder, model, layer, { qkv, rope }), index, input);
     if (mixed === undefined) break;
     const attended = layer.attentionOutput(builder, mixed, arithmetic);
     update = outputNorm(builder, model, attended, layer.attentionOutputNorm);
@@ -193,34 +217,28 @@ function split(builder: GraphBuilder, value: Value, sizes: readonly number[]): V
 
 function rotate(
   builder: GraphBuilder,
-  { heads, kvHeads, headDim, rmsEpsilon }: StepModel,
+  model: StepModel,
   { queryNorm, keyNorm }: DeclaredLayer,
   { qkv, rope }: { qkv: Value; rope: number | undefined },
 ): RotatedTokens {
+  const { heads, kvHeads, headDim } = model;
   const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
   const [packed = "", values = ""] = split(
     builder,
     builder.op("Unsqueeze", [qkv, builder.integers([0])]),
     [queryWidth + keyWidth, keyWidth],
   );
-  let plain = packed;
-  if (queryNorm && keyNorm) {
-    const [queries = "", keys = ""] = split(builder, packed, [queryWidth, keyWidth]);
-    const perHead = (value: Value, norm: Float32Array, width: number) =>
-      builder.op("Reshape", [
-        rmsNorm(
-          builder,
-          builder.op("Reshape", [value, builder.integers([-1, headDim])]),
-          norm,
-          rmsEpsilon,
-        ),
-        builder.integers([1, -1, width]),
-      ]);
-    plain = builder.op("Concat", [
-      perHead(queries, queryNorm, queryWidth),
-      perHead(keys, keyNorm, keyWidth),
-    ], { attributes: { axis: { int: -1 } } });
-  }
+  const plain = queryNorm && keyNorm
+    ? builder.op(
+      "Concat",
+      split(builder, packed, [queryWidth, keyWidth]).map((value, index) =>
+        index === 0
+          ? normPerHead(builder, model, value, queryNorm, queryWidth)
+          : normPerHead(builder, model, value, keyNorm, keyWidth)
+      ),
+      { attributes: { axis: { int: -1 } } },
+    )
+    : packed;
   const turned = rope === undefined
     ? plain
     : builder.op("RotaryEmbedding", [plain, builder.integers([0]), ...rotaryNames(rope)], {
@@ -228,6 +246,43 @@ function rotate(
     });
   const [queries = "", keys = ""] = split(builder, turned, [queryWidth, keyWidth]);
   return { queries, keys, values };
+}
+
+/** Tokens for an operator that takes them apart and rotates them by itself. */
+export function unrotated(
+  builder: GraphBuilder,
+  model: HeadShape & Pick<StepModel, "rmsEpsilon">,
+  { queryNorm, keyNorm }: Pick<LayerWeights, "queryNorm" | "keyNorm">,
+  { qkv, rope }: { qkv: Value; rope: number | undefined },
+): UnrotatedTokens {
+  const { heads, kvHeads, headDim } = model;
+  const packed = builder.op("Unsqueeze", [qkv, builder.integers([0])]);
+  if (!queryNorm || !keyNorm) return { queries: packed, keys: "", values: "", rope };
+  const [queryWidth, keyWidth] = [heads * headDim, kvHeads * headDim];
+  const [queries = "", keys = "", values = ""] = split(
+    builder,
+    packed,
+    [queryWidth, keyWidth, keyWidth],
+  );
+  return {
+    queries: normPerHead(builder, model, queries, queryNorm, queryWidth),
+    keys: normPerHead(builder, model, keys, keyNorm, keyWidth),
+    values,
+    rope,
+  };
+}
+
+/** Each head of `[1, T, width]`, normalised. */
+function normPerHead(
+  builder: GraphBuilder,
+  { headDim, rmsEpsilon }: Pick<StepModel, "headDim" | "rmsEpsilon">,
+  value: Value,
+  norm: Float32Array,
+  width: number,
+): Value {
+  const heads = builder.op("Reshape", [value, builder.integers([-1, headDim])]);
+  const normalised = rmsNorm(builder, heads, norm, rmsEpsilon);
+  return builder.op("Reshape", [normalised, builder.integers([1, -1, width])]);
 }
 
 function gated(

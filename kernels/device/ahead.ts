@@ -11,6 +11,7 @@ import {
 } from "./ahead_graph.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import type { LayerBuffers } from "./layer_buffers.ts";
+import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
 
 /** Steps that are to be run one behind another. */
 export interface AheadInputs {
@@ -61,6 +62,7 @@ export async function createAheadKernel(
   const logits = opening.use(capture.tensor([MOST_AHEAD * rows, LOGIT_BLOCK], "float32"));
   kernel.write("turn", turn, int32s([0]));
   kernel.write("found", found, int32s([0]));
+  const rooms = opening.use(createRotaryRooms(device, headDim, half ? "float16" : "float32"));
   const opened = opening.move();
   let next = 0;
   return {
@@ -68,7 +70,10 @@ export async function createAheadKernel(
     async run({ id, rotary, layers }) {
       const steps = rotary.length;
       const held = layers[0]?.lengths[0] ?? 0;
-      const inputs: Record<string, DeviceTensor> = { plan, turn, found, all_logits: logits };
+      const rotaryRoom = await rooms.roomFor(layers);
+      const inputs: Record<string, DeviceTensor> = {
+        ...{ plan, turn, found, all_logits: logits, [ROTARY_ROOM]: rotaryRoom },
+      };
       const outputs: Record<string, DeviceTensor> = {
         ...{ next_turn: turn, next_found: found, written_logits: logits },
       };

@@ -9,6 +9,7 @@ import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { repeatedTables } from "./rotary_room.ts";
 import { attendInSlots } from "./step_attention.ts";
 
 /** Steps that a plan has rows for. */
@@ -33,7 +34,7 @@ export function rowsOfStep(vocabulary: number): number {
  * hold before it, the id that it reads, whether that is given (1) or the one that the step before found,
  * the row of `all_logits` that it writes, and which row of the plan is next. `turn [1]`: which one is now;
  * `found [1]`: the id that was found last; `all_logits [steps · rows, 256]`, see {@linkcode rowsOfStep}, the id in
- * the last row of a step; and for each layer `keys.L` and `values.L`.
+ * the last row of a step; `rotary_room`, see {@linkcode repeatedTables}; and for each layer `keys.L` and `values.L`.
  * Outputs, all to be written over the inputs: `next_turn`, `next_found`, `written_logits`, and
  * `present_keys.L`, `present_values.L`.
  */
@@ -66,14 +67,21 @@ export function buildAheadGraph(model: StepModel, half: boolean): Graph {
   ]);
   const lastIndex = cast(plain, count ?? "", "int32");
   const total = cast(plain, plain.op("Add", [count ?? "", number(1)]), "int32");
+  const tableRows = repeatedTables(plain, model, element);
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
   const declared = layers.map((_, index) => declareLayer(graph, model, index));
   const normalise = emitLayers(graph, model, declared, {
     rows: scaledRows(graph, model, embedding.lookUp(graph, cast(plain, read, "int32"))),
     arithmetic: "float",
-    attend: (rotated, layer) =>
-      attendInSlots(plain, rotated, { shape: model, layer, element }, { lastIndex, total }),
+    attendUnrotated: ({ rope, ...tokens }, layer) =>
+      attendInSlots(
+        plain,
+        tokens,
+        { shape: model, layer, element },
+        { lastIndex, total },
+        rope === undefined ? [] : tableRows[rope],
+      ),
   });
   const product = output(graph, normalise(model.finalNorm), "float");
   const logits = half ? cast(plain, product, "float32") : product;

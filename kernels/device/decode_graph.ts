@@ -8,15 +8,16 @@ import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { unpackToken } from "./packed_tokens.ts";
-import { decodeAttention } from "./step_attention.ts";
+import { repeatedTables } from "./rotary_room.ts";
+import { attendInSlots, countedTokens } from "./step_attention.ts";
 
 /**
  * Builds the graph of a step of one token whose layers hold equally many tokens in all KV heads. All
  * that it reads is on the device and every size is known but those of the cache, so that the whole of it
  * can be captured.
  *
- * Inputs: `token [1, ropes · headDim + 1]` (see {@linkcode packedToken}), and for each layer `keys.L`,
- * `values.L [1, kvHeads, capacity, headDim]`, `last_index.L [1]` and `total.L [1]`.
+ * Inputs: `token [1, ropes · headDim + 1]` (see {@linkcode packedToken}), `rotary_room [slots, headDim / 2]`
+ * (see {@linkcode repeatedTables}), and for each layer `keys.L`, `values.L [1, kvHeads, capacity, headDim]`, `last_index.L [1]` and `total.L [1]`.
  * Outputs: `logits [1, vocabulary]`, and `present_keys.L`, `present_values.L`, to be written over the
  * inputs.
  */
@@ -28,14 +29,19 @@ export function buildDecodeGraph(model: StepModel, half: boolean): Graph {
   const ids = unpackToken(plain, model, half);
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
+  const tables = repeatedTables(plain, model, element);
   const declared = layers.map((_, index) => declareLayer(graph, model, index));
   const normalise = emitLayers(graph, model, declared, {
     rows: scaledRows(graph, model, embedding.lookUp(graph, ids)),
     arithmetic: "float",
-    attend: (rotated, layer) =>
-      decodeAttention(plain, rotated, {
-        ...{ shape: model, layer, element, window: model.layerKinds[layer]?.window },
-      }),
+    attendUnrotated: ({ rope, ...tokens }, layer) =>
+      attendInSlots(
+        plain,
+        tokens,
+        { shape: model, layer, element, window: model.layerKinds[layer]?.window },
+        countedTokens(plain, layer),
+        rope === undefined ? [] : tables[rope],
+      ),
   });
   const logits = output(graph, normalise(model.finalNorm), "float");
   if (half) cast(plain, logits, "float32", ["logits"]);

@@ -4,6 +4,7 @@ import { buildDecodeGraph } from "./decode_graph.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { packedToken } from "./packed_tokens.ts";
+import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
 import type { DeviceStepInputs } from "./step_kernel.ts";
 
 /** A step of one token, started as a whole. */
@@ -37,10 +38,12 @@ export async function createDecodeKernel(
     counts.push(made);
     return made;
   };
+  const rooms = opening.use(createRotaryRooms(device, headDim, half ? "float16" : "float32"));
   const opened = opening.move();
   return {
     async run({ ids, rotary, layers }) {
-      const inputs: Record<string, DeviceTensor> = { token };
+      const rotaryRoom = await rooms.roomFor(layers);
+      const inputs: Record<string, DeviceTensor> = { token, [ROTARY_ROOM]: rotaryRoom };
       const outputs: Record<string, DeviceTensor> = { logits };
       /** Layers of one kind with as many tokens share what counts them. */
       const kinds: string[] = [];

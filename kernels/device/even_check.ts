@@ -1,8 +1,10 @@
 import type { AttentionShape } from "../attention_nodes.ts";
-import type { LayerKind } from "../step_model.ts";
+import type { LayerKind, LayerWeights } from "../step_model.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats, int32s } from "../session.ts";
+import { isCapturedRight } from "./captured_check.ts";
+import { attention, isClose, type TriedHeads, waves } from "./known_attention.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device } from "./device.ts";
 import { groupQueryAttention } from "./step_attention.ts";
@@ -24,7 +26,6 @@ export const FEW = 32;
 
 /** Tokens of the steps that are tried, one behind another. */
 const STEPS = [FEW + 8, 1, FEW + 1, 5] as const;
-const TOLERANCE = { float32: 1e-3, float16: 2e-2 } as const;
 
 /** Windows that are tried, in steps of many tokens and in captured ones: all are computed alike. */
 const TRIED_WINDOWS = { steps: 24, captured: 4 } as const;
@@ -33,11 +34,8 @@ const TRIED_WINDOWS = { steps: 24, captured: 4 } as const;
 export interface TriedShape extends AttentionShape {
   /** Layers of the model: where some slide, the operator is tried with a window too. */
   readonly layerKinds?: readonly LayerKind[];
-}
-
-/** Heads that attend, within a window or not. */
-interface TriedHeads extends AttentionShape {
-  readonly window?: number;
+  /** Their weights: where heads are normalised, captured steps are tried so. */
+  readonly layers?: readonly Pick<LayerWeights, "queryNorm">[];
 }
 
 /**
@@ -46,13 +44,14 @@ interface TriedHeads extends AttentionShape {
  */
 export async function checkEvenAttention(
   device: Device,
-  { layerKinds = [], ...shape }: TriedShape,
+  { layerKinds = [], layers = [], ...shape }: TriedShape,
   element: CacheElement,
 ): Promise<EvenSupport> {
+  const normed = layers.some(({ queryNorm }) => queryNorm !== undefined);
   // While a text is shorter than the window, a layer that slides is computed as one that does not.
-  const found = [await checkKind(device, shape, element, false)];
+  const found = [await checkKind(device, shape, element, { normed, slides: false })];
   if (layerKinds.some(({ window }) => window !== undefined)) {
-    found.push(await checkKind(device, shape, element, true));
+    found.push(await checkKind(device, shape, element, { normed, slides: true }));
   }
   const all = (name: keyof EvenSupport) => found.every((one) => one[name]);
   return {
@@ -67,12 +66,12 @@ async function checkKind(
   device: Device,
   { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   element: CacheElement,
-  slides: boolean,
+  { normed, slides }: { readonly normed: boolean; readonly slides: boolean },
 ): Promise<EvenSupport> {
   const whole = { heads, kvHeads, headDim, attentionScale };
   const shape = slides ? { ...whole, window: TRIED_WINDOWS.steps } : whole;
   const recorded = slides ? { ...whole, window: TRIED_WINDOWS.captured } : whole;
-  const captured = await tryCaptured(device, recorded, element);
+  const captured = await isCapturedRight(device, recorded, element, normed);
   const blind = await tryOperator(device, shape, element, () => 0);
   if (blind.few) return { ...blind, captured, ignoresLastIndex: true };
   const seeing = await tryOperator(device, shape, element, (total) => total - 1);
@@ -128,72 +127,11 @@ async function tryOperator(
   }
 }
 
-/** Steps of one token that are tried: the first two are recorded, the others replayed. */
-const CAPTURED_STEPS = 6;
-
-/** Tries the operator as a captured step has it: lengths are read on the device. */
-async function tryCaptured(
-  device: Device,
-  shape: TriedHeads,
-  element: CacheElement,
-): Promise<boolean> {
-  const { capture } = device;
-  if (!capture) return false;
-  try {
-    const { heads, kvHeads, headDim } = shape;
-    await using kernel = await capture.load(checkGraph(shape, element, 1));
-    using made = new DisposableStack();
-    const tensor = (dims: readonly number[], type: CacheElement | "int32") =>
-      made.use(capture.tensor(dims, type));
-    const slots = [1, kvHeads, CAPTURED_STEPS + 3, headDim];
-    const cache = {
-      keys: made.use(await device.zeros(slots, element)),
-      values: made.use(await device.zeros(slots, element)),
-    };
-    const inputs = {
-      queries: tensor([1, 1, heads * headDim], "float32"),
-      keys: tensor([1, 1, kvHeads * headDim], "float32"),
-      values: tensor([1, 1, kvHeads * headDim], "float32"),
-      past_keys: cache.keys,
-      past_values: cache.values,
-      last_index: tensor([1], "int32"),
-      total: tensor([1], "int32"),
-    };
-    const mixed = tensor([1, 1, heads * headDim], "float32");
-    const outputs = { mixed, present_keys: cache.keys, present_values: cache.values };
-    const past = { keys: [] as number[], values: [] as number[] };
-    for (let step = 0; step < CAPTURED_STEPS; step++) {
-      const queries = waves(heads * headDim, step + 1);
-      const keys = waves(kvHeads * headDim, 2 + step / 7);
-      const values = waves(kvHeads * headDim, 3 + step / 7);
-      past.keys.push(...keys);
-      past.values.push(...values);
-      kernel.write("queries", inputs.queries, floats(queries, inputs.queries.dims));
-      kernel.write("keys", inputs.keys, floats(keys, inputs.keys.dims));
-      kernel.write("values", inputs.values, floats(values, inputs.values.dims));
-      kernel.write("last_index", inputs.last_index, int32s([step]));
-      kernel.write("total", inputs.total, int32s([step + 1]));
-      await kernel.run({ inputs, outputs });
-      const expected = attention(shape, queries, past, step);
-      if (!isClose(kernel.floats("mixed", mixed), expected, element)) return false;
-    }
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isClose(actual: Float32Array, expected: Float32Array, element: CacheElement): boolean {
-  return expected.every((value, index) =>
-    Math.abs(value - (actual[index] ?? NaN)) <= TOLERANCE[element]
-  );
-}
-
-function checkGraph(shape: TriedHeads, element: CacheElement, tokens: number | "T" = "T"): Graph {
+function checkGraph(shape: TriedHeads, element: CacheElement): Graph {
   const { heads, kvHeads, headDim } = shape;
   const graph = createGraph("even_check");
   const given = (["queries", "keys", "values"] as const).map((name) => {
-    graph.input(name, "float32", [1, tokens, (name === "queries" ? heads : kvHeads) * headDim]);
+    graph.input(name, "float32", [1, "T", (name === "queries" ? heads : kvHeads) * headDim]);
     return cast(graph, name, element);
   });
   const slots = [1, kvHeads, "C", headDim];
@@ -208,49 +146,8 @@ function checkGraph(shape: TriedHeads, element: CacheElement, tokens: number | "
     ["own", "present_keys", "present_values"],
   );
   cast(graph, mixed, "float32", ["mixed"]);
-  graph.output("mixed", "float32", [1, tokens, heads * headDim]);
+  graph.output("mixed", "float32", [1, "T", heads * headDim]);
   graph.output("present_keys", element, slots);
   graph.output("present_values", element, slots);
   return graph.build();
-}
-
-/** Numbers between -1 and 1 that 16-bit floats hold well. */
-function waves(count: number, seed: number): Float32Array {
-  return Float32Array.from(
-    { length: count },
-    (_, index) => Math.round(64 * Math.sin(index * 12.9898 * seed + seed)) / 64,
-  );
-}
-
-/** Causal attention, plainly. */
-function attention(
-  { heads, kvHeads, headDim, attentionScale, window = Infinity }: TriedHeads,
-  queries: Float32Array,
-  { keys, values }: { readonly keys: readonly number[]; readonly values: readonly number[] },
-  before: number,
-): Float32Array {
-  const mixed = new Float32Array(queries.length);
-  for (let row = 0; row < queries.length / headDim; row++) {
-    const kvHead = Math.floor((row % heads) * kvHeads / heads);
-    const seen = before + Math.floor(row / heads) + 1;
-    const at = (token: number, column: number) => (token * kvHeads + kvHead) * headDim + column;
-    const first = Math.max(0, seen - window);
-    const weights = Array.from({ length: seen - first }, (_, behind) => {
-      const token = first + behind;
-      let product = 0;
-      for (let column = 0; column < headDim; column++) {
-        product += (queries[row * headDim + column] ?? 0) * (keys[at(token, column)] ?? 0);
-      }
-      return Math.exp(product * attentionScale);
-    });
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    for (const [behind, weight] of weights.entries()) {
-      const token = first + behind;
-      for (let column = 0; column < headDim; column++) {
-        const index = row * headDim + column;
-        mixed[index] = (mixed[index] ?? 0) + weight / total * (values[at(token, column)] ?? 0);
-      }
-    }
-  }
-  return mixed;
 }

@@ -30,35 +30,42 @@ export function evenAttention(
 ): Value {
   const { heads, headDim } = step.shape;
   plain.output(rotated.queries, step.element, [1, "T", heads * headDim]);
-  return decodeAttention(plain, rotated, step);
+  return attendInSlots(plain, rotated, step, countedTokens(plain, step.layer));
 }
 
-/** {@linkcode evenAttention} of which nobody asks for the queries. */
-export function decodeAttention(
-  plain: GraphBuilder,
-  rotated: RotatedTokens,
-  step: StepAttention,
-): Value {
-  const { lastIndex, total } = layerPorts(step.layer);
+/** What counts the tokens of a layer, on the device. */
+export interface CountedTokens {
+  /** Index of the last token behind the step, int32 `[1]`. */
+  readonly lastIndex: Value;
+  /** Tokens behind the step, int32 `[1]`. */
+  readonly total: Value;
+}
+
+/** Declares inputs that count the tokens of a layer. */
+export function countedTokens(plain: GraphBuilder, layer: number): CountedTokens {
+  const { lastIndex, total } = layerPorts(layer);
   plain.input(lastIndex, "int32", [1]);
   plain.input(total, "int32", [1]);
-  return attendInSlots(plain, rotated, step, { lastIndex, total });
+  return { lastIndex, total };
 }
 
-/** Attention behind tokens that are counted. */
+/** Attention of one operator behind tokens that are counted. */
 export function attendInSlots(
   plain: GraphBuilder,
   { queries, keys, values }: RotatedTokens,
   { shape, layer, element, window }: StepAttention,
-  { lastIndex, total }: { readonly lastIndex: Value; readonly total: Value },
+  { lastIndex, total }: CountedTokens,
+  /** Tables that the operator is to rotate queries and keys by. */
+  tables: readonly Value[] = [],
 ): Value {
   const { heads, kvHeads, headDim } = shape;
   const ports = layerPorts(layer);
   const slots = [1, kvHeads, `C${layer}`, headDim];
   plain.input(ports.keys, element, slots);
   plain.input(ports.values, element, slots);
-  const mixed = groupQueryAttention(plain, { ...shape, window }, [
+  const mixed = groupQueryAttention(plain, { ...shape, window, rotates: tables.length > 0 }, [
     ...[queries, keys, values, ports.keys, ports.values, lastIndex, total],
+    ...tables,
   ], [`mixed.${layer}`, ports.presentKeys, ports.presentValues]);
   plain.output(ports.presentKeys, element, slots);
   plain.output(ports.presentValues, element, slots);
@@ -68,7 +75,10 @@ export function attendInSlots(
 /** The operator that appends to a cache of spare slots and attends causally. */
 export function groupQueryAttention(
   graph: GraphBuilder,
-  { heads, kvHeads, attentionScale, window }: AttentionShape & Pick<StepAttention, "window">,
+  { heads, kvHeads, attentionScale, window, rotates = false }:
+    & AttentionShape
+    & Pick<StepAttention, "window">
+    & { readonly rotates?: boolean },
   inputs: readonly Value[],
   names: readonly Value[],
 ): Value {
@@ -78,7 +88,7 @@ export function groupQueryAttention(
     attributes: {
       num_heads: { int: heads },
       kv_num_heads: { int: kvHeads },
-      do_rotary: { int: 0 },
+      do_rotary: { int: rotates ? 1 : 0 },
       scale: { float: attentionScale },
       ...(window === undefined ? {} : { local_window_size: { int: window } }),
     },

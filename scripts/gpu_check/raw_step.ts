@@ -8,6 +8,7 @@ import { layerPorts } from "../../kernels/device/layer_ports.ts";
 import { oneInteger } from "../../kernels/device/one_integer.ts";
 import { openDevice } from "../../kernels/device/open_device.ts";
 import { packedToken, packedTokens } from "../../kernels/device/packed_tokens.ts";
+import { ROTARY_ROOM } from "../../kernels/device/rotary_room.ts";
 import type { Graph } from "../../kernels/onnx/graph.ts";
 import { floats, int32s } from "../../kernels/session.ts";
 import { rotaryRows } from "../../kernels/rope.ts";
@@ -99,6 +100,7 @@ export async function openRawStep(
     const inputs = {
       ...past,
       token,
+      [ROTARY_ROOM]: await device.zeros([held + 1, headDim / 2], element),
       ...cached((port) => ({ [port.lastIndex]: last, [port.total]: total })),
     };
     const runAhead = async () => {
