@@ -1,4 +1,7 @@
 import { Tokenizer as Library } from "npm:@huggingface/tokenizers@0.2.0";
+import { isRecord } from "../checkpoint/read_json.ts";
+import { boundedPattern } from "./pattern/bounded_pattern.ts";
+import { PRE_TOKENIZERS } from "./pre_tokenizers.ts";
 import type { TokenizerJson } from "./tokenizer_files.ts";
 import type { VocabularyModel } from "./vocabulary_model.ts";
 
@@ -7,6 +10,7 @@ export function libraryModel(tokenizer: TokenizerJson): VocabularyModel {
   // BOS is added here by one rule, so the library's post-processor is left out.
   const library = new Library({ ...tokenizer, post_processor: null }, {});
   const { model, normalizer, pre_tokenizer: preTokenizer } = library;
+  boundPatterns(normalizer, preTokenizer);
   return {
     size: model?.vocab.length ?? 0,
     token: (id) => library.id_to_token(id),
@@ -26,4 +30,23 @@ export function libraryModel(tokenizer: TokenizerJson): VocabularyModel {
       }).filter((id) => id !== undefined);
     },
   };
+}
+
+/** Patterns that are known to take time in proportion to the text. */
+const KNOWN: ReadonlySet<string> = new Set(
+  [...PRE_TOKENIZERS.values()].flatMap(({ patterns }) => patterns),
+);
+
+/** Bounds the time of a stranger's regular expressions, in all steps of the library's. */
+function boundPatterns(...steps: readonly unknown[]): void {
+  for (const step of steps) {
+    // The library's steps can be called.
+    if (!isRecord(step) && typeof step !== "function") continue;
+    const { pattern, config, ...parts }: Record<string, unknown> = { ...step };
+    const written = isRecord(config) && isRecord(config.pattern) ? config.pattern.Regex : undefined;
+    if (pattern instanceof RegExp && typeof written === "string" && !KNOWN.has(written)) {
+      Object.assign(step, { pattern: boundedPattern(pattern.source) });
+    }
+    boundPatterns(...Object.values(parts).flat());
+  }
 }

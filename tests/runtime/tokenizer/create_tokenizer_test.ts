@@ -203,3 +203,28 @@ Deno.test("createTokenizer() reads a tokenizer.json of Gemma's kind as its own l
   assertEquals(tokenizer.encode("a")[0], tokenizer.bosId);
   assertEquals(tokenizer.encode("<s>a", { special: true }), tokenizer.encode("a"));
 });
+
+Deno.test("createTokenizer() is not held up by regular expressions of a stranger", () => {
+  const [a, space] = [{ Regex: "(a+)+b" }, { Regex: "( +)+\\t" }];
+  const split = { type: "Split", pattern: a, behavior: "Isolated", invert: false };
+  const pretokenizers = [{ ...split, behavior: "Removed" }, { ...split, invert: true }, split];
+  for (const [index, pre] of [...pretokenizers, { type: "Sequence", pretokenizers }].entries()) {
+    const tokenizer = createTokenizer({
+      kind: "json",
+      tokenizer: {
+        model: { type: "BPE", vocab: { a: 0, b: 1, c: 2 }, merges: [] },
+        normalizer: {
+          type: "Sequence",
+          normalizers: [{ type: "Replace", pattern: space, content: "" }],
+        },
+        pre_tokenizer: pre,
+        decoder: { type: "ByteLevel" },
+      },
+      config: {},
+    });
+    const plain = "a".repeat(300) + " ".repeat(300);
+    const inverted = index === 1 || index === 3;
+    assertEquals(tokenizer.encode(plain).length, inverted ? 0 : 300);
+    assertEquals(tokenizer.encode("c  \taab"), [[2], [0, 0, 1], [2, 0, 0, 1], []][index]);
+  }
+});
