@@ -107,16 +107,12 @@ if (import.meta.main) {
   const paths = positionals.map((path) => path.replace(/^\.\//, ""));
   const named = (file: string) => paths.length === 0 || paths.some((path) => file.startsWith(path));
   const files = (await testFiles(values.folder)).filter(named);
-  const { together, alone } = divide(values.fast ? fastFiles(files) : files);
-  const work = together.map(ofShard);
+  const work = divide(values.fast ? fastFiles(files) : files).map(ofShard);
   // Both are long, so they start behind the longest.
   if (paths.length === 0 && !values.fast) work.splice(1, 0, EXAMPLES, TYPES);
   const start = performance.now();
   await using lock = await copyOfLock();
-  const counts = add(
-    await performAll(work, jobs, lock.path),
-    await performAll(alone.map(ofShard), 1, lock.path),
-  );
+  const counts = await performAll(work, jobs, lock.path);
   if (counts.passed + counts.failed + counts.ignored === 0) console.log(`No tests: ${paths}`);
   console.log(`\n${summaryLine(counts, performance.now() - start)}`);
   Deno.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;

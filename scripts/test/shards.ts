@@ -5,14 +5,6 @@ export interface Shard {
   readonly files: readonly string[];
 }
 
-/** All test files, divided. */
-export interface Shards {
-  /** Several at a time, in this order. */
-  readonly together: readonly Shard[];
-  /** One after the other at the end: what measures time is not to be disturbed. */
-  readonly alone: readonly Shard[];
-}
-
 /**
  * The longest, each in a process of its own and the first to start, so that none is left over at the
  * end. Of two that a file begins with, the first has it.
@@ -36,18 +28,8 @@ const LONGEST: readonly string[] = [
   "tests/training/",
 ];
 
-/** They measure time, or end what takes too long. */
-const ALONE: readonly string[] = [
-  "tests/plugins/sandbox/failures_test.ts",
-  "tests/runtime/models/deadline_test.ts",
-  "tests/runtime/models/file_lock_test.ts",
-  "tests/runtime/models/run_command_test.ts",
-  "tests/runtime/tokenizer/smollm2_test.ts",
-];
-
 /** Need a GPU, a browser, the real model, other processes or minutes. */
 const SLOW: readonly string[] = [
-  ...ALONE,
   "tests/bench/serve/real_load_test.ts",
   "tests/cli_test.ts",
   "tests/commands/",
@@ -71,6 +53,7 @@ const SLOW: readonly string[] = [
   "tests/runtime/session/windows_conversation_test.ts",
   "tests/runtime/session/windows_far_back_test.ts",
   "tests/runtime/smollm2_test.ts",
+  "tests/runtime/tokenizer/smollm2_test.ts",
   "tests/server/documents/killed_test.ts",
   "tests/server/engine/",
   "tests/server/examples_test.ts",
@@ -88,18 +71,14 @@ export function fastFiles(files: readonly string[]): readonly string[] {
   return files.filter((file) => !startsWithAny(file, SLOW));
 }
 
-/** Divides test files: each goes into exactly one shard. */
-export function divide(files: readonly string[]): Shards {
-  const shards = new Map<string, string[]>([...LONGEST, ...ALONE].map((name) => [name, []]));
+/** Divides test files: each goes into exactly one shard, those that start first in front. */
+export function divide(files: readonly string[]): readonly Shard[] {
+  const shards = new Map<string, string[]>(LONGEST.map((name) => [name, []]));
   for (const file of files.toSorted()) {
-    const name = [...ALONE, ...LONGEST].find((start) => file.startsWith(start)) ?? folderOf(file);
+    const name = LONGEST.find((start) => file.startsWith(start)) ?? folderOf(file);
     shards.set(name, [...shards.get(name) ?? [], file]);
   }
-  const all = [...shards].flatMap(([name, files]) => files.length > 0 ? [{ name, files }] : []);
-  return {
-    together: all.filter(({ name }) => !ALONE.includes(name)),
-    alone: all.filter(({ name }) => ALONE.includes(name)),
-  };
+  return [...shards].flatMap(([name, files]) => files.length > 0 ? [{ name, files }] : []);
 }
 
 function startsWithAny(file: string, starts: readonly string[]): boolean {

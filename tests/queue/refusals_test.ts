@@ -12,6 +12,16 @@ import type { WorkerOptions } from "../../queue/worker_options.ts";
 import { planRun, queueTest, startWork, submitRun, VERSION } from "./_in_process.ts";
 import { clientOf, withoutServer } from "./_queue_server.ts";
 
+/** Waits until a run has put so many jobs in. */
+async function waitingJobs(
+  client: Awaited<ReturnType<typeof clientOf>>,
+  count: number,
+): Promise<void> {
+  while ((await readStatus(client)).runs[0]?.waiting !== count) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 Deno.test({
   name: "runs that a worker may not or cannot work on are refused in words that the submitter sees",
   ...withoutServer,
@@ -172,9 +182,7 @@ Deno.test({
       QueueError,
       "somebody emptied this run",
     );
-    while ((await readStatus(client)).runs[0]?.waiting !== 2) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await waitingJobs(client, 2);
     assertEquals(await drainRuns(client), { runs: 1, jobs: 2 });
     await submitting;
     await using _worker = startWork(server, home, { models: [model] });
@@ -202,7 +210,10 @@ Deno.test({
       QueueError,
       `the queue at ${queueAddress(server.url).shown} has been gone for 1 s`,
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    {
+      using client = await clientOf(server);
+      await waitingJobs(client, 2);
+    }
     await server.kill();
     await submitting;
     assertStringIncludes(notes.join(), "is gone; waiting for it");

@@ -22,6 +22,8 @@ export interface Script {
 /** A scheduler without a model, which tells what it was asked. */
 export interface FakeScheduler extends Scheduler {
   readonly requests: GenerationRequest[];
+  /** Phases in which requests wait for ever. */
+  readonly hanging: string[];
   /** Phases in which requests were cancelled. */
   readonly cancelled: string[];
 }
@@ -37,6 +39,7 @@ export function fakeScheduler(
   { ready = Promise.resolve() }: { readonly ready?: Promise<void> } = {},
 ): FakeScheduler {
   const requests: GenerationRequest[] = [];
+  const hanging: string[] = [];
   const cancelled: string[] = [];
   const known = ["fake", "other/model"];
   const check = (model: string | undefined) => {
@@ -58,6 +61,7 @@ export function fakeScheduler(
       if (hang !== here) return await Promise.resolve();
       const { promise, reject } = Promise.withResolvers<never>();
       request.signal?.addEventListener("abort", () => reject(request.signal?.reason));
+      hanging.push(here);
       await promise;
     };
     try {
@@ -118,6 +122,7 @@ export function fakeScheduler(
   }
   return {
     requests,
+    hanging,
     cancelled,
     models: () =>
       known.map((id) => ({

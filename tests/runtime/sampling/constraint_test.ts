@@ -6,6 +6,7 @@ import {
 } from "../../../runtime/sampling/constraint.ts";
 import { createSampler } from "../../../runtime/sampling/sampler.ts";
 import { maskLogits } from "../../../runtime/sampling/token_mask.ts";
+import { processorSeconds } from "../../_processor_time.ts";
 import { accepts, constrain, END, isAllowed } from "./_byte_vocabulary.ts";
 
 Deno.test("a constraint ends where nothing may follow, and allows the end where it may end", () => {
@@ -89,7 +90,7 @@ Deno.test("a regular expression holds for the whole text, beyond ASCII too", () 
 });
 
 Deno.test("patterns of strangers that could mean too much are refused, others stay fast", () => {
-  const start = performance.now();
+  const start = processorSeconds();
   for (
     const pattern of [
       "((((.{0,99}){0,99}){0,99}){0,99}){0,99}x",
@@ -107,7 +108,7 @@ Deno.test("patterns of strangers that could mean too much are refused, others st
     ConstraintError,
     "too many ways",
   );
-  assert(performance.now() - start < 20_000);
+  assert(processorSeconds() - start < 20);
 });
 
 Deno.test("calls of tools follow their schemas, alone or within text", () => {

@@ -100,11 +100,16 @@ Deno.test("a request that is cancelled ends at once here, and soon there", async
 Deno.test("an engine that dies fails what it was asked for, and is started again", async () => {
   await using test = await start();
   const { scheduler, processes, logged } = test;
-  const running = outcomeOf(scheduler, idsRequest(someIds(300), { maxTokens: 200 }));
-  const failed = assertRejects(() => running, EngineError, "SIGKILL");
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  processes[0]?.kill();
-  await failed;
+  const request = idsRequest(someIds(300), { maxTokens: 200 });
+  await assertRejects(
+    async () => {
+      for await (const { kind } of scheduler.submit(request)) {
+        if (kind === "accepted") processes[0]?.kill();
+      }
+    },
+    EngineError,
+    "SIGKILL",
+  );
   assertEquals((await outcomeOf(scheduler, idsRequest(someIds(9)))).answers[0]?.length, 8);
   assertEquals(processes.length, 2);
   assert(logged.some((text) => text.includes("SIGKILL")));
