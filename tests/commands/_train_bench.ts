@@ -1,4 +1,5 @@
-import { runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { startCli, testFolder, textModel } from "./_run_cli.ts";
 import { conversations } from "../training/_run.ts";
 
 /** A tiny model and data for it, to run `kvjudge train` on. */
@@ -8,7 +9,7 @@ export interface TrainCliBench extends Disposable {
   readonly data: string;
   /** Arguments of a run that takes a second. */
   args(out: string, ...more: string[]): string[];
-  run(out: string, ...more: string[]): ReturnType<typeof runCli>;
+  run(out: string, ...more: string[]): ReturnType<typeof callCli>;
   start(out: string, ...more: string[]): ReturnType<typeof startCli>;
   /** Names of the files and folders that lie beside model and data. */
   made(): string[];
@@ -45,7 +46,7 @@ export async function trainCliBench(): Promise<TrainCliBench> {
     model,
     data,
     args,
-    run: (out, ...more) => runCli(args(out, ...more), { env }),
+    run: (out, ...more) => callCli(args(out, ...more), { env }),
     start: (out, ...more) => startCli(args(out, ...more), { env }),
     made: () =>
       [...Deno.readDirSync(path)].map(({ name }) => name)

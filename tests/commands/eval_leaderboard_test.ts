@@ -1,11 +1,12 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 Deno.test("kvjudge eval leaderboard asks unseen and seen, and writes a table and a picture", async () => {
   using home = testFolder();
   const model = await textModel(home.path, 2048);
   const folder = `${home.path}/board`;
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["eval", "leaderboard", "-m", model, "--precision", "fp32", "--tasks", "niah_single_1"]
       .concat(["--lengths", "1200", "--samples", "1", "-p", "random,kvzip", "-b", "0.5,0.125"])
       .concat(["--out", folder]),

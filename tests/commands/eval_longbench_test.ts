@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { fixture } from "../_test_model.ts";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 interface Line {
   readonly id: string;
@@ -16,7 +17,7 @@ function linesOf(folder: string): readonly Line[] {
 Deno.test("kvjudge eval longbench asks each task as it can be asked, and says which it leaves out", async () => {
   using home = testFolder();
   const out = `${home.path}/out`;
-  const { code, err } = await runCli(
+  const { code, err } = await callCli(
     ["eval", "longbench", "-m", await textModel(home.path, 2048), "--precision", "fp32"]
       .concat(["-p", "streaming_llm", "-b", "16", "--data", fixture("longbench")])
       .concat(["--tasks", "qmsum,trec,lcc", "--samples", "1", "--prompt-tokens", "200"])
@@ -50,7 +51,7 @@ Deno.test("kvjudge eval longbench --even-lengths takes as many samples of each l
   const flags = ["eval", "longbench", "-m", await textModel(home.path, 2048), "--precision", "fp32"]
     .concat(["-p", "streaming_llm", "-b", "16", "--data", home.path]);
   const env = { KVJUDGE_HOME: home.path };
-  const { code, err } = await runCli(
+  const { code, err } = await callCli(
     [...flags, "--even-lengths", "--samples", "2", "--out", out],
     { env },
   );
@@ -61,16 +62,16 @@ Deno.test("kvjudge eval longbench --even-lengths takes as many samples of each l
     ["qasper-2", "4-8k, question last"],
     ["qasper-3", "8k+, question last"],
   ]);
-  const plain = await runCli(flags, { env });
+  const plain = await callCli(flags, { env });
   assertEquals(plain.code, 2);
   assertStringIncludes(plain.err, "there must be NAME.jsonl or NAME.parquet");
 });
 
 Deno.test("kvjudge eval longbench refuses tasks and questions that there are not", async () => {
   const data = ["eval", "longbench", "--data", fixture("longbench")];
-  const first = await runCli([...data, "--tasks", "trec,lcc", "--question", "first"], {});
+  const first = await callCli([...data, "--tasks", "trec,lcc", "--question", "first"], {});
   assertEquals(first.code, 2);
   assertStringIncludes(first.err, "No task among trec, lcc can be asked with the question first");
-  const other = await runCli([...data, "--tasks", "qsum"], {});
+  const other = await callCli([...data, "--tasks", "qsum"], {});
   assert(other.code === 2 && other.err.includes("qmsum"), other.err);
 });

@@ -2,14 +2,15 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { commandArguments, commandOf } from "../../evaluation/report/settings_table.ts";
 import type { RunSettings } from "../../evaluation/run/record.ts";
 import { settings } from "../evaluation/_run_summary.ts";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 Deno.test("kvjudge eval report and compare serve the run that eval wrote", async () => {
   using home = testFolder();
   const env = { KVJUDGE_HOME: home.path };
   const model = await textModel(home.path, 2048);
   const out = `${home.path}/run`;
-  const first = await runCli(
+  const first = await callCli(
     ["eval", "niah", "-m", model, "--precision", "fp32", "--lengths", "1200", "--depths", "0,100"]
       .concat(["-p", "random(seed=3),snapkv(window=8)", "-b", "16,64", "--question", "both"])
       .concat(["--seed", "5", "--out", out]),
@@ -24,16 +25,16 @@ Deno.test("kvjudge eval report and compare serve the run that eval wrote", async
   // The name of a model is the file's; the test's lies elsewhere.
   const shown = commandArguments({ ...made, model: { ...made.model, name: model } });
   const again = ["eval", ...shown, "--out", out];
-  const second = await runCli(again, { env });
+  const second = await callCli(again, { env });
   assertEquals(second.code, 0, second.err);
 
   Deno.removeSync(`${out}/report.md`);
-  const report = await runCli(["eval", "report", out], { env });
+  const report = await callCli(["eval", "report", out], { env });
   assertEquals([report.code, report.out], [0, ""]);
   assertEquals(Deno.readTextFileSync(`${out}/report.md`), written);
 
   const pair = ["--policy", "snapkv(window=8)", "--against", "random(seed=3)"];
-  const compared = await runCli(["eval", "compare", out, ...pair, "--json"], { env });
+  const compared = await callCli(["eval", "compare", out, ...pair, "--json"], { env });
   assertEquals(compared.code, 0, compared.err);
   const { comparisons, warnings, first: side } = JSON.parse(compared.out);
   assertEquals([comparisons.length, warnings], [4, []]);
@@ -43,7 +44,7 @@ Deno.test("kvjudge eval report and compare serve the run that eval wrote", async
 Deno.test("kvjudge eval report and compare say in a sentence what they cannot read", async () => {
   using home = testFolder();
   const fails = async (args: readonly string[], message: RegExp, code = 2) => {
-    const run = await runCli(["eval", ...args], { env: { KVJUDGE_HOME: home.path } });
+    const run = await callCli(["eval", ...args], { env: { KVJUDGE_HOME: home.path } });
     assertEquals([run.code, run.out], [code, ""], run.err);
     assertMatch(run.err, message);
     assert(!run.err.includes("    at "), run.err);

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import type { SampleRecord } from "../../evaluation/run/record.ts";
 import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import { fixture } from "../_test_model.ts";
-import { runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { startCli, testFolder, textModel } from "./_run_cli.ts";
 
 const NIAH = ["eval", "niah", "--precision", "fp32", "--lengths", "1200", "--seed", "5"];
 const POLICIES = ["-p", "random,snapkv(window=8)", "-b", "16,64"];
@@ -26,7 +27,7 @@ Deno.test("kvjudge eval niah writes settings, samples and a summary", async () =
   const model = await textModel(home.path, 2048);
   const out = `${home.path}/run`;
   const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "0,100", "--out", out];
-  const { code, out: printed, err } = await runCli([...args, "--question", "both"], {
+  const { code, out: printed, err } = await callCli([...args, "--question", "both"], {
     env: { KVJUDGE_HOME: home.path },
   });
   assertEquals(code, 0, err);
@@ -57,7 +58,7 @@ Deno.test("kvjudge eval goes on with a run that was killed, and ends with the sa
   const env = { KVJUDGE_HOME: home.path };
   const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "0,20,40,60,80,100", "--out"];
   const [whole, killed] = [`${home.path}/whole`, `${home.path}/killed`];
-  assertEquals((await runCli([...args, whole], { env })).code, 0);
+  assertEquals((await callCli([...args, whole], { env })).code, 0);
   const child = startCli([...args, killed], { env });
   const size = () => Deno.statSync(`${killed}/samples.jsonl`).size;
   for (let waited = 0; waited < 600; waited++) {
@@ -75,7 +76,7 @@ Deno.test("kvjudge eval goes on with a run that was killed, and ends with the sa
   assert(done >= 1 && done < 6, `${done} of 6 samples were done when it was killed`);
   assert(!Array.from(Deno.readDirSync(killed)).some(({ name }) => name === "summary.json"));
   Deno.writeTextFileSync(`${killed}/samples.jsonl`, `${before}{"id":"torn`);
-  const again = await runCli([...args, killed, "--workers", "2"], { env });
+  const again = await callCli([...args, killed, "--workers", "2"], { env });
   assertStringIncludes(again.err, "2 samples at a time");
   assertEquals(again.code, 0, again.err);
   assertEquals(
@@ -84,7 +85,7 @@ Deno.test("kvjudge eval goes on with a run that was killed, and ends with the sa
   );
   assert(Deno.readTextFileSync(`${killed}/samples.jsonl`).startsWith(before));
   assertEquals(readSamples(killed).length, 6);
-  const other = await runCli(
+  const other = await callCli(
     args.map((word) => word === "16,64" ? "16,32" : word).concat(killed),
     { env },
   );
@@ -100,7 +101,7 @@ Deno.test("kvjudge eval asks after the eviction where the question is not to be 
   const model = await textModel(home.path, 2048);
   const out = `${home.path}/run`;
   const args = [...NIAH, "-m", model, ...POLICIES, "--depths", "50", "--out", out];
-  const { code, err } = await runCli([...args, "--visible-question", "both"], {
+  const { code, err } = await callCli([...args, "--visible-question", "both"], {
     env: { KVJUDGE_HOME: home.path },
   });
   assertEquals(code, 0, err);
@@ -129,7 +130,7 @@ Deno.test("kvjudge eval ruler says in a sentence what it cannot do", async () =>
     [["--out", "/dev/null/run", "--tasks", "vt", "--lengths", "1200"], "Cannot write"],
   ];
   for (const [args, message] of cases) {
-    const { code, err } = await runCli(
+    const { code, err } = await callCli(
       ["eval", "ruler", "-m", model, "--precision", "fp32", ...args],
       { env: { KVJUDGE_HOME: home.path } },
     );
@@ -156,7 +157,7 @@ Deno.test("kvjudge eval records where a policy protects more than a budget keeps
     "--out",
     out,
   ];
-  const { code, out: printed } = await runCli(args, { env: { KVJUDGE_HOME: home.path } });
+  const { code, out: printed } = await callCli(args, { env: { KVJUDGE_HOME: home.path } });
   assertEquals(code, 0);
   assertMatch(printed, /snapkv +16 +- +- +0 \(1 refused\)/);
   const [record] = readSamples(out);
@@ -166,7 +167,7 @@ Deno.test("kvjudge eval records where a policy protects more than a budget keeps
 Deno.test("kvjudge eval upper_bound always has the baseline and the bound", async () => {
   using home = testFolder();
   const model = await textModel(home.path, 2048);
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["eval", "upper_bound", "-m", model, "--precision", "fp32", "--tasks", "niah_single_1"]
       .concat(["--lengths", "1200", "--samples", "1", "-p", "streaming_llm", "-b", "64"]),
     { env: { KVJUDGE_HOME: home.path } },
@@ -196,18 +197,21 @@ Deno.test("kvjudge eval longbench, generation and perplexity write runs that can
   for (const [name = "", ...args] of kinds) {
     const out = `${home.path}/${name}`;
     const env = { KVJUDGE_HOME: home.path };
-    const run = await runCli(["eval", name, ...args, ...common, "--out", out], { env });
+    const run = await callCli(["eval", name, ...args, ...common, "--out", out], { env });
     assertEquals(run.code, 0, run.err);
     assertMatch(Deno.readTextFileSync(`${out}/report.md`), /^\| streaming\\_llm \| \d/m);
     assertStringIncludes(Deno.readTextFileSync(`${out}/report.html`), "<svg");
-    const compared = await runCli(["eval", "compare", out, out], { env });
+    const compared = await callCli(["eval", "compare", out, out], { env });
     assertEquals(compared.code, 0, compared.err);
     assertMatch(compared.out, /streaming_llm +16 .*0\/\d\/0 +\d$/m);
-    const { code, err } = await runCli(["eval", "compare", out], { env });
+    const { code, err } = await callCli(["eval", "compare", out], { env });
     assertEquals(code, 2);
     assertStringIncludes(err, 'give a second one, or "--policy" and "--against"');
   }
-  const missing = await runCli(["eval", "longbench", ...common, "--data", `${home.path}/none`], {});
+  const missing = await callCli(
+    ["eval", "longbench", ...common, "--data", `${home.path}/none`],
+    {},
+  );
   assertEquals(missing.code, 2);
   assertStringIncludes(missing.err, "there is no such file or folder");
 });
@@ -216,7 +220,7 @@ Deno.test("kvjudge eval hit_rate --out writes maps of layers and heads", async (
   using home = testFolder();
   const out = `${home.path}/hits`;
   const ids = Array.from({ length: 60 }, (_, index) => (index * 31) % 250 + 2);
-  const { code, err } = await runCli(
+  const { code, err } = await callCli(
     ["eval", "hit_rate", "-m", fixture("tiny-llama31"), "--precision", "fp32", "-f", "-"]
       .concat(["-p", "random,oracle", "-b", "16", "--out", out]),
     { env: { KVJUDGE_HOME: home.path }, stdin: JSON.stringify({ ids }) },

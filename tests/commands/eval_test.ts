@@ -1,7 +1,8 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { openGolden } from "../runtime/_golden_file.ts";
 import { fixture } from "../_test_model.ts";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 const MODEL = "tiny-llama31";
 
@@ -15,7 +16,7 @@ const lines = [JSON.stringify(prompts[0]), "{broken", JSON.stringify(prompts[1])
 /** Runs `eval` on a checkpoint, with prompts on standard input. */
 async function evaluate(home: string, args: readonly string[], model = fixture(MODEL)) {
   const [kind = "", ...rest] = args;
-  return await runCli(["eval", kind, "-m", model, "--precision", "fp32", ...rest], {
+  return await callCli(["eval", kind, "-m", model, "--precision", "fp32", ...rest], {
     stdin: lines,
     env: { KVJUDGE_HOME: home },
   });
@@ -141,7 +142,7 @@ for (const [args, message] of MISTAKES) {
 }
 
 Deno.test("kvjudge eval alone shows its commands", async () => {
-  const { code, out } = await runCli(["eval"]);
+  const { code, out } = await callCli(["eval"]);
   assertEquals(code, 0);
   assertMatch(out, /hit_rate/);
   assertMatch(out, /right_answers/);

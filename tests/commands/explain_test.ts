@@ -3,7 +3,8 @@ import { stripVTControlCharacters } from "node:util";
 import { ranges, showExplanation } from "../../commands/_explanation.ts";
 import { openGolden } from "../runtime/_golden_file.ts";
 import { fixture } from "../_test_model.ts";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 /** A checkpoint whose golden has no tied scores: ties may fall either way. */
 const MODEL = "tiny-llama31";
@@ -19,7 +20,7 @@ const POLICIES: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 /** Runs `explain --json` on a tiny checkpoint with the prompt of its golden. */
 async function explain(model: string, home: string, args: readonly string[]) {
   const ids = JSON.stringify(openGolden(model).integers("input_ids"));
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["explain", "--json", "-m", fixture(model), "--ids-file", "-", "--precision", "fp32", ...args],
     { stdin: ids, env: { KVJUDGE_HOME: home } },
   );
@@ -83,7 +84,7 @@ Deno.test("kvjudge explain tells people what was kept", async () => {
   using home = testFolder();
   const model = await textModel(home.path);
   const question = "Mill Lane has twelve houses and one inn.";
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["explain", "-m", model, "-p", "knorm", "-b", "6", question],
     { env: { KVJUDGE_HOME: home.path } },
   );
@@ -98,7 +99,7 @@ Deno.test("kvjudge explain shows the text in shades where colours are forced, el
   const model = await textModel(home.path);
   const args = ["explain", "-m", model, "-p", "knorm", "-b", "6", "\u001b[2J Mill\tLane"];
   const run = async (env: Readonly<Record<string, string>>, ...more: readonly string[]) => {
-    const { code, out, err } = await runCli([...args, ...more], {
+    const { code, out, err } = await callCli([...args, ...more], {
       env: { KVJUDGE_HOME: home.path, ...env },
     });
     assertEquals([code, err], [0, ""]);
@@ -120,7 +121,7 @@ Deno.test("kvjudge explain shows the text in shades where colours are forced, el
 Deno.test("kvjudge explain names the layers there are before it reads", async () => {
   using home = testFolder();
   const model = await textModel(home.path);
-  const { code, out, err } = await runCli(["explain", "-m", model, "--layer", "2", "x"], {
+  const { code, out, err } = await callCli(["explain", "-m", model, "--layer", "2", "x"], {
     env: { KVJUDGE_HOME: home.path },
   });
   assertEquals([code, out], [2, ""]);
@@ -134,7 +135,7 @@ Deno.test("kvjudge explain names the layers there are before it reads", async ()
 Deno.test("kvjudge explain refuses a budget below what the policy protects", async () => {
   using home = testFolder();
   const model = await textModel(home.path);
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["explain", "-m", model, "-p", "streaming_llm", "-b", "2", "Mill Lane has twelve houses."],
     { env: { KVJUDGE_HOME: home.path } },
   );
@@ -182,7 +183,7 @@ Deno.test("kvjudge explain shows which layers slide, and counts the others", asy
   }
   const ids = JSON.stringify(golden.integers("input_ids"));
   const text = async (...more: string[]) => {
-    const { code, out, err } = await runCli(
+    const { code, out, err } = await callCli(
       ["explain", "-m", fixture("tiny-gemma3"), "--ids-file", "-", "-p", "knorm", ...more],
       { stdin: ids, env: { KVJUDGE_HOME: home.path } },
     );
@@ -196,7 +197,7 @@ Deno.test("kvjudge explain shows which layers slide, and counts the others", asy
   assertMatch(await text("-b", "24", "--layer", "1"), /^kept by each head: 31$/m);
   // Of the bytes that windows leave, global layers get the rest.
   assertMatch(await text("-b", "60KiB"), /^kept by each head: \d+$/m);
-  const { code, err } = await runCli(
+  const { code, err } = await callCli(
     ["explain", "-m", fixture("tiny-gemma3"), "--ids-file", "-", "-p", "knorm", "-b", "4KiB"],
     { stdin: ids, env: { KVJUDGE_HOME: home.path } },
   );
@@ -211,14 +212,14 @@ Deno.test("kvjudge explain says of a model whose layers all slide that nothing i
   using home = testFolder();
   const ids = JSON.stringify(openGolden("tiny-mistral-window").integers("input_ids"));
   const model = ["-m", fixture("tiny-mistral-window"), "--ids-file", "-", "-b", "8"];
-  const { code, out, err } = await runCli(["explain", "-p", "snapkv(window=4)", ...model], {
+  const { code, out, err } = await callCli(["explain", "-p", "snapkv(window=4)", ...model], {
     stdin: ids,
     env: { KVJUDGE_HOME: home.path },
   });
   assertEquals([code, err], [0, ""]);
   assertMatch(out, /^layers that slide: 0-2 \(window 32, 31 tokens kept\)$/m);
   assertMatch(out, /^every layer shown slides: nothing is evicted from it$/m);
-  const answered = await runCli(["generate", "--json", "-n", "3", "-p", "knorm", ...model], {
+  const answered = await callCli(["generate", "--json", "-n", "3", "-p", "knorm", ...model], {
     stdin: ids,
     env: { KVJUDGE_HOME: home.path },
   });

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import { type CliOptions, runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { type CliOptions, testFolder, textModel } from "./_run_cli.ts";
 
 interface Answer {
   readonly text: string;
@@ -8,7 +9,7 @@ interface Answer {
 }
 
 async function answer(args: readonly string[], options: CliOptions): Promise<Answer> {
-  const { code, out, err } = await runCli(["generate", "--json", ...args], options);
+  const { code, out, err } = await callCli(["generate", "--json", ...args], options);
   assertEquals([code, err], [0, ""]);
   return JSON.parse(out);
 }
@@ -53,7 +54,7 @@ Deno.test("kvjudge generate --json-schema answers in JSON that the schema allows
   }
   const refuse = async (text: string, message: string) => {
     await Deno.writeTextFile(schema, text);
-    const { code, err } = await runCli(
+    const { code, err } = await callCli(
       ["generate", "-m", model, "--json-schema", schema, "Hi"],
       { env },
     );

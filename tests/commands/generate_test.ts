@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
 import { openGolden } from "../runtime/_golden_file.ts";
 import { fixture } from "../_test_model.ts";
-import { type CliOptions, runCli, startCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { type CliOptions, startCli, testFolder, textModel } from "./_run_cli.ts";
 
 interface Answer {
   readonly ids: number[];
@@ -23,7 +24,7 @@ interface Answer {
 
 /** Runs `generate --json`, which must succeed without a word on standard error. */
 async function answer(args: readonly string[], options: CliOptions): Promise<Answer> {
-  const { code, out, err } = await runCli(["generate", "--json", ...args], options);
+  const { code, out, err } = await callCli(["generate", "--json", ...args], options);
   assertEquals([code, err], [0, ""]);
   assertMatch(out, /^\{.*\}\n$/);
   return JSON.parse(out);
@@ -78,7 +79,7 @@ Deno.test("kvjudge generate evicts while it writes, if the policy's expression s
   const pieces = await answer([...model, "-p", reading, "-b", "32", "-n", "1"], options);
   assertEquals([pieces.stats.read_evictions, pieces.stats.held], [6, [32, 32, 32]]);
   const bad = "while_decoding(snapkv,every=8,target=24)";
-  const { code, err } = await runCli(["generate", ...model, ...written(bad)], options);
+  const { code, err } = await callCli(["generate", ...model, ...written(bad)], options);
   assertEquals(code, 2);
   assertMatch(err, /^[^\n]*it always keeps 32 tokens, more than a target of 24[^\n]*\n$/);
 });
@@ -107,7 +108,7 @@ Deno.test("kvjudge generate passes options on to the policy, by either spelling 
     options,
   );
   assertEquals(stats.policy, "streaming_llm");
-  const refused = await runCli(
+  const refused = await callCli(
     ["generate", ...args, "-p", "streaming_llm", "--options", '{"sink": 2}'],
     options,
   );
@@ -122,7 +123,7 @@ Deno.test("kvjudge generate streams text that is the text of --json, and ends it
   await Deno.writeTextFile(document, "Mill Lane has twelve houses.\n");
   const options = { env: { KVJUDGE_HOME: home.path } };
   const args = ["-m", model, "-n", "12", "--prompt-file", document, "How many houses?"];
-  const { code, out, err } = await runCli(["generate", ...args], options);
+  const { code, out, err } = await callCli(["generate", ...args], options);
   assertEquals([code, err], [0, ""]);
   const { text, ids } = await answer(args, options);
   assert(ids.length > 0);
@@ -262,7 +263,7 @@ const mistakes: readonly [string, string[], RegExp, string?][] = [
 for (const [what, args, message, stdin] of mistakes) {
   Deno.test(`kvjudge generate refuses ${what} in one sentence`, async () => {
     const options = stdin === undefined ? {} : { stdin };
-    const { code, out, err } = await runCli(["generate", ...args], options);
+    const { code, out, err } = await callCli(["generate", ...args], options);
     assertEquals([code, out], [2, ""]);
     assertMatch(err, /^error: [^\n]+\n$/);
     assertMatch(err, message);
@@ -270,7 +271,7 @@ for (const [what, args, message, stdin] of mistakes) {
 }
 
 Deno.test("kvjudge generate refuses a prompt that is not text", async () => {
-  const { code, err } = await runCli(["generate", "-"], {
+  const { code, err } = await callCli(["generate", "-"], {
     stdin: new Uint8Array([0xff, 0xfe, 0x80]),
   });
   assertEquals(code, 2);
@@ -279,7 +280,7 @@ Deno.test("kvjudge generate refuses a prompt that is not text", async () => {
 
 Deno.test("kvjudge generate refuses text where the checkpoint has no tokenizer", async () => {
   using home = testFolder();
-  const { code, err } = await runCli(["generate", "-m", fixture("tiny-llama"), "Why?"], {
+  const { code, err } = await callCli(["generate", "-m", fixture("tiny-llama"), "Why?"], {
     env: { KVJUDGE_HOME: home.path },
   });
   assertEquals(code, 2);
@@ -307,7 +308,7 @@ Deno.test("kvjudge generate --save-cache reads a document once, --cache asks it 
   const { prefilled, prompt_tokens } = asked.stats as unknown as Record<string, number>;
   assert((prefilled ?? NaN) < 40 && (prompt_tokens ?? NaN) > 200, `${prefilled}, ${prompt_tokens}`);
   await Deno.remove(cache);
-  const saved = await runCli(["generate", ...args, ...read], { env });
+  const saved = await callCli(["generate", ...args, ...read], { env });
   assertEquals(saved, { code: 0, out: "", err: "" });
   assertEquals(
     (await answer([...args, "--cache", cache, "How many houses?"], { env })).ids,
@@ -319,7 +320,7 @@ Deno.test("kvjudge generate --save-cache reads a document once, --cache asks it 
   const loaded = await answer([...args, ...narrow, "--cache", cache, "How many houses?"], { env });
   assertEquals(loaded.ids, rounded.ids);
   await answer([...args, ...read, "How many houses?"], { env });
-  const unasked = await runCli(["generate", ...args, "--cache", cache], { env });
+  const unasked = await callCli(["generate", ...args, "--cache", cache], { env });
   assertEquals([unasked.code, unasked.out], [2, ""]);
   assertMatch(unasked.err, /^error: Cannot answer a document without a question: [^\n]+\n$/);
 });
@@ -356,7 +357,7 @@ const savingMistakes: readonly [string, string[], RegExp][] = [
 
 for (const [what, args, message] of savingMistakes) {
   Deno.test(`kvjudge generate refuses ${what} before it loads a model`, async () => {
-    const { code, out, err } = await runCli(["generate", "-m", "./no-model", ...args]);
+    const { code, out, err } = await callCli(["generate", "-m", "./no-model", ...args]);
     assertEquals([code, out], [2, ""]);
     assertMatch(err, /^error: [^\n]+\n(hint: [^\n]+\n)?$/);
     assertMatch(err, message);

@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { writeFolder, writeGguf } from "../_random_checkpoint.ts";
 import { fixture } from "../_test_model.ts";
-import { runCli, testFolder } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder } from "./_run_cli.ts";
 
 Deno.test("kvjudge inspect shows architecture, types, sizes and what runs of a GGUF file", async () => {
   const path = fixture("gguf/tiny-q4_k_m.gguf");
-  const { code, out, err } = await runCli(["inspect", path]);
+  const { code, out, err } = await callCli(["inspect", path]);
   assertEquals([code, err], [0, ""]);
   for (
     const row of [
@@ -25,7 +26,7 @@ Deno.test("kvjudge inspect shows architecture, types, sizes and what runs of a G
   ) {
     assertMatch(out, new RegExp(`^ +${row}$`, "m"));
   }
-  const json = JSON.parse((await runCli(["inspect", path, "--json"])).out);
+  const json = JSON.parse((await callCli(["inspect", path, "--json"])).out);
   assertEquals(
     [json.kind, json.format, json.runs, json.precision, json.config.layers, json.text.chatTemplate],
     ["model", "gguf", true, "int4", 1, true],
@@ -36,7 +37,7 @@ Deno.test("kvjudge inspect says why a file would not run, and still what it hold
   using folder = testFolder();
   const path = `${folder.path}/x.gguf`;
   await writeGguf(path, {}, { metadata: { "general.architecture": "mamba\u001b[2J" } });
-  const { code, out, err } = await runCli(["inspect", path]);
+  const { code, out, err } = await callCli(["inspect", path]);
   assertEquals([code, err], [0, ""]);
   assertMatch(out, /^ {2}architecture {2}mamba\\u001b\[2J$/m);
   assertMatch(out, /^ {2}F32 +\d+ tensors, \d+ parameters/m);
@@ -49,18 +50,18 @@ Deno.test("kvjudge inspect says why a file would not run, and still what it hold
 Deno.test("kvjudge inspect reads folders, whole or in shards, and one file of weights", async () => {
   using folder = testFolder();
   await writeFolder(folder.path, { family: "qwen2" }, { dtype: "BF16", shards: 3 });
-  const sharded = await runCli(["inspect", folder.path, "--json"]);
+  const sharded = await callCli(["inspect", folder.path, "--json"]);
   const { architecture, format, runs, types, text } = JSON.parse(sharded.out);
   assertEquals([architecture, format, runs], ["Qwen2ForCausalLM", "safetensors", true]);
   assertEquals(types.map(({ type }: { type: string }) => type), ["BF16"]);
   assert(!text.runs && text.reason.includes("has no tokenizer.json"));
 
   await Deno.remove(`${folder.path}/model-00002-of-00003.safetensors`);
-  const partial = JSON.parse((await runCli(["inspect", folder.path, "--json"])).out);
+  const partial = JSON.parse((await callCli(["inspect", folder.path, "--json"])).out);
   assertEquals(partial.runs, false);
   assertMatch(partial.reason, /shard model-00002-of-00003\.safetensors .* is missing/);
 
-  const file = await runCli(["inspect", fixture("tiny-llama/model.safetensors")]);
+  const file = await callCli(["inspect", fixture("tiny-llama/model.safetensors")]);
   assertMatch(file.out, /^ {2}runs +yes$/m);
 });
 
@@ -77,7 +78,7 @@ Deno.test("kvjudge inspect refuses what it cannot list in one sentence", async (
     ] as const
   ) {
     const env = { KVJUDGE_HOME: folder.path };
-    const { code, out, err } = await runCli(["inspect", source], { env });
+    const { code, out, err } = await callCli(["inspect", source], { env });
     assertEquals([code, out], [2, ""]);
     assertMatch(err, message);
   }

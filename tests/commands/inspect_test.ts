@@ -4,7 +4,8 @@ import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { modelFacts } from "../../runtime/models/facts.ts";
 import { writeSoftTokens } from "../../runtime/soft_tokens/card.ts";
 import { fixture } from "../_test_model.ts";
-import { runCli, testFolder } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder } from "./_run_cli.ts";
 
 const MODEL = fixture("tiny-llama");
 const CARD = {
@@ -31,7 +32,7 @@ Deno.test("kvjudge inspect shows tokens, adapters and every field of the card", 
   using folder = testFolder();
   const path = `${folder.path}/soft.safetensors`;
   await writeTokens(path);
-  const { code, out, err } = await runCli(["inspect", path]);
+  const { code, out, err } = await callCli(["inspect", path]);
   assertEquals([code, err], [0, ""]);
   assertStringIncludes(out, `${path}: 2 soft tokens of size 64\n`);
   for (
@@ -58,7 +59,7 @@ Deno.test("kvjudge inspect --json gives the same as data", async () => {
   using folder = testFolder();
   const path = `${folder.path}/soft.safetensors`;
   await writeTokens(path);
-  const { code, out } = await runCli(["inspect", "--json", path]);
+  const { code, out } = await callCli(["inspect", "--json", path]);
   assertEquals(code, 0);
   const { norms, fingerprint, identity, ...rest } = JSON.parse(out);
   assertEquals(rest, {
@@ -81,15 +82,15 @@ Deno.test("kvjudge inspect --model says whether the tokens fit, and why not", as
   const facts = await modelFacts(await openCheckpoint(MODEL));
   const tokens = { count: 1, hidden: 64, embeddings: new Float32Array(64) };
   await writeSoftTokens(path, tokens, facts);
-  const fitting = await runCli(["inspect", path, "--model", MODEL], { env });
+  const fitting = await callCli(["inspect", path, "--model", MODEL], { env });
   assertEquals([fitting.code, fitting.err], [0, ""]);
   assertMatch(fitting.out, /^ {2}fits +\S+tiny-llama \(norm of its own embeddings: /m);
-  const other = await runCli(["inspect", path, "--json", "-m", fixture("tiny-qwen3")], { env });
+  const other = await callCli(["inspect", path, "--json", "-m", fixture("tiny-qwen3")], { env });
   const { fit } = JSON.parse(other.out);
   assertEquals([other.code, fit.fits], [0, false]);
   assertMatch(fit.reason, /^Cannot use soft tokens of/);
   await writeTokens(path);
-  const partial = await runCli(["inspect", path, "--json", "-m", MODEL], { env });
+  const partial = await callCli(["inspect", path, "--json", "-m", MODEL], { env });
   const { fit: partialFit } = JSON.parse(partial.out);
   assertEquals(partialFit.reason, 'Cannot use adapters: their tensor "adapter.0.q.b" is missing');
   assertAlmostEquals(partialFit.embeddingNorm, facts.embeddingRms * 8, 1e-6);
@@ -100,7 +101,7 @@ Deno.test("kvjudge inspect reads a foreign file, and shows its texts without obe
   const path = `${folder.path}/soft.safetensors`;
   const soft_tokens = { shape: [1, 2], data: Float32Array.of(3, 4) };
   await writeSafetensors(path, { soft_tokens }, { format: "pt\u001b[2J", loss_end: "?" });
-  const { code, out } = await runCli(["inspect", path]);
+  const { code, out } = await callCli(["inspect", path]);
   assertEquals(code, 0);
   assertEquals(
     out,
@@ -129,7 +130,7 @@ Deno.test("kvjudge inspect refuses what is no file of soft tokens in one sentenc
   for (const [contents, message] of cases) {
     if (contents) await Deno.writeFile(path, contents);
     else await Deno.remove(path);
-    const { code, out, err } = await runCli(["inspect", path]);
+    const { code, out, err } = await callCli(["inspect", path]);
     assertEquals([code, out], [2, ""]);
     assertMatch(err, message);
     await writeTokens(path);

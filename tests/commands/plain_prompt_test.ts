@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 /** A model with a tokenizer and no chat template. */
 async function baseModel(folder: string, context?: number): Promise<string> {
@@ -13,7 +14,7 @@ Deno.test("kvjudge generate reads text as it stands where there is no chat templ
   const env = { KVJUDGE_HOME: home.path };
   const model = ["-m", await baseModel(home.path), "--precision", "fp32"];
   const run = (args: readonly string[]) =>
-    runCli(["generate", "--json", "-n", "6", ...model, ...args], { env });
+    callCli(["generate", "--json", "-n", "6", ...model, ...args], { env });
   const [plain, raw] = [await run(["Once upon"]), await run(["--raw", "Once upon"])];
   assertMatch(
     plain.err,
@@ -26,7 +27,7 @@ Deno.test("kvjudge generate reads text as it stands where there is no chat templ
   await Deno.writeTextFile(document, "A long story. ".repeat(8));
   const cache = `${home.path}/story.cache`;
   const saved = await run(["-f", document, "--save-cache", cache, "Who?"]);
-  const asked = await runCli(
+  const asked = await callCli(
     ["generate", "--json", "-n", "6", ...model, "--cache", cache, "Who?"],
     { env },
   );
@@ -39,17 +40,17 @@ Deno.test("kvjudge explain reads a base model's text as it stands, chat refuses 
   using home = testFolder();
   const env = { KVJUDGE_HOME: home.path };
   const model = ["-m", await baseModel(home.path), "--precision", "fp32"];
-  const shown = await runCli(["explain", "--json", ...model, "Once upon"], { env });
-  const raw = await runCli(["explain", "--json", "--raw", ...model, "Once upon"], { env });
+  const shown = await callCli(["explain", "--json", ...model, "Once upon"], { env });
+  const raw = await callCli(["explain", "--json", "--raw", ...model, "Once upon"], { env });
   assertEquals([shown.code, shown.out], [0, raw.out]);
   assertMatch(shown.err, /read as it stands/);
-  const chat = await runCli(["chat", ...model], { env, stdin: "Hello\n" });
+  const chat = await callCli(["chat", ...model], { env, stdin: "Hello\n" });
   assertEquals(chat.code, 2);
   assertMatch(
     chat.err,
     /^error: Cannot chat: .*use kvjudge generate, which reads text as it stands/,
   );
-  const system = await runCli(["generate", ...model, "--system", "Be brief.", "Hello"], { env });
+  const system = await callCli(["generate", ...model, "--system", "Be brief.", "Hello"], { env });
   assertEquals(system.code, 2);
   assertMatch(system.err, /^error: Cannot use a system message: .*leave out --system.*\n$/);
 });
@@ -61,7 +62,7 @@ Deno.test("kvjudge generate --in-pieces reads what is longer than the context, a
   const document = `${home.path}/book.txt`;
   await Deno.writeTextFile(document, "It was a dark and stormy night. ".repeat(20));
   const run = (args: readonly string[]) =>
-    runCli(["generate", "--json", "-n", "6", ...model, "-f", document, ...args], { env });
+    callCli(["generate", "--json", "-n", "6", ...model, "-f", document, ...args], { env });
   const snapkv = ["-p", "snapkv(window=8)", "-b", "32"];
   const refused = await run(snapkv);
   assertEquals(refused.code, 2);

@@ -1,9 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { registry } from "../../policies/registry.ts";
-import { runCli } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
 
 Deno.test("kvjudge policies lists every policy with its paper, evidence and options", async () => {
-  const { code, out, err } = await runCli(["policies"]);
+  const { code, out, err } = await callCli(["policies"]);
   assertEquals([code, err], [0, ""]);
   const blocks = new Map(out.split("\n\n").map((block) => [block.split(":", 1)[0], block]));
   assertEquals([...blocks.keys()], Object.keys(registry));
@@ -22,7 +22,7 @@ Deno.test("kvjudge policies lists every policy with its paper, evidence and opti
 });
 
 Deno.test("kvjudge policies --json is the registry", async () => {
-  const { code, out } = await runCli(["policies", "--json"]);
+  const { code, out } = await callCli(["policies", "--json"]);
   assertEquals(code, 0);
   assertEquals(JSON.parse(out), JSON.parse(JSON.stringify(Object.values(registry))));
 });

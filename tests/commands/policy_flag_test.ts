@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { serveModules } from "../plugins/_serve.ts";
-import { runCli, testFolder, textModel } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
+import { testFolder, textModel } from "./_run_cli.ts";
 
 const PROMPT = "several words of a prompt ".repeat(8);
 
@@ -30,7 +31,7 @@ async function prepare() {
     "thief.ts": newest('Deno.readTextFileSync("/etc/hostname");'),
   });
   const run = (command: readonly string[], policy: readonly string[]) =>
-    runCli([...command, "-m", model, ...policy], { env: { KVJUDGE_HOME: folder.path } });
+    callCli([...command, "-m", model, ...policy], { env: { KVJUDGE_HOME: folder.path } });
   return {
     ...{ server, file, run },
     async [Symbol.asyncDispose]() {
@@ -125,28 +126,28 @@ Deno.test("kvjudge --trust lets a stranger's policy do what kvjudge may do", asy
 
 Deno.test("kvjudge policies check says what a policy breaks, and exits with 2", async () => {
   await using given = await prepare();
-  const good = await runCli(["policies", "check", given.file]);
+  const good = await callCli(["policies", "check", given.file]);
   assertEquals([good.code, good.err], [0, ""]);
   assertMatch(good.out, /^newest: scorer, evidence none\n +ok +scores every token/);
   assertMatch(good.out, /\n +advice +refuses unknown options/);
-  const bad = await runCli(["policies", "check", given.server.url("nan.ts")]);
+  const bad = await callCli(["policies", "check", given.server.url("nan.ts")]);
   assertEquals(bad.code, 2);
   assertMatch(
     bad.out,
     /\n +broken +scores every token with a finite number\n +score\(\) gives NaN/,
   );
   assertMatch(bad.err, /^error: Policy 'newest' breaks \d+ of 11 checks; mend what is marked as/);
-  const json = await runCli(["policies", "check", "--json", `${given.file}(sinks=3)`]);
+  const json = await callCli(["policies", "check", "--json", `${given.file}(sinks=3)`]);
   const report = JSON.parse(json.out);
   assertEquals([report.name, report.results.length, report.results[0].outcome], [
     "newest",
     11,
     "ok",
   ]);
-  const own = await runCli(["policies", "check", "snapkv(window=8)"]);
+  const own = await callCli(["policies", "check", "snapkv(window=8)"]);
   assertEquals(own.code, 0);
   assert(!/broken|advice/.test(own.out), own.out);
-  const none = await runCli(["policies", "check", `${given.file}x.ts`]);
+  const none = await callCli(["policies", "check", `${given.file}x.ts`]);
   assertEquals([none.code, none.out], [2, ""]);
   assertMatch(none.err, /^error: Cannot load the policy .*: there is no such file/);
 });

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseCard } from "../../runtime/soft_tokens/card.ts";
 import { readSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { readLog } from "../../training/log.ts";
-import { runCli } from "./_run_cli.ts";
+import { callCli } from "./_call_cli.ts";
 import { type TrainCliBench, trainCliBench } from "./_train_bench.ts";
 
 Deno.test("kvjudge train makes tokens, log, curves and a state, and tells what it does", async () => {
@@ -44,7 +44,7 @@ for (const [command, policy] of [["judge-q", "judge_q"], ["lookahead-kv", "looka
     assertEquals(made.code, 0, made.err);
     const path = `${folder}/soft.safetensors`;
 
-    const inspected = await runCli(["inspect", path, "--model", model, "--json"], { env });
+    const inspected = await callCli(["inspect", path, "--model", model, "--json"], { env });
     assertEquals(inspected.code, 0, inspected.err);
     const { tokens, adapters, fit, card } = JSON.parse(inspected.out);
     assertEquals([tokens, adapters?.rank, fit.fits], [4, adapted.length > 0 ? 2 : undefined, true]);
@@ -54,7 +54,7 @@ for (const [command, policy] of [["judge-q", "judge_q"], ["lookahead-kv", "looka
     const options = JSON.stringify({ softTokens: path });
     const flags = ["--model", model, "-p", `${policy}`, "--options", options, "-b", "40"];
     const prompt = ["-n", "4", "--json", "more than forty tokens ".repeat(8)];
-    const answered = await runCli(["generate", ...flags, ...prompt], { env });
+    const answered = await callCli(["generate", ...flags, ...prompt], { env });
     assertEquals(answered.code, 0, answered.err);
     assertEquals(new Set(JSON.parse(answered.out).stats.kept.flat()), new Set([40]));
 
@@ -68,7 +68,7 @@ for (const [command, policy] of [["judge-q", "judge_q"], ["lookahead-kv", "looka
         : word
     );
     assertEquals(name, "kvjudge");
-    const repeated = await runCli([...again, "--threads", "1"], { env });
+    const repeated = await callCli([...again, "--threads", "1"], { env });
     assertEquals(repeated.code, 0, repeated.err);
     const [first, second] = await Promise.all([
       readSoftTokens(path),

@@ -5,7 +5,8 @@ import { explanationPage } from "../../../commands/explain/page/_page.ts";
 import { MOST_SCORES } from "../../../commands/explain/page/_pack.ts";
 import type { Piece } from "../../../commands/explain/_pieces.ts";
 import { BROWSER, openInBrowser } from "../../_browser.ts";
-import { runCli, testFolder, textModel } from "../_run_cli.ts";
+import { callCli } from "../_call_cli.ts";
+import { testFolder, textModel } from "../_run_cli.ts";
 
 const ATTACK = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>&amp;";
 
@@ -82,7 +83,7 @@ browserTest("kvjudge explain --html writes a page whose sliders show other heads
   const model = await textModel(home.path);
   const path = `${home.path}/page.html`;
   const question = "Mill Lane has twelve houses 🎉 and one inn.\n\nThe mill burned down in 1874.";
-  const { code, out, err } = await runCli(
+  const { code, out, err } = await callCli(
     ["explain", "-m", model, "-p", "knorm", "-b", "12", "--html", path, question],
     { env: { KVJUDGE_HOME: home.path } },
   );
@@ -222,7 +223,7 @@ Deno.test("kvjudge explain --html refuses a place that cannot be written before 
   using home = testFolder();
   const at = async (html: string) => {
     const args = ["explain", "-m", `${home.path}/none`, "--html", html, "x"];
-    return await runCli(args, { env: { KVJUDGE_HOME: home.path } });
+    return await callCli(args, { env: { KVJUDGE_HOME: home.path } });
   };
   const { code, out, err } = await at(`${home.path}/missing/page.html`);
   assertEquals([code, out], [2, ""]);
