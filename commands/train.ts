@@ -27,6 +27,8 @@ export function trainCommand(version: string): Subcommand {
   return command;
 }
 
+const TARGETS = ["mean", "max", "top", "segments", "reconstruct"] as const;
+
 function judgeCommand(version: string, adapted: boolean) {
   const defaults = DEFAULT_SETTINGS;
   const name = adapted ? "lookahead-kv" : "judge-q";
@@ -40,6 +42,7 @@ function judgeCommand(version: string, adapted: boolean) {
     )
     .type("loss", new EnumType(["mse", "kl"] as const))
     .type("responses", new EnumType(["self", "original"] as const))
+    .type("target", new EnumType(TARGETS))
     .type("average", new EnumType(["heads", "groups"] as const))
     .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
     .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
@@ -62,6 +65,14 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--loss <loss:loss>", "Compare maps by squared error, or as distributions.", {
       default: defaults.loss,
     })
+    .option(
+      "--target <map:target>",
+      "What to attend to: an answer's queries' mean, max, top " +
+        "four or segments; or the text repeated (reconstruct).",
+      {
+        default: defaults.target,
+      },
+    )
     .option("--average <of:average>", "Compare heads, or means of groups.", {
       default: defaults.average,
     })
@@ -115,6 +126,7 @@ function judgeCommand(version: string, adapted: boolean) {
         warmup: flags.warmup,
         clip: flags.clip,
         loss: flags.loss,
+        target: flags.target,
         average: flags.average,
         layerWeights: flags.layerWeights,
         responses: flags.responses,

@@ -24,28 +24,50 @@ export interface QueryAttentionKernel extends AsyncDisposable {
 }
 
 /** Loads the kernel. */
-export async function createQueryAttentionKernel(
+export function createQueryAttentionKernel(
   shape: AttentionShape,
   threads: number,
 ): Promise<QueryAttentionKernel> {
+  return loadKernel(shape, threads, true);
+}
+
+/** As {@linkcode QueryAttentionKernel}, each query's attention for itself: `[heads, queries, tokens]`. */
+export type QueryWeightsKernel = QueryAttentionKernel;
+
+/** Loads the kernel. */
+export function createQueryWeightsKernel(
+  shape: AttentionShape,
+  threads: number,
+): Promise<QueryWeightsKernel> {
+  return loadKernel(shape, threads, false);
+}
+
+async function loadKernel(
+  shape: AttentionShape,
+  threads: number,
+  summed: boolean,
+): Promise<QueryAttentionKernel> {
   const { heads, kvHeads, headDim } = shape;
-  const kernel = await createKernel(buildQueryAttention(shape), { threads });
+  const kernel = await createKernel(buildQueryAttention(shape, summed), { threads });
   return {
     async run(pastKeys, { queries, keys }, count = kvHeads) {
       const tokens = keys.length / (count * headDim);
-      const { attention_sums: attentionSums } = await kernel.run({
+      const { attention } = await kernel.run({
         queries: floats(queries, [tokens, count, heads / kvHeads, headDim]),
         past: floats(pastKeys, [pastKeys.length / (count * headDim), count, 1, headDim]),
         own: floats(keys, [tokens, count, 1, headDim]),
         mask: floats(causalMask(tokens), [1, 1, tokens, tokens]),
       });
-      return floatsOf(attentionSums);
+      return floatsOf(attention);
     },
     [Symbol.asyncDispose]: () => kernel[Symbol.asyncDispose](),
   };
 }
 
-function buildQueryAttention({ heads, kvHeads, headDim, attentionScale }: AttentionShape): Graph {
+function buildQueryAttention(
+  { heads, kvHeads, headDim, attentionScale }: AttentionShape,
+  summed: boolean,
+): Graph {
   const graph = createGraph("query_attention");
   const group = heads / kvHeads;
   graph.input("queries", "float32", ["Q", "G", group, headDim]);
@@ -60,19 +82,21 @@ function buildQueryAttention({ heads, kvHeads, headDim, attentionScale }: Attent
       domain: MICROSOFT,
       attributes: { transB: { int: 1 }, alpha: { float: attentionScale } },
     });
-  const all = graph.op("Concat", [logits("past"), graph.op("Add", [logits("own"), "mask"])], {
+  const seen = graph.op("Concat", [logits("past"), graph.op("Add", [logits("own"), "mask"])], {
     attributes: { axis: { int: 3 } },
   });
-  const weights = graph.op("Softmax", [all], { attributes: { axis: { int: 3 } } });
-  const sums = graph.op("ReduceSum", [weights, graph.integers([2])], {
-    attributes: { keepdims: { int: 0 } },
-  });
+  const weights = graph.op("Softmax", [seen], { attributes: { axis: { int: 3 } } });
+  const all = summed
+    ? graph.op("ReduceSum", [weights, graph.integers([2])], {
+      attributes: { keepdims: { int: 0 } },
+    })
+    : weights;
   const past = graph.op("Slice", [
-    sums,
+    all,
     graph.integers([0]),
     graph.op("Shape", ["past"], { attributes: { start: { int: 0 }, end: { int: 1 } } }),
-    graph.integers([2]),
-  ], { names: ["attention_sums"] });
-  graph.output(past, "float32", ["G", group, "P"]);
+    graph.integers([-1]),
+  ], { names: ["attention"] });
+  graph.output(past, "float32", ["G", group, ...summed ? [] : ["Q"], "P"]);
   return graph.build();
 }

@@ -142,20 +142,30 @@ export function softMix(
   ]);
 }
 
-/** Attention to the past, mean over the soft tokens, `[1, heads, P]`. */
+/**
+ * Attention to the past, mean over the soft tokens of each group, `[1, groups · heads, P]`.
+ *
+ * @param groups Equally many tokens in a row each.
+ */
 export function meanPastAttention(
   builder: GraphBuilder,
-  { heads, tokens }: SoftShape,
+  { heads, kvHeads, tokens }: SoftShape,
   weights: SoftWeights,
+  groups: number,
 ): Value {
-  const mean = builder.op("ReduceMean", [weights, builder.integers([1])], {
+  const apart = builder.op("Reshape", [
+    weights,
+    builder.integers([kvHeads, groups, tokens / groups, heads / kvHeads, -1]),
+  ]);
+  const mean = builder.op("ReduceMean", [apart, builder.integers([2])], {
     attributes: { keepdims: { int: 0 } },
   });
   const past = builder.op("Slice", [
     mean,
     builder.integers([0]),
     builder.integers([-tokens]),
-    builder.integers([2]),
+    builder.integers([3]),
   ]);
-  return builder.op("Reshape", [past, builder.integers([1, heads, -1])]);
+  const byGroup = builder.op("Transpose", [past], { attributes: { perm: { ints: [1, 0, 2, 3] } } });
+  return builder.op("Reshape", [byGroup, builder.integers([1, groups * heads, -1])]);
 }

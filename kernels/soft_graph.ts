@@ -26,6 +26,8 @@ export interface SoftGraphOptions extends SoftLossOptions {
   readonly tokens: number;
   /** Layers whose attention is compared, in order, all with the same window if with any. */
   readonly judged: readonly number[];
+  /** Groups of soft tokens, equally many in a row each, whose attention is compared for itself. */
+  readonly groups: number;
   /** Type of the cached keys and values. */
   readonly past: "float32" | "float16";
   /** Products that have adapters, which are then differentiated by as well. */
@@ -53,21 +55,22 @@ export function gradientName(input: string): string {
  *
  * Inputs: `embeddings [T, hidden]`, the rotary tables `[T, headDim / 2]`, `past_keys.L` and
  * `past_values.L [P, kvHeads, headDim]` (`P` of a layer that slides is what it holds),
- * `past_mask.W [1, T, 1, P]` of each window (`pastMask`), `target [judged, heads, P]`,
+ * `past_mask.W [1, T, 1, P]` of each window (`pastMask`), `target [judged, groups · heads, P]`,
  * `layer_weights [judged, 1, 1]`, `gradients [1]` (whether they are wanted), and the adapter tensors.
- * Outputs: `loss` (a scalar), `attention [judged, heads, P]`, and the gradients, `gradient.NAME`, in
+ * Outputs: `loss` (a scalar), `attention [judged, groups · heads, P]`, and the gradients, `gradient.NAME`, in
  * the shape of their inputs; where they are not wanted, they are empty and cost nothing. Adapters that
  * the loss does not depend on, those after the last judged attention, have no gradient.
  */
 export function buildSoftGraph(model: StepModel, options: SoftGraphOptions): Graph {
-  const { tokens, judged, past, adapters } = options;
-  const { hidden, heads, kvHeads, headDim, layerKinds } = model;
+  const { tokens, judged, groups, past, adapters } = options;
+  const { hidden, kvHeads, headDim, layerKinds } = model;
+  const compared = { heads: groups * model.heads, kvHeads: groups * kvHeads, headDim };
   const [first = 0] = judged;
   const pastTokens = openSize(layerKinds[first]?.window);
   const graph = createGraph("soft");
   graph.input("embeddings", "float32", [tokens, hidden]);
   declareRotary(graph, model, tokens);
-  graph.input("target", "float32", [judged.length, heads, pastTokens]);
+  graph.input("target", "float32", [judged.length, compared.heads, pastTokens]);
   graph.input("layer_weights", "float32", [judged.length, 1, 1]);
   graph.input("gradients", "bool", [1]);
   for (const window of windowsOf(model)) {
@@ -88,19 +91,19 @@ export function buildSoftGraph(model: StepModel, options: SoftGraphOptions): Gra
       ...(window === undefined ? {} : { sliding: { window, mask: maskName(window) } }),
     };
   });
-  const maps = emitAttention(graph, model, { tokens, judged, adapters, cached });
+  const maps = emitAttention(graph, model, { tokens, judged, groups, adapters, cached });
   const attention = named(graph, "attention", maps);
   const loss = named(
     graph,
     "loss",
-    emitSoftLoss(graph, { ...model, ...options, layers: judged.length }, {
+    emitSoftLoss(graph, { ...options, ...compared, layers: judged.length }, {
       attention,
       target: "target",
       layerWeights: "layer_weights",
     }),
   );
   graph.output("loss", "float32", []);
-  graph.output("attention", "float32", [judged.length, heads, pastTokens]);
+  graph.output("attention", "float32", [judged.length, compared.heads, pastTokens]);
   emitGradients(graph, loss, [
     { name: "embeddings", shape: [tokens, hidden] },
     ...(adapters ? adapterTensors(model, adapters) : []),
@@ -137,13 +140,14 @@ function named(graph: GraphBuilder, name: string, value: Value): Value {
   return name;
 }
 
-/** `[judged, heads, P]`. */
+/** `[judged, groups · heads, P]`. */
 function emitAttention(
   graph: GraphBuilder,
   model: StepModel,
-  { tokens, judged, adapters, cached }: {
+  { tokens, judged, groups, adapters, cached }: {
     tokens: number;
     judged: readonly number[];
+    groups: number;
     adapters: AdapterShape | undefined;
     cached: readonly CachedLayer[];
   },
@@ -158,7 +162,7 @@ function emitAttention(
       const past = cached[layer];
       if (!past) return undefined;
       const weights = softWeights(graph, shape, { ...rotated, ...past }, past.sliding);
-      if (judged.includes(layer)) maps.push(meanPastAttention(graph, shape, weights));
+      if (judged.includes(layer)) maps.push(meanPastAttention(graph, shape, weights, groups));
       if (layer === judged.at(-1)) return undefined;
       return softMix(graph, shape, weights, { ...rotated, ...past });
     },

@@ -13,6 +13,12 @@ export interface SoftKernelOptions {
   readonly tokens: number;
   /** Layers whose attention is compared, in order, all with the same window if with any. */
   readonly judged: readonly number[];
+  /**
+   * Groups of soft tokens, equally many in a row each, whose attention is compared for itself.
+   *
+   * @default {1}
+   */
+  readonly groups?: number;
   readonly loss: SoftLossOptions["loss"];
   /** @default {"heads"} */
   readonly average?: SoftLossOptions["average"];
@@ -39,7 +45,7 @@ export interface SoftStepInputs {
     readonly keys: Float32Array | Float16Array;
     readonly values: Float32Array | Float16Array;
   }[];
-  /** Attention of the answer, mean over its tokens, `[judged, heads, P]`. */
+  /** What the attention is compared with, `[judged, groups · heads, P]`. */
   readonly target: Float32Array;
   /**
    * `[judged]`: each layer's loss is multiplied by its weight before the mean over layers.
@@ -56,7 +62,10 @@ export interface SoftStepInputs {
 /** What one training step gives. */
 export interface SoftStepOutputs {
   readonly loss: number;
-  /** Attention of the soft tokens, mean over them, `[judged, heads, P]`; empty unless asked for. */
+  /**
+   * Attention of the soft tokens, mean over those of each group, `[judged, groups · heads, P]`; empty
+   * unless asked for.
+   */
   readonly attention: Float32Array;
   /** Of the loss by the embeddings, `[tokens, hidden]`; empty unless wanted. */
   readonly gradient: Float32Array;
@@ -77,12 +86,16 @@ export interface SoftKernel extends AsyncDisposable {
 /** Loads the training step of a model. Its weights are frozen and read as they lie. */
 export async function createSoftKernel(
   model: StepModel,
-  { tokens, judged, loss, average = "heads", past = "float32", adapters, threads }:
+  { tokens, judged, groups = 1, loss, average = "heads", past = "float32", adapters, threads }:
     SoftKernelOptions,
 ): Promise<SoftKernel> {
+  if (!Number.isInteger(tokens / groups)) {
+    throw new TypeError(`Cannot put ${tokens} soft tokens into ${groups} groups of one size`);
+  }
   const graph = buildSoftGraph(model, {
     tokens,
     judged,
+    groups,
     loss,
     average,
     past,
@@ -95,7 +108,7 @@ export async function createSoftKernel(
     async run(inputs) {
       const { gradients = true, attention = false } = inputs;
       const feeds = {
-        ...feedsOf(model, { tokens, judged, past }, inputs),
+        ...feedsOf(model, { tokens, judged, groups, past }, inputs),
         ...adapterFeeds(tensors, inputs.adapters),
       };
       const wanted = gradients ? ["embeddings", ...tensors.map(({ name }) => name)] : [];
@@ -126,8 +139,8 @@ export async function createSoftKernel(
 
 function feedsOf(
   model: StepModel,
-  { tokens, judged, past: type }: Required<
-    Pick<SoftKernelOptions, "tokens" | "judged" | "past">
+  { tokens, judged, groups, past: type }: Required<
+    Pick<SoftKernelOptions, "tokens" | "judged" | "groups" | "past">
   >,
   { embeddings, rotary, past, target, layerWeights, gradients = true }: SoftStepInputs,
 ): Record<string, Tensor> {
@@ -140,7 +153,7 @@ function feedsOf(
   }
   const feeds: Record<string, Tensor> = {
     embeddings: plain("embeddings", embeddings, [tokens, hidden]),
-    target: plain("target", target, [judged.length, heads, length]),
+    target: plain("target", target, [judged.length, groups * heads, length]),
     layer_weights: plain(
       "layerWeights",
       layerWeights ?? new Float32Array(judged.length).fill(1),

@@ -33,6 +33,7 @@ export const TARGET_WORK: SchemaOf<TargetWork> = v.strictObject({
       until: v.exactOptional(v.string()),
     }),
     v.strictObject({ kind: v.literal("original"), ids: IDS }),
+    v.strictObject({ kind: v.literal("repeated"), chunk: COUNT }),
   ]),
 });
 

@@ -1,10 +1,13 @@
 import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../runtime/engine/sequence.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
-import { meanOverPrompt } from "../runtime/evidence/gather.ts";
+import { replayedAttention } from "../runtime/evidence/replay.ts";
 import { greedyAnswer, type GreedyStart } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
 import type { Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
+import { turnEnd } from "../runtime/tokenizer/turn_end.ts";
+import { kvZip } from "../policies/kvzip.ts";
+import { answerMaps } from "./answer_maps.ts";
 import type { OwnResponse, PromptCache, ResponseSource, Target } from "./target.ts";
 
 /** How prompts are read for training. */
@@ -17,11 +20,11 @@ export interface ReadingOptions {
 /** What a target is made by. */
 export interface TargetMaker {
   readonly engine: HostEngine;
-  readonly tokenizer: Pick<Tokenizer, "decode">;
+  readonly tokenizer: Tokenizer;
 }
 
 /**
- * Reads a prompt, answers it, and measures the answer's attention to the prompt.
+ * Reads a prompt, answers or repeats it, and measures the attention of that to the prompt.
  *
  * @returns The target, and the prompt's keys and values.
  */
@@ -33,24 +36,60 @@ export async function makeTarget(
 ): Promise<{ readonly target: Target; readonly past: PromptCache }> {
   using reading = await readPrompt(engine, prompt, options);
   const { sequence, logits } = reading;
+  const past = halved(sequence);
   const { signal } = options;
+  if (response.kind === "repeated") {
+    const attention = await repeatedMaps(response.chunk, {
+      engine,
+      tokenizer,
+      sequence,
+      prompt,
+      signal,
+    });
+    const ids = Int32Array.from(prompt);
+    return { target: { prompt: ids, response: ids, attention }, past };
+  }
   const start = { engine, sequence, logits, ...(signal ? { signal } : {}) };
   const ids = response.kind === "original"
     ? response.ids
     : await ownAnswer({ ...start, steps: response.tokens }, response, tokenizer);
-  const { attentionSums } = await engine.probe(sequence, { ids, observe: true });
-  using scope = new DisposableStack();
-  const layers = await meanOverPrompt(attentionSums, sequence, ids.length, scope);
-  const { heads } = engine.config;
-  const plane = heads * prompt.length;
-  const attention = new Float32Array(layers.length * plane);
-  for (const [layer, rows] of layers.entries()) {
-    attention.set(await rows.floats(), layer * plane);
-  }
+  const { mean, ...others } = await answerMaps(engine, sequence, ids);
   return {
-    target: { prompt: Int32Array.from(prompt), response: Int32Array.from(ids), attention },
-    past: halved(sequence),
+    target: {
+      prompt: Int32Array.from(prompt),
+      response: Int32Array.from(ids),
+      attention: mean,
+      others,
+    },
+    past,
   };
+}
+
+/** What a prompt's tokens get at most when the model repeats it, `[layers, heads, n]`. */
+async function repeatedMaps(
+  chunk: number,
+  { engine, tokenizer, sequence, prompt, signal }: TargetMaker & {
+    readonly sequence: Sequence<HostKvCache>;
+    readonly prompt: readonly number[];
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<Float32Array> {
+  const { evidence } = kvZip({ chunk });
+  if (evidence.kind !== "replay") throw new TypeError("KVzip judges by a repetition");
+  const layers = await replayedAttention(evidence, {
+    ...{ engine, sequence, text: prompt, signal },
+    facts: {
+      encode: (text) => tokenizer.encode(text, { bos: false }),
+      turnEnd: turnEnd(tokenizer),
+    },
+  });
+  const maps = new Float32Array(layers.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const rows of layers) {
+    maps.set(rows, at);
+    at += rows.length;
+  }
+  return maps;
 }
 
 /** The model's own answer, at least one token, as far as the text that it ends before. */

@@ -5,7 +5,7 @@ import { TrainingError } from "./errors.ts";
 import { addInto, clipByNorm } from "./optimiser/gradients.ts";
 import { learningRate } from "./optimiser/learning_rate.ts";
 import { createOptimisers } from "./optimisers.ts";
-import { stepsOf, type TrainingSettings } from "./settings.ts";
+import { groupsOf, stepsOf, type TrainingSettings } from "./settings.ts";
 import type { PreparedExample, SoftStep } from "./soft_step.ts";
 import type { Tensors } from "./trainable.ts";
 import { validate, type Validation } from "./validation.ts";
@@ -142,10 +142,14 @@ export async function optimise(request: OptimiseRequest): Promise<Progress> {
 
 /** How well tensors do on the held-out examples; absent where none are held out. */
 export async function validationOf(
-  request: Pick<OptimiseRequest, "validation" | "load" | "run" | "heads" | "layers" | "signal">,
+  request: Pick<
+    OptimiseRequest,
+    "validation" | "load" | "run" | "heads" | "layers" | "signal" | "settings"
+  >,
   tensors: Tensors,
 ): Promise<Validation | undefined> {
-  const { validation, load, run, heads, layers, signal } = request;
+  const { validation, load, run, heads, layers, signal, settings } = request;
+  const groups = groupsOf(settings);
   if (validation.length === 0) return undefined;
   async function* maps() {
     for (const key of validation) {
@@ -155,7 +159,7 @@ export async function validationOf(
         gradients: false,
         attention: true,
       });
-      yield { loss, soft: attention, response: example.target.attention };
+      yield { loss, soft: attention, response: example.target.attention, groups };
     }
   }
   return await validate(maps(), { ...heads, layers });

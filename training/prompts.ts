@@ -77,7 +77,7 @@ export function trainingPrompts(
   }
   const code = chosen.filter(({ kind }) => kind === "code").length;
   const codeWanted = Math.round(codeShare * chosen.length);
-  const unanswered = responses === "self"
+  const unanswered = responses === "self" || settings.target === "reconstruct"
     ? 0
     : prompts.filter(({ response }) => response.kind === "self").length;
   const counted = (what: string, count: number, more = "") =>
@@ -102,13 +102,20 @@ export function trainingPrompts(
   };
 }
 
+/** Tokens that are repeated at a time, as in KVzip. */
+const REPEATED_TOKENS = 2048;
+
 /** Where the answer is known, what is said later counts to it: the prompt is read without. */
 function promptOf(
   example: TrainingExample,
   tokenizer: Tokenizer,
-  { responses, responseTokens }: TrainingSettings,
+  { responses, responseTokens, target }: TrainingSettings,
 ): TrainingPrompt {
   const { messages, response, later } = example;
+  if (target === "reconstruct") {
+    const { ids } = openTurn({ messages }, tokenizer);
+    return { ids, response: { kind: "repeated", chunk: REPEATED_TOKENS } };
+  }
   const known = responses === "original" && response !== undefined
     ? answerIds(response, tokenizer).slice(0, responseTokens)
     : [];

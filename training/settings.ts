@@ -1,5 +1,7 @@
 import type { Projection } from "../kernels/adapters.ts";
+import { SEGMENTS } from "./answer_maps.ts";
 import { TrainingError } from "./errors.ts";
+import type { MapKind } from "./target.ts";
 
 /** What the soft tokens are trained to. The defaults are those of {@linkcode DEFAULT_SETTINGS}. */
 export interface TrainingSettings {
@@ -17,6 +19,14 @@ export interface TrainingSettings {
   readonly warmup: number;
   /** `mse`: Eq. 5 of the paper. `kl`: divergence of the two maps, each head's normalised. */
   readonly loss: "mse" | "kl";
+  /**
+   * What the attention of soft tokens is compared with: that of an answer's queries, as their `mean`
+   * (the paper), the most that one pays (`max`), the mean of the four highest (`top`), or of each
+   * quarter of the answer (`segments`, each compared with a quarter of the soft tokens); or the most
+   * that the prompt gets while the model repeats it (`reconstruct`: KVzip's scores), for tokens that judge
+   * before a question is known.
+   */
+  readonly target: MapKind | "reconstruct";
   /** Whether each query head is compared, or the mean of the heads that share a KV head. */
   readonly average: "heads" | "groups";
   /** Weights of the layers in the loss; `uniform`, or rising linearly towards the last layer. */
@@ -70,6 +80,7 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
   rate: 0.01,
   warmup: 0.05,
   loss: "kl",
+  target: "mean",
   average: "heads",
   layerWeights: "uniform",
   responses: "self",
@@ -91,6 +102,8 @@ export function checkSettings(settings: TrainingSettings): void {
   const { tokens, seed, validate, rate, clip, warmup, codeShare, initial, adapters } = settings;
   demandWhole("tokens", tokens);
   demand("tokens", tokens, "at most 1024", tokens <= 1024);
+  const groups = groupsOf(settings);
+  demand("tokens", tokens, `a multiple of ${groups} for this target`, tokens % groups === 0);
   demandWhole("samples", settings.samples);
   demandWhole("epochs", settings.epochs);
   demandWhole("batch", settings.batch);
@@ -119,6 +132,11 @@ export function checkSettings(settings: TrainingSettings): void {
 export function demandWhole(option: string, value: number, min = 1): void {
   const holds = Number.isSafeInteger(value) && value >= min;
   demand(option, value, `an integer of at least ${min}`, holds);
+}
+
+/** Groups of soft tokens, each compared for itself. */
+export function groupsOf({ target }: Pick<TrainingSettings, "target">): number {
+  return target === "segments" ? SEGMENTS : 1;
 }
 
 /** Optimiser steps of a run. */

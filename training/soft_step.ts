@@ -3,6 +3,7 @@ import type { ModelConfig } from "../runtime/checkpoint/checkpoint.ts";
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { rotaryTables } from "../runtime/rotary/rotary_tables.ts";
 import { SOFT_TOKENS_TENSOR } from "../runtime/soft_tokens/read.ts";
+import { TrainingError } from "./errors.ts";
 import type { TrainingSettings } from "./settings.ts";
 import type { PromptCache, Target } from "./target.ts";
 import { adaptersOf, type Tensors } from "./trainable.ts";
@@ -24,7 +25,7 @@ export type SoftStep = (
 export function softStep(
   kernel: SoftKernel,
   config: ModelConfig,
-  { tokens, layerWeights }: TrainingSettings,
+  { tokens, layerWeights, target: kind }: TrainingSettings,
 ): SoftStep {
   const weights = weightsOf(layerWeights, globalLayers(config).length);
   return ({ target, past }, tensors, { gradients, attention }) => {
@@ -34,12 +35,22 @@ export function softStep(
       adapters: adaptersOf(tensors),
       rotary: rotaryTables(config, { sequence: position + tokens, position, tokens }),
       past,
-      target: target.attention,
+      target: mapOf(target, kind),
       layerWeights: weights,
       gradients,
       attention,
     });
   };
+}
+
+/** The map of a target that soft tokens are compared with. */
+function mapOf({ attention, others }: Target, kind: TrainingSettings["target"]): Float32Array {
+  if (kind === "mean" || kind === "reconstruct") return attention;
+  if (others) return others[kind];
+  throw new TrainingError(
+    `Cannot train towards '${kind}': the target is of a repetition; give 'target' reconstruct`,
+    { options: ["target"] },
+  );
 }
 
 /** Weights of the judged layers, their mean 1. */

@@ -9,11 +9,16 @@ export interface OwnResponse {
   readonly until?: string;
 }
 
-/** Whose answer says which prompt tokens matter. */
+/** What is read behind a prompt, and says which of its tokens matter. */
 export type ResponseSource =
   | OwnResponse
   /** Token ids of a known answer. */
-  | { readonly kind: "original"; readonly ids: readonly number[] };
+  | { readonly kind: "original"; readonly ids: readonly number[] }
+  /** The prompt itself, which the model is asked to repeat, so many tokens at a time (KVzip). */
+  | { readonly kind: "repeated"; readonly chunk: number };
+
+/** How the attention of an answer's queries is made one map. */
+export type MapKind = "mean" | "max" | "top" | "segments";
 
 /** What the attention of soft tokens is trained towards, for one prompt. */
 export interface Target {
@@ -21,9 +26,20 @@ export interface Target {
   readonly prompt: Int32Array;
   /** Token ids of the answer. */
   readonly response: Int32Array;
-  /** `A_resp`: mean attention of the answer's queries to the prompt, `[layers, heads, n]`. */
+  /**
+   * `A_resp`: mean attention of the answer's queries to the prompt, `[layers, heads, n]`; of a repetition
+   * the most that a query pays.
+   */
   readonly attention: Float32Array;
+  /** The answer's attention in other ways; none of a repetition. */
+  readonly others?: Readonly<Record<OtherMap, Float32Array>>;
 }
+
+/** Maps besides the mean: the most, the mean of the highest, and means of parts of the answer. */
+export type OtherMap = Exclude<MapKind, "mean">;
+
+/** All of them, in the order in which they are digested. */
+export const OTHER_MAPS: readonly OtherMap[] = ["max", "top", "segments"];
 
 /** Keys and values of a prompt, `[n, kvHeads · headDim]` per layer, in 16 bits. */
 export type PromptCache = readonly {

@@ -10,7 +10,8 @@ import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
 import { CheckpointError } from "../runtime/errors.ts";
 import { writeError } from "../runtime/atomic_file.ts";
 import { TrainingError } from "./errors.ts";
-import type { PromptCache, Target } from "./target.ts";
+import { SEGMENTS } from "./answer_maps.ts";
+import { OTHER_MAPS, type OtherMap, type PromptCache, type Target } from "./target.ts";
 import { DIGEST, digestOf } from "./target_digest.ts";
 
 /** What a target must look like to be of use. */
@@ -18,6 +19,8 @@ export interface TargetShape {
   readonly prompt: readonly number[];
   readonly layers: number;
   readonly heads: number;
+  /** Whether it is of an answer, which has several maps. @default {true} */
+  readonly answered?: boolean;
 }
 
 /** What keys and values must look like to be of use. */
@@ -136,14 +139,21 @@ export function openTargetStore(folder: string): TargetStore {
         { options: ["targets", "samples", "recompute"] },
       );
     },
-    async save(key, { prompt, response, attention }, past) {
+    async save(key, { prompt, response, attention, others }, past) {
       // The target comes last: where it is, the keys and values are as well.
       if (past) await savePast(pastPath(key), past);
+      const shape = (
+        map: { readonly length: number },
+      ) => [map.length / prompt.length, prompt.length];
+      const halves = others
+        ? OTHER_MAPS.map((name) => [name, new Float16Array(others[name])] as const)
+        : [];
       await writeSafetensors(targetPath(key), {
         prompt: { shape: [prompt.length], data: prompt },
         response: { shape: [response.length], data: response },
-        attention: { shape: [attention.length / prompt.length, prompt.length], data: attention },
-      }, { [DIGEST]: digestOf([prompt, response, attention]) });
+        attention: { shape: shape(attention), data: attention },
+        ...Object.fromEntries(halves.map(([name, data]) => [name, { shape: shape(data), data }])),
+      }, { [DIGEST]: digestOf([prompt, response, attention, ...halves.map(([, data]) => data)]) });
     },
     load: (key) => reading(key, () => readTarget(targetPath(key))),
     loadPast: (key, shape) => reading(key, () => readPast(pastPath(key), shape)),
@@ -161,10 +171,16 @@ function removeAbandoned(folder: string): void {
   }
 }
 
-function isTarget(path: string, { prompt, layers, heads }: TargetShape): boolean {
+function isTarget(
+  path: string,
+  { prompt, layers, heads, answered = true }: TargetShape,
+): boolean {
   return isWhole(path, (tensors) => {
-    const rows = tensors.get("attention")?.shape.join();
-    return rows === `${layers * heads},${prompt.length}` &&
+    const isMap = (name: string, rows: number) =>
+      tensors.get(name)?.shape.join() === `${rows * heads},${prompt.length}`;
+    return isMap("attention", layers) &&
+      (!answered ||
+        OTHER_MAPS.every((name) => isMap(name, layers * (name === "segments" ? SEGMENTS : 1)))) &&
       (tensors.get("response")?.bytes ?? 0) > 0 &&
       readInts(path, "prompt").join() === prompt.join();
   });
@@ -194,14 +210,25 @@ function isWhole(path: string, holds: (tensors: SafetensorsHeader["tensors"]) =>
 }
 
 function readTarget(path: string): Target {
-  const { data: attention } = readFloats(path, "attention");
-  // A share of the attention; what it cannot be was never written.
-  if (!attention.every((value) => value >= 0 && value < 1.01)) {
-    throw new CheckpointError(`Cannot read ${path}: its attention is not one`);
-  }
+  const attention = readMap(path, "attention");
   const [prompt, response] = [readInts(path, "prompt"), readInts(path, "response")];
-  checkDigest(path, [prompt, response, attention]);
-  return { prompt, response, attention };
+  const whole = [prompt, response, attention];
+  if (!readSafetensors(path).tensors.has("max")) {
+    checkDigest(path, whole);
+    return { prompt, response, attention };
+  }
+  const of = (name: OtherMap) => readMap(path, name);
+  const others = { max: of("max"), top: of("top"), segments: of("segments") };
+  // They are digested as they lie on disk, in 16 bits.
+  checkDigest(path, [...whole, ...OTHER_MAPS.map((name) => new Float16Array(others[name]))]);
+  return { prompt, response, attention, others };
+}
+
+function readMap(path: string, name: string): Float32Array {
+  const { data } = readFloats(path, name);
+  // A share of the attention; what it cannot be was never written.
+  if (data.every((value) => value >= 0 && value < 1.01)) return data;
+  throw new CheckpointError(`Cannot read ${path}: its attention is not one`);
 }
 
 /** Refuses numbers that are not those that were written. */

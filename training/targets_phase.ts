@@ -5,7 +5,8 @@ import type { Precision } from "../runtime/weights/precisions.ts";
 import { makeTarget, type TargetMaker } from "./make_target.ts";
 import type { TrainingPrompt } from "./prompts.ts";
 import { pastBytes, pastShape, type TargetStore } from "./target_store.ts";
-import { targetKey } from "./target.ts";
+import { SEGMENTS } from "./answer_maps.ts";
+import { OTHER_MAPS, targetKey } from "./target.ts";
 
 /** What {@linkcode planTargets} works on. */
 export interface TargetsRequest extends TargetMaker {
@@ -34,7 +35,8 @@ export function planTargets(request: TargetsRequest): TargetsPlan {
   const keys = prompts.map(({ ids, response }) => targetKey(model, ids, response));
   const missing = [...prompts.keys()].filter((place) => !hasTarget({ ...request, keys }, place));
   store.demandRoom(
-    missing.map((place) => bytesOf(engine, prompts[place]?.ids.length ?? 0, keepPast)),
+    missing.flatMap((place) => prompts.slice(place, place + 1))
+      .map((prompt) => bytesOf(engine, prompt, keepPast)),
   );
   return { ...request, keys, missing };
 }
@@ -89,17 +91,25 @@ export function hasTarget(
   >,
   place: number,
 ): boolean {
-  const { ids } = prompts[place] ?? { ids: [] };
+  const { ids = [], response } = prompts[place] ?? {};
+  const answered = response?.kind !== "repeated";
   const key = keys[place] ?? "";
   const { heads } = engine.config;
   const layers = globalLayers(engine.config).length;
-  return store.has(key, { prompt: ids, layers, heads }) &&
+  return store.has(key, { prompt: ids, layers, heads, answered }) &&
     (!keepPast || store.hasPast(key, pastShape(engine, ids.length)));
 }
 
-function bytesOf(engine: HostEngine, tokens: number, keepPast: boolean): number {
+function bytesOf(
+  engine: HostEngine,
+  { ids: { length: tokens }, response }: TrainingPrompt,
+  keepPast: boolean,
+): number {
   const { heads } = engine.config;
   const layers = globalLayers(engine.config).length;
-  const attention = layers * heads * tokens * Float32Array.BYTES_PER_ELEMENT;
+  // One map in floats, those of an answer besides in halves.
+  const others = response.kind === "repeated" ? 0 : OTHER_MAPS.length - 1 + SEGMENTS;
+  const bytes = Float32Array.BYTES_PER_ELEMENT + others * Float16Array.BYTES_PER_ELEMENT;
+  const attention = layers * heads * tokens * bytes;
   return attention + (keepPast ? pastBytes(pastShape(engine, tokens)) : 0);
 }

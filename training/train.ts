@@ -22,7 +22,7 @@ import { TrainingError } from "./errors.ts";
 import { openLog } from "./log.ts";
 import { checkPaths, claimRun, hashOf, runPaths } from "./run_files.ts";
 import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
-import { checkSettings, demandWhole, type TrainingSettings } from "./settings.ts";
+import { checkSettings, demandWhole, groupsOf, type TrainingSettings } from "./settings.ts";
 import { softStep } from "./soft_step.ts";
 import { openTargetStore } from "./target_store.ts";
 import { makeTargets, planTargets, type TargetsBy } from "./targets_phase.ts";
@@ -197,6 +197,7 @@ export async function trainWith(
     judged,
     loss: settings.loss,
     average: settings.average,
+    groups: groupsOf(settings),
     past: "float16",
     threads,
     ...(settings.adapters ? { adapters: settings.adapters } : {}),

@@ -16,11 +16,15 @@ export interface Validation {
   readonly attentionMass: Readonly<Record<string, number>>;
 }
 
-/** The maps of one held-out example, each `[layers, heads, tokens]`. */
+/** The maps of one held-out example. */
 export interface ValidationMaps {
   readonly loss: number;
+  /** `[layers, groups, heads, tokens]`: the mean over the groups is compared. */
   readonly soft: Float32Array;
+  /** `[layers, heads, tokens]`. */
   readonly response: Float32Array;
+  /** Groups of soft tokens. @default {1} */
+  readonly groups?: number;
 }
 
 /**
@@ -34,9 +38,10 @@ export async function validate(
   const sums = VALIDATION_BUDGETS.map((budget) => ({ budget, hits: 0, mass: 0, count: 0 }));
   let loss = 0;
   let examples = 0;
-  for await (const { loss: own, soft, response } of maps) {
+  for await (const { loss: own, soft: grouped, response, groups = 1 } of maps) {
     loss += own;
     examples++;
+    const soft = meanOfGroups(grouped, layers, groups);
     const plane = soft.length / layers;
     const length = plane / heads;
     for (let layer = 0; layer < layers; layer++) {
@@ -65,4 +70,15 @@ export async function validate(
       counted.map(({ budget, mass, count }) => [budget, mass / count]),
     ),
   };
+}
+
+function meanOfGroups(maps: Float32Array, layers: number, groups: number): Float32Array {
+  if (groups === 1) return maps;
+  const plane = maps.length / layers / groups;
+  return Float32Array.from({ length: layers * plane }, (_, index) => {
+    const from = Math.floor(index / plane) * groups * plane + index % plane;
+    let sum = 0;
+    for (let group = 0; group < groups; group++) sum += maps[from + group * plane] ?? 0;
+    return sum / groups;
+  });
 }

@@ -29,9 +29,12 @@ async function assertStep({ model, options, inputs }: Checked): Promise<void> {
   await using kernel = await createSoftKernel(model, options);
   const lossAt = async (changed: SoftStepInputs) => {
     const { attention, loss } = await kernel.run({ ...changed, gradients: false, attention: true });
+    const groups = options.groups ?? 1;
     const expected = referenceLoss({
-      ...model,
       ...changed,
+      headDim: model.headDim,
+      heads: groups * model.heads,
+      kvHeads: groups * model.kvHeads,
       layers: model.layers.length,
       loss: options.loss,
       average: options.average ?? "heads",
@@ -98,6 +101,42 @@ for (const loss of ["mse", "kl"] as const) {
       }
     });
   }
+}
+
+for (const loss of ["mse", "kl"] as const) {
+  Deno.test(`createSoftKernel() differentiates ${loss} of groups of soft tokens`, async () => {
+    await using described = await describe(fixture("tiny-llama"));
+    const { model } = described;
+    const [tokens, past, groups] = [6, 20, 3];
+    const step = randomStep(described, { tokens, past });
+    const target = noise(model.layers.length * groups * model.heads * past, 98)
+      .map((value) => (1 + value) / past);
+    for (const average of ["heads", "groups"] as const) {
+      await assertStep({
+        model,
+        options: { ...OPTIONS, tokens, loss, average, groups },
+        inputs: { ...step, target, layerWeights: Float32Array.of(0.5, 2, 0.25) },
+      });
+    }
+    const attentionOf = async (groups: number, target: Float32Array) => {
+      await using kernel = await createSoftKernel(model, { ...OPTIONS, tokens, groups });
+      const { attention } = await kernel.run({ ...step, target, attention: true });
+      return attention;
+    };
+    const apart = await attentionOf(groups, target);
+    const plane = model.heads * past;
+    const mean = Float32Array.from({ length: model.layers.length * plane }, (_, index) => {
+      const from = Math.floor(index / plane) * groups * plane + index % plane;
+      return ((apart[from] ?? NaN) + (apart[from + plane] ?? NaN) +
+        (apart[from + 2 * plane] ?? NaN)) / 3;
+    });
+    assertClose(mean, await attentionOf(1, step.target), { absolute: 1e-6 });
+    await assertRejects(
+      () => createSoftKernel(model, { ...OPTIONS, tokens, groups: 4 }),
+      TypeError,
+      "6 soft tokens into 4 groups",
+    );
+  });
 }
 
 for (const precision of ["int8", "int4"] as const) {

@@ -40,6 +40,10 @@ Deno.test("checkSettings() names option, bound and value of what is out of range
   }
   const bounds: [Partial<TrainingSettings>, string][] = [
     [{ tokens: 1025 }, "'tokens' must be at most 1024, got 1025"],
+    [
+      { tokens: 30, target: "segments" },
+      "'tokens' must be a multiple of 4 for this target, got 30",
+    ],
     [{ seed: -1 }, "'seed' must be an integer of at least 0, got -1"],
     [{ validate: -1 }, "'validate' must be an integer of at least 0, got -1"],
     [{ rate: 0 }, "'rate' must be a finite number above 0, got 0"],

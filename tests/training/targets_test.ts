@@ -11,7 +11,12 @@ import {
 } from "../../training/targets_phase.ts";
 import { type ResponseSource, targetKey } from "../../training/target.ts";
 import { openTargetStore, pastShape } from "../../training/target_store.ts";
-import { randomIds, tinyModel } from "../_test_model.ts";
+import { kvZip } from "../../policies/kvzip.ts";
+import type { ScorerPolicy } from "../../policies/policy.ts";
+import { readPrompt } from "../../runtime/evict/read.ts";
+import { turnEnd } from "../../runtime/tokenizer/turn_end.ts";
+import { assertClose } from "../_close.ts";
+import { newSequence, randomIds, tinyModel } from "../_test_model.ts";
 import { withFolder } from "../_temp_folder.ts";
 import { wordTokenizer } from "../_word_tokenizer.ts";
 
@@ -86,6 +91,78 @@ Deno.test("makeTargets() makes each target once and gives their names in order",
     const { layers, heads } = first.engine.config;
     assertEquals(attention.length, layers * heads * 20);
     assertEquals(first.store.loadPast(key, pastShape(first.engine, 20)).length, layers);
+  });
+});
+
+Deno.test("makeTargets() keeps several maps of an answer, those besides the mean in 16 bits", async () => {
+  await withTargets(async (make) => {
+    const { keys: [key = ""], store, engine } = await make();
+    const target = store.load(key);
+    const none = new Float32Array();
+    const { max = none, top = none, segments = none } = target.others ?? {};
+    const { attention } = target;
+    assertEquals(
+      [max.length, top.length, segments.length],
+      [1, 1, 4].map((n) => n * attention.length),
+    );
+    // The answer has three tokens: the mean of the highest four is that of all.
+    assertClose(top, attention, { absolute: 1e-3 });
+    assert(max.every((value, at) => value > (attention[at] ?? NaN) - 1e-3));
+    assert(max.some((value, at) => value > 1.05 * (attention[at] ?? NaN)));
+    assertEquals(segments, new Float32Array(new Float16Array(segments)));
+    // What an earlier version made has the mean alone.
+    const { others: _, ...mean } = target;
+    await store.save(key, mean);
+    const { layers, heads } = engine.config;
+    const shape = { prompt: randomIds(20, 250, 1), layers, heads };
+    assertEquals([store.has(key, shape), store.has(key, { ...shape, answered: false })], [
+      false,
+      true,
+    ]);
+    assertEquals(store.load(key), mean);
+    assertEquals(madeIn(await make()), 1);
+    assertEquals(store.load(key), target);
+  });
+});
+
+Deno.test("makeTargets() of a repetition keeps what KVzip scores with", async () => {
+  await withTargets(async (make) => {
+    const repeated: ResponseSource = { kind: "repeated", chunk: 16 };
+    const { keys: [key = ""], store, engine } = await make({ prompts: prompts(repeated) });
+    const { prompt, response, attention, others } = store.load(key);
+    assertEquals([response, others], [prompt, undefined]);
+    const { layers, heads } = engine.config;
+    const seen: Float32Array[] = [];
+    const { evidence } = kvZip({ chunk: 16 });
+    const policy: ScorerPolicy = {
+      name: "shown",
+      evidence,
+      async score(layer) {
+        seen.push((await layer.attention()).slice());
+        return new Float32Array(layer.kvHeads * layer.length);
+      },
+    };
+    const tokenizer = wordTokenizer(engine.config.vocabulary);
+    const facts = {
+      ...{ hidden: 1, layers, fingerprint: "", identity: "", embeddingRms: 1 },
+      readSoftTokens: () => Promise.reject(new Error("none")),
+      encode: (text: string) => tokenizer.encode(text, { bos: false }),
+      turnEnd: turnEnd(tokenizer),
+    };
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    await readPrompt({
+      ...{ engine, sequence, facts, policy, ids: [...prompt], scores: false, chunk: 512 },
+      budget: 10,
+      now: () => 0,
+    });
+    assertEquals(cache.length(0), 10);
+    assertEquals(seen.length, layers);
+    assertClose(attention, seen.flatMap((map) => [...map]), { absolute: 1e-6 });
+    assertEquals(attention.length, layers * heads * prompt.length);
+    // Another size of the parts is another target.
+    const other = await make({ prompts: prompts({ kind: "repeated", chunk: 32 }) });
+    assertEquals(madeIn(other), 3);
   });
 });
 

@@ -3,7 +3,7 @@ import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
 import type { StepInputs, StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
-import type { HostKvCache } from "../../cache/kv_cache.ts";
+import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { rotaryTables } from "../../rotary/rotary_tables.ts";
@@ -47,6 +47,13 @@ export interface HostEngine extends Engine, LayerArithmetic {
   advance(sequence: Sequence, input: StepInput): Promise<HostStepResult>;
   /** As {@linkcode Engine.probe}. */
   probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
+  /**
+   * What each of the last tokens of a cache pays to each token before them, `[heads, tokens, before]`, in a
+   * global layer that no eviction made ragged.
+   *
+   * @param queries Their rotated queries, `[tokens, heads · headDim]`.
+   */
+  weights(cache: KvCache, layer: number, queries: Float32Array): Promise<Float32Array>;
 }
 
 /** What an engine in main memory is made of. It owns none of it. */
@@ -205,6 +212,13 @@ export function createHostEngine(parts: HostParts): HostEngine {
         }
       }
       return hostRows(joined(rows), host.lengths(layer), group);
+    },
+    async weights(cache, layer, queries) {
+      const { run } = await kernels.queryWeights();
+      const keys = hostCacheOf(cache).keys(layer);
+      const own = queries.length / group;
+      const before = keys.subarray(0, keys.length - own);
+      return await run(before, { queries, keys: keys.subarray(keys.length - own) });
     },
     async repeatedAttention(cache, layer, { queries, tokens, seen, held, factors }) {
       const { run } = await kernels.mostAttention();

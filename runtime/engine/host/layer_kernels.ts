@@ -18,7 +18,9 @@ import {
 import { createOutputNormsKernel, type OutputNormsKernel } from "../../../kernels/output_norms.ts";
 import {
   createQueryAttentionKernel,
+  createQueryWeightsKernel,
   type QueryAttentionKernel,
+  type QueryWeightsKernel,
 } from "../../../kernels/query_attention.ts";
 import {
   createQueryStatisticsKernel,
@@ -39,6 +41,8 @@ export interface LayerKernels extends AsyncDisposable {
   expectedLogits(): Promise<ExpectedLogitsKernel>;
   /** Attention of queries that follow a cache. */
   queryAttention(): Promise<QueryAttentionKernel>;
+  /** The same, each query for itself. */
+  queryWeights(): Promise<QueryWeightsKernel>;
   /** The most that one of some queries pays. */
   mostAttention(): Promise<MostAttentionKernel>;
   /** What outputs lose without a token. */
@@ -73,6 +77,7 @@ export function layerKernels(
     statistics: once(() => createQueryStatisticsKernel(config, threads)),
     expectedLogits: once(() => createExpectedLogitsKernel(config, threads)),
     queryAttention: once(() => createQueryAttentionKernel(config, threads)),
+    queryWeights: once(() => createQueryWeightsKernel(config, threads)),
     mostAttention: once(() => createMostAttentionKernel(config, threads)),
     dropEffect: once(() => createDropEffectKernel(config, threads)),
     outputLengths: once(() => createOutputLengthsKernel(config, config.hidden, threads)),
