@@ -146,6 +146,7 @@ Deno.test("makeTargets() of a repetition keeps what KVzip scores with", async ()
     const facts = {
       ...{ hidden: 1, layers, fingerprint: "", identity: "", embeddingRms: 1 },
       readSoftTokens: () => Promise.reject(new Error("none")),
+      readModelFile: () => Promise.reject(new Error("none")),
       encode: (text: string) => tokenizer.encode(text, { bos: false }),
       turnEnd: turnEnd(tokenizer),
     };
