@@ -43,7 +43,7 @@ function judgeCommand(version: string, adapted: boolean) {
     .type("loss", new EnumType(["mse", "kl"] as const))
     .type("responses", new EnumType(["self", "original"] as const))
     .type("target", new EnumType(TARGETS))
-    .type("average", new EnumType(["heads", "groups"] as const))
+    .type("average", new EnumType(["heads", "groups", "max"] as const))
     .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
     .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
       required: true,
@@ -73,8 +73,14 @@ function judgeCommand(version: string, adapted: boolean) {
         default: defaults.target,
       },
     )
-    .option("--average <of:average>", "Compare heads, or means of groups.", {
+    .option("--average <of:average>", "Compare heads, or of each group the mean or the max.", {
       default: defaults.average,
+    })
+    .option("--leave-first <count:integer>", "First tokens that are not compared.", {
+      default: defaults.leaveFirst,
+    })
+    .option("--leave-last <count:integer>", "Last tokens that are not compared.", {
+      default: defaults.leaveLast,
     })
     .option("--layer-weights <weights:weights>", "Weights of the layers in the loss.", {
       default: defaults.layerWeights,
@@ -128,6 +134,8 @@ function judgeCommand(version: string, adapted: boolean) {
         loss: flags.loss,
         target: flags.target,
         average: flags.average,
+        leaveFirst: flags.leaveFirst,
+        leaveLast: flags.leaveLast,
         layerWeights: flags.layerWeights,
         responses: flags.responses,
         responseTokens: flags.responseTokens,

@@ -22,6 +22,10 @@ export interface SoftKernelOptions {
   readonly loss: SoftLossOptions["loss"];
   /** @default {"heads"} */
   readonly average?: SoftLossOptions["average"];
+  /** First tokens of the prompt that are not compared. @default {0} */
+  readonly leaveFirst?: number;
+  /** Last ones. @default {0} */
+  readonly leaveLast?: number;
   /** Type of the cached keys and values. @default {"float32"} */
   readonly past?: "float32" | "float16";
   /** Products of the soft tokens that have adapters. @default {none} */
@@ -86,9 +90,10 @@ export interface SoftKernel extends AsyncDisposable {
 /** Loads the training step of a model. Its weights are frozen and read as they lie. */
 export async function createSoftKernel(
   model: StepModel,
-  { tokens, judged, groups = 1, loss, average = "heads", past = "float32", adapters, threads }:
-    SoftKernelOptions,
+  options: SoftKernelOptions,
 ): Promise<SoftKernel> {
+  const { tokens, judged, groups = 1, loss, average = "heads", past = "float32" } = options;
+  const { adapters, threads, leaveFirst = 0, leaveLast = 0 } = options;
   if (!Number.isInteger(tokens / groups)) {
     throw new TypeError(`Cannot put ${tokens} soft tokens into ${groups} groups of one size`);
   }
@@ -98,6 +103,8 @@ export async function createSoftKernel(
     groups,
     loss,
     average,
+    leaveFirst,
+    leaveLast,
     past,
     ...(adapters ? { adapters } : {}),
   });
@@ -108,7 +115,11 @@ export async function createSoftKernel(
     async run(inputs) {
       const { gradients = true, attention = false } = inputs;
       const feeds = {
-        ...feedsOf(model, { tokens, judged, groups, past }, inputs),
+        ...feedsOf(
+          model,
+          { tokens, judged, groups, past, least: leaveFirst + leaveLast + 1 },
+          inputs,
+        ),
         ...adapterFeeds(tensors, inputs.adapters),
       };
       const wanted = gradients ? ["embeddings", ...tensors.map(({ name }) => name)] : [];
@@ -139,17 +150,17 @@ export async function createSoftKernel(
 
 function feedsOf(
   model: StepModel,
-  { tokens, judged, groups, past: type }: Required<
-    Pick<SoftKernelOptions, "tokens" | "judged" | "groups" | "past">
-  >,
+  { tokens, judged, groups, past: type, least }:
+    & Required<Pick<SoftKernelOptions, "tokens" | "judged" | "groups" | "past">>
+    & { readonly least: number },
   { embeddings, rotary, past, target, layerWeights, gradients = true }: SoftStepInputs,
 ): Record<string, Tensor> {
   const { hidden, heads, kvHeads, headDim, layerKinds, ropes } = model;
   const width = kvHeads * headDim;
   const lengths = layerKinds.map((_, layer) => (past[layer]?.keys.length ?? 0) / width);
   const length = lengths[judged[0] ?? 0] ?? 0;
-  if (!(length >= 1)) {
-    throw new TypeError(`Cannot train on a cache of ${length} tokens: at least 1 is needed`);
+  if (!(length >= least)) {
+    throw new TypeError(`Cannot train on a cache of ${length} tokens: at least ${least} is needed`);
   }
   const feeds: Record<string, Tensor> = {
     embeddings: plain("embeddings", embeddings, [tokens, hidden]),

@@ -8,8 +8,14 @@ export interface SoftLossOptions {
    * normalised over the prompt; KL(target ‖ soft), summed over tokens, mean over layers and heads.
    */
   readonly loss: "mse" | "kl";
-  /** `groups`: both maps are first averaged over the query heads of each KV head. */
-  readonly average: "heads" | "groups";
+  /**
+   * `groups`: both maps are first averaged over the query heads of each KV head; `max`: of these heads'
+   * numbers the largest is taken.
+   */
+  readonly average: "heads" | "groups" | "max";
+  /** First and last tokens of the prompt that are not compared: kept in any case. @default {none} */
+  readonly leaveFirst?: number;
+  readonly leaveLast?: number;
 }
 
 // Far below any attention that matters; keeps logarithms finite.
@@ -23,10 +29,22 @@ const TINY = 1e-12;
  */
 export function emitSoftLoss(
   builder: GraphBuilder,
-  { loss, average, ...shape }: SoftLossOptions & HeadShape & { readonly layers: number },
+  { loss, average, leaveFirst = 0, leaveLast = 0, ...shape }:
+    & SoftLossOptions
+    & HeadShape
+    & { readonly layers: number },
   { attention, target, layerWeights }: { attention: Value; target: Value; layerWeights: Value },
 ): Value {
-  const maps = (value: Value) => average === "groups" ? overGroups(builder, shape, value) : value;
+  const maps = (value: Value) => {
+    const compared = leaveFirst + leaveLast === 0 ? value : builder.op("Slice", [
+      value,
+      builder.integers([leaveFirst]),
+      builder.integers([leaveLast === 0 ? Number.MAX_SAFE_INTEGER : -leaveLast]),
+      builder.integers([2]),
+    ]);
+    if (average === "heads") return compared;
+    return overGroups(builder, shape, compared, average === "max" ? "ReduceMax" : "ReduceMean");
+  };
   const compare = loss === "mse" ? squaredDifference : divergence;
   const losses = compare(builder, maps(attention), maps(target));
   return builder.op("ReduceMean", [builder.op("Mul", [losses, layerWeights])], {
@@ -38,12 +56,13 @@ function overGroups(
   builder: GraphBuilder,
   { heads, kvHeads, layers }: HeadShape & { readonly layers: number },
   value: Value,
+  reduction: "ReduceMax" | "ReduceMean",
 ): Value {
   const apart = builder.op("Reshape", [
     value,
     builder.integers([layers, kvHeads, heads / kvHeads, -1]),
   ]);
-  return builder.op("ReduceMean", [apart, builder.integers([2])], {
+  return builder.op(reduction, [apart, builder.integers([2])], {
     attributes: { keepdims: { int: 0 } },
   });
 }

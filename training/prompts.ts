@@ -1,4 +1,5 @@
 import { conversationIds, NEXT_QUESTION } from "../runtime/tokenizer/completion_form.ts";
+import { commonPrefix } from "../runtime/tokenizer/prompt.ts";
 import type { ChatMessage, Tokenizer } from "../runtime/tokenizer/tokenizer.ts";
 import type { ConversationSet, TrainingExample } from "./data/example.ts";
 import { selectExamples } from "./data/select.ts";
@@ -54,13 +55,15 @@ export function trainingPrompts(
     );
   }
   const chosen: (TrainingPrompt & { readonly kind: string })[] = [];
-  let long = 0;
+  const least = settings.leaveFirst + settings.leaveLast + 1;
+  let [long, short] = [0, 0];
   for (const example of examples) {
     if (chosen.length === wanted) break;
     const prompt = promptOf(example, tokenizer, settings);
     const { ids, response } = prompt;
     const answer = response.kind === "original" ? response.ids.length : 0;
     if (ids.length > limit || ids.length + answer > context) long++;
+    else if (ids.length < least) short++;
     else chosen.push({ ...prompt, kind: example.kind });
   }
   const prompts = chosen.map(({ ids, response }) => ({ ids, response }));
@@ -68,10 +71,13 @@ export function trainingPrompts(
   const held = Math.min(validate, Math.floor(prompts.length / 2));
   if (prompts.length === 0) {
     throw new TrainingError(
-      `Cannot train: all ${long} prompts are longer than ${limit} tokens; ` +
-        (room > settings.maxPromptTokens
-          ? "raise 'maxPromptTokens'"
-          : `the model reads ${context}, so give shorter ones or lower 'responseTokens'`),
+      short > 0
+        ? `Cannot train: ${short} prompts are shorter than ${least} tokens, which leaves nothing to ` +
+          `compare, and ${long} longer than ${limit}; lower 'leaveFirst' or 'leaveLast'`
+        : `Cannot train: all ${long} prompts are longer than ${limit} tokens; ` +
+          (room > settings.maxPromptTokens
+            ? "raise 'maxPromptTokens'"
+            : `the model reads ${context}, so give shorter ones or lower 'responseTokens'`),
       { options: ["maxPromptTokens", "responseTokens"] },
     );
   }
@@ -89,6 +95,7 @@ export function trainingPrompts(
       ...counted("records skipped", set.skipped.length, ` (${skippedLines(set)})`),
       ...counted("duplicates left out", duplicates),
       ...counted(`prompts longer than ${limit} tokens left out`, long),
+      ...counted(`prompts shorter than ${least} tokens left out`, short),
       ...counted("examples without an answer, which the model gives", unanswered),
       ...counted(
         "examples fewer than wanted",
@@ -111,19 +118,22 @@ function promptOf(
   tokenizer: Tokenizer,
   { responses, responseTokens, target }: TrainingSettings,
 ): TrainingPrompt {
-  const { messages, response, later } = example;
+  const { messages, response, later, begun = "" } = example;
   if (target === "reconstruct") {
     const { ids } = openTurn({ messages }, tokenizer);
     return { ids, response: { kind: "repeated", chunk: REPEATED_TOKENS } };
   }
+  const opening = begun === "" ? [] : answerIds(begun, tokenizer);
+  const whole = response === undefined ? opening : answerIds(begun + response, tokenizer);
+  const begins = whole.slice(0, commonPrefix(opening, whole));
   const known = responses === "original" && response !== undefined
-    ? answerIds(response, tokenizer).slice(0, responseTokens)
+    ? whole.slice(begins.length, begins.length + responseTokens)
     : [];
   if (known.length > 0 && later !== undefined) {
     const { ids, rest } = openTurn(example, tokenizer);
-    return { ids, response: { kind: "original", ids: [...rest, ...known] } };
+    return { ids, response: { kind: "original", ids: [...rest, ...begins, ...known] } };
   }
-  const ids = conversationIds(withLater(messages, later), tokenizer);
+  const ids = [...conversationIds(withLater(messages, later), tokenizer), ...begins];
   if (known.length > 0) return { ids, response: { kind: "original", ids: known } };
   const until = tokenizer.hasChatTemplate ? {} : { until: NEXT_QUESTION };
   return { ids, response: { kind: "self", tokens: responseTokens, ...until } };

@@ -27,8 +27,12 @@ export interface TrainingSettings {
    * before a question is known.
    */
   readonly target: MapKind | "reconstruct";
-  /** Whether each query head is compared, or the mean of the heads that share a KV head. */
-  readonly average: "heads" | "groups";
+  /** Whether each query head is compared, or of the heads that share a KV head the mean or the largest. */
+  readonly average: "heads" | "groups" | "max";
+  /** First tokens of a prompt that are not compared: sinks, which policies keep in any case. */
+  readonly leaveFirst: number;
+  /** Last ones, as the window that policies keep. */
+  readonly leaveLast: number;
   /** Weights of the layers in the loss; `uniform`, or rising linearly towards the last layer. */
   readonly layerWeights: "uniform" | "rising" | "falling";
   /** Whose answers: the model's own, or those of the data where there are any. */
@@ -82,6 +86,8 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
   loss: "kl",
   target: "mean",
   average: "heads",
+  leaveFirst: 0,
+  leaveLast: 0,
   layerWeights: "uniform",
   responses: "self",
   responseTokens: 48,
@@ -110,6 +116,8 @@ export function checkSettings(settings: TrainingSettings): void {
   demandWhole("responseTokens", settings.responseTokens);
   demandWhole("maxPromptTokens", settings.maxPromptTokens);
   demandWhole("seed", seed, 0);
+  demandWhole("leaveFirst", settings.leaveFirst, 0);
+  demandWhole("leaveLast", settings.leaveLast, 0);
   demandWhole("validate", validate, 0);
   demandAbove0("rate", rate);
   demand("clip", clip, "above 0", clip > 0);

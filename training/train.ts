@@ -197,6 +197,8 @@ export async function trainWith(
     judged,
     loss: settings.loss,
     average: settings.average,
+    leaveFirst: settings.leaveFirst,
+    leaveLast: settings.leaveLast,
     groups: groupsOf(settings),
     past: "float16",
     threads,

@@ -12,6 +12,8 @@ export interface Single {
 export interface Recipe {
   readonly source: string;
   readonly messages: readonly { readonly role: "user" | "assistant"; readonly content: string }[];
+  /** How the answer begins that the last message goes on with. */
+  readonly begun?: string;
   /** What the user adds to the last of their turns once it was read. */
   readonly later?: string;
 }

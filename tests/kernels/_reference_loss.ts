@@ -12,18 +12,20 @@ export interface ComparedMaps extends HeadShape, SoftLossOptions {
 /** The loss of soft tokens in plain TypeScript and double precision. */
 export function referenceLoss(maps: ComparedMaps): number {
   const { layers, heads, kvHeads, average, loss, layerWeights } = maps;
+  const { leaveFirst = 0, leaveLast = 0 } = maps;
   const length = maps.attention.length / layers / heads;
-  const group = average === "groups" ? heads / kvHeads : 1;
+  const group = average === "heads" ? 1 : heads / kvHeads;
   const count = layers * heads / group;
   let total = 0;
   for (let map = 0; map < count; map++) {
     const row = (values: ArrayLike<number>) =>
-      Array.from({ length }, (_, token) => {
-        let sum = 0;
-        for (let head = 0; head < group; head++) {
-          sum += values[(map * group + head) * length + token] ?? NaN;
-        }
-        return sum / group;
+      Array.from({ length: length - leaveFirst - leaveLast }, (_, token) => {
+        const ofHeads = Array.from(
+          { length: group },
+          (_, head) => values[(map * group + head) * length + leaveFirst + token] ?? NaN,
+        );
+        if (average === "max") return Math.max(...ofHeads);
+        return ofHeads.reduce((a, b) => a + b) / group;
       });
     const weight = layerWeights?.[Math.floor(map / (count / layers))] ?? 1;
     const [soft, target] = [row(maps.attention), row(maps.target)];

@@ -173,3 +173,42 @@ Deno.test("trainingPrompts() reads what is said later behind the prompt where th
   const short = [example("x", { response: "y" }), ...set.examples];
   assertEquals(trainingPrompts(setOf(short), tokenizer, 18, settings).train.length, 1);
 });
+
+Deno.test("trainingPrompts() reads how an answer begins as a part of the prompt", () => {
+  const set = setOf([example("q", { response: " 123", begun: "It is" })]);
+  const [original] =
+    trainingPrompts(set, tokenizer, 100, { ...SMALL, responses: "original" }).train;
+  assertEquals(original && textOf(original), "\u0001q\u0003It is");
+  const { response } = original ?? {};
+  assertEquals(response?.kind === "original" && textOf(response), " 123");
+  const [own] = trainingPrompts(set, tokenizer, 100, SMALL).train;
+  assertEquals([own && textOf(own), own?.response.kind], ["\u0001q\u0003It is", "self"]);
+  const later = setOf([example("q", { response: " 123", begun: "It is", later: " What?" })]);
+  const [last] = trainingPrompts(later, tokenizer, 100, { ...SMALL, responses: "original" }).train;
+  assertEquals(
+    last?.response.kind === "original" && textOf(last.response),
+    "What?\u0003It is 123",
+  );
+});
+
+Deno.test("trainingPrompts() leaves out prompts without a token to compare", () => {
+  const set = setOf([example("short"), example("long enough, this one")]);
+  const settings = { ...SMALL, leaveFirst: 4, leaveLast: 6 };
+  const { train, notes } = trainingPrompts(set, tokenizer, 100, settings);
+  assertEquals(train.map(textOf), ["\u0001long enough, this one\u0003"]);
+  assert(notes.includes("prompts shorter than 11 tokens left out: 1"), notes.join());
+  assertThrows(
+    () => trainingPrompts(setOf([example("short")]), tokenizer, 100, settings),
+    TrainingError,
+    "1 prompts are shorter than 11 tokens, which leaves nothing to compare, and 0 longer than",
+  );
+});
+
+Deno.test("trainingPrompts() reads a text that is to be repeated with its turn open, without a question", () => {
+  const set = setOf([example("text ", { response: "answer", later: "question?" })]);
+  const settings = { ...SMALL, target: "reconstruct", responses: "original" } as const;
+  const { train: [prompt], notes } = trainingPrompts(set, tokenizer, 100, settings);
+  assertEquals(prompt && textOf(prompt), "\u0001text\n\n");
+  assertEquals(prompt?.response, { kind: "repeated", chunk: 2048 });
+  assertEquals(notes.filter((note) => note.includes("without an answer")), []);
+});

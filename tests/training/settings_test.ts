@@ -44,6 +44,8 @@ Deno.test("checkSettings() names option, bound and value of what is out of range
       { tokens: 30, target: "segments" },
       "'tokens' must be a multiple of 4 for this target, got 30",
     ],
+    [{ leaveFirst: -1 }, "'leaveFirst' must be an integer of at least 0, got -1"],
+    [{ leaveLast: 0.5 }, "'leaveLast' must be an integer of at least 0, got 0.5"],
     [{ seed: -1 }, "'seed' must be an integer of at least 0, got -1"],
     [{ validate: -1 }, "'validate' must be an integer of at least 0, got -1"],
     [{ rate: 0 }, "'rate' must be a finite number above 0, got 0"],

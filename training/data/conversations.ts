@@ -31,7 +31,8 @@ const SHOWN_REASONS = 3;
  * - ShareGPT: `{conversations: [{from, value}]}` with `human`, `gpt`, `system` and their synonyms;
  * - OpenAI: `{messages: [{role, content}]}`, the content a text or a list of text parts;
  * - `{prompt, response?}`, `{prompt, completion?}`, `{instruction, input?, output?}`;
- * - a record of any of these may have `later`, what the user adds to the last turn once it was read;
+ * - a record of any of these may have `later`, what the user adds to the last turn once it was read,
+ *   and `begun`, how the answer begins that is asked for;
  * - plain text: paragraphs (separated by blank lines) are gathered, in order, into prompts of
  *   `promptCharacters`; a longer paragraph is cut between words. There are no responses.
  *

@@ -9,6 +9,8 @@ export interface Turns {
   readonly messages: readonly ChatMessage[];
   /** The answer that the data give to the last user turn. */
   readonly response?: string;
+  /** How the answer begins: stands there already when it is asked for. */
+  readonly begun?: string;
   /** What the user adds to the last turn once it was read, and perhaps evicted: a question. */
   readonly later?: string;
 }

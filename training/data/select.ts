@@ -104,9 +104,12 @@ function shuffle(examples: readonly TrainingExample[], seed: number): readonly T
     .map(({ example }) => example);
 }
 
-function contentHash({ messages, later }: TrainingExample, salt: string): string {
-  const said = messages.map(({ role, content }) => [role, content]);
-  const content = later === undefined ? said : [...said, ["later", later]];
+function contentHash({ messages, later, begun }: TrainingExample, salt: string): string {
+  const content = [
+    ...messages.map(({ role, content }) => [role, content]),
+    ...(later === undefined ? [] : [["later", later]]),
+    ...(begun === undefined ? [] : [["begun", begun]]),
+  ];
   return createHash("sha256").update(JSON.stringify([salt, content])).digest("hex");
 }
 

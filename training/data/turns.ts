@@ -37,10 +37,18 @@ const END_MARKERS = [
 export function readTurns(record: unknown): Turns | string {
   if (!isRecord(record)) return "it is not a JSON object";
   const turns = readGiven(record);
-  const { later } = record;
-  if (typeof turns === "string" || later === undefined) return turns;
-  if (typeof later !== "string") return "what is said later is not text";
-  return later.trim() === "" ? "what is said later is empty" : { ...turns, later };
+  const { later, begun } = record;
+  if (typeof turns === "string") return turns;
+  if (later !== undefined && typeof later !== "string") return "what is said later is not text";
+  if (begun !== undefined && typeof begun !== "string") {
+    return "the beginning of its answer is not text";
+  }
+  if (later?.trim() === "") return "what is said later is empty";
+  return {
+    ...turns,
+    ...(later === undefined ? {} : { later }),
+    ...(begun === undefined ? {} : { begun }),
+  };
 }
 
 function readGiven(record: Readonly<Record<string, unknown>>): Turns | string {

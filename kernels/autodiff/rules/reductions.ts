@@ -55,5 +55,19 @@ function openCount({ node, graph }: BackwardStep, axes: readonly number[]): Valu
   return cast(graph, count, "float32");
 }
 
-/** Sums and means over axes. */
-export const REDUCTIONS: Rules = { ReduceSum: sum, ReduceMean: mean };
+/** The largest number takes all; those that are equal share it. */
+const max: Rule = {
+  shapes,
+  backward(step) {
+    const { node, graph, known } = step;
+    const [source, axes] = [inputOf(node, 0), graph.integers(axesOf(node, known))];
+    const kept = { attributes: { keepdims: { int: 1 } } };
+    const most = graph.op("ReduceMax", [source, axes], kept);
+    const taken = cast(graph, graph.op("Equal", [source, most]), "float32");
+    const share = graph.op("Div", [restored(step), graph.op("ReduceSum", [taken, axes], kept)]);
+    return [graph.op("Mul", [taken, share])];
+  },
+};
+
+/** Sums, means and largest numbers over axes. */
+export const REDUCTIONS: Rules = { ReduceMax: max, ReduceSum: sum, ReduceMean: mean };

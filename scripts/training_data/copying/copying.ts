@@ -31,7 +31,7 @@ const LEAST = 200;
 /**
  * Tasks whose answer is copied from the text: codes among look-alikes, identifiers, numbers and names in
  * prose, several of them, quotations, traced variables, frequent words. All kinds come by turns, with the
- * question last, first and later; lengths are spread evenly over their logarithms. The same request gives the
+ * question last, first and later, and half of the answers begun; lengths are spread evenly over their logarithms. The same request gives the
  * same tasks.
  *
  * @throws {TrainingError} If a length is out of range, or there is too little prose.
@@ -66,15 +66,21 @@ export function copyingTasks({ split, count, tokens, prose, seed }: CopyingReque
       prose: prose.slice(start, start + long),
       tokens: Math.max(1, long - FRAME),
     });
-    return asRecipe(`copy_${name}`, exercise, place, one(draw, ["\n\n", "\n"]));
+    const gap = one(draw, ["\n\n", "\n"]);
+    // Half of the answers that are asked for at once stand there in part.
+    const begun = place !== "later" && draw.integer(0, 1) === 0;
+    return asRecipe(`copy_${name}`, exercise, { place, gap, begun });
   });
 }
 
 function asRecipe(
   source: string,
-  { document, question, answer }: Exercise,
-  place: QuestionAt,
-  gap: string,
+  { document, question, answer, parts }: Exercise,
+  { place, gap, begun }: {
+    readonly place: QuestionAt;
+    readonly gap: string;
+    readonly begun: boolean;
+  },
 ): Recipe {
   const user = (content: string) => ({ role: "user" as const, content });
   const reply = { role: "assistant" as const, content: answer };
@@ -84,7 +90,9 @@ function asRecipe(
   const content = place === "last"
     ? `${document}${gap}${question}`
     : `${question}${gap}${document}`;
-  return { source, messages: [user(content), reply] };
+  if (!begun || !parts) return { source, messages: [user(content), reply] };
+  const [beginning, rest] = parts;
+  return { source, messages: [user(content), { ...reply, content: rest }], begun: beginning };
 }
 
 /** The last sentence from which there is enough prose; -1 if there is none. */

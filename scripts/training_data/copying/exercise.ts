@@ -6,6 +6,8 @@ export interface Exercise {
   readonly document: string;
   readonly question: string;
   readonly answer: string;
+  /** Another answer, in two parts: how it begins, and what is copied. */
+  readonly parts?: readonly [string, string];
 }
 
 /** What an exercise is made of. */

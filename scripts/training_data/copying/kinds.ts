@@ -58,13 +58,15 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
       const { draw, words } = request;
       const places = draw.sample(words.places, 6);
       const people = draw.sample(words.people, 6);
-      const { state, ask, tell } = wording(NAMES, request);
+      const chosen = wording(NAMES, request);
+      const { state, ask, tell } = chosen;
       const statements = places.map((place, at) => state(place, people[at] ?? ""));
       const asked = draw.integer(0, places.length - 1);
       return {
         document: hidden(request, statements),
         question: ask(places[asked] ?? ""),
         answer: tell(places[asked] ?? "", people[asked] ?? ""),
+        ...partsOf(chosen, [places[asked] ?? ""], [people[asked] ?? ""], words.announcement),
       };
     },
     /** All values of one of two keys. */
@@ -85,6 +87,7 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
         document: hidden(request, statements),
         question: ask(key),
         answer: listed(own.map((value) => tell(key, value))),
+        parts: [words.announcement, ` ${own.join(", ")}`],
       };
     },
     /** A sentence that somebody said. */
@@ -93,7 +96,8 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
       const speakers = draw.sample(words.people, 4);
       const short = prose.filter((text) => text.length < 160 && !text.includes('"'));
       const said = draw.sample(short.length < speakers.length ? prose : short, speakers.length);
-      const { state, ask, tell } = wording(QUOTATIONS, request);
+      const chosen = wording(QUOTATIONS, request);
+      const { state, ask, tell } = chosen;
       const asked = draw.integer(0, speakers.length - 1);
       const rest = prose.filter((text) => !said.includes(text));
       return {
@@ -103,6 +107,7 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
         ),
         question: ask(speakers[asked] ?? ""),
         answer: tell(speakers[asked] ?? "", said[asked] ?? ""),
+        ...partsOf(chosen, [speakers[asked] ?? ""], [said[asked] ?? ""], words.announcement),
       };
     },
     /** Names that a value is handed on to. */
@@ -121,6 +126,7 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
         document: hidden(request, statements),
         question: ask(values[0] ?? ""),
         answer: listed(names.slice(0, hops + 1)),
+        parts: [request.words.announcement, ` ${names.slice(0, hops + 1).join(", ")}`],
       };
     },
     /** The words that stand most often. */
@@ -140,6 +146,7 @@ export function exerciseKinds(split: CopyingSplit): Readonly<Record<string, Exer
         document: `${intro} ${draw.shuffle(stands).join(" ")}`,
         question: ask(asked),
         answer: listed(names.slice(0, asked)),
+        parts: [words.announcement, ` ${names.slice(0, asked).join(", ")}`],
       };
     },
   };
@@ -153,10 +160,11 @@ function length({ draw }: ExerciseRequest): number {
 /** A list of entries that all look alike. */
 function lookAlikes(
   { draw, words, tokens }: ExerciseRequest,
-  { state, ask, tell }: Wording,
+  wording: Wording,
   value: () => string,
   count: number,
 ): Exercise {
+  const { state, ask, tell } = wording;
   const thing = one(draw, ["", ...words.things.map((one) => `${one} `)]);
   const keys = different(
     Math.ceil(tokens / LEAST_LINE),
@@ -170,7 +178,33 @@ function lookAlikes(
     document: lines.join(draw.integer(0, 1) === 0 ? "\n" : " "),
     question: ask(listed(asked.map((at) => keys[at] ?? ""))),
     answer: asked.map((at) => tell(keys[at] ?? "", values[at] ?? "")).join(apart(tell)),
+    ...partsOf(
+      wording,
+      asked.map((at) => keys[at] ?? ""),
+      asked.map((at) => values[at] ?? ""),
+      words.announcement,
+    ),
   };
+}
+
+/**
+ * How an answer begins, and what follows: the statement up to its value, or all values behind an
+ * announcement. None where a statement begins with its value.
+ */
+function partsOf(
+  { state }: Wording,
+  keys: readonly string[],
+  values: readonly string[],
+  announcement: string,
+): Pick<Exercise, "parts"> {
+  const [key = "", value = ""] = [keys[0], values[0]];
+  if (keys.length > 1) return { parts: [announcement, ` ${values.join(", ")}`] };
+  const stated = state(key, value);
+  const at = stated.indexOf(value, stated.indexOf(key) + key.length);
+  const before = stated.slice(0, Math.max(0, at));
+  if (at < 0 || before === "") return {};
+  const begun = before.trimEnd();
+  return { parts: [capital(begun), before.slice(begun.length) + value] };
 }
 
 /** Sentences follow each other, others are listed. */
@@ -181,10 +215,11 @@ function apart(tell: Wording["tell"]): string {
 /** Statements in prose, of which some are asked for. */
 function needles(
   request: ExerciseRequest,
-  { state, ask, tell }: Wording,
+  wording: Wording,
   value: () => string,
   count: number,
 ): Exercise {
+  const { state, ask, tell } = wording;
   const { draw, words } = request;
   const stated = count + draw.integer(0, 2);
   const keys = different(
@@ -197,6 +232,12 @@ function needles(
     document: hidden(request, keys.map((key, at) => capital(state(key, values[at] ?? "")))),
     question: ask(listed(asked.map((at) => keys[at] ?? ""))),
     answer: capital(asked.map((at) => tell(keys[at] ?? "", values[at] ?? "")).join(apart(tell))),
+    ...partsOf(
+      wording,
+      asked.map((at) => keys[at] ?? ""),
+      asked.map((at) => values[at] ?? ""),
+      words.announcement,
+    ),
   };
 }
 

@@ -9,6 +9,8 @@ export interface Vocabulary {
   readonly things: readonly string[];
   /** Syllables of made-up names. */
   readonly syllables: readonly string[];
+  /** Stands before several values. */
+  readonly announcement: string;
 }
 
 /** The names. */
@@ -35,6 +37,7 @@ export const VOCABULARY: Readonly<Record<CopyingSplit, Vocabulary>> = {
       ...["ka", "lo", "ven", "tir", "mos", "dra", "pel", "sun", "qui", "zor", "bem", "fay"],
       ...["gol", "hin", "jax", "rud", "wex", "yot"],
     ],
+    announcement: "In this order, they are",
   },
   validation: {
     people: [
@@ -53,5 +56,6 @@ export const VOCABULARY: Readonly<Record<CopyingSplit, Vocabulary>> = {
     syllables: [
       ...["bru", "cel", "dov", "esk", "fin", "gar", "hul", "ist", "jor", "kel", "lum", "nax"],
     ],
+    announcement: "One after the other:",
   },
 };

@@ -112,6 +112,7 @@ Deno.test("readConversations() skips broken records and says why and where", asy
     [{ prompt: "x", response: "" }, "its answer is empty"],
     [{ instruction: 4 }, "its instruction is not text"],
     [{ prompt: "x", later: 4 }, "what is said later is not text"],
+    [{ prompt: "x", begun: 1 }, "the beginning of its answer is not text"],
     [{ messages: [user("x")], later: " " }, "what is said later is empty"],
     [{ instruction: "x", input: 4 }, "its input is not text"],
   ];

@@ -1,6 +1,6 @@
 import { assertGradients } from "../_check_gradients.ts";
 
-for (const operator of ["ReduceSum", "ReduceMean"]) {
+for (const operator of ["ReduceSum", "ReduceMean", "ReduceMax"]) {
   Deno.test(`${operator} has the derivative of finite differences`, async () => {
     for (const keepdims of [0, 1]) {
       for (const axes of [[1], [0, 2], [-1], []]) {
