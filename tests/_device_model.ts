@@ -10,7 +10,7 @@ import type { Model } from "../runtime/model.ts";
 import type { Session, SessionOptions } from "../runtime/session/session.ts";
 import { createSession } from "../runtime/session/open.ts";
 import { testProvider } from "./_device.ts";
-import { fixture, type TestModel, tinyModel } from "./_test_model.ts";
+import { fixture, type TestModel, testModel } from "./_test_model.ts";
 
 /** A tiny model in main memory, and the same on the device of the tests. */
 export interface TwinModel extends AsyncDisposable {
@@ -25,6 +25,8 @@ export interface TwinOptions {
   /** 16-bit floats on the device. @default {false} */
   readonly half?: boolean;
   readonly maxBufferBytes?: number;
+  /** A shorter context than the checkpoint's. */
+  readonly context?: number;
   /** How long steps seem to take: those that seem fast are run ahead. @default {as if all were slow} */
   readonly now?: () => number;
 }
@@ -32,11 +34,14 @@ export interface TwinOptions {
 /** Loads a tiny checkpoint twice. */
 export async function twinModel(
   name: string,
-  { half = false, maxBufferBytes, now = slowClock() }: TwinOptions = {},
+  { half = false, maxBufferBytes, context, now = slowClock() }: TwinOptions = {},
 ): Promise<TwinModel> {
   await using opening = new AsyncDisposableStack();
-  const host = opening.use(await tinyModel(name));
-  const checkpoint = await openCheckpoint(fixture(name), { home: host.home });
+  const path = context === undefined
+    ? fixture(name)
+    : opening.use(await shortened(fixture(name), context)).path;
+  const host = opening.use(await testModel(path));
+  const checkpoint = await openCheckpoint(path, { home: host.home });
   const { config } = checkpoint;
   const described = await stepModel(checkpoint, {
     precision: "fp32",
@@ -69,6 +74,21 @@ export async function twinModel(
  * goldens are read in one step each, and the chunk changes nothing (invariant 2).
  */
 const SHORT_STEPS = testProvider() === "webgpu" ? { chunk: 24 } : {};
+
+/** A copy of a checkpoint that has a shorter context, in a folder that vanishes. */
+async function shortened(
+  checkpoint: string,
+  context: number,
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const path = await Deno.makeTempDir();
+  await Deno.copyFile(`${checkpoint}/model.safetensors`, `${path}/model.safetensors`);
+  const config = JSON.parse(await Deno.readTextFile(`${checkpoint}/config.json`));
+  await Deno.writeTextFile(
+    `${path}/config.json`,
+    JSON.stringify({ ...config, max_position_embeddings: context }),
+  );
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
 
 /** A clock by which everything takes a minute. */
 function slowClock(): () => number {

@@ -14,7 +14,12 @@ import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_ke
 export interface DeviceStepOptions extends DeviceStepGraphOptions {
   /** Which steps the device's attention operator computes rightly. @default {it is tried} */
   readonly support?: EvenSupport;
+  /** Slots from which observed steps of few tokens are quicker under a mask. @default {16384} */
+  readonly long?: number;
 }
+
+/** Below it the operator of the even graph is quicker. */
+const LONG = 16_384;
 
 /**
  * Loads the step graphs of a model on a device: the one for even steps, and the one for ragged heads when
@@ -23,7 +28,7 @@ export interface DeviceStepOptions extends DeviceStepGraphOptions {
 export async function createDeviceStepKernel(
   device: Device,
   model: StepModel,
-  { support, ...options }: DeviceStepOptions = {},
+  { support, long = LONG, ...options }: DeviceStepOptions = {},
 ): Promise<DeviceStepKernel> {
   const { half = false } = options;
   const right = support ?? await checkEvenAttention(device, model, half ? "float16" : "float32");
@@ -45,7 +50,7 @@ export async function createDeviceStepKernel(
     async run(inputs) {
       const tokens = newTokens(inputs, model.headDim);
       const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven) &&
-        !isQuickerMasked(inputs, tokens) && !inputs.inputNorms;
+        !isQuickerMasked(inputs, { tokens, long }) && !inputs.inputNorms;
       if (evenly && decode && takesStep(inputs)) {
         return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }
@@ -90,9 +95,6 @@ function takesStep(
     !observe;
 }
 
-/** Slots from which observed steps of few tokens are quicker under a mask. */
-export const LONG = 16_384;
-
 /** Tokens of steps that are observed: soft tokens, windows. */
 const MOST_MASKED = 256;
 
@@ -100,8 +102,11 @@ const MOST_MASKED = 256;
  * Whether a step is quicker by the masked graph, which has the weights that are observed anyway: few
  * queries leave most of a GPU idle while the operator goes through a long cache, key by key.
  */
-function isQuickerMasked({ observe = false, layers }: DeviceStepInputs, tokens: number): boolean {
-  return observe && tokens <= MOST_MASKED && layers.some(({ keys }) => (keys.dims[1] ?? 0) >= LONG);
+function isQuickerMasked(
+  { observe = false, layers }: DeviceStepInputs,
+  { tokens, long }: { readonly tokens: number; readonly long: number },
+): boolean {
+  return observe && tokens <= MOST_MASKED && layers.some(({ keys }) => (keys.dims[1] ?? 0) >= long);
 }
 
 function isEven({ lengths }: SlottedLayer): boolean {

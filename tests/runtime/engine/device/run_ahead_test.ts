@@ -60,7 +60,7 @@ Deno.test(
   "a prompt that fills the context, and a cache without room, are not run over",
   { ignore },
   async () => {
-    await using hasty = await twinModel("tiny-llama", { now: () => 0 });
+    await using hasty = await twinModel("tiny-llama", { now: () => 0, context: 30 });
     const { engine } = hasty.there;
     const sequence = newSequence(engine);
     using cache = sequence.cache;
@@ -70,7 +70,7 @@ Deno.test(
     for (let step = 0; step < 3; step++) {
       ({ logits } = await engine.advance(sequence, { ids: [greedyToken(logits)] }));
     }
-    assertEquals(sequence.position, engine.config.context);
+    assertEquals([sequence.position, engine.config.context], [30, 30]);
     assertEquals(cache.length(0), engine.config.context);
   },
 );
