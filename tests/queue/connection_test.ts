@@ -2,7 +2,8 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { queueAddress, type QueueSecrets } from "../../queue/address.ts";
 import { checkQueue } from "../../queue/connection.ts";
 import { QueueError } from "../../queue/errors.ts";
-import { runCli, testFolder } from "../commands/_run_cli.ts";
+import { callCli } from "../commands/_call_cli.ts";
+import { testFolder } from "../commands/_run_cli.ts";
 import { running } from "./_fleet.ts";
 import { freePort, startQueueServer, withoutServer } from "./_queue_server.ts";
 
@@ -35,9 +36,9 @@ Deno.test({
     await Deno.writeTextFile(file, "s3cret\n");
     const status = ["queue", "status", "--queue", server.url];
     const [byFile, byVariable, none] = await Promise.all([
-      runCli([...status, "--queue-password-file", file]),
-      runCli([...status, "--json"], { env: { KVJUDGE_QUEUE_PASSWORD: "s3cret" } }),
-      runCli(status),
+      callCli([...status, "--queue-password-file", file]),
+      callCli([...status, "--json"], { env: { KVJUDGE_QUEUE_PASSWORD: "s3cret" } }),
+      callCli(status),
     ]);
     assertEquals([byFile.code, byFile.out], [0, "no runs\nno workers\n"]);
     assertEquals([byVariable.code, JSON.parse(byVariable.out)], [0, { runs: [], workers: [] }]);
@@ -84,7 +85,8 @@ Deno.test({
     const [key, certificate] = [`${path}/key.pem`, `${path}/certificate.pem`];
     const made = await new Deno.Command("openssl", {
       args: [
-        ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=queue"],
+        ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+        ...["-days", "2", "-subj", "/CN=queue"],
         ...["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", key],
         ...["-out", certificate],
       ],
@@ -100,7 +102,7 @@ Deno.test({
     await checkQueue(queueAddress(url, { authority: await Deno.readTextFile(certificate) }));
     await refused(url, "its certificate is not trusted");
     await refused(server.url.replace("redis:", "rediss:"), "check host and port");
-    const { code, out } = await runCli([
+    const { code, out } = await callCli([
       "queue",
       "status",
       "--queue",

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { SampleRecord } from "../../evaluation/run/record.ts";
-import { runCli, testFolder, textModel } from "../commands/_run_cli.ts";
+import { callCli } from "../commands/_call_cli.ts";
+import { testFolder, textModel } from "../commands/_run_cli.ts";
 import { lasting, recordsOf, running } from "./_fleet.ts";
 import { leftBehind, startQueueServer, withoutServer } from "./_queue_server.ts";
 
@@ -21,8 +22,8 @@ Deno.test({
       ["worker", "--queue", server.url, "-m", model, "--name", "ada", "--threads", "1"],
       env,
     );
-    assertEquals((await runCli([...args, here, "--threads", "1"], { env })).code, 0);
-    const { code, out, err } = await runCli([...args, far, "--queue", server.url], { env });
+    assertEquals((await callCli([...args, here, "--threads", "1"], { env })).code, 0);
+    const { code, out, err } = await callCli([...args, far, "--queue", server.url], { env });
     assertEquals(code, 0, err);
     assertMatch(out, /snapkv\(window=8\) +64 /);
     assertEquals(lasting(far), lasting(here));
@@ -34,7 +35,7 @@ Deno.test({
     }
     // Nothing stays behind, and the worker is ready for the next run.
     assertEquals(await leftBehind(server), []);
-    const status = await runCli(["queue", "status", "--queue", server.url], { env });
+    const status = await callCli(["queue", "status", "--queue", server.url], { env });
     assertMatch(
       status.out,
       /^no runs\nworker +processor +run +under way +done +failed\nada .* 3 +0\n$/,

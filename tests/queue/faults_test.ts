@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
-import { runCli, testFolder, textModel } from "../commands/_run_cli.ts";
+import { longEnoughToStart } from "../_time_limit.ts";
+import { callCli } from "../commands/_call_cli.ts";
+import { testFolder, textModel } from "../commands/_run_cli.ts";
 import { lasting, recordsOf, type Running, running } from "./_fleet.ts";
 import { leftBehind, startQueueServer, withoutServer } from "./_queue_server.ts";
 
@@ -27,18 +29,20 @@ Deno.test({
     const env = { KVJUDGE_HOME: home.path };
     const depths = Array.from({ length: SAMPLES }, (_, at) => 5 * at).join();
     const args = [
-      ...["eval", "niah", "--precision", "fp32", "--lengths", "700", "--seed", "3", "-m", model],
+      ...["eval", "niah", "--precision", "fp32", "--lengths", "400", "--seed", "3", "-m", model],
       ...["-p", "random,snapkv(window=8)", "-b", "16,64", "--depths", depths, "--out"],
     ];
     const here = `${home.path}/here`;
     await using server = await startQueueServer();
+    // A worker that a busy machine does not let speak for so long counts as dead.
+    const lock = `${Math.ceil(await longEnoughToStart() / 1000)}`;
     const startWorker = () =>
       running(
-        ["worker", "--queue", server.url, "-m", model, "--threads", "1", "--lock", "1"],
+        ["worker", "--queue", server.url, "-m", model, "--threads", "1", "--lock", lock],
         env,
       );
     const workers: [Running, Running] = [startWorker(), startWorker()];
-    assertEquals((await runCli([...args, here, "--threads", "1"], { env })).code, 0);
+    assertEquals((await callCli([...args, here, "--threads", "1"], { env })).code, 0);
     const draw = drawer(2026);
     try {
       for (const [victim, moments] of Object.entries(MOMENTS)) {
