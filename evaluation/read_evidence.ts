@@ -16,6 +16,7 @@ import { applyKept } from "../runtime/evict/apply.ts";
 import { chooseKept, type KeptTokens } from "../runtime/evict/choose.ts";
 import { answerEvicting } from "../runtime/evict/decoding.ts";
 import { fittedTo } from "../runtime/evict/fitted.ts";
+import { restoringTokens } from "../runtime/evict/restore.ts";
 import { accumulating, policiesOf, roundsOf } from "../runtime/evict/rounds.ts";
 import { globalKept } from "./global_kept.ts";
 import { createEvidencePool } from "./evidence_pool.ts";
@@ -92,7 +93,9 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     if (policy.phases?.reading) return (await alone.read(policy, budget)).reading.kept;
     const held = globalLayers(config).map(() => ids.length);
     const shape = cacheShapeOf(engine);
-    const rounds = await roundsOf(fit(policy), { length: ids.length, budget, shape }, held);
+    const restoring = await restoringTokens(policy, facts, config);
+    const request = { length: ids.length, budget, shape, restored: restoring?.count ?? 0 };
+    const rounds = await roundsOf(fit(policy), request, held);
     const gathered: Gathered[] = [];
     for (const round of rounds) {
       const { evidence } = round.policy;
@@ -107,8 +110,9 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     const copy = { ...from, cache: fork };
     const started = now();
     if (kept && !own) {
-      const { positions, merging } = by?.policy ?? {};
-      await applyKept(copy, kept, { engine, positions, merging });
+      const { positions, merging, restores } = by?.policy ?? {};
+      const restoring = await restoringTokens({ restores }, facts, config);
+      await applyKept(copy, kept, { engine, positions, merging, restoring });
     }
     const { bytes } = fork;
     const applied = now();

@@ -84,6 +84,10 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
       ? undefined
       : "its 'merging' must be like { threshold: 0, fraction: 1 }, numbers from 0 to 1, got " +
         show(merging),
+  restores: (restores) =>
+    isObject(restores) && typeof restores.tokens === "function"
+      ? undefined
+      : `its 'restores' must be like { tokens(model) { … } }, got ${show(restores)}`,
   secondStage: (stage) =>
     isSecondStage(stage)
       ? undefined

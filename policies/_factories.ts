@@ -26,6 +26,7 @@ export { rKv, type RKvOptions } from "./r_kv.ts";
 export { random, type RandomOptions } from "./random.ts";
 export { rerotate, type RerotateOptions } from "./rerotate.ts";
 export { restKv, type RestKvOptions } from "./rest_kv.ts";
+export { restoreKv, type RestoreKvOptions } from "./restore_kv.ts";
 export { snapKv, type SnapKvOptions } from "./snapkv.ts";
 export { streamingLlm, type StreamingLlmOptions } from "./streaming_llm.ts";
 export { tova, type TovaOptions } from "./tova.ts";

@@ -8,15 +8,17 @@ export interface SoftTokenNeeds {
   readonly policy: string;
   /** Policy whose tokens that come with the project serve it. @default {itself} */
   readonly ships?: string;
-  /** Whether trained tokens must come with adapters; otherwise they must come without. */
-  readonly adapters: boolean;
+  /** Whether trained tokens must come with adapters, or must not. */
+  readonly adapters: boolean | "optional";
   /** Command that trains some. */
   readonly train: string;
+  /** Untrained tokens, where there are no others. @default {32, as many as the papers train} */
+  readonly count?: number;
   /** Tokens that come with the project. @default {the table of `soft_tokens/`} */
   readonly shipped?: readonly ShippedTokens[];
 }
 
-/** Soft tokens that the papers train. */
+/** Soft tokens that the papers of those that judge train. */
 const UNTRAINED_COUNT = 32;
 
 /** A source as it stands in records. */
@@ -52,11 +54,12 @@ async function load(
   needs: SoftTokenNeeds,
   model: ModelFacts,
 ): Promise<SoftTokens> {
-  if (source === "untrained") return untrainedSoftTokens(model);
+  const { count } = needs;
+  if (source === "untrained") return untrainedSoftTokens(model, count);
   const found = source ?? findShipped(needs.ships ?? needs.policy, model, needs.shipped);
   if (found === undefined) {
     const note = `none ship for this model; train some with \`${needs.train}\``;
-    return { ...untrainedSoftTokens(model), note };
+    return { ...untrainedSoftTokens(model, count), note };
   }
   const given = typeof found === "string" || found instanceof URL;
   const tokens = given ? await model.readSoftTokens(found) : found;
@@ -70,7 +73,7 @@ function checkAdapters(
   source: string,
   { policy, adapters: needed, train }: SoftTokenNeeds,
 ): void {
-  if (needed && trained && adapters === undefined) {
+  if (needed === true && trained && adapters === undefined) {
     throw new OptionError(
       `Cannot use ${source} with policy '${policy}': these soft tokens have no adapters; train some ` +
         `that have with \`${train}\`, or use a policy that needs none`,
@@ -90,10 +93,10 @@ function checkAdapters(
  */
 export function untrainedSoftTokens(
   { hidden, embeddingRms }: Pick<ModelFacts, "hidden" | "embeddingRms">,
+  count = UNTRAINED_COUNT,
 ): SoftTokens {
   const next = createPrng();
   const reach = Math.sqrt(3) * embeddingRms;
-  const count = UNTRAINED_COUNT;
   const embeddings = Float32Array.from(
     { length: count * hidden },
     () => (2 * next() - 1) * reach,

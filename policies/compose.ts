@@ -124,6 +124,12 @@ function checkRound(policy: ScorerPolicy): void {
       "it merges what it drops; wrap the whole, as in merge(compose(…))",
     );
   }
+  if (policy.restores) {
+    throw refuse(
+      policy,
+      "its soft tokens stay in the cache; wrap the whole, as in restore_kv(compose(…))",
+    );
+  }
   if (policy.positions) {
     throw refuse(
       policy,

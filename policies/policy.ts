@@ -15,6 +15,7 @@ import type { DropMeasure } from "./contract/measure.ts";
 import type { Merging } from "./contract/merging.ts";
 import type { Phases } from "./contract/phases.ts";
 import type { Replay } from "./contract/replay.ts";
+import type { Restoring } from "./contract/restoring.ts";
 import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
 
 export * from "./contract/allocation.ts";
@@ -27,6 +28,7 @@ export * from "./contract/model_file.ts";
 export * from "./contract/option_error.ts";
 export * from "./contract/phases.ts";
 export * from "./contract/replay.ts";
+export * from "./contract/restoring.ts";
 export * from "./contract/soft_tokens.ts";
 
 /** Ranks cached tokens. Higher scores are kept. */
@@ -73,6 +75,8 @@ export interface PolicyBase {
   readonly positions?: "contiguous";
   /** How values of what is dropped go into those of what stays. Absent: they are lost. */
   readonly merging?: Merging;
+  /** Soft tokens whose keys and values stay, in place of a part of what is dropped. Absent: none. */
+  readonly restores?: Restoring;
   /** What evicts first: the policy is shown, and may keep, what that left. */
   readonly first?: FirstRound;
   /** `false`: everything is kept whatever the budget is, and nothing is scored. @default {true} */

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -319,6 +319,17 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"decay","type":"a number from 0 to 1","default":0.9,"about":"what a query's weight is multiplied with for each query behind it"},
     ],
     load: () => import("./rest_kv.ts"),
+  },
+  restore_kv: {
+    name: "restore_kv",
+    summary: "Wraps a policy: trained soft tokens read the whole cache and stay for what it drops.",
+    paper: "https://arxiv.org/abs/2608.01247",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+    ],
+    load: () => import("./restore_kv.ts"),
   },
   snapkv: {
     name: "snapkv",

@@ -1,5 +1,5 @@
 import { POLICY_MEMBERS } from "../../policies/contract/members.ts";
-import type { Evidence, LayerView, ModelFacts, Policy } from "../../policies/policy.ts";
+import type { Evidence, LayerView, ModelFacts, Policy, Restoring } from "../../policies/policy.ts";
 import { PolicyError } from "../../runtime/errors.ts";
 import { describePolicy } from "./describe_policy.ts";
 
@@ -38,7 +38,7 @@ export function lendPolicies(options: object): LentPolicies {
     }
   };
   const lend = (policy: Policy): unknown => {
-    const { name, allocate, evidence, first, forModel } = policy;
+    const { name, allocate, evidence, first, forModel, restores } = policy;
     if (forModel) {
       throw new PolicyError(
         `Policy '${name}' reads a file made for the model, and is not lent to a policy in a sandbox; wrap ` +
@@ -49,6 +49,7 @@ export function lendPolicies(options: object): LentPolicies {
     return {
       ...describePolicy(policy, POLICY_MEMBERS) as object,
       evidence: lendEvidence(evidence),
+      ...(restores === undefined ? {} : { restores: { tokens: lendTokens(restores.tokens) } }),
       ...(first === undefined ? {} : { first: { ...first, policy: lend(first.policy) } }),
       ...("score" in policy
         ? { score: (layer: LayerView) => (checkLayer(layer), policy.score(layer)) }
@@ -81,14 +82,11 @@ export function lendPolicies(options: object): LentPolicies {
   const lendEvidence = (evidence: Evidence): unknown => {
     if (evidence.kind === "lookahead") return { ...evidence, draft: lend(evidence.draft) };
     if (evidence.kind !== "soft") return evidence;
-    const { tokens } = evidence;
-    return {
-      ...evidence,
-      // What our own policy reads is its own affair.
-      tokens: (model: ModelFacts) =>
-        tokens({ ...model, readSoftTokens: readers.get(model.readSoftTokens) ?? refuseReading }),
-    };
+    return { ...evidence, tokens: lendTokens(evidence.tokens) };
   };
+  // What our own policy reads is its own affair.
+  const lendTokens = (tokens: Restoring["tokens"]): Restoring["tokens"] => (model) =>
+    tokens({ ...model, readSoftTokens: readers.get(model.readSoftTokens) ?? refuseReading });
   return {
     options: Object.fromEntries(
       Object.entries(options).map(([key, value]) => [key, isPolicy(value) ? lend(value) : value]),

@@ -87,12 +87,13 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
       return answer(boundedView(layer), ...asked);
     };
   };
-  const { options, first, allocate } = remote;
+  const { options, first, allocate, restores } = remote;
   const base = {
     evidence: localEvidence(remote.evidence, reach),
     ...(options && { options: Object.freeze({ ...options }) }),
     ...(first && { first: { ...first, policy: localPolicy(first.policy, reach) } }),
     ...(allocate && { allocate: limited("divided no budget", allocate) }),
+    ...(restores && { restores: { tokens: localTokens(restores.tokens, reach) } }),
   };
   if ("select" in remote) {
     const { select } = remote;
@@ -116,28 +117,27 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
 }
 
 function localEvidence(evidence: Evidence, reach: Reach): Evidence {
-  const { sandbox, lent, href } = reach;
   switch (evidence.kind) {
-    case "soft": {
-      const { tokens } = evidence;
-      return {
-        ...evidence,
-        async tokens(model: ModelFacts) {
-          const guarded = lent.guard(model);
-          const given = await sandbox.limited(
-            "gave no soft tokens",
-            async () => await tokens(guarded),
-          );
-          checkSoftTokens(given, href);
-          return given;
-        },
-      };
-    }
+    case "soft":
+      return { ...evidence, tokens: localTokens(evidence.tokens, reach) };
     case "lookahead":
       return { ...evidence, draft: localPolicy(evidence.draft, reach) };
     default:
       return evidence;
   }
+}
+
+/** Soft tokens that the one in the sandbox gives for a model. */
+function localTokens(
+  tokens: (model: ModelFacts) => MaybePromise<SoftTokens>,
+  { sandbox, lent, href }: Reach,
+): (model: ModelFacts) => Promise<SoftTokens> {
+  return async (model) => {
+    const guarded = lent.guard(model);
+    const given = await sandbox.limited("gave no soft tokens", async () => await tokens(guarded));
+    checkSoftTokens(given, href);
+    return given;
+  };
 }
 
 /** Most bytes that a sandbox gets for one question about a layer that it asks at will. */

@@ -10,6 +10,7 @@ const MEMBERS: Readonly<Record<keyof ScorerPolicy | keyof EvictionPolicy, true>>
   phases: true,
   positions: true,
   merging: true,
+  restores: true,
   first: true,
   protect: true,
   allocate: true,

@@ -33,9 +33,9 @@ export interface StepInput {
   readonly rows?: readonly number[];
 }
 
-/** What a probe reads. */
-export interface ProbeInput extends StepInput {
-  /** Low-rank weights that act on all rows of this probe, and on nothing else. */
+/** What a step reads that may run with low-rank weights. */
+export interface AdaptedInput extends StepInput {
+  /** Low-rank weights that act on all rows of this step, and on nothing else. */
   readonly adapters?: SoftAdapters;
 }
 
@@ -154,8 +154,12 @@ export interface Engine {
   rows(floats: Float32Array, lengths: readonly number[]): MaybePromise<Rows>;
   /** Tokens that one step may read at most, behind so many that are held. */
   maxStepTokens(held: number): number;
-  /** Reads tokens and appends their keys and values to the cache. */
-  advance(sequence: Sequence, input: StepInput): Promise<StepResult>;
+  /**
+   * Reads tokens and appends their keys and values to the cache.
+   *
+   * @throws {CheckpointError} If the adapters do not fit the model.
+   */
+  advance(sequence: Sequence, input: AdaptedInput): Promise<StepResult>;
   /**
    * Reads one token behind each of several sequences, where that is less work than one after the other:
    * see `advanceTogether`.
@@ -166,7 +170,7 @@ export interface Engine {
    *
    * @throws {CheckpointError} If the adapters do not fit the model.
    */
-  probe(sequence: Sequence, input: ProbeInput): Promise<StepResult>;
+  probe(sequence: Sequence, input: AdaptedInput): Promise<StepResult>;
   /**
    * Shows a global layer to a policy, counted among its like: where the KV heads hold different numbers
    * of tokens, each as a layer of its own.

@@ -19,6 +19,7 @@
  * @module
  */
 export type {
+  AdaptedInput,
   DeviceQueries,
   Engine,
   ExpectedRows,
@@ -26,7 +27,6 @@ export type {
   Gathered,
   HostQueries,
   Missing,
-  ProbeInput,
   Repetition,
   StepInput,
   StepQueries,

@@ -26,6 +26,15 @@ export interface KeepRequest {
   readonly raise?: "none" | "ratios" | "all";
   /** Tokens that stay in any case. @default {0} */
   readonly pinned?: number;
+  /** Soft tokens that join what is kept, and count towards the budget. @default {0} */
+  readonly restored?: number;
+}
+
+/** Entries of a KV head that stay in any case; beside soft tokens, one token at least. */
+export function staysAnyway(
+  { pinned = 0, restored = 0 }: Pick<KeepRequest, "pinned" | "restored">,
+): number {
+  return restored > 0 ? Math.max(1, pinned) + restored : pinned;
 }
 
 /**
@@ -58,11 +67,12 @@ export async function keepPerLayer(
   policy: Policy,
   request: KeepRequest,
 ): Promise<readonly number[]> {
-  const { length, budget, shape, raise = "none", pinned = 0 } = request;
+  const { length, budget, shape, raise = "none", pinned = 0, restored = 0 } = request;
   const { layers, sliding } = shape;
   checkBudget(budget);
   const raises = (one: Budget) => raise === "all" || (raise === "ratios" && isRatio(one));
-  const floor = (keep: number) => raisedToFloor(policy, { keep, length, pinned });
+  const stays = staysAnyway({ pinned, restored });
+  const floor = (keep: number) => raisedToFloor(policy, { keep, length, pinned: stays });
   const count = async (amount: UniformBudget, of: BudgetShape) => {
     const keep = keepCount(length, amount, of);
     return raises(amount) ? await floor(keep) : keep;

@@ -151,6 +151,7 @@ function keptOf({ cache, positionMap }: Sequence): KeptTokens {
     return lengths.map((length, head) =>
       positions.slice(start, start += length)
         .map((position) => tokenOf(positionMap, layer, head, position))
+        .filter((token) => token >= 0)
     );
   });
 }

@@ -24,6 +24,7 @@ import { chooseKept, type KeptTokens } from "./choose.ts";
 import { scoreLayer } from "./contract.ts";
 import { fittedTo } from "./fitted.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
+import { restoringTokens } from "./restore.ts";
 import { accumulating, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
@@ -74,7 +75,8 @@ export interface Reading {
   readonly tokens: number;
   /**
    * What was kept, `[layer][KV head]`: indices of the entries that were held when all was read. Of a
-   * first prompt these are its positions. A layer that slides keeps all that it holds.
+   * first prompt these are its positions. A layer that slides keeps all that it holds. Soft tokens that
+   * restore are not among them.
    */
   readonly kept: KeptTokens;
   /**
@@ -86,7 +88,7 @@ export interface Reading {
   readonly bytes: { readonly before: number; readonly after: number };
   /** Milliseconds of each phase. */
   readonly times: ReadTimes;
-  /** The soft tokens that judged, if any did. */
+  /** The soft tokens that judged or restored, if any did. */
   readonly softTokens?: SoftTokens;
   /** What the policy has to say about this model. */
   readonly note?: string;
@@ -110,8 +112,9 @@ export async function readPrompt(given: ReadRequest): Promise<Reading> {
   const { cache } = sequence;
   const { config } = engine;
   if (policy.positions) checkRerotatable(config, `evict with policy '${policy.name}'`);
-  const { rounds, evicts, raised } = await planned(request);
-  const { evidence, softTokens } = await settled(evicts ? rounds : [], request);
+  const restoring = await restoringTokens(policy, facts, config);
+  const { rounds, evicts, raised } = await planned(request, restoring?.count);
+  const { evidence, softTokens } = await settled(evicts ? rounds : [], request, restoring);
   const start = now();
   using scope = new DisposableStack();
   const reading = {
@@ -136,12 +139,13 @@ export async function readPrompt(given: ReadRequest): Promise<Reading> {
   const chosen = now();
   const { positions, merging } = policy;
   const { beforeCompaction } = request;
-  await applyKept(sequence, kept, { engine, positions, merging, beforeCompaction });
+  const applied = { engine, positions, merging, restoring, beforeCompaction };
+  const stays = await applyKept(sequence, kept, applied);
   const end = now();
   const group = config.heads / config.kvHeads;
   const summing = rounds.findIndex((round) => round.policy === accumulating(policy));
   const { attention } = gathered[summing] ?? {};
-  const attentionSums = await sumsToCarry(policy, attention, kept, { cache, group });
+  const attentionSums = await sumsToCarry(policy, attention, stays, { cache, group });
   return {
     logits: observed.logits,
     tokens: ids.length,
@@ -171,29 +175,33 @@ interface Plan {
 
 async function planned(
   { engine, sequence, ids, policy, budget, pinned = [], raise = "none", scores }: ReadRequest,
+  restored: number | undefined,
 ): Promise<Plan> {
   const { cache } = sequence;
   const shape = cacheShapeOf(engine);
   const length = tokensRead(sequence) + ids.length;
   const held = globalLayersOf(cache).map((layer) => cache.length(layer) + ids.length);
-  const request = { length, budget, shape, raise, pinned: countPinned(pinned, length) };
+  const given = { length, budget, shape, raise, pinned: countPinned(pinned, length) };
+  const request = { ...given, ...(restored === undefined ? {} : { restored }) };
   const rounds = await roundsOf(policy, request, held);
   const keep = rounds.at(-1)?.keep ?? held;
   const scored = scores && held.length > 0;
-  const total = keep.reduce((sum, count) => sum + count, 0);
+  const cut = keep.some((count, index) => count < (held[index] ?? 0));
+  const stays = cut ? restored ?? 0 : 0;
+  const total = keep.reduce((sum, count) => sum + count + stays, 0);
   const raised = policy.evicts !== false && !isPerLayer(budget) && raise !== "none" &&
     total > keep.length * keepCount(length, budget, shape);
   return {
     rounds,
     raised,
-    evicts: scored || keep.some((count, index) => count < (held[index] ?? 0)),
+    evicts: scored || cut,
   };
 }
 
 interface Settled {
   /** Of each round, with soft tokens that were read already. */
   readonly evidence: readonly Evidence[];
-  /** The soft tokens that judge, if any do; the untrained ones first. */
+  /** The soft tokens that judge or restore, if any do; the untrained ones first. */
   readonly softTokens: SoftTokens | undefined;
 }
 
@@ -201,8 +209,9 @@ interface Settled {
 async function settled(
   rounds: readonly Round[],
   { facts, engine: { config } }: ReadRequest,
+  restoring: SoftTokens | undefined,
 ): Promise<Settled> {
-  const softs: SoftTokens[] = [];
+  const softs: SoftTokens[] = restoring && rounds.length > 0 ? [restoring] : [];
   const evidence: Evidence[] = [];
   for (const { policy } of rounds) {
     const soft = await softTokensFor(policy.evidence, facts, config);

@@ -1,6 +1,6 @@
 import type { Policy } from "../../policies/policy.ts";
 import { BudgetError } from "../errors.ts";
-import { keepPerLayer, type KeepRequest } from "./allocate.ts";
+import { keepPerLayer, type KeepRequest, staysAnyway } from "./allocate.ts";
 import { isRatio } from "./budget.ts";
 
 /** A policy, and what it leaves of what the rounds before it left. */
@@ -24,11 +24,14 @@ export async function roundsOf(
   request: KeepRequest,
   held: readonly number[],
 ): Promise<readonly Round[]> {
-  const { pinned = 0 } = request;
+  const { restored = 0 } = request;
   const divided = await keepPerLayer(policy, request);
   const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
-  const share = fits ? divided : raisedTo(pinned, divided);
-  const keep = share.map((count, layer) => Math.min(count, held[layer] ?? 0));
+  if (!fits && restored > 0) checkRestored(policy, restored, divided);
+  const share = fits ? divided : raisedTo(staysAnyway(request), divided);
+  const keep = share.map((count, layer) =>
+    Math.min(count - (fits ? 0 : restored), held[layer] ?? 0)
+  );
   const { first } = policy;
   const last = { policy, keep };
   if (!first || keep.every((count, layer) => count >= (held[layer] ?? 0))) return [last];
@@ -52,7 +55,12 @@ export async function roundsOf(
   const { raise = "none" } = request;
   const before = await roundsOf(
     first.policy,
-    { ...request, budget, raise: raise === "ratios" && isRatio(request.budget) ? "all" : raise },
+    {
+      ...request,
+      budget,
+      restored: 0,
+      raise: raise === "ratios" && isRatio(request.budget) ? "all" : raise,
+    },
     held,
   );
   // Layers are divided by each policy in its own way: nothing is left to evict twice.
@@ -61,6 +69,16 @@ export async function roundsOf(
     keep: round.keep.map((count, layer) => Math.max(count, keep[layer] ?? 0)),
   }));
   return [...enough, last];
+}
+
+/** Refuses a budget that soft tokens would fill. */
+function checkRestored({ name }: Policy, restored: number, share: readonly number[]): void {
+  const mean = Math.floor(share.reduce((sum, count) => sum + count, 0) / share.length);
+  if (mean > restored) return;
+  throw new BudgetError(
+    `Cannot evict to ${mean} tokens with policy '${name}': its ${restored} soft tokens stay and count ` +
+      `towards the budget; give one of at least ${restored + 1}, or use fewer soft tokens`,
+  );
 }
 
 /** Gives each layer at least that many tokens; the largest shares give them up. */

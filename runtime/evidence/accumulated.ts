@@ -63,7 +63,10 @@ export function sumsOfKept(
       const held = lengths[layer]?.[head] ?? 0;
       const ofHead = rowsOfHead(rows, group, lengths[layer] ?? [], head);
       for (let row = 0; row < group; row++) {
-        for (const index of indices) left[to++] = ofHead[row * held + index] ?? 0;
+        for (const index of indices) {
+          // A soft token that restores was not there to be attended to.
+          left[to++] = index < held ? ofHead[row * held + index] ?? 0 : 0;
+        }
       }
     }
     return left;

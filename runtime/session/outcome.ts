@@ -31,21 +31,23 @@ export const NO_OUTCOME: Outcome = {
  *
  * @param before What was read before it.
  * @param tokens Tokens of all of it.
+ * @param kept What each KV head of each layer holds.
  * @param judge What evicted, if anything was evicted.
  * @param uncut Why nothing was, if nothing was.
  */
 export function outcomeOf(
   before: Outcome,
-  { kept, bytes }: Reading,
+  { bytes }: Pick<Reading, "bytes">,
   tokens: number,
-  { judge = before.judge, uncut }: {
+  { kept, judge = before.judge, uncut }: {
+    readonly kept: Outcome["kept"];
     readonly judge?: Judge | undefined;
     readonly uncut: Outcome["uncut"];
   },
 ): Outcome {
   return {
     promptTokens: tokens,
-    kept: kept.map((heads) => heads.map(({ length }) => length)),
+    kept,
     bytes,
     ...(judge ? { judge } : {}),
     uncut: judge === undefined ? uncut : undefined,

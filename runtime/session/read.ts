@@ -36,8 +36,10 @@ export async function readAndEvict(
     await marks.beforeEviction(state, at);
     evicted = true;
   });
-  const slides = globalLayersOf(state.sequence.cache).length === 0;
+  const { cache } = state.sequence;
+  const slides = globalLayersOf(cache).length === 0;
   state.outcome = outcomeOf(state.outcome, reading, state.ids.length, {
+    kept: Array.from({ length: cache.layers }, (_, layer) => cache.lengths(layer)),
     judge: evicted ? judgeOf(policy, budget, true) : undefined,
     uncut: policy.evicts === false
       ? undefined

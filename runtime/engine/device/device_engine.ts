@@ -122,6 +122,14 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     };
   };
 
+  const adapted = async (sequence: Sequence, input: StepInput, adapters: SoftAdapters) =>
+    await step(
+      sequence,
+      input,
+      await parts.adapted(adapterShape(adapters, config)),
+      adapters.tensors,
+    );
+
   /** A decoding step, which may have been run ahead. */
   const decoded = async (
     sequence: Sequence,
@@ -162,17 +170,17 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     rows: (floats, lengths) => writtenRows(floats, lengths, rowContext),
     // Logits of all heads are one tensor, of 32-bit floats.
     maxStepTokens: (held) => maxRows(maxBufferBytes / (heads * 4), held),
-    async advance(sequence, input) {
-      const outputs = await decoded(sequence, input) ?? await step(sequence, input);
+    async advance(sequence, { adapters, ...input }) {
+      const outputs = adapters
+        ? await adapted(sequence, input, adapters)
+        : await decoded(sequence, input) ?? await step(sequence, input);
       const tokens = tokenCount(input, config.hidden);
       deviceCacheOf(sequence.cache).commit(tokens, sequence.position);
       sequence.position += tokens;
       return outputs;
     },
     async probe(sequence, { adapters, ...input }) {
-      if (!adapters) return await step(sequence, input);
-      const withAdapters = await parts.adapted(adapterShape(adapters, config));
-      return await step(sequence, input, withAdapters, adapters.tensors);
+      return adapters ? await adapted(sequence, input, adapters) : await step(sequence, input);
     },
     views: (cache, layer, gathered, onCopy) =>
       deviceViews(deviceCacheOf(cache), layer, gathered, {

@@ -9,10 +9,10 @@ import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { rotaryTables } from "../../rotary/rotary_tables.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
+  type AdaptedInput,
   type Engine,
   type ExpectedRows,
   type HostQueries,
-  type ProbeInput,
   type StepInput,
   type StepResult,
   tokenCount,
@@ -44,9 +44,9 @@ export interface HostEngine extends Engine, LayerArithmetic {
   /** Rows over an array. */
   rows(floats: Float32Array, lengths: readonly number[]): HostRows;
   /** As {@linkcode Engine.advance}. */
-  advance(sequence: Sequence, input: StepInput): Promise<HostStepResult>;
+  advance(sequence: Sequence, input: AdaptedInput): Promise<HostStepResult>;
   /** As {@linkcode Engine.probe}. */
-  probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
+  probe(sequence: Sequence, input: AdaptedInput): Promise<HostStepResult>;
   /**
    * What each of the last tokens of a cache pays to each token before them, `[heads, tokens, before]`, in a
    * global layer that no eviction made ragged.
@@ -134,6 +134,10 @@ export function createHostEngine(parts: HostParts): HostEngine {
       queries: outputs.queries.map(hostQueries),
     };
   };
+  const adaptedWays = async (adapters: SoftAdapters): Promise<StepWays> => ({
+    kernel: await parts.adapted(adapterShape(adapters, config)),
+    adapters: adapters.tensors,
+  });
   const engine: HostEngine = {
     config,
     threads,
@@ -164,11 +168,12 @@ export function createHostEngine(parts: HostParts): HostEngine {
       // Nothing of a probe is kept, and no answer begins with it. Graphs with adapters that share no
       // weights have no branch for bytes: with adapters it is exact in all of them.
       if (!adapters) return await step(sequence, { ...input, rounded: true });
-      const withAdapters = await parts.adapted(adapterShape(adapters, config));
-      return await step(sequence, input, { kernel: withAdapters, adapters: adapters.tensors });
+      return await step(sequence, input, await adaptedWays(adapters));
     },
-    async advance(sequence, input) {
-      const outputs = await step(sequence, input, { append: true });
+    async advance(sequence, { adapters, ...input }) {
+      // Graphs with adapters write nothing behind a cache: their entries are added below.
+      const ways = adapters ? await adaptedWays(adapters) : { append: true };
+      const outputs = await step(sequence, input, ways);
       const cache = hostCacheOf(sequence.cache);
       const tokens = tokenCount(input, config.hidden);
       outputs.entries.forEach(({ keys, values }, layer) => {

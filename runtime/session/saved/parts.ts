@@ -5,7 +5,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
 import type { AttentionSums } from "../../evidence/accumulated.ts";
-import { type PositionMap, tokenOf } from "../../rotary/position_map.ts";
+import { type PositionMap, SOFT_TOKEN, tokenOf } from "../../rotary/position_map.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
 
 /** Sizes of one layer. */
@@ -95,7 +95,7 @@ export function readPositionMap(
   const positionMap = { base, shift, tokens };
   const known = tokens.every((ofHeads, layer) =>
     ofHeads.every((_, head) =>
-      cache.head(layer, head).positions.every((at) => tokenOf(positionMap, layer, head, at) >= 0)
+      cache.head(layer, head).positions.every((at) => tokenOf(positionMap, layer, head, at) !== -1)
     )
   );
   if (known) return positionMap;
@@ -106,7 +106,7 @@ export function readPositionMap(
 function areTokens(tokens: Int32Array, end: number): boolean {
   let last = -1;
   return tokens.every((token) => {
-    if (token === -1) return true;
+    if (token === -1 || token === SOFT_TOKEN) return true;
     const sound = token > last && token < end;
     last = token;
     return sound;

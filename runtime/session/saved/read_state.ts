@@ -32,7 +32,8 @@ export function readState(
   const ids = readInto(file, header, "ids", (count) => new Int32Array(count), hash);
   const { pending, tail, planned, shift = 0, spans = [], told, answer } = record;
   const position = ids.length - shift;
-  checkWindowsOf(path, record, lengths, config, ids.length);
+  const given = ids.length + (record.softTokens ?? 0);
+  checkWindowsOf(path, record, lengths, config, given);
   const held = globalLayers(config).flatMap((layer) => lengths[layer] ?? []);
   if ([...ids, ...pending].some((id) => id < 0 || id >= vocabulary)) {
     fail(path, "it holds tokens that the model does not know");
@@ -52,7 +53,7 @@ export function readState(
   using reading = new DisposableStack();
   const cache = reading.use(
     readCache(path, file, header, {
-      ...{ tokens: ids.length, position, tail, config, lengths, precision, hash },
+      ...{ tokens: given, position, tail, config, lengths, precision, hash },
     }),
   );
   const positionMap = readPositionMap(path, file, header, { cache, shift, hash });

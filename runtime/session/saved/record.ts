@@ -28,10 +28,15 @@ export interface SavedCacheRecord {
   readonly planned: number;
   /** Tokens at the end that no eviction has touched. */
   readonly tail: number;
-  /** Tokens of the text less the position of the next, where keys were rerotated to other positions. */
+  /**
+   * Tokens of the text less the position of the next, where keys were rerotated to other positions, or
+   * soft tokens stand among the tokens.
+   */
   readonly shift?: number;
   /** Windows of the layers, null for a global one; absent where all are. */
   readonly windows?: readonly (number | null)[];
+  /** Soft tokens that layers that slide have read besides; absent where there were none. */
+  readonly softTokens?: number;
   /** Tokens that no eviction may take. */
   readonly spans?: readonly TokenSpan[];
   /** Tokens that follow, and are not in the cache yet. */
@@ -93,8 +98,9 @@ const SAVED_CACHE_RECORD: SchemaOf<SavedCacheRecord> = v.object({
   }),
   planned: COUNT,
   tail: COUNT,
-  shift: v.exactOptional(COUNT),
+  shift: v.exactOptional(v.pipe(v.number(), v.safeInteger())),
   windows: v.exactOptional(v.array(v.nullable(v.pipe(COUNT, v.minValue(1))))),
+  softTokens: v.exactOptional(COUNT),
   spans: v.exactOptional(SPANS),
   pending: v.array(COUNT),
   told: TRANSCRIPT,

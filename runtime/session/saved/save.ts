@@ -51,6 +51,7 @@ export async function saveCache(
     tail,
     ...(positionMap ? { shift: positionMap.shift } : {}),
     ...windowsOf(cache),
+    ...softTokensOf(cache, ids.length),
     ...(pinned.length > 0 ? { spans: pinned } : {}),
     pending,
     told: transcript,
@@ -83,6 +84,13 @@ export async function saveCache(
   } catch (error) {
     throw writeError(path, error);
   }
+}
+
+/** How many tokens layers that slide were given besides those of the text. */
+function softTokensOf(cache: KvCache, tokens: number): Pick<SavedCacheRecord, "softTokens"> {
+  const given = cache.mark().lengths.filter((_, layer) => cache.window(layer) !== undefined);
+  const softTokens = Math.max(0, ...given) - tokens;
+  return softTokens > 0 ? { softTokens } : {};
 }
 
 function lengthsOf(cache: KvCache): readonly (readonly number[])[] {

@@ -20,7 +20,7 @@ export function shownOf(
  * Refuses windows that are not those of the model, or do not hold what they must.
  *
  * @param lengths Tokens that were saved of each KV head, `[layer][KV head]`.
- * @param tokens All that were read.
+ * @param tokens All that were read, soft tokens that restore among them.
  */
 export function checkWindowsOf(
   path: string,
