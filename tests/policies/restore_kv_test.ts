@@ -56,7 +56,7 @@ for (
     const found = await read(restoreKv({ inner, softTokens: tokens }), BUDGET);
     using cache = found.sequence.cache;
     const alone = await read(inner, BUDGET - COUNT);
-    using smaller = alone.sequence.cache;
+    using _smaller = alone.sequence.cache;
     assertEquals(found.kept, alone.kept);
     assertEquals(found.logits, alone.logits);
 
