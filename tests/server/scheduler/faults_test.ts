@@ -1,9 +1,8 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { PolicyError } from "../../../runtime/errors.ts";
 import { RequestTimeoutError } from "../../../server/scheduler/errors.ts";
 import type { Scheduler } from "../../../server/scheduler/scheduler.ts";
+import { collectedMemory } from "../../_held_memory.ts";
 import { idsRequest, outcomeOf, someIds, testScheduler } from "./_test_scheduler.ts";
 
 /** A policy in a file of its own, whose scores are as a text says. */
@@ -18,18 +17,6 @@ async function policyFile(score: string): Promise<{ path: string } & AsyncDispos
     path,
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
-}
-
-/** Bytes of the process once garbage is collected: V8 lets 190 MB of arrays lie otherwise. */
-async function collectedMemory(): Promise<number> {
-  setFlagsFromString("--expose-gc");
-  const collect: unknown = runInNewContext("gc");
-  if (typeof collect !== "function") throw new Error("V8 cannot be asked to collect garbage");
-  for (let round = 0; round < 3; round++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  return Deno.memoryUsage().rss;
 }
 
 async function idle(scheduler: Scheduler): Promise<void> {

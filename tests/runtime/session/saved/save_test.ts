@@ -11,6 +11,7 @@ import { PromptError, SavedCacheError, StorageError } from "../../../../runtime/
 import { readSavedCacheInfo } from "../../../../runtime/session/saved/file.ts";
 import type { Session } from "../../../../runtime/session/session.ts";
 import { testFolder } from "../../../commands/_run_cli.ts";
+import { collectedMemory } from "../../../_held_memory.ts";
 import { fixture, randomIds, tinyModel } from "../../../_test_model.ts";
 import { chatModel, whole } from "../_chat.ts";
 
@@ -356,9 +357,9 @@ Deno.test("pitfall 20, memory: 50 generations and 50 rounds of saving and loadin
     await fork.append({ messages: [{ role: "user", content: "How many inns?" }] });
     await answer(fork, 4);
     allocated.push(session.stats().bytes.now);
-    resident.push(Deno.memoryUsage().rss);
+    if (round === 9 || round === 49) resident.push(await collectedMemory());
   }
-  const [first = 0, last = 0] = [resident[9], resident[49]];
+  const [first = 0, last = 0] = resident;
   console.log(
     `allocated ${allocated[0]} to ${allocated[49]} bytes, RSS ${
       first >> 20
