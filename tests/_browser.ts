@@ -15,6 +15,9 @@ export const BROWSER = [Deno.env.get("CHROMIUM"), ...PLACES].find((path) =>
   path && existsSync(path)
 );
 
+/** Milliseconds for anything: other tests may keep the machine busy. */
+const PATIENCE = 120_000;
+
 /** A page that is open in a browser, and all that went wrong in it. */
 export interface OpenPage extends AsyncDisposable {
   readonly page: Page;
@@ -43,10 +46,12 @@ async function openBrowser(): Promise<OpenPage> {
   if (BROWSER === undefined) throw new Error("There is no browser");
   const browser = await puppeteer.launch({
     executablePath: BROWSER,
+    timeout: PATIENCE,
     // Chromium refuses its own sandbox to root, whom containers run as.
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
   });
   const page = await browser.newPage();
+  page.setDefaultTimeout(PATIENCE);
   const problems: string[] = [];
   const requests: string[] = [];
   page.on("console", (message) => problems.push(message.text()));

@@ -200,7 +200,7 @@ export const MUTATED: fc.Arbitrary<MutatedRequest> = fc.record({
 export async function checkReply(
   fetch: (request: Request) => Response | Promise<Response>,
   { method, path, headers, body }: MutatedRequest,
-  limit = 10_000,
+  limit = 60_000,
 ): Promise<number> {
   const request = new Request(`http://localhost${path}`, {
     method,

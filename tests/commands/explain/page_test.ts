@@ -95,7 +95,7 @@ browserTest("kvjudge explain --html writes a page whose sliders show other heads
 
   await using opened = await openInBrowser(path);
   const { page, problems, requests } = opened;
-  await page.waitForSelector("body[data-ready]", { timeout: 20_000 });
+  await page.waitForSelector("body[data-ready]");
   const text = await page.$eval("#text", (element) => element.textContent);
   assert(text?.includes("houses 🎉 and one inn.↵\n↵\nThe mill"), text ?? "");
 
@@ -135,7 +135,7 @@ browserTest(
     await Deno.writeTextFile(path, await smallPage(4, -1, 3));
     await using opened = await openInBrowser(path);
     const { page, problems } = opened;
-    await page.waitForSelector("body[data-ready]", { timeout: 20_000 });
+    await page.waitForSelector("body[data-ready]");
     const said = () => page.$eval("#kept", (element) => element.textContent ?? "");
     assertEquals(await shades(page), "k5 k2 k0 k2");
     assertMatch(await said(), /all 2 heads keep 1, some keep 2, none keeps 1\.$/);
@@ -161,7 +161,7 @@ browserTest("explanationPage() shows hostile text as text and says what a token 
   await Deno.writeTextFile(path, await smallPage());
   await using opened = await openInBrowser(path);
   const { page, problems } = opened;
-  await page.waitForSelector("body[data-ready]", { timeout: 20_000 });
+  await page.waitForSelector("body[data-ready]");
   assertEquals(await page.title(), "What snap<i>kv keeps of 4 tokens");
   assertEquals(await page.$$eval("img, i, b", (found) => found.length), 0);
   assertEquals(await page.$eval("#text", (e) => e.textContent), `One ${ATTACK}↵\n<U+202E>`);
@@ -187,7 +187,7 @@ browserTest("explanationPage() goes to the head that is clicked in the picture",
   await Deno.writeTextFile(path, await smallPage(4, 1));
   await using opened = await openInBrowser(path);
   const { page, problems } = opened;
-  await page.waitForSelector("body[data-ready]", { timeout: 20_000 });
+  await page.waitForSelector("body[data-ready]");
   const values = () =>
     page.$$eval("output", (outputs) => outputs.map(({ textContent }) => textContent));
   assertEquals(await values(), ["1", "all"]);

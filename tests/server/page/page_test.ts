@@ -5,6 +5,7 @@ import { BROWSER, openServed } from "../../_browser.ts";
 import { type FakeScheduler, fakeScheduler, type Script } from "../_fake_scheduler.ts";
 import { testServer } from "../_running_server.ts";
 import { testApp } from "../_test_app.ts";
+import { until } from "../clients/_until.ts";
 
 const HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>";
 
@@ -211,10 +212,7 @@ Deno.test({
       await page.waitForFunction(() =>
         document.querySelector(".status")?.textContent === "Stopped."
       );
-      for (let tries = 0; scheduler.cancelled.length === 0 && tries < 100; tries++) {
-        await new Promise((done) => setTimeout(done, 20));
-      }
-      assertEquals(scheduler.cancelled.length, 1);
+      await until(() => scheduler.cancelled.length === 1);
     }),
 });
 
