@@ -9,6 +9,7 @@ export { expectedAttention, type ExpectedAttentionOptions } from "./expected_att
 export { full, type FullOptions } from "./full.ts";
 export { graphKv, type GraphKvOptions } from "./graphkv.ts";
 export { h2o, type H2oOptions } from "./h2o.ts";
+export { judgeDocument, type JudgeDocumentOptions } from "./judge_document.ts";
 export { judgeQ, type JudgeQOptions } from "./judge_q.ts";
 export { keyDiff, type KeyDiffOptions } from "./keydiff.ts";
 export { knorm, type KnormOptions } from "./knorm.ts";

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_document" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -122,6 +122,18 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"normalize","type":"\"none\" or \"visible\"","default":"none","about":"visible: divide by the number of queries that could see the token"},
     ],
     load: () => import("./h2o.ts"),
+  },
+  judge_document: {
+    name: "judge_document",
+    summary: "Keeps what soft tokens foresee that the model attends to when it repeats the text.",
+    evidence: "soft",
+    options: [
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of soft tokens trained with --target reconstruct; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+      {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are always kept"},
+      {"name":"kernel","type":"an odd integer of at least 1","default":1,"about":"tokens that are pooled together"},
+      {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
+    ],
+    load: () => import("./judge_document.ts"),
   },
   judge_q: {
     name: "judge_q",
