@@ -162,7 +162,7 @@ export async function validationOf(
       yield { loss, soft: attention, response: example.target.attention, groups };
     }
   }
-  return await validate(maps(), { ...heads, layers });
+  return await validate(maps(), { ...heads, layers, average: settings.average });
 }
 
 async function batchGradients(

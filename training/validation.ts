@@ -1,6 +1,8 @@
 import { compareWithReference } from "../evaluation/critical_hits.ts";
 import type { HeadShape } from "../kernels/attention_nodes.ts";
+import { groupMost } from "../policies/kernels/group_most.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
+import type { TrainingSettings } from "./settings.ts";
 import { topK } from "../runtime/evict/top_k.ts";
 
 /** Budgets that hit rates are measured at, in tokens per KV head. */
@@ -27,13 +29,20 @@ export interface ValidationMaps {
   readonly groups?: number;
 }
 
+/** Sizes, and what a KV head ranks tokens by. */
+export interface ValidationShape extends HeadShape {
+  readonly layers: number;
+  /** `max`: the largest number of its group's query heads; otherwise their mean. @default {"heads"} */
+  readonly average?: TrainingSettings["average"];
+}
+
 /**
  * Compares what soft tokens attend to with what the answers attend to, without pooling and without
  * forced tokens. Budgets that cover a prompt leave it out.
  */
 export async function validate(
   maps: AsyncIterable<ValidationMaps>,
-  { heads, kvHeads, layers }: HeadShape & { readonly layers: number },
+  { heads, kvHeads, layers, average = "heads" }: ValidationShape,
 ): Promise<Validation> {
   const sums = VALIDATION_BUDGETS.map((budget) => ({ budget, hits: 0, mass: 0, count: 0 }));
   let loss = 0;
@@ -46,7 +55,12 @@ export async function validate(
     const length = plane / heads;
     for (let layer = 0; layer < layers; layer++) {
       const [judged, wanted] = [soft, response].map((map) =>
-        groupMean(map.subarray(layer * plane, (layer + 1) * plane), heads, kvHeads, length)
+        overGroups(map.subarray(layer * plane, (layer + 1) * plane), {
+          heads,
+          kvHeads,
+          length,
+          average,
+        })
       );
       if (!judged || !wanted) continue;
       for (const sum of sums) {
@@ -70,6 +84,16 @@ export async function validate(
       counted.map(({ budget, mass, count }) => [budget, mass / count]),
     ),
   };
+}
+
+function overGroups(
+  map: Float32Array,
+  { heads, kvHeads, length, average }: Pick<ValidationShape, "heads" | "kvHeads" | "average"> & {
+    readonly length: number;
+  },
+): Float32Array {
+  if (average === "max") return groupMost(map, { heads, kvHeads, length });
+  return groupMean(map, heads, kvHeads, length);
 }
 
 function meanOfGroups(maps: Float32Array, layers: number, groups: number): Float32Array {

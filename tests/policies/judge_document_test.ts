@@ -16,10 +16,10 @@ Deno.test("judgeDocument() takes the most over the query heads of a group, unpoo
 
 Deno.test("judgeDocument() keeps sinks as far as the budget goes, and no window", async () => {
   const { protect } = judgeDocument();
-  assertEquals(typeof protect === "function" && await protect(100), { sinks: 4 });
-  assertEquals(typeof protect === "function" && await protect(2), { sinks: 2 });
+  assertEquals(typeof protect === "function" && await protect(100, 200), { sinks: 4 });
+  assertEquals(typeof protect === "function" && await protect(2, 200), { sinks: 2 });
   const { protect: none } = judgeDocument({ sinks: 0 });
-  assertEquals(typeof none === "function" && await none(5), { sinks: 0 });
+  assertEquals(typeof none === "function" && await none(5, 200), { sinks: 0 });
 });
 
 Deno.test("judgeDocument() says in its note which tokens to train where none ship", async () => {

@@ -43,3 +43,27 @@ Deno.test("validate() leaves out budgets that cover a prompt", async () => {
   const none = await validate(these({ loss: 3, soft: short, response: short }), SHAPE);
   assertEquals(none, { loss: 3, hitRate: {}, attentionMass: {} });
 });
+
+Deno.test("validate() ranks by the largest number of a group's heads where these were compared", async () => {
+  // The first head looks at the first half alone, the second a little at all of the other.
+  const sharp = new Float32Array(2 * LENGTH);
+  sharp.fill(1 / 64, 0, 64);
+  sharp.fill(0.01 / 64, LENGTH + 64);
+  const flat = new Float32Array(2 * LENGTH).fill(0.001);
+  flat.fill(0.5 / 64, 64, LENGTH);
+  flat.fill(0.6 / 64, LENGTH, LENGTH + 64);
+  flat.fill(0.2 / 64, LENGTH + 64);
+  const rates = async (average: "heads" | "max") => {
+    const one = { loss: 0, soft: flat, response: sharp };
+    return (await validate(these(one), { ...SHAPE, average })).hitRate[64];
+  };
+  assertEquals([await rates("heads"), await rates("max")], [0, 1]);
+});
+
+Deno.test("validate() compares the mean over groups of soft tokens", async () => {
+  const response = mapOn(range(0, 64));
+  const apart = [mapOn(range(0, 32)), mapOn(range(32, 64))];
+  const soft = Float32Array.from(apart.flatMap((map) => [...map]));
+  const { hitRate } = await validate(these({ loss: 1, soft, response, groups: 2 }), SHAPE);
+  assertEquals(hitRate, { 64: 1 });
+});
