@@ -78,9 +78,16 @@ export function serveCommand(version: string): Subcommand {
     .option("--device <device:device>", "Where models run and KV caches live.", {
       default: "cpu" as const,
     })
+    .option("--engine", "What a compiled server starts by itself: models for another process.", {
+      hidden: true,
+    })
     .example("With eviction", "kvjudge serve -m smollm2-135m-instruct -p snapkv -b 512")
     .example("Two models", "kvjudge serve -m small=./small.gguf -m large=./large.gguf")
-    .action((flags) => serve(flags, version));
+    .action(async ({ engine, ...flags }) => {
+      if (!engine) return await serve(flags, version);
+      const { engineMain } = await import("../server/engine/child.ts");
+      await engineMain();
+    });
 }
 
 async function serve(flags: ServeFlags, version: string): Promise<void> {

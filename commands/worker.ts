@@ -28,6 +28,9 @@ interface WorkerFlags extends QueueFlags {
   readonly metricsPort?: number | undefined;
 }
 
+/** Milliseconds without jobs after which a worker may end: a submitter may just be starting. */
+const IDLE_TIME = 20_000;
+
 /** `kvjudge worker`: works on what others submit. */
 export function workerCommand(version: string): Subcommand {
   return bareCommand()
@@ -52,7 +55,7 @@ export function workerCommand(version: string): Subcommand {
     .option("--lock <seconds:number>", "Silence after which others take a job over.", {
       default: 30,
     })
-    .option("--until-idle", "End when no run has jobs for it.")
+    .option("--until-idle", `End when no run has had jobs for it for ${IDLE_TIME / 1000} s.`)
     .option("--metrics-host <address:string>", "Address of the metrics.", { default: "127.0.0.1" })
     .option("--metrics-port <port:integer>", "Port where Prometheus finds metrics; none if absent.")
     .example("On each machine", "kvjudge worker --queue rediss://queue.example:6379")
@@ -99,7 +102,7 @@ async function run(flags: WorkerFlags, version: string): Promise<void> {
     models: flags.model ?? [],
     concurrency: flags.concurrency,
     allowPolicies: flags.allowPolicy ?? [],
-    untilIdle: flags.untilIdle ?? false,
+    untilIdle: flags.untilIdle ? IDLE_TIME : undefined,
     now: () => performance.now(),
     onNote: note,
     signal: stop.signal,

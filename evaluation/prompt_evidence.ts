@@ -14,6 +14,11 @@ export interface EvidenceReading {
   readonly policies: readonly Policy[];
   /** Tokens of the model's own greedy answer, at most. */
   readonly answerTokens: number;
+  /**
+   * Whether an answer that begins with these ids ends with them, the model's own and those of policies;
+   * where the model ends it nothing is asked. Evidence that is made of an answer goes on.
+   */
+  readonly isOver?: (ids: readonly number[]) => boolean;
   /** A known answer, which then stands for the model's own everywhere. */
   readonly answer?: readonly number[];
   /**

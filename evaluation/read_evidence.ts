@@ -32,7 +32,8 @@ import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_eviden
  * @throws {CheckpointError} If soft tokens do not fit the model.
  */
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
-  const { engine, facts, ids, policies, answerTokens, then = [], signal, onProgress } = request;
+  const { engine, facts, ids, policies, answerTokens, then = [], isOver, signal, onProgress } =
+    request;
   const { chunk = engine.chunk, now = () => performance.now() } = request;
   const { config } = engine;
   const { heads, kvHeads } = config;
@@ -63,19 +64,21 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     from: Sequence,
     steps: number,
     own?: OwnReading,
+    isOver = request.isOver,
   ): Promise<readonly number[]> => {
     using mark = holdSequence(from);
     const logits = await logitsBefore(from, own);
-    const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal });
+    const found = await greedyAnswer({ engine, sequence: from, logits, steps, signal }, isOver);
     rollbackSequence(from, mark);
     return found;
   };
   const first = request.answer ?? await decode(sequence, answerTokens);
   const answered = now();
-  const steps = maxSteps(evidence, answerTokens);
-  const more = !request.answer && first.length === answerTokens && steps > first.length;
-  const answer = more ? await decode(sequence, steps) : first;
-  const judged = answer.slice(0, answerTokens);
+  const steps = stepsOf(evidence);
+  const ended = request.answer !== undefined || config.eosIds.includes(first.at(-1) ?? -1);
+  const more = !ended && steps > first.length;
+  const answer = more ? await decode(sequence, steps, undefined, () => false) : first;
+  const judged = request.answer?.slice(0, answerTokens) ?? first;
 
   const pool = createEvidencePool({ observed, facts, answer, then, now, signal });
   const known: Evidence = { kind: "given", queries: { kind: "tokens", ids: [...then, ...judged] } };
@@ -133,6 +136,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
       logits: await logitsBefore(from, own),
+      isOver,
       ids: [...ids, ...then],
       tail: then.length + (whole ? ids.length : 0),
       tailStart: whole ? beginning(from) : start,
@@ -179,9 +183,9 @@ function dependsOnBudget({ evidence }: Policy): boolean {
 }
 
 /** Tokens of the longest answer that some evidence is made of. */
-function maxSteps(evidence: readonly Evidence[], answerTokens: number): number {
+function stepsOf(evidence: readonly Evidence[]): number {
   const steps = evidence.map((one) =>
     one.kind === "given" && one.queries.kind === "greedy" ? one.queries.steps : 0
   );
-  return Math.max(answerTokens, ...steps);
+  return Math.max(0, ...steps);
 }

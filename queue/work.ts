@@ -30,7 +30,7 @@ const TRACES = ["meta", "events", "stalled-check"];
  * @throws {QueueError} If the queue cannot be reached when it begins; later it waits.
  */
 export async function work(options: WorkerOptions, tally: WorkerTally): Promise<void> {
-  const { address, signal, onNote } = options;
+  const { address, untilIdle = Infinity, now, signal, onNote } = options;
   const client = await connect(address);
   await using scope = new AsyncDisposableStack();
   scope.defer(() => client.disconnect());
@@ -85,7 +85,7 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
       const next = await within(choose(runs));
       if (!runs.some(({ name }) => name === listed.name)) break;
       // As long as no other run waits, this one stays open: a job of it may come back.
-      const done = next ? next.name !== listed.name : options.untilIdle;
+      const done = next ? next.name !== listed.name : options.untilIdle !== undefined;
       if (done && jobs.idle) break;
     }
   };
@@ -113,13 +113,14 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
     const counts = await queue.getJobCounts("wait", "delayed");
     return Object.values(counts).some((count) => count > 0);
   };
+  let lastWork = now();
   try {
     while (!signal.aborted) {
       let next: ListedRun | undefined;
       try {
         next = await within(choose(await within(listRuns(client))));
         if (next) await serve(next);
-        else if (options.untilIdle) break;
+        else if (now() - lastWork >= untilIdle) break;
         else await pause(LOOK_PAUSE, signal);
       } catch (error) {
         if (signal.aborted) break;
@@ -128,6 +129,7 @@ export async function work(options: WorkerOptions, tally: WorkerTally): Promise<
         onNote(`refused ${titleOf(next)}: ${error.message}`);
       }
       if (!next) continue;
+      lastWork = now();
       current = undefined;
       if (client.status === "ready") await sign();
     }

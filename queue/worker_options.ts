@@ -23,8 +23,8 @@ export interface WorkerOptions {
   readonly store?: Store | undefined;
   /** Milliseconds that a job is safe from others after its worker's last sign of life. */
   readonly lock: number;
-  /** Whether it ends when no run has jobs for it. */
-  readonly untilIdle: boolean;
+  /** Milliseconds without jobs for it after which it ends. @default {it does not} */
+  readonly untilIdle?: number | undefined;
   /** Milliseconds since some moment. */
   readonly now: () => number;
   readonly onNote: (text: string) => void;

@@ -30,7 +30,7 @@ for (let at = 0; at < Number(count); at++) {
       models: [],
     },
     ...{ modelMemory: Infinity, concurrency: 1, threads: 1, allowPolicies: [], lock: 30_000 },
-    ...{ untilIdle: false, now: () => performance.now(), onNote: () => {} },
+    ...{ now: () => performance.now(), onNote: () => {} },
     signal: new AbortController().signal,
   }, newTally());
 }

@@ -38,7 +38,7 @@ export function perplexityCommand(version: string) {
 async function run(given: PerplexityFlags, version: string): Promise<void> {
   const flags = given.quick ? quickened(given, DEFAULTS, QUICK) : given;
   const lengths = wholeNumbers("--lengths", flags.lengths, 2);
-  const text = await readHaystack(flags.text);
+  const text = await readHaystack(flags.text, "text");
   const { measurePerplexity, PERPLEXITY, textWindows } = await import(
     "../../evaluation/benchmarks/perplexity/measure.ts"
   );

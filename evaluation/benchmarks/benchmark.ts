@@ -29,6 +29,8 @@ export interface BenchmarkSample {
   readonly answers: readonly string[];
   /** Most tokens of the output. */
   readonly maxTokens: number;
+  /** Whether only the output's first line counts: it ends there. @default {false} */
+  readonly firstLine?: boolean;
   /** What an output may be sorted into, where that is asked. */
   readonly classes?: readonly string[];
   /** Whether it is read as it stands, also by a model that chats. @default {false} */
@@ -116,4 +118,10 @@ export interface GeneratedTask extends BenchmarkTask {
    * @throws {BenchmarkError} If the length is too short for the task.
    */
   generate(request: GenerationRequest): Iterable<BenchmarkSample>;
+}
+
+/** The first line of an output that has text, and whether it is complete. */
+export function firstLineOf(output: string): { readonly line: string; readonly complete: boolean } {
+  const [line = "", ...rest] = output.replace(/^\n+/, "").split("\n");
+  return { line, complete: rest.length > 0 };
 }

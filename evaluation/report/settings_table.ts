@@ -27,6 +27,7 @@ export function settingsBlocks(
       `${records.length}, of ${Math.min(...tokens)} to ${Math.max(...tokens)} tokens each`,
     ],
     ["time of all measurements", durationText(records)],
+    ...workersRows(records),
     ["seed", String(seed)],
     ...Object.entries(options).filter(([, value]) => value !== null)
       .map(([name, value]) => [name.replaceAll("_", " "), textOf(value)]),
@@ -55,6 +56,20 @@ function durationText(records: readonly SampleRecord[]): string {
   );
   const minutes = milliseconds / 60_000;
   return minutes < 1 ? `${Math.ceil(60 * minutes)} s` : `${minutes.toFixed(0)} min`;
+}
+
+/** How many samples were measured at a time, where that is known: times depend on it. */
+function workersRows(records: readonly SampleRecord[]): readonly (readonly string[])[] {
+  const counts = new Map<number, number>();
+  for (const { workers } of records) {
+    if (workers !== undefined) counts.set(workers, (counts.get(workers) ?? 0) + 1);
+  }
+  const found = [...counts].sort(([a], [b]) => a - b);
+  if (found.length === 0) return [];
+  const shown = found.length === 1
+    ? [String(found[0]?.[0])]
+    : found.map(([workers, samples]) => `${workers} (of ${samples} samples)`);
+  return [["samples measured at a time", shown.join(", ")]];
 }
 
 function optionsText(options: Readonly<Record<string, unknown>>): string {

@@ -123,7 +123,7 @@ export async function runBenchmark(run: BenchmarkRun): Promise<RunSummary> {
     try {
       for (const [at, { measure }] of queue) {
         signal?.throwIfAborted();
-        await take(at, await measure(worker));
+        await take(at, { ...await measure(worker), workers: workers.length });
         if (failed.length > 0) return;
       }
     } catch (error) {

@@ -1,6 +1,10 @@
 import { PromptError } from "../../runtime/errors.ts";
 import type { Model } from "../../runtime/model.ts";
-import type { BenchmarkMetric, BenchmarkSample } from "../benchmarks/benchmark.ts";
+import {
+  type BenchmarkMetric,
+  type BenchmarkSample,
+  firstLineOf,
+} from "../benchmarks/benchmark.ts";
 import { readEvidence } from "../read_evidence.ts";
 import type { RunSample } from "./benchmark_run.ts";
 import { measureCells } from "./measure_cells.ts";
@@ -119,6 +123,11 @@ export async function measureSample(
     then,
     policies: policies.map(({ policy }) => policy),
     answerTokens: sample.maxTokens,
+    ...(sample.firstLine
+      ? {
+        isOver: (answer) => firstLineOf(tokenizer.decode(answer, { skipSpecial: true })).complete,
+      }
+      : {}),
     now,
     ...(chunk === undefined ? {} : { chunk }),
     ...(signal ? { signal } : {}),

@@ -89,6 +89,8 @@ export interface SampleRecord {
   readonly prefill: number;
   /** One for each policy and budget. */
   readonly cells: readonly CellRecord[];
+  /** Samples that were measured at the same time, this one included; absent: on other machines. */
+  readonly workers?: number;
   /** What measured it, if not the machine of the run. */
   readonly machine?: MachineRecord;
 }
@@ -146,5 +148,6 @@ export const SAMPLE_RECORD: SchemaOf<SampleRecord> = v.object({
   facts: v.record(v.string(), v.union([v.number(), v.string()])),
   prefill: v.number(),
   cells: v.array(CELL_RECORD),
+  workers: v.exactOptional(v.number()),
   machine: v.exactOptional(MACHINE_RECORD),
 });

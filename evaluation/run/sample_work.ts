@@ -25,6 +25,7 @@ const SAMPLE: SchemaOf<BenchmarkSample> = v.strictObject({
   prefixInTurn: v.exactOptional(v.boolean()),
   answers: v.array(v.string()),
   maxTokens: COUNT,
+  firstLine: v.exactOptional(v.boolean()),
   classes: v.exactOptional(v.array(v.string())),
   plain: v.exactOptional(v.boolean()),
   facts: v.record(v.string(), v.union([v.number(), v.string()])),

@@ -94,6 +94,8 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
   readonly logits: Float32Array;
   /** Tokens of the answer, at most. */
   readonly steps: number;
+  /** Whether an answer that begins with these ids ends with them, though the model does not end it. */
+  readonly isOver?: ((ids: readonly number[]) => boolean) | undefined;
   readonly chunk: number;
   /** What held tokens received before, where the policy accumulates attention. */
   readonly earlier?: AttentionSums | undefined;
@@ -139,5 +141,10 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
       return ids.length > 0 ? reading.logits : undefined;
     },
   });
-  return await Array.fromAsync(tokens);
+  const answer: number[] = [];
+  for await (const id of tokens) {
+    answer.push(id);
+    if (request.isOver?.(answer)) break;
+  }
+  return answer;
 }

@@ -157,11 +157,14 @@ function reporter(): (report: Report) => void {
   };
 }
 
-if (import.meta.main) {
+/** Runs models for the process that has started this one, and ends it when that wants no more. */
+export async function engineMain(): Promise<never> {
   // What libraries print must not be taken for reports.
   console.log = console.info = console.debug = console.error;
   // Native threads and policies' processes must not keep it.
   const exit = () => Deno.exit(0);
   await runEngine(jsonLines<Command>(Deno.stdin.readable), reporter(), exit);
-  exit();
+  return exit();
 }
+
+if (import.meta.main) await engineMain();

@@ -17,12 +17,19 @@ export interface EngineProcess {
 /** Starts a process. */
 export type StartEngine = (onReport: (report: Report) => void) => EngineProcess;
 
-/** Starts the engine's process with this program's own permissions. */
-export const startEngineProcess: StartEngine = (onReport) => {
+/** What this program is started with again, to run models. */
+export function engineArguments(standalone = Deno.build.standalone): readonly string[] {
+  // A compiled program runs no other module: it runs itself.
+  if (standalone) return ["serve", "--engine"];
   const script = new URL("./child.ts", import.meta.url);
   const path = script.protocol === "file:" ? fileURLToPath(script) : script.href;
+  return ["run", "--quiet", "--no-prompt", "--allow-all", path];
+}
+
+/** Starts the engine's process with this program's own permissions. */
+export const startEngineProcess: StartEngine = (onReport) => {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", "--allow-all", path],
+    args: [...engineArguments()],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

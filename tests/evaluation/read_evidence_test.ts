@@ -155,3 +155,25 @@ Deno.test("workFrom() rerotates keys where the policy that evicted does", async 
   }
   assertEquals(next, [20, ids.length]);
 });
+
+Deno.test("readEvidence() ends answers where they are over, and judges by evidence that goes on", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const [judge, writing] = (await parsePolicies(
+    "oracle(tokens=8),while_decoding(knorm,target=8,every=4)",
+  )).map(({ policy }) => policy);
+  assert(judge && writing);
+  const facts = await model.facts();
+  const request = { engine: model.engine, facts, ids, policies: [judge, writing], answerTokens: 8 };
+  using whole = await readEvidence(request);
+  using ended = await readEvidence({ ...request, isOver: (answer) => answer.length === 3 });
+  assertEquals(ended.answer, whole.answer.slice(0, 3));
+  assertEquals(ended.attention(judge), whole.attention(judge));
+  for (const policy of [judge, writing]) {
+    const kept = await ended.keep(policy, budget);
+    assertEquals(kept, await whole.keep(policy, budget));
+    const by = { policy, budget };
+    const { result } = await ended.answerFrom(kept, 8, by);
+    assertEquals(result, (await whole.answerFrom(kept, 8, by)).result.slice(0, 3));
+  }
+});

@@ -37,6 +37,8 @@ export async function queueTest(context?: number): Promise<QueueTest> {
 export interface InProcessWorker extends AsyncDisposable {
   readonly tally: WorkerTally;
   readonly notes: readonly string[];
+  /** When it ends by itself. */
+  readonly ended: Promise<void>;
 }
 
 /** Starts a worker in this process. */
@@ -51,13 +53,14 @@ export function startWork(
   const working = work({
     ...{ address: queueAddress(url), name: "ada", version: VERSION, home, models: [] },
     ...{ modelMemory: 1e9, concurrency: 1, threads: 1, allowPolicies: [], lock: 1000 },
-    ...{ untilIdle: false, now: () => performance.now(), onNote: (text) => notes.push(text) },
+    ...{ now: () => performance.now(), onNote: (text) => notes.push(text) },
     signal: stop.signal,
     ...options,
   }, tally);
   return {
     tally,
     notes,
+    ended: working,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await working;

@@ -1,7 +1,11 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Worker } from "npm:bullmq@6.7.0";
 import { queueAddress } from "../../queue/address.ts";
+import { closed, patient } from "../../queue/connection.ts";
 import { openQueue } from "../../queue/engine.ts";
 import { QueueError } from "../../queue/errors.ts";
+import { TRIES } from "../../queue/job.ts";
+import { PREFIX } from "../../queue/names.ts";
 import { pinnedPlaces, type SamplesRun } from "../../queue/prepare_samples.ts";
 import { runName } from "../../queue/run.ts";
 import { drainRuns, readStatus, retryJobs } from "../../queue/status.ts";
@@ -175,7 +179,7 @@ Deno.test({
   async fn() {
     await using made = await queueTest();
     const { home, server, model } = made;
-    const planned = await planRun(model, home);
+    const planned = await planRun(model, home, {});
     using client = await clientOf(server);
     const submitting = assertRejects(
       () => submitRun(server, planned),
@@ -199,7 +203,7 @@ Deno.test({
   async fn() {
     await using made = await queueTest();
     const { home, server, model } = made;
-    const planned = await planRun(model, home);
+    const planned = await planRun(model, home, {});
     const notes: string[] = [];
     const submitting = assertRejects(
       () =>
@@ -256,5 +260,56 @@ Deno.test({
       const records = await submitRun(server, planned, { store: shared });
       assertEquals(records.map(({ id }) => id), planned.samples.map(({ id }) => id));
     });
+  },
+});
+
+Deno.test({
+  name: "a job whose workers die three times is set aside, and says why",
+  ...withoutServer,
+  async fn() {
+    await using made = await queueTest();
+    const { home, server, model } = made;
+    const planned = await planRun(model, home, { count: 1 });
+    const submitted = assertRejects(
+      () => submitRun(server, planned),
+      QueueError,
+      "one job of 1 failed again and again and was set aside (houses-0 question last: its workers " +
+        "died, again and again, while it ran)",
+    );
+    using client = await clientOf(server);
+    const name = runName(planned.run);
+    // It takes jobs and never says again that it lives, as if each time it had died.
+    const dying = new Worker(name, null, {
+      ...{ connection: patient(queueAddress(server.url)), prefix: PREFIX, autorun: false },
+      ...{ lockDuration: 50, stalledInterval: 50, maxStalledCount: TRIES - 1 },
+    });
+    dying.on("error", () => {});
+    await dying.startStalledCheckTimer();
+    for (let deaths = 0; deaths < TRIES;) {
+      if (await dying.getNextJob(`life ${deaths + 1}`, { block: false })) deaths++;
+      // The submitter looks for dead workers too, every few seconds, and one look a while is enough.
+      await client.del(`${PREFIX}:${name}:stalled-check`);
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+    // Whoever is given it next does not run it.
+    await using worker = startWork(server, home, { models: [model] });
+    await submitted;
+    await closed(dying.close(true));
+    assertEquals([worker.tally.done, worker.tally.failed], [0, 0]);
+  },
+});
+
+Deno.test({
+  name: "a worker that may end waits a while for its first run, and for the next",
+  ...withoutServer,
+  async fn() {
+    await using made = await queueTest();
+    const { home, server, model } = made;
+    const planned = await planRun(model, home, {});
+    await using worker = startWork(server, home, { models: [model], untilIdle: 2000 });
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    assertEquals((await submitRun(server, planned)).length, 2);
+    assertEquals(worker.tally.done, 2);
+    await worker.ended;
   },
 });

@@ -1,4 +1,4 @@
-import type { BenchmarkSample, BenchmarkTask } from "../benchmark.ts";
+import { type BenchmarkSample, type BenchmarkTask, firstLineOf } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
 import { createJsonLine, type JsonLine, readJsonLines } from "../json_lines.ts";
 import { loadChineseWords, type WordSegmenter } from "./chinese_words.ts";
@@ -76,7 +76,7 @@ function createTask(
     hasQuestion: plan.question !== "none",
     questionFirst: plan.question === "apart",
     metric: (output, sample) => {
-      const counted = plan.firstLine ? output.replace(/^\n+/, "").split("\n")[0] ?? "" : output;
+      const counted = plan.firstLine ? firstLineOf(output).line : output;
       return Math.max(0, ...sample.answers.map((answer) => judge(counted, answer, sample)));
     },
     read: (text, place, options) => samplesOf(readJsonLines(text, place, FORMAT), options),

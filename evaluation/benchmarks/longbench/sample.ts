@@ -72,6 +72,7 @@ export function longBenchSample(
       cut,
     },
     ...(plan.plain ? { plain: true } : {}),
+    ...(plan.firstLine ? { firstLine: true } : {}),
     ...(all_classes ? { classes: all_classes } : {}),
   };
 }

@@ -30,7 +30,7 @@ const records = [0, 50, 100].map((depth) =>
     [`${HOSTILE} 64`]: 0,
     "picky 64": "refused",
     "picky 128": 0.5,
-  }, { facts: { depth, length: 1024 } })
+  }, { facts: { depth, length: 1024 }, workers: depth === 0 ? 1 : 4 })
 );
 
 Deno.test("writeReport() writes tables and figures that link to one another", async () => {
@@ -49,6 +49,10 @@ Deno.test("writeReport() writes tables and figures that link to one another", as
   const markdown = Deno.readTextFileSync(`${folder.path}/report.md`);
   assertMatch(markdown, /^# niah on tiny$/m);
   assertStringIncludes(markdown, "f".repeat(64));
+  assertStringIncludes(
+    markdown,
+    "| samples measured at a time | 1 (of 1 samples), 4 (of 2 samples) |",
+  );
   assertMatch(markdown, /^\| full \(the ceiling\) \| 100\.0 \(43\.9–100\.0\) \|/m);
   assertMatch(markdown, /^\| snapkv \| 50\.0 \(0\.0–100\.0\) \| 100\.0 /m);
   assertMatch(markdown, /^\| picky \| refused \| 50\.0 /m);
