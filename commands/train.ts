@@ -43,6 +43,7 @@ function judgeCommand(version: string, adapted: boolean) {
     .type("loss", new EnumType(["mse", "kl"] as const))
     .type("responses", new EnumType(["self", "original"] as const))
     .type("target", new EnumType(TARGETS))
+    .type("normalise", new EnumType(["heads", "all"] as const))
     .type("average", new EnumType(["heads", "groups", "max"] as const))
     .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
     .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
@@ -75,6 +76,9 @@ function judgeCommand(version: string, adapted: boolean) {
     )
     .option("--average <of:average>", "Compare heads, or of each group the mean or the max.", {
       default: defaults.average,
+    })
+    .option("--normalise <over:normalise>", "Maps of kl: each head's for itself, or all as one.", {
+      default: defaults.normalise,
     })
     .option("--leave-first <count:integer>", "First tokens that are not compared.", {
       default: defaults.leaveFirst,
@@ -134,6 +138,7 @@ function judgeCommand(version: string, adapted: boolean) {
         loss: flags.loss,
         target: flags.target,
         average: flags.average,
+        normalise: flags.normalise,
         leaveFirst: flags.leaveFirst,
         leaveLast: flags.leaveLast,
         layerWeights: flags.layerWeights,

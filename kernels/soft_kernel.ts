@@ -22,6 +22,8 @@ export interface SoftKernelOptions {
   readonly loss: SoftLossOptions["loss"];
   /** @default {"heads"} */
   readonly average?: SoftLossOptions["average"];
+  /** @default {"heads"} */
+  readonly normalise?: SoftLossOptions["normalise"];
   /** First tokens of the prompt that are not compared. @default {0} */
   readonly leaveFirst?: number;
   /** Last ones. @default {0} */
@@ -93,7 +95,7 @@ export async function createSoftKernel(
   options: SoftKernelOptions,
 ): Promise<SoftKernel> {
   const { tokens, judged, groups = 1, loss, average = "heads", past = "float32" } = options;
-  const { adapters, threads, leaveFirst = 0, leaveLast = 0 } = options;
+  const { adapters, threads, normalise = "heads", leaveFirst = 0, leaveLast = 0 } = options;
   if (!Number.isInteger(tokens / groups)) {
     throw new TypeError(`Cannot put ${tokens} soft tokens into ${groups} groups of one size`);
   }
@@ -103,6 +105,7 @@ export async function createSoftKernel(
     groups,
     loss,
     average,
+    normalise,
     leaveFirst,
     leaveLast,
     past,

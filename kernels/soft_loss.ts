@@ -13,6 +13,11 @@ export interface SoftLossOptions {
    * numbers the largest is taken.
    */
   readonly average: "heads" | "groups" | "max";
+  /**
+   * `all`, for `kl` alone: both are normalised over all layers and heads together, so that how much of it
+   * a head has counts as well. @default {"heads"}
+   */
+  readonly normalise?: "heads" | "all";
   /** First and last tokens of the prompt that are not compared: kept in any case. @default {none} */
   readonly leaveFirst?: number;
   readonly leaveLast?: number;
@@ -29,7 +34,7 @@ const TINY = 1e-12;
  */
 export function emitSoftLoss(
   builder: GraphBuilder,
-  { loss, average, leaveFirst = 0, leaveLast = 0, ...shape }:
+  { loss, average, normalise = "heads", leaveFirst = 0, leaveLast = 0, ...shape }:
     & SoftLossOptions
     & HeadShape
     & { readonly layers: number },
@@ -45,8 +50,15 @@ export function emitSoftLoss(
     if (average === "heads") return compared;
     return overGroups(builder, shape, compared, average === "max" ? "ReduceMax" : "ReduceMean");
   };
-  const compare = loss === "mse" ? squaredDifference : divergence;
-  const losses = compare(builder, maps(attention), maps(target));
+  const [soft, wanted] = [maps(attention), maps(target)];
+  const losses = loss === "mse"
+    ? squaredDifference(builder, soft, wanted)
+    : divergence(builder, soft, wanted, normalise === "all" ? [0, 1, 2] : [2]);
+  if (loss === "kl" && normalise === "all") {
+    return builder.op("ReduceSum", [builder.op("Mul", [losses, layerWeights])], {
+      attributes: { keepdims: { int: 0 } },
+    });
+  }
   return builder.op("ReduceMean", [builder.op("Mul", [losses, layerWeights])], {
     attributes: { keepdims: { int: 0 } },
   });
@@ -76,12 +88,21 @@ function squaredDifference(builder: GraphBuilder, soft: Value, target: Value): V
   ]);
 }
 
-/** `[layers, maps, 1]`. */
-function divergence(builder: GraphBuilder, soft: Value, target: Value): Value {
+/**
+ * `[layers, maps, 1]`.
+ *
+ * @param axes That each map is normalised over.
+ */
+function divergence(
+  builder: GraphBuilder,
+  soft: Value,
+  target: Value,
+  axes: readonly number[],
+): Value {
   const last = builder.integers([2]);
   const tiny = builder.constant(Float32Array.of(TINY), []);
   const normalised = (value: Value) =>
-    builder.op("Div", [value, builder.op("ReduceSum", [value, last])]);
+    builder.op("Div", [value, builder.op("ReduceSum", [value, builder.integers(axes)])]);
   const logarithm = (value: Value) => builder.op("Log", [builder.op("Add", [value, tiny])]);
   const [p, q] = [normalised(target), normalised(soft)];
   const terms = builder.op("Mul", [

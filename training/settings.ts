@@ -29,6 +29,11 @@ export interface TrainingSettings {
   readonly target: MapKind | "reconstruct";
   /** Whether each query head is compared, or of the heads that share a KV head the mean or the largest. */
   readonly average: "heads" | "groups" | "max";
+  /**
+   * What `kl` normalises maps over: each head's own, or `all` of them together, so that soft tokens learn
+   * which heads need how much as well.
+   */
+  readonly normalise: "heads" | "all";
   /** First tokens of a prompt that are not compared: sinks, which policies keep in any case. */
   readonly leaveFirst: number;
   /** Last ones, as the window that policies keep. */
@@ -86,6 +91,7 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
   loss: "kl",
   target: "mean",
   average: "heads",
+  normalise: "heads",
   leaveFirst: 0,
   leaveLast: 0,
   layerWeights: "uniform",
@@ -116,6 +122,12 @@ export function checkSettings(settings: TrainingSettings): void {
   demandWhole("responseTokens", settings.responseTokens);
   demandWhole("maxPromptTokens", settings.maxPromptTokens);
   demandWhole("seed", seed, 0);
+  demand(
+    "normalise",
+    `${settings.normalise} with loss ${settings.loss}`,
+    "heads where 'loss' is not kl",
+    settings.normalise === "heads" || settings.loss === "kl",
+  );
   demandWhole("leaveFirst", settings.leaveFirst, 0);
   demandWhole("leaveLast", settings.leaveLast, 0);
   demandWhole("validate", validate, 0);

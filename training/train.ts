@@ -197,6 +197,7 @@ export async function trainWith(
     judged,
     loss: settings.loss,
     average: settings.average,
+    normalise: settings.normalise,
     leaveFirst: settings.leaveFirst,
     leaveLast: settings.leaveLast,
     groups: groupsOf(settings),

@@ -16,7 +16,8 @@ export function referenceLoss(maps: ComparedMaps): number {
   const length = maps.attention.length / layers / heads;
   const group = average === "heads" ? 1 : heads / kvHeads;
   const count = layers * heads / group;
-  let total = 0;
+  const weights: number[] = [];
+  const pairs: (readonly [readonly number[], readonly number[]])[] = [];
   for (let map = 0; map < count; map++) {
     const row = (values: ArrayLike<number>) =>
       Array.from({ length: length - leaveFirst - leaveLast }, (_, token) => {
@@ -27,11 +28,21 @@ export function referenceLoss(maps: ComparedMaps): number {
         if (average === "max") return Math.max(...ofHeads);
         return ofHeads.reduce((a, b) => a + b) / group;
       });
-    const weight = layerWeights?.[Math.floor(map / (count / layers))] ?? 1;
-    const [soft, target] = [row(maps.attention), row(maps.target)];
-    total += weight * (loss === "mse" ? squares(soft, target) : divergence(soft, target));
+    weights.push(layerWeights?.[Math.floor(map / (count / layers))] ?? 1);
+    pairs.push([row(maps.attention), row(maps.target)]);
   }
-  return total / count;
+  if (loss === "kl" && maps.normalise === "all") {
+    const sums = [0, 1].map((side) => add(pairs.map((pair) => add(pair[side] ?? []))));
+    return add(
+      pairs.map(([soft, target], map) =>
+        (weights[map] ?? NaN) * terms(soft, target, sums[0] ?? NaN, sums[1] ?? NaN)
+      ),
+    );
+  }
+  const losses = pairs.map(([soft, target], map) =>
+    (weights[map] ?? NaN) * (loss === "mse" ? squares(soft, target) : divergence(soft, target))
+  );
+  return add(losses) / count;
 }
 
 function squares(soft: readonly number[], target: readonly number[]): number {
@@ -39,9 +50,20 @@ function squares(soft: readonly number[], target: readonly number[]): number {
   return sum / soft.length;
 }
 
+function add(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b);
+}
+
 function divergence(soft: readonly number[], target: readonly number[]): number {
-  const add = (values: readonly number[]) => values.reduce((a, b) => a + b);
-  const [softSum, targetSum] = [add(soft), add(target)];
+  return terms(soft, target, add(soft), add(target));
+}
+
+function terms(
+  soft: readonly number[],
+  target: readonly number[],
+  softSum: number,
+  targetSum: number,
+): number {
   return add(target.map((value, i) => {
     const p = value / targetSum;
     return p === 0 ? 0 : p * Math.log(p / ((soft[i] ?? NaN) / softSum));

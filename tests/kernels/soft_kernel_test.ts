@@ -38,6 +38,7 @@ async function assertStep({ model, options, inputs }: Checked): Promise<void> {
       layers: model.layers.length,
       loss: options.loss,
       average: options.average ?? "heads",
+      normalise: options.normalise ?? "heads",
       leaveFirst: options.leaveFirst ?? 0,
       leaveLast: options.leaveLast ?? 0,
       attention,
@@ -106,6 +107,20 @@ for (const loss of ["mse", "kl"] as const) {
     });
   }
 }
+
+Deno.test("createSoftKernel() differentiates maps that are normalised together", async () => {
+  for (const name of ["tiny-llama", "tiny-qwen2"]) {
+    await using described = await describe(fixture(name));
+    const { tokens, inputs } = goldenStep(name, described);
+    for (const average of ["heads", "max"] as const) {
+      await assertStep({
+        model: described.model,
+        options: { ...OPTIONS, loss: "kl", normalise: "all", tokens, average, leaveFirst: 2 },
+        inputs: { ...inputs, layerWeights: Float32Array.of(0.5, 2, 0.25) },
+      });
+    }
+  }
+});
 
 for (const [leaveFirst, leaveLast] of [[2, 5], [3, 0], [0, 4]] as const) {
   Deno.test(`createSoftKernel() leaves out ${leaveFirst} tokens at the front and ${leaveLast} at the end`, async () => {

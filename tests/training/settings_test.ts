@@ -44,6 +44,10 @@ Deno.test("checkSettings() names option, bound and value of what is out of range
       { tokens: 30, target: "segments" },
       "'tokens' must be a multiple of 4 for this target, got 30",
     ],
+    [
+      { normalise: "all", loss: "mse" },
+      "'normalise' must be heads where 'loss' is not kl, got all with loss mse",
+    ],
     [{ leaveFirst: -1 }, "'leaveFirst' must be an integer of at least 0, got -1"],
     [{ leaveLast: 0.5 }, "'leaveLast' must be an integer of at least 0, got 0.5"],
     [{ seed: -1 }, "'seed' must be an integer of at least 0, got -1"],
