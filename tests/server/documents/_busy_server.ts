@@ -33,6 +33,7 @@ async function keep(worker: number): Promise<void> {
       text,
       eviction: { policy: "knorm", budget: { tokens: 48 } },
     });
+    console.log("kept");
     const messages = [{ role: "user" as const, content: "5 6 7" }];
     try {
       await outcomeOf(scheduler, { ...request, document: id, prompt: { kind: "chat", messages } });
