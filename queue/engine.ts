@@ -37,6 +37,25 @@ export function openQueue(client: Redis, run: string, owned = false): Queue {
   return queue;
 }
 
+/** Times that a run is removed. */
+const REMOVALS = 3;
+
+/**
+ * Removes all jobs of one run and what else the server knows of it, those under way included.
+ *
+ * Another process may remove it meanwhile, or the server's answer be lost on the way. The engine, which
+ * pauses a queue and then removes what is paused, takes what is gone by then for a failure.
+ */
+export async function removeJobs(queue: Queue): Promise<void> {
+  for (let times = 1;; times++) {
+    try {
+      return await queue.obliterate({ force: true });
+    } catch (error) {
+      if (times === REMOVALS) throw error;
+    }
+  }
+}
+
 /** What happens to the jobs of one run. */
 export function openEvents(address: QueueAddress, run: string): QueueEvents {
   const events = new QueueEvents(run, { connection: patient(address), prefix: PREFIX });

@@ -3,7 +3,7 @@ import type { Redis } from "npm:ioredis@6.0.0";
 import { checkRecord, type SchemaOf } from "../runtime/schema.ts";
 import type { QueueAddress } from "./address.ts";
 import { closed } from "./connection.ts";
-import { openEvents, openGuard, openQueue } from "./engine.ts";
+import { openEvents, openGuard, openQueue, removeJobs } from "./engine.ts";
 import type { JobData } from "./job.ts";
 import { withdrawRun } from "./registry.ts";
 
@@ -119,7 +119,7 @@ export async function openLedger<T>(
       const counts = await queue.getJobCounts("wait", "delayed", "failed");
       if (Object.values(counts).some((count) => count > 0)) return;
       await withdrawRun(client, run);
-      await queue.obliterate({ force: true });
+      await removeJobs(queue);
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

@@ -1,6 +1,6 @@
 import { Job } from "npm:bullmq@6.7.0";
 import type { Redis } from "npm:ioredis@6.0.0";
-import { openQueue } from "./engine.ts";
+import { openQueue, removeJobs } from "./engine.ts";
 import { presentWorkers, type WorkerPresence } from "./presence.ts";
 import { listRuns, markDrained } from "./registry.ts";
 
@@ -96,7 +96,7 @@ export async function drainRuns(
       await markDrained(client, name);
       const counts = await queue.getJobCounts("wait", "active", "delayed", "failed", "completed");
       jobs += Object.values(counts).reduce((sum, one) => sum + one, 0);
-      await queue.obliterate({ force: true });
+      await removeJobs(queue);
     } finally {
       await queue.close();
     }

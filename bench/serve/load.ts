@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly random: () => number;
   /** Milliseconds. */
   readonly now: () => number;
+  /** Whether it may end before its time. @default {never} */
+  readonly enough?: (result: LoadResult) => boolean;
 }
 
 /** What came of it, in milliseconds. */
@@ -41,7 +43,7 @@ const EVICTIONS: readonly object[] = [
 
 /** Asks as many clients would, one request after the other each, until the time is up. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
-  const { clients, seconds } = options;
+  const { clients, seconds, enough = () => false } = options;
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(), seconds * 1000);
   const result = {
@@ -57,6 +59,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     while (!over.signal.aborted) {
       try {
         await ask(options, result, over.signal);
+        if (enough(result)) over.abort();
       } catch (error) {
         // Who still waits when the time is up leaves.
         if (over.signal.aborted) return;
