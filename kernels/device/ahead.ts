@@ -2,25 +2,46 @@ import type { RotaryRows } from "../rope.ts";
 import { floats, int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
 import {
+  type AheadGraphOptions,
   aheadPorts,
   buildAheadGraph,
   LOGIT_BLOCK,
   MOST_AHEAD,
   PLAN_COLUMNS,
+  planWidth,
   rowsOfStep,
+  TOLD_COLUMNS,
 } from "./ahead_graph.ts";
+import type { DrawSettings } from "../draw_settings.ts";
+import { drawColumns } from "./draw_nodes.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import type { LayerBuffers } from "./layer_buffers.ts";
 import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
 
 /** Steps that are to be run one behind another. */
 export interface AheadInputs {
-  /** What the first step reads; the others read the likeliest token behind that of the step before. */
+  /** What the first step reads; the others read what the step before found. */
   readonly id: number;
   /** Rotary tables of each step's token: as many steps as there are. */
   readonly rotary: readonly (readonly RotaryRows[])[];
   /** Layers with room for all steps, each with as many tokens in all heads. */
   readonly layers: readonly AheadLayer[];
+  /** How tokens are drawn. @default {the likeliest is taken} */
+  readonly draw?: AheadDraw;
+  /**
+   * Whether the logits of a step are wanted, and what was run behind it is not. @default {those of all
+   * steps are}
+   */
+  readonly endsAt?: (told: AheadTold) => boolean;
+}
+
+/** How tokens are drawn that nobody has asked for yet. */
+export interface AheadDraw {
+  readonly settings: DrawSettings;
+  /** A random number for each step. */
+  readonly uniforms: readonly number[];
+  /** Tokens that were seen, the first step's among them. */
+  readonly seen: Iterable<number>;
 }
 
 /** A layer of the cache behind which steps run ahead. */
@@ -37,11 +58,20 @@ export interface AheadKernel extends AsyncDisposable {
   run(inputs: AheadInputs): Promise<readonly AheadStep[]>;
 }
 
-/** A step that was run. */
-export interface AheadStep {
+/** What a step tells. */
+export interface AheadTold {
   /** The id that it read. */
   readonly id: number;
-  readonly logits: Float32Array;
+  /** The one that follows. */
+  readonly found: number;
+  /** Whether main memory would have found the same. */
+  readonly certain: boolean;
+}
+
+/** A step that was run. */
+export interface AheadStep extends AheadTold {
+  /** Where they were wanted. */
+  readonly logits?: Float32Array;
 }
 
 /** Loads the graph, which is captured when it first runs. */
@@ -49,33 +79,41 @@ export async function createAheadKernel(
   device: Device,
   capture: GraphCapture,
   model: StepModel,
-  half: boolean,
+  options: AheadGraphOptions,
 ): Promise<AheadKernel> {
-  const { headDim, ropes, vocabulary } = model;
+  const { headDim, vocabulary } = model;
   const rows = rowsOfStep(vocabulary);
-  const width = headDim * ropes.length + PLAN_COLUMNS.length;
+  const width = planWidth(model, options.draws);
   await using opening = new AsyncDisposableStack();
-  const kernel = opening.use(await capture.load(buildAheadGraph(model, half)));
+  const kernel = opening.use(await capture.load(buildAheadGraph(model, options)));
   const plan = opening.use(capture.tensor([MOST_AHEAD, width], "float32"));
   const turn = opening.use(capture.tensor([1], "int32"));
   const found = opening.use(capture.tensor([1], "int32"));
   const logits = opening.use(capture.tensor([MOST_AHEAD * rows, LOGIT_BLOCK], "float32"));
+  const told = opening.use(capture.tensor([MOST_AHEAD, TOLD_COLUMNS.length], "float32"));
+  const seen = options.draws
+    ? opening.use(capture.tensor([rows * LOGIT_BLOCK], "float32"))
+    : undefined;
   kernel.write("turn", turn, int32s([0]));
   kernel.write("found", found, int32s([0]));
-  const rooms = opening.use(createRotaryRooms(device, headDim, half ? "float16" : "float32"));
+  if (seen) sendSeen([]);
+  const element = options.half ? "float16" : "float32";
+  const rooms = opening.use(createRotaryRooms(device, headDim, element));
   const opened = opening.move();
   let next = 0;
   return {
     most: MOST_AHEAD,
-    async run({ id, rotary, layers }) {
+    async run({ id, rotary, layers, draw, endsAt }) {
       const steps = rotary.length;
       const held = layers[0]?.lengths[0] ?? 0;
       const rotaryRoom = await rooms.roomFor(layers);
       const inputs: Record<string, DeviceTensor> = {
-        ...{ plan, turn, found, all_logits: logits, [ROTARY_ROOM]: rotaryRoom },
+        ...{ plan, turn, found, told, all_logits: logits, [ROTARY_ROOM]: rotaryRoom },
+        ...seen ? { seen } : {},
       };
       const outputs: Record<string, DeviceTensor> = {
-        ...{ next_turn: turn, next_found: found, written_logits: logits },
+        ...{ next_turn: turn, next_found: found, written_logits: logits, written_told: told },
+        ...seen ? { next_seen: seen } : {},
       };
       for (const [layer, { keys, values }] of layers.entries()) {
         const port = aheadPorts(layer);
@@ -90,6 +128,9 @@ export async function createAheadKernel(
           at += table.length;
         }
         row.set([held + step, step === 0 ? id : 0, step === 0 ? 1 : 0, step, following], at);
+        if (draw) {
+          row.set(drawColumns(draw.settings, draw.uniforms[step] ?? 0), at + PLAN_COLUMNS.length);
+        }
         return row;
       };
       const packed = new Float32Array(MOST_AHEAD * width);
@@ -107,18 +148,46 @@ export async function createAheadKernel(
         packed.set(rowOf(step, (row + 1) % MOST_AHEAD), row * width);
       }
       send();
+      // Where nothing is less likely for having been seen, it does not matter what was.
+      if (draw && draw.settings.repetitionPenalty !== 1) sendSeen(draw.seen);
       for (let step = 0; step < steps; step++) {
         await kernel.run({ inputs, outputs });
         next = (next + 1) % MOST_AHEAD;
       }
-      const all = kernel.floats("logits", device.reshaped(logits, [steps * rows, LOGIT_BLOCK]));
-      return Array.from({ length: steps }, (_, step) => {
-        const own = all.subarray(step * rows * LOGIT_BLOCK, (step + 1) * rows * LOGIT_BLOCK);
-        return { id: own[(rows - 1) * LOGIT_BLOCK] ?? NaN, logits: own.subarray(0, vocabulary) };
+      const logitsOf = (first: number, count: number): Float32Array[] => {
+        const view = device.reshaped(logits, [(first + count) * rows, LOGIT_BLOCK]);
+        const all = kernel.floats("logits", view);
+        return Array.from({ length: count }, (_, step) => {
+          const at = (first + step) * rows * LOGIT_BLOCK;
+          return all.subarray(at, at + vocabulary);
+        });
+      };
+      const columns = TOLD_COLUMNS.length;
+      const numbers = kernel.floats("told", device.reshaped(told, [steps, columns]));
+      const all = Array.from({ length: steps }, (_, step): AheadTold => {
+        const [id = NaN, found = NaN, certain] = numbers.subarray(step * columns);
+        return { id, found, certain: certain === 1 };
       });
+      if (!endsAt) {
+        const each = logitsOf(0, steps);
+        return all.map((step, index) => ({ ...step, logits: each[index] ?? new Float32Array(0) }));
+      }
+      const end = all.findIndex(endsAt);
+      if (end < 0) return all;
+      const [last = new Float32Array(0)] = logitsOf(end, 1);
+      return all.slice(0, end + 1).map((step, index) =>
+        index === end ? { ...step, logits: last } : step
+      );
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+
+  function sendSeen(ids: Iterable<number>): void {
+    if (!seen) return;
+    const marks = new Float32Array(rows * LOGIT_BLOCK);
+    for (const id of ids) if (id < vocabulary) marks[id] = 1;
+    kernel.write("seen", seen, floats(marks, [marks.length]));
+  }
 
   /** `[kvHeads, capacity, headDim]` as a batch of one. */
   function batch(tensor: DeviceTensor): DeviceTensor {

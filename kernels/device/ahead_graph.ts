@@ -5,10 +5,12 @@ import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/
 import { rotaryNames } from "../rotary_inputs.ts";
 import type { StepModel } from "../step_model.ts";
 import { declareWeight } from "../weight.ts";
+import { DRAW_COLUMNS, type DrawnToken, drawToken, isFinite } from "./draw_nodes.ts";
 import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { MOST_COMPARED } from "./likelier_tokens.ts";
 import { repeatedTables } from "./rotary_room.ts";
 import { attendInSlots } from "./step_attention.ts";
 
@@ -18,41 +20,69 @@ export const MOST_AHEAD = 16;
 /** Columns of a plan behind the rotary tables. */
 export const PLAN_COLUMNS = ["count", "id", "given", "slot", "next"] as const;
 
+/** Columns of what a step tells: the id that it read, the one that follows, and whether that is certain. */
+export const TOLD_COLUMNS = ["read", "found", "certain"] as const;
+
 /** Logits that one thread of a device compares, or writes. */
 export const LOGIT_BLOCK = 256;
 
-/** Rows of `all_logits` for each step: its logits, and the id that it read. */
+/** The largest vocabulary of which tokens are drawn: its blocks are compared with one another. */
+export const MOST_DRAWN = LOGIT_BLOCK * MOST_COMPARED;
+
+/** Rows of `all_logits` for each step. */
 export function rowsOfStep(vocabulary: number): number {
-  return Math.ceil(vocabulary / LOGIT_BLOCK) + 1;
+  return Math.ceil(vocabulary / LOGIT_BLOCK);
+}
+
+/** Columns of a plan: rotary tables, {@linkcode PLAN_COLUMNS}, and how each step draws where it does. */
+export function planWidth(
+  { headDim, ropes }: Pick<StepModel, "headDim" | "ropes">,
+  draws: boolean,
+): number {
+  return headDim * ropes.length + PLAN_COLUMNS.length + (draws ? DRAW_COLUMNS.length : 0);
+}
+
+/** How a graph of steps that feed one another is built. */
+export interface AheadGraphOptions {
+  /** Whether it computes, and the cache holds, 16-bit floats. */
+  readonly half: boolean;
+  /** Whether tokens are drawn; otherwise each is the likeliest, the lowest id of equals. */
+  readonly draws: boolean;
 }
 
 /**
  * Builds the graph of a decoding step that feeds the next one: captured, it runs several times for one
- * turn of the processor. Each token is the likeliest behind the one before, the lowest id of equals.
+ * turn of the processor.
  *
- * Inputs: `plan [steps, ropes · headDim + 5]`, a row for each step: rotary tables, tokens that all layers
- * hold before it, the id that it reads, whether that is given (1) or the one that the step before found,
- * the row of `all_logits` that it writes, and which row of the plan is next. `turn [1]`: which one is now;
- * `found [1]`: the id that was found last; `all_logits [steps · rows, 256]`, see {@linkcode rowsOfStep}, the id in
- * the last row of a step; `rotary_room`, see {@linkcode repeatedTables}; and for each layer `keys.L` and `values.L`.
- * Outputs, all to be written over the inputs: `next_turn`, `next_found`, `written_logits`, and
- * `present_keys.L`, `present_values.L`.
+ * Inputs: `plan`, a row for each step: rotary tables, tokens that all layers hold before it, the id that it
+ * reads, whether that is given (1) or the one that the step before found, the row of `all_logits` that it
+ * writes, which row of the plan is next, and where tokens are drawn {@linkcode DRAW_COLUMNS}. `turn [1]`:
+ * which one is now; `found [1]`: the id that was found last; `all_logits [steps · rows, 256]`, see {@linkcode
+ * rowsOfStep}; `told [steps, 3]`, see {@linkcode TOLD_COLUMNS}; where tokens are drawn `seen [vocabulary in
+ * blocks]`, 1 at tokens that were seen; `rotary_room`, see {@linkcode repeatedTables}; and for each layer
+ * `keys.L` and `values.L`.
+ * Outputs, all to be written over the inputs: `next_turn`, `next_found`, `written_logits`, `written_told`,
+ * `next_seen`, and `present_keys.L`, `present_values.L`.
  */
-export function buildAheadGraph(model: StepModel, half: boolean): Graph {
+export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOptions): Graph {
   const plain = createGraph("ahead_step");
   const graph = half ? inHalf(plain) : plain;
   const element: CacheElement = half ? "float16" : "float32";
   const { headDim, ropes, layers, vocabulary } = model;
   const tables = [...ropes.keys()].flatMap((rope) => [...rotaryNames(rope)]);
-  plain.input("plan", "float32", [MOST_AHEAD, headDim * ropes.length + PLAN_COLUMNS.length]);
+  const columns = [...PLAN_COLUMNS, ...draws ? ["draw"] : []];
+  plain.input("plan", "float32", [MOST_AHEAD, planWidth(model, draws)]);
   plain.input("turn", "int32", [1]);
   plain.input("found", "int32", [1]);
   const rows = rowsOfStep(vocabulary);
   plain.input("all_logits", "float32", [MOST_AHEAD * rows, LOGIT_BLOCK]);
   const row = plain.op("Gather", ["plan", "turn"]);
-  const sizes = [...tables.map(() => headDim / 2), ...PLAN_COLUMNS.map(() => 1)];
+  const sizes = [
+    ...[...tables.map(() => headDim / 2), ...PLAN_COLUMNS.map(() => 1)],
+    ...draws ? [DRAW_COLUMNS.length] : [],
+  ];
   plain.ops("Split", [row, plain.integers(sizes)], sizes.length, {
-    names: [...half ? tables.map((name) => `${name}_32`) : tables, ...PLAN_COLUMNS],
+    names: [...half ? tables.map((name) => `${name}_32`) : tables, ...columns],
     attributes: { axis: { int: 1 } },
   });
   for (const name of half ? tables : []) cast(plain, `${name}_32`, "float16", [name]);
@@ -86,23 +116,26 @@ export function buildAheadGraph(model: StepModel, half: boolean): Graph {
   const product = output(graph, normalise(model.finalNorm), "float");
   const logits = half ? cast(plain, product, "float32") : product;
   const blocks = inBlocks(plain, logits, vocabulary);
-  const told = plain.op("Concat", [
-    blocks,
-    plain.op("Expand", [
-      plain.op("Reshape", [read, plain.integers([1, 1])]),
-      plain.integers([1, LOGIT_BLOCK]),
-    ]),
-  ], { attributes: { axis: { int: 0 } } });
   const first = plain.op("Mul", [slot ?? "", number(rows)]);
   const counting = Float32Array.from({ length: rows }, (_, row) => row);
   const place = plain.op("Add", [first, plain.constant(counting, [rows])]);
-  plain.op("ScatterND", [
-    "all_logits",
-    plain.op("Reshape", [cast(plain, place, "int64"), plain.integers([rows, 1])]),
-    told,
-  ], { names: ["written_logits"] });
+  const indices = (value: Value, count: number) =>
+    plain.op("Reshape", [cast(plain, value, "int64"), plain.integers([count, 1])]);
+  plain.op("ScatterND", ["all_logits", indices(place, rows), blocks], {
+    names: ["written_logits"],
+  });
   plain.output("written_logits", "float32", [MOST_AHEAD * rows, LOGIT_BLOCK]);
-  likeliest(plain, blocks, "next_found");
+  const asCell = (value: Value) => plain.op("Reshape", [value, plain.integers([1, 1])]);
+  const { id: next, certain } = draws
+    ? drawn(plain, blocks, indices(read, 1), rows * LOGIT_BLOCK)
+    : likeliest(plain, blocks);
+  plain.input("told", "float32", [MOST_AHEAD, TOLD_COLUMNS.length]);
+  const said = plain.op("Concat", [read, next, certain].map(asCell), {
+    attributes: { axis: { int: 1 } },
+  });
+  plain.op("ScatterND", ["told", indices(slot ?? "", 1), said], { names: ["written_told"] });
+  plain.output("written_told", "float32", [MOST_AHEAD, TOLD_COLUMNS.length]);
+  cast(plain, plain.op("Reshape", [next, plain.integers([1])]), "int32", ["next_found"]);
   plain.output("next_found", "int32", [1]);
   // Out of the row that was read: what is written over an input must follow all that reads it.
   cast(plain, following ?? "", "int32", ["next_turn"]);
@@ -118,7 +151,7 @@ export function aheadPorts(layer: number) {
 
 /** Logits `[1, vocabulary]` as `[blocks, 256]`, filled up with what is never the largest. */
 function inBlocks(graph: GraphBuilder, logits: Value, vocabulary: number): Value {
-  const spare = (rowsOfStep(vocabulary) - 1) * LOGIT_BLOCK - vocabulary;
+  const spare = rowsOfStep(vocabulary) * LOGIT_BLOCK - vocabulary;
   const filled = spare === 0 ? logits : graph.op("Concat", [
     logits,
     graph.constant(new Float32Array(spare).fill(-3e38), [1, spare]),
@@ -126,8 +159,8 @@ function inBlocks(graph: GraphBuilder, logits: Value, vocabulary: number): Value
   return graph.op("Reshape", [filled, graph.integers([-1, LOGIT_BLOCK])]);
 }
 
-/** The index of the largest, the lowest of equals, as int32 `[1]`. */
-function likeliest(graph: GraphBuilder, blocks: Value, name: Value): void {
+/** The likeliest token, the lowest id of equals, as a float. */
+function likeliest(graph: GraphBuilder, blocks: Value): DrawnToken {
   const largest = (values: Value, axis: number) =>
     cast(
       graph,
@@ -140,5 +173,27 @@ function likeliest(graph: GraphBuilder, blocks: Value, name: Value): void {
   const block = graph.op("Reshape", [largest(best, 0), graph.integers([1])]);
   const within = graph.op("Gather", [largest(blocks, 1), block]);
   const from = graph.op("Mul", [block, graph.constant(Int32Array.of(LOGIT_BLOCK), [1])]);
-  graph.op("Add", [from, within], { names: [name] });
+  return {
+    id: cast(graph, graph.op("Add", [from, within]), "float32"),
+    certain: isFinite(graph, graph.op("Gather", [best, block])),
+  };
+}
+
+/** A token that is drawn, behind the one that was read: that one counts as seen. */
+function drawn(graph: GraphBuilder, blocks: Value, read: Value, size: number): DrawnToken {
+  graph.input("seen", "float32", [size]);
+  const one = graph.constant(Float32Array.of(1), [1]);
+  graph.op("ScatterND", ["seen", read, one], { names: ["next_seen"] });
+  graph.output("next_seen", "float32", [size]);
+  const asRow = (value: Value) => graph.op("Reshape", [value, graph.integers([1, size])]);
+  // Apart from the other columns: a kernel binds ten tensors, not more.
+  graph.ops("Split", ["draw", graph.integers(DRAW_COLUMNS.map(() => 1))], DRAW_COLUMNS.length, {
+    attributes: { axis: { int: 1 } },
+    names: DRAW_COLUMNS,
+  });
+  const [uniform, temperature, limit, whole, top_p, least, plain, penalty] = DRAW_COLUMNS;
+  return drawToken(graph, {
+    ...{ logits: asRow(blocks), size, seen: asRow("next_seen") },
+    settings: { uniform, temperature, limit, whole, top_p, least, plain, penalty },
+  });
 }

@@ -1,6 +1,7 @@
+import type { DrawSettings } from "../draw_settings.ts";
 import type { StepModel } from "../step_model.ts";
 import { createAheadKernel } from "./ahead.ts";
-import { MOST_AHEAD } from "./ahead_graph.ts";
+import { MOST_AHEAD, MOST_DRAWN } from "./ahead_graph.ts";
 import { createDecodeKernel } from "./decode_step.ts";
 import type { Device } from "./device.ts";
 import type { DeviceStepGraphOptions } from "./device_step_graph.ts";
@@ -40,8 +41,11 @@ export async function createDeviceStepKernel(
   const { capture } = device;
   const captured = right.captured && !options.adapters ? capture : undefined;
   const decode = captured && once(() => createDecodeKernel(device, captured, model, half));
-  const ahead = captured && once(() => createAheadKernel(device, captured, model, half));
-  let able = true;
+  const aheadWays = captured && {
+    likeliest: once(() => createAheadKernel(device, captured, model, { half, draws: false })),
+    drawn: once(() => createAheadKernel(device, captured, model, { half, draws: true })),
+  };
+  const able = { likeliest: true, drawn: model.vocabulary <= MOST_DRAWN };
   const slides = model.layerKinds.some(({ window }) => window !== undefined);
   // What does not fit is told when a model is opened.
   await (right.few || right.many ? even() : ragged());
@@ -56,15 +60,22 @@ export async function createDeviceStepKernel(
       }
       return await (await (evenly ? even() : ragged())).run(inputs);
     },
-    mostAhead: (layers) => ahead && able && !slides && holdAlike(layers) ? MOST_AHEAD : 0,
+    mostAhead: (layers, settings) =>
+      aheadWays && able[wayOf(settings)] && !slides && holdAlike(layers) ? MOST_AHEAD : 0,
     async runAhead(inputs) {
-      const kernel = await ahead?.().catch(() => undefined);
+      const way = wayOf(inputs.draw?.settings);
+      const kernel = await aheadWays?.[way]().catch(() => undefined);
       if (kernel) return await kernel.run(inputs);
-      able = false;
+      able[way] = false;
       return [];
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** Which graph finds the next token. */
+function wayOf(settings: DrawSettings | undefined): "likeliest" | "drawn" {
+  return settings ? "drawn" : "likeliest";
 }
 
 /** Loads something when it is first asked for, and again where that failed. */

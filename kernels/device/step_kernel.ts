@@ -1,4 +1,5 @@
 import type { StepInputs, StepOutputs } from "../step.ts";
+import type { DrawSettings } from "../draw_settings.ts";
 import type { AheadInputs, AheadStep } from "./ahead.ts";
 import type { DeviceTensor } from "./device.ts";
 
@@ -36,8 +37,12 @@ export interface StepRun extends AsyncDisposable {
 
 /** All step graphs of a model, each loaded when a step needs it. */
 export interface DeviceStepKernel extends StepRun {
-  /** How many decoding steps behind such layers can feed one another; 0 where none can. */
-  mostAhead(layers: readonly SlottedLayer[]): number;
+  /**
+   * How many decoding steps behind such layers can feed one another; 0 where none can.
+   *
+   * @param settings How tokens are drawn. Absent: the likeliest are taken.
+   */
+  mostAhead(layers: readonly SlottedLayer[], settings?: DrawSettings): number;
   /** Runs decoding steps that feed one another. Gives none where the device proves unable. */
   runAhead(inputs: AheadInputs): Promise<readonly AheadStep[]>;
 }

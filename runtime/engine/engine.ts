@@ -6,6 +6,7 @@ import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/polic
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import { mostSliding } from "../cache/windows.ts";
+import type { Drawing } from "../sampling/drawing.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
@@ -52,6 +53,14 @@ export interface StepResult {
   readonly queries: readonly StepQueries[];
   /** Norms of what each global layer's attention reads, `[tokens]` each; none unless asked for. */
   readonly inputNorms?: readonly Float32Array[];
+}
+
+/** What reading a token and drawing the next gives. */
+export interface DrawnStep {
+  /** The token that was drawn; absent where only a sampler can tell, from the logits. */
+  readonly id?: number;
+  /** Where there is no id, or it ends the answer. */
+  readonly logits?: Float32Array;
 }
 
 /** Rotated queries of one layer, `[tokens, heads · headDim]`, where the cache lives. */
@@ -160,6 +169,15 @@ export interface Engine {
    * @throws {CheckpointError} If the adapters do not fit the model.
    */
   advance(sequence: Sequence, input: AdaptedInput): Promise<StepResult>;
+  /**
+   * Reads one token and draws the one behind it where the cache lives, so that its logits need not be
+   * brought; absent on engines in main memory. `undefined`, and nothing is read, where that cannot be.
+   */
+  readonly draw?: (
+    sequence: Sequence,
+    id: number,
+    drawing: Drawing,
+  ) => Promise<DrawnStep | undefined>;
   /**
    * Reads one token behind each of several sequences, where that is less work than one after the other:
    * see `advanceTogether`.

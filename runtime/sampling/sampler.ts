@@ -1,5 +1,7 @@
 import { xoroshiro128plusFromState } from "npm:pure-rand@8.4.2/generator/xoroshiro128plus";
+import { NEGLIGIBLE } from "../../kernels/draw_settings.ts";
 import { CheckpointError, PromptError } from "../errors.ts";
+import type { Drawing } from "./drawing.ts";
 import { greedyToken } from "./greedy.ts";
 import { seededState } from "./seeded_state.ts";
 import { maskLogits, type TokenMask } from "./token_mask.ts";
@@ -28,6 +30,13 @@ export interface Sampler {
    * @param allowed The only tokens that may be drawn; all if absent.
    */
   next(logits: Float32Array, seen: ReadonlySet<number>, allowed?: TokenMask): number;
+  /**
+   * What a device needs to draw the next tokens as {@linkcode Sampler.next} would.
+   *
+   * @param seen Tokens of the prompt and of the answer so far; grows with the answer.
+   * @param ends Ids that end the answer.
+   */
+  drawing(seen: ReadonlySet<number>, ends: ReadonlySet<number>): Drawing;
 }
 
 const BOUNDS: Readonly<Record<keyof SamplingOptions, (value: number) => string | undefined>> = {
@@ -56,8 +65,26 @@ export function createSampler(options: SamplingOptions = {}): Sampler {
   const { temperature = 0, topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } =
     options;
   const random = xoroshiro128plusFromState(seededState(seed));
-  const uniform = () => (random.next() >>> 0) / 2 ** 32;
+  /** Random numbers that were asked for ahead of their draws. */
+  const ahead: number[] = [];
+  const uniforms = (count: number): readonly number[] => {
+    while (ahead.length < count) ahead.push((random.next() >>> 0) / 2 ** 32);
+    return ahead.slice(0, count);
+  };
+  const uniform = (): number => {
+    const [next = 0] = uniforms(1);
+    ahead.shift();
+    return next;
+  };
   return {
+    drawing: (seen, ends) => ({
+      settings: { temperature, topK, topP, minP, repetitionPenalty },
+      ...{ seen, ends },
+      uniforms,
+      drawn() {
+        if (temperature > 0) uniform();
+      },
+    }),
     next(logits, seen, allowed) {
       const possible = allowed ? maskLogits(logits, allowed) : logits;
       const adjusted = penalise(possible, seen, repetitionPenalty);
@@ -95,10 +122,6 @@ interface Candidate {
 
 type Filters = Required<Pick<SamplingOptions, "temperature" | "topK" | "topP" | "minP">>;
 
-// A token less likely than this against the best one is never drawn; sorting all 49,152 would cost
-// more than the rest of the step.
-const NEGLIGIBLE = 1e-9;
-
 function filter(
   logits: Float32Array,
   mostLikely: number,
@@ -111,6 +134,7 @@ function filter(
     const logit = logits[id] ?? -Infinity;
     // Where the best one is infinite, the difference is no number.
     const weight = logit === best ? 1 : Math.exp((logit - best) / temperature);
+    // Sorting all 49,152 would cost more than the rest of the step.
     if (weight >= NEGLIGIBLE) candidates.push({ id, weight });
   }
   candidates.sort((a, b) => b.weight - a.weight || a.id - b.id);

@@ -1,6 +1,8 @@
+import type { DrawnStep } from "../engine/engine.ts";
 import { pause } from "../engine/pause.ts";
 import { PromptError } from "../errors.ts";
 import type { Constraint } from "../sampling/constraint.ts";
+import type { Drawing } from "../sampling/drawing.ts";
 import { createSampler, type SamplingOptions } from "../sampling/sampler.ts";
 import { createStopText } from "../sampling/stop_text.ts";
 import type { TextStream } from "../tokenizer/tokenizer.ts";
@@ -57,6 +59,11 @@ export interface GenerationSource {
   hasRoom(): boolean | Promise<boolean>;
   /** Reads the last token that was sampled and gives the logits of the next. */
   advance(): Promise<Float32Array>;
+  /**
+   * As {@linkcode GenerationSource.advance}, and draws the next token where the logits are. `undefined`, and
+   * nothing is read, where that cannot be.
+   */
+  draw?(drawing: Drawing): Promise<DrawnStep | undefined>;
   /** Runs when the answer has ended, however it did. */
   end?(): Promise<void>;
 }
@@ -76,6 +83,9 @@ export function checkGenerateOptions(options: GenerateOptions): void {
   }
   createSampler(options);
 }
+
+/** A step without an id has logits. */
+const NO_LOGITS = new Float32Array(0);
 
 /** Tokens of an answer at most, unless the options say otherwise. */
 export const DEFAULT_MAX_TOKENS = 256;
@@ -143,9 +153,13 @@ async function* decode(
   const sampler = createSampler(options);
   const seen = new Set(start.seen);
   const stopText = createStopText(stop);
-  let { logits } = start;
+  // What a constraint allows is known in main memory alone.
+  const drawing = constraint ? undefined : sampler.drawing(seen, endIds);
+  const advance = async (): Promise<DrawnStep> =>
+    (drawing && await source.draw?.(drawing)) ?? { logits: await source.advance() };
+  let next: DrawnStep = start;
   for (;;) {
-    const id = sampler.next(logits, seen, constraint?.mask());
+    const id = next.id ?? sampler.next(next.logits ?? NO_LOGITS, seen, constraint?.mask());
     constraint?.accept(id);
     if (endIds.has(id)) break;
     ids.push(id);
@@ -162,7 +176,7 @@ async function* decode(
       if (rest !== "") yield rest;
       return full ? "length" : "abort";
     }
-    logits = await source.advance();
+    next = await advance();
   }
   const rest = stopText.push(stream.flush()).text + stopText.flush();
   if (rest !== "") yield rest;

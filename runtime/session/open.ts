@@ -116,6 +116,15 @@ function openSession(
       stream: tokenizer.stream({ skipSpecial: true }),
     };
   };
+  /** Counts what was pending as read. */
+  const wrote = (begun: number, logits: Float32Array | undefined): void => {
+    for (const id of state.pending) state.ids.push(id);
+    state.tail += state.pending.length;
+    state.pending = [];
+    state.logits = logits;
+    tally.times.decode += now() - begun;
+    tally.steps++;
+  };
   /** What makes the tokens of an answer to what `prepare` reads when it begins. */
   const writing = (
     action: string,
@@ -145,16 +154,21 @@ function openSession(
       advance: () =>
         current().run(async () => {
           const begun = now();
-          const { pending, sequence } = state;
-          const { logits } = await engine.advance(sequence, { ids: pending });
-          for (const id of pending) state.ids.push(id);
-          state.tail += pending.length;
-          state.pending = [];
-          state.logits = logits;
-          tally.times.decode += now() - begun;
-          tally.steps++;
+          const { logits } = await engine.advance(state.sequence, { ids: state.pending });
+          wrote(begun, logits);
           await evictWhileWriting(context());
           return state.logits ?? logits;
+        }),
+      draw: (drawing) =>
+        current().run(async () => {
+          const begun = now();
+          const { pending: [id, ...more], sequence } = state;
+          // An eviction would change the logits behind the token.
+          const evicts = options.policy.phases?.decoding !== undefined;
+          if (id === undefined || more.length > 0 || evicts) return undefined;
+          const found = await engine.draw?.(sequence, id, drawing);
+          if (found) wrote(begun, found.logits);
+          return found;
         }),
       async end() {
         if (!task || task.signal.aborted) return;

@@ -104,6 +104,12 @@ export async function openModel(
       if (input.ids?.length === 1) stepTimes.push(performance.now() - start);
       return result;
     },
+    async draw(sequence, id, drawing) {
+      const start = performance.now();
+      const result = await opened.engine.draw?.(sequence, id, drawing);
+      if (result) stepTimes.push(performance.now() - start);
+      return result;
+    },
   };
   const parts = {
     engine,

@@ -36,7 +36,15 @@ export async function openRawStep(
     readonly trial: Trial;
   },
 ): Promise<RawStep> {
-  const { held = 512, binding = false, pending, captured = false, ahead } = trial;
+  const {
+    held = 512,
+    binding = false,
+    pending,
+    captured = false,
+    ahead,
+    draws = false,
+    idsAlone = false,
+  } = trial;
   const device = binding ? openBindingDevice(provider) : openDevice(provider, {
     ...pending === undefined ? {} : { pendingDispatches: pending },
   });
@@ -65,18 +73,22 @@ export async function openRawStep(
   if (ahead) {
     const { capture } = device;
     if (!capture) throw new Error("This device captures no graphs");
-    const kernel = await createAheadKernel(device, capture, model, half);
+    const kernel = await createAheadKernel(device, capture, model, { half, draws });
     const lengths = new Array<number>(kvHeads).fill(held);
     const steps = new Array(ahead).fill(rotary);
+    const settings = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0, repetitionPenalty: 1.1 };
+    const uniforms = Array.from({ length: ahead }, (_, step) => (step + 0.5) / ahead);
     const run = async () => {
       await kernel.run({
         id: 5,
         rotary: steps,
         layers: caches.map((layer) => ({ ...layer, lengths })),
+        ...idsAlone || draws ? { endsAt: () => false } : {},
+        ...draws ? { draw: { settings, uniforms, seen: [5] } } : {},
       });
     };
     return {
-      graph: buildAheadGraph(model, half),
+      graph: buildAheadGraph(model, { half, draws }),
       device,
       steps: ahead,
       run,

@@ -17,12 +17,18 @@ export interface Trial {
   readonly captured?: boolean;
   /** Steps that feed one another, captured; their time is told for each. */
   readonly ahead?: number;
+  /** Whether logits of steps that feed one another stay on the device. @default {false} */
+  readonly idsAlone?: boolean;
+  /** Whether these draw their tokens, of which the ids alone come back. @default {false} */
+  readonly draws?: boolean;
 }
 
 /** Trials, those that tell most first. Each runs in a process of its own. */
 export const TRIALS: readonly Trial[] = [
   { name: "captured", captured: true },
   { name: "16 ahead", ahead: 16 },
+  { name: "16 ahead, ids alone", ahead: 16, idsAlone: true },
+  { name: "16 ahead, drawn", ahead: 16, draws: true },
   { name: "4 ahead", ahead: 4 },
   { name: "1 ahead", ahead: 1 },
   { name: "16 ahead, one layer", ahead: 16, layers: 1 },

@@ -70,7 +70,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     layers,
     context: config.context,
     now: parts.now,
-    most: (all) => parts.step.mostAhead(all),
+    most: (all, settings) => parts.step.mostAhead(all, settings),
     run: (inputs) => parts.step.runAhead(inputs),
     rotary: ({ planned }, position) =>
       rotaryTables(config, { sequence: Math.max(planned, position + 1), position, tokens: 1 }),
@@ -178,6 +178,15 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       deviceCacheOf(sequence.cache).commit(tokens, sequence.position);
       sequence.position += tokens;
       return outputs;
+    },
+    async draw(sequence, id, drawing) {
+      const cache = deviceCacheOf(sequence.cache);
+      const found = await ahead.drawn(sequence, cache, id, drawing);
+      if (!found) return undefined;
+      if (found.logits) checkFinite(found.logits);
+      cache.commit(1, sequence.position);
+      sequence.position++;
+      return found;
     },
     async probe(sequence, { adapters, ...input }) {
       return adapters ? await adapted(sequence, input, adapters) : await step(sequence, input);

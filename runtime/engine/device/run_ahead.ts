@@ -1,13 +1,17 @@
 import type { AheadInputs, AheadStep } from "../../../kernels/device/ahead.ts";
+import { canDraw } from "../../../kernels/device/draw_nodes.ts";
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
+import type { DrawSettings } from "../../../kernels/draw_settings.ts";
 import type { RotaryRows } from "../../../kernels/rope.ts";
 import type { DeviceKvCache } from "../../cache/kv_cache.ts";
+import type { Drawing } from "../../sampling/drawing.ts";
+import type { DrawnStep } from "../engine.ts";
 import type { Sequence } from "../sequence.ts";
 
 /** What decoding steps are run ahead with. */
 export interface AheadWays {
-  /** Steps at most that run behind one another; 0 where none can. */
-  most(layers: AheadInputs["layers"]): number;
+  /** Steps at most that run behind one another, drawing so; 0 where none can. */
+  most(layers: AheadInputs["layers"], settings?: DrawSettings): number;
   run(inputs: AheadInputs): Promise<readonly AheadStep[]>;
   /** Rotary tables of the token at a position. */
   rotary(sequence: Sequence, position: number): readonly RotaryRows[];
@@ -25,6 +29,13 @@ export interface RunAhead {
    * cannot run ahead.
    */
   logits(sequence: Sequence, cache: DeviceKvCache, id: number): Promise<Float32Array | undefined>;
+  /** As {@linkcode RunAhead.logits}, but what is drawn from the logits; they stay where they are. */
+  drawn(
+    sequence: Sequence,
+    cache: DeviceKvCache,
+    id: number,
+    drawing: Drawing,
+  ): Promise<DrawnStep | undefined>;
   /** Forgets what was run ahead on a cache: something else is written behind what it holds. */
   forget(cache: DeviceKvCache): void;
 }
@@ -35,7 +46,18 @@ interface Ahead {
   readonly position: number;
   readonly held: number;
   readonly steps: readonly AheadStep[];
+  /** What they were drawn for. */
+  readonly drawing: Drawing | undefined;
   used: number;
+}
+
+/** What next token is wanted of a sequence. */
+interface Wanted {
+  readonly sequence: Sequence;
+  readonly cache: DeviceKvCache;
+  /** What is read. */
+  readonly id: number;
+  readonly drawing?: Drawing;
 }
 
 /** Milliseconds that steps which nobody asked for yet may take together. */
@@ -50,59 +72,76 @@ export function createRunAhead(ways: AheadWays): RunAhead {
   const memory = new WeakMap<DeviceKvCache, Ahead>();
   const sizes = new WeakMap<DeviceKvCache, number>();
   let stepTime = Infinity;
-  const taken = (
-    { position }: Sequence,
-    cache: DeviceKvCache,
-    id: number,
-  ): Float32Array | undefined => {
+  const taken = ({ sequence: { position }, cache, id, drawing }: Wanted): AheadStep | undefined => {
     const ahead = memory.get(cache);
     if (!ahead) return undefined;
     const { used } = ahead;
     const same = position === ahead.position + used && cache.stored(0)[0] === ahead.held + used &&
-      cache.buffers(0).keys === ahead.keys;
+      cache.buffers(0).keys === ahead.keys && ahead.drawing === drawing;
     const step = ahead.steps[used];
     if (!same || step?.id !== id) return undefined;
     ahead.used++;
-    return step.logits;
+    return step;
+  };
+  const step = async (wanted: Wanted): Promise<AheadStep | undefined> => {
+    const known = taken(wanted);
+    if (known) return known;
+    const { sequence, cache, id, drawing } = wanted;
+    const settings = drawing && drawnBy(drawing);
+    const before = memory.get(cache);
+    memory.delete(cache);
+    await cache.makeRoom(1);
+    const layers = Array.from({ length: ways.layers }, (_, layer) => ({
+      ...cache.buffers(layer),
+      lengths: cache.stored(layer),
+    }));
+    const most = ways.most(layers, settings);
+    if (most === 0) return undefined;
+    const wholly = before === undefined || before.used === before.steps.length;
+    const size = wholly ? 2 * (sizes.get(cache) ?? 0.5) : 1;
+    const { position } = sequence;
+    const held = cache.stored(0)[0] ?? 0;
+    const steps = Math.max(
+      1,
+      Math.min(
+        ...[size, most, Math.floor(LONGEST / stepTime)],
+        ...[cache.capacity(0) - held, ways.context - position],
+      ),
+    );
+    sizes.set(cache, steps);
+    const begun = ways.now();
+    const found = await ways.run({
+      id,
+      layers,
+      rotary: Array.from({ length: steps }, (_, step) => ways.rotary(sequence, position + step)),
+      ...drawing && { endsAt: ({ found, certain }) => !certain || drawing.ends.has(found) },
+      ...drawing && settings
+        ? { draw: { settings, uniforms: drawing.uniforms(steps), seen: drawing.seen } }
+        : {},
+    });
+    stepTime = (ways.now() - begun) / steps;
+    const [first] = found;
+    if (first?.id !== id) return undefined;
+    const { keys } = cache.buffers(0);
+    memory.set(cache, { ...{ keys, position, held, drawing }, steps: found, used: 1 });
+    return first;
   };
   return {
-    async logits(sequence, cache, id) {
-      const known = taken(sequence, cache, id);
-      if (known) return known;
-      const before = memory.get(cache);
-      memory.delete(cache);
-      await cache.makeRoom(1);
-      const layers = Array.from({ length: ways.layers }, (_, layer) => ({
-        ...cache.buffers(layer),
-        lengths: cache.stored(layer),
-      }));
-      const most = ways.most(layers);
-      if (most === 0) return undefined;
-      const wholly = before === undefined || before.used === before.steps.length;
-      const size = wholly ? 2 * (sizes.get(cache) ?? 0.5) : 1;
-      const { position } = sequence;
-      const held = cache.stored(0)[0] ?? 0;
-      const steps = Math.max(
-        1,
-        Math.min(
-          ...[size, most, Math.floor(LONGEST / stepTime)],
-          ...[cache.capacity(0) - held, ways.context - position],
-        ),
-      );
-      sizes.set(cache, steps);
-      const begun = ways.now();
-      const found = await ways.run({
-        id,
-        layers,
-        rotary: Array.from({ length: steps }, (_, step) => ways.rotary(sequence, position + step)),
-      });
-      stepTime = (ways.now() - begun) / steps;
-      const [first] = found;
-      if (first?.id !== id) return undefined;
-      const { keys } = cache.buffers(0);
-      memory.set(cache, { keys, position, held, steps: found, used: 1 });
-      return first.logits;
+    logits: async (sequence, cache, id) => (await step({ sequence, cache, id }))?.logits,
+    async drawn(sequence, cache, id, drawing) {
+      if (!canDraw(drawing.settings)) return undefined;
+      const found = await step({ sequence, cache, id, drawing });
+      if (!found) return undefined;
+      const { logits, certain } = found;
+      if (certain) drawing.drawn();
+      return { ...certain ? { id: found.found } : {}, ...logits ? { logits } : {} };
     },
     forget: (cache) => memory.delete(cache),
   };
+}
+
+/** How tokens are drawn; `undefined` where the likeliest are taken. */
+function drawnBy({ settings }: Drawing): DrawSettings | undefined {
+  const { temperature, repetitionPenalty } = settings;
+  return temperature === 0 && repetitionPenalty === 1 ? undefined : settings;
 }

@@ -1,10 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import {
-  LOGIT_BLOCK,
-  MOST_AHEAD,
-  PLAN_COLUMNS,
-  rowsOfStep,
-} from "../../../../kernels/device/ahead_graph.ts";
+import { MOST_AHEAD, PLAN_COLUMNS, TOLD_COLUMNS } from "../../../../kernels/device/ahead_graph.ts";
 import type { Crossing } from "../../../../kernels/device/device.ts";
 import { type Policy, withKernel } from "../../../../policies/policy.ts";
 import { twinModel } from "../../../_device_model.ts";
@@ -74,7 +69,8 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
       ? {
         // The plan of the first step is sent for its recording too.
         "in ahead_step plan": (steps + 1) * MOST_AHEAD * (headDim + PLAN_COLUMNS.length) * 4,
-        "out ahead_step logits": steps * rowsOfStep(vocabulary) * LOGIT_BLOCK * 4,
+        // Its id, the one that follows and whether that is certain: no logits.
+        "out ahead_step told": steps * TOLD_COLUMNS.length * 4,
       }
       : step(steps, steps);
 

@@ -1,4 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { LOGIT_BLOCK, rowsOfStep } from "../../../../kernels/device/ahead_graph.ts";
+import type { GenerateOptions } from "../../../../runtime/session/generate.ts";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { testProvider } from "../../../_device.ts";
 import { twinModel } from "../../../_device_model.ts";
@@ -53,6 +55,53 @@ Deno.test(
     }
     const turns = kernels.filter((one) => one === "ahead_step logits").length;
     if (turns >= CHOSEN.length) throw new Error(`${turns} turns for ${CHOSEN.length} steps`);
+  },
+);
+
+const DRAWN: readonly GenerateOptions[] = [
+  { temperature: 0.8, topK: 40, topP: 0.95, seed: 3 },
+  // As likely as one another, most of them: more than a device looks at.
+  { temperature: 1, seed: 4 },
+  { temperature: 0.7, minP: 0.1, repetitionPenalty: 1.3, seed: 5 },
+  { repetitionPenalty: 1.5 },
+  {},
+];
+
+Deno.test(
+  "answers that are drawn on a device are those of a sampler, and their logits stay there",
+  { ignore },
+  async () => {
+    await using hasty = await twinModel("tiny-llama", { now: () => 0 });
+    const { device } = hasty.there;
+    const ids = randomIds(20, 320, 4);
+    const bytes: Record<string, number> = {};
+    device.onCrossing = ({ kernel, name, direction, bytes: more }) => {
+      const key = `${direction} ${kernel} ${name}`;
+      bytes[key] = (bytes[key] ?? 0) + more;
+    };
+    await using host = hasty.host.model.session({});
+    await using there = hasty.session({});
+    for (const options of DRAWN) {
+      const answers: (readonly number[])[] = [];
+      for (const session of [host, there]) {
+        await session.read({ ids });
+        const before = bytes["out ahead_step logits"] ?? 0;
+        // A second answer goes on with other random numbers than the first.
+        for (const maxTokens of [9, 5]) {
+          const generation = session.generate({ ...options, maxTokens });
+          for await (const _ of generation);
+          answers.push(generation.ids);
+        }
+        const brought = (bytes["out ahead_step logits"] ?? 0) - before;
+        // The second answer begins with the last token of the first, which is read as a prompt is.
+        const prompt = rowsOfStep(320) * LOGIT_BLOCK * 4;
+        if (options.temperature === undefined) assert(brought <= prompt, `${brought} bytes`);
+      }
+      assertEquals(answers.slice(2), answers.slice(0, 2), JSON.stringify(options));
+    }
+    device.onCrossing = undefined;
+    const told = bytes["out ahead_step told"] ?? 0;
+    assert(told > 0 && told < 4000, `${told} bytes of ids`);
   },
 );
 
