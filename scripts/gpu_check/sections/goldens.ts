@@ -26,7 +26,11 @@ const POLICIES: readonly (readonly [string, Policy])[] = [
   ["expected_attention", expectedAttention()],
 ];
 
-/** What the tests hold the device to. */
+/**
+ * The largest difference between logits of 32 bits, and the mean one of 16, as a part of the mean logit. The
+ * largest one of 16 is an outlier that says little: of three checkpoints on a processor, which rounds to 16
+ * bits and adds in 32, the mean is 0.34 % to 0.40 %, the largest 0.6 % to 1.3 % of the largest logit.
+ */
 const LOGITS = { half: 0.02, full: 1e-3 };
 
 async function checkLogits(twin: TwinModel, name: string, half: boolean, report: Report) {
@@ -47,12 +51,24 @@ async function checkLogits(twin: TwinModel, name: string, half: boolean, report:
     ({ logits } = await engine.advance(sequence, { ids: made.slice(-1) }));
   }
   const same = made.filter((id, index) => id === greedy[index]).length;
-  const near = difference <= (half ? LOGITS.half : LOGITS.full) * scale;
+  const off = rootMean(expected.map((value, index) => value - (step.logits[index] ?? NaN)));
+  const share = off / rootMean(expected);
+  const near = half ? share <= LOGITS.half : difference <= LOGITS.full;
   report(
     `${name}, ${half ? 16 : 32}-bit floats, logits`,
-    { "max difference": difference, "largest logit": scale, greedy: `${same} of ${greedy.length}` },
+    {
+      "max difference": difference,
+      "largest logit": scale,
+      "mean difference / mean logit": share,
+      greedy: `${same} of ${greedy.length}`,
+    },
     near && (half || same === greedy.length),
   );
+}
+
+/** The root of the mean square. */
+function rootMean(numbers: Float32Array): number {
+  return Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0) / numbers.length);
 }
 
 async function checkKept(twin: TwinModel, name: string, half: boolean, report: Report) {
