@@ -8,6 +8,7 @@
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { ownCores } from "./test/cores.ts";
 import { divide, fastFiles, type Shard } from "./test/shards.ts";
 import { add, type Counts, NONE, readCounts, summaryLine, worthShowing } from "./test/summary.ts";
 
@@ -46,12 +47,23 @@ async function copyOfLock(): Promise<AsyncDisposable & { readonly path: string }
   return { path, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
 
+/** Where work runs. */
+interface Place {
+  readonly lock: string;
+  /** The only core that it gets; all if absent. */
+  readonly core?: number | undefined;
+}
+
 /** Runs work to its end and reports it. */
-async function perform({ name, args, tests }: Work, lock: string): Promise<Counts> {
+async function perform({ name, args, tests }: Work, { lock, core }: Place): Promise<Counts> {
   const start = performance.now();
   const [command = "", ...rest] = args;
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [command, `--lock=${lock}`, ...rest],
+  const words = [Deno.execPath(), command, `--lock=${lock}`, ...rest];
+  const [program = "", ...given] = core === undefined
+    ? words
+    : ["taskset", "-c", `${core}`, ...words];
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: given,
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -69,13 +81,18 @@ async function perform({ name, args, tests }: Work, lock: string): Promise<Count
   return counts;
 }
 
-/** Performs all of it, so many at a time. */
+/**
+ * Performs all of it, so many at a time. All but the first are kept to a core each: a model's threads
+ * that wait for each other beside other processes would spend half of the time on waiting.
+ */
 async function performAll(work: readonly Work[], jobs: number, lock: string): Promise<Counts> {
   const waiting = [...work];
   let total = NONE;
-  const worker = async () => {
+  const cores = await ownCores();
+  const worker = async (_: unknown, at: number) => {
+    const core = at === 0 ? undefined : cores[(at - 1) % cores.length];
     for (let next = waiting.shift(); next; next = waiting.shift()) {
-      const counts = await perform(next, lock);
+      const counts = await perform(next, { lock, core });
       total = add(total, counts);
     }
   };

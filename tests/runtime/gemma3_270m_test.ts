@@ -50,7 +50,7 @@ Deno.test(
 );
 
 Deno.test({ name: "Gemma 3 270M gives llama.cpp's logits and greedy tokens", ignore }, async () => {
-  await using model = await loadModel(path);
+  await using model = await loadModel(path, { threads: 1 });
   const { engine, tokenizer, precision } = model;
   assertEquals(precision, "int4");
   for (const { text, ids, top10, greedy } of ENTRIES) {

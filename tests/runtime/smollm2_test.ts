@@ -73,7 +73,8 @@ async function withModel(
   precision: Precision,
   use: (model: Model) => Promise<void>,
 ): Promise<void> {
-  await using model = await loadModel(await smollm2(), { precision });
+  // Other tests run beside it: a second thread would spend its time on waiting.
+  await using model = await loadModel(await smollm2(), { precision, threads: 1 });
   assertEquals(model.precision, precision);
   await use(model);
 }

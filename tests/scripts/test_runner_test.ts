@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { coresIn, ownCores } from "../../scripts/test/cores.ts";
 import { divide, fastFiles } from "../../scripts/test/shards.ts";
 import { add, NONE, readCounts, summaryLine, worthShowing } from "../../scripts/test/summary.ts";
 import { ROOT } from "../_source_tree.ts";
@@ -28,6 +29,14 @@ Deno.test("divide() names only files and folders that are there", () => {
   for (const name of ["tests/device/", "tests/runtime/smollm2_test.ts", "tests/runtime/"]) {
     assert(names.includes(name), name);
   }
+});
+
+Deno.test("coresIn() reads the cores of a process, and ownCores() finds as many as it can run on", async () => {
+  assertEquals(coresIn("pid 7's current affinity list: 0-2,5\n"), [0, 1, 2, 5]);
+  assertEquals(coresIn("pid 7's current affinity list: 3\n"), [3]);
+  assertEquals(coresIn("taskset: no such process"), []);
+  const cores = await ownCores();
+  assert(cores.length === 0 || cores.length >= navigator.hardwareConcurrency, `${cores}`);
 });
 
 Deno.test("fastFiles() leaves out devices, commands and the real model, and keeps most", () => {
