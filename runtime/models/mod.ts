@@ -25,6 +25,7 @@ export type {
   ChatTemplateOptions,
   DecodeOptions,
   EncodeOptions,
+  StreamOptions,
   TextStream,
   Tokenizer,
   ToolCall,

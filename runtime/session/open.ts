@@ -108,12 +108,14 @@ function openSession(
     const { logits, ids, pending } = state;
     if (!logits) throw new PromptError("Cannot answer: nothing was read; read a prompt first");
     if (state.answer === undefined && state.transcript.kind !== "raw") beginAnswer(state);
+    const goesOn = (state.answer ?? "") !== "";
+    const seen = [...ids, ...pending];
     state.answer ??= "";
     return {
       logits,
-      seen: [...ids, ...pending],
+      seen,
       endIds: new Set([...engine.config.eosIds, ...tokenizer.eosIds]),
-      stream: tokenizer.stream({ skipSpecial: true }),
+      stream: tokenizer.stream({ skipSpecial: true, after: seen, goesOn }),
     };
   };
   /** Counts what was pending as read. */

@@ -115,7 +115,8 @@ export function createTokenizer(
       const token = controlIds.has(id) ? undefined : vocabulary.token(id);
       return token === undefined ? NO_BYTES : bytesOf(vocabulary, token);
     },
-    stream: ({ skipSpecial = false } = {}) => createTextStream(vocabulary, skipSpecial),
+    stream: ({ skipSpecial = false, ...before } = {}) =>
+      createTextStream(vocabulary, skipSpecial, before),
     applyChatTemplate: (messages, options) => render(messages, options),
     renderChat,
     encodeChat: (messages, options) => ids(renderChat(messages, options)),

@@ -1,6 +1,6 @@
 import { PromptError } from "../errors.ts";
 import type { TokenBytes } from "./token_bytes.ts";
-import type { TextStream } from "./tokenizer.ts";
+import type { StreamOptions, TextStream } from "./tokenizer.ts";
 
 /** What a stream must know of the vocabulary. */
 export interface Vocabulary extends TokenBytes {
@@ -18,10 +18,22 @@ export interface ByteStream extends TextStream {
   close(): string;
 }
 
+/** Tokens that may have begun a character of four bytes without completing it. */
+const MOST_BEFORE = 3;
+
 /** Decodes tokens one by one, keeping the bytes of a character until it is complete. */
-export function createTextStream(vocabulary: Vocabulary, skipSpecial: boolean): ByteStream {
+export function createTextStream(
+  vocabulary: Vocabulary,
+  skipSpecial: boolean,
+  { after = [], goesOn = false }: Pick<StreamOptions, "after" | "goesOn"> = {},
+): ByteStream {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  let started = !vocabulary.dropsFirstSpace;
+  let started = goesOn || !vocabulary.dropsFirstSpace;
+  for (const id of after.slice(-MOST_BEFORE)) {
+    const token = vocabulary.token(id);
+    const ends = token === undefined || vocabulary.special.has(id);
+    decoder.decode(ends ? undefined : bytesOf(vocabulary, token), { stream: !ends });
+  }
 
   const trimmed = (text: string): string => {
     if (started || text === "") return text;

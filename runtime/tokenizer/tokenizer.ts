@@ -45,10 +45,18 @@ export interface ChatTemplateOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
-/** Options of {@linkcode Tokenizer.decode} and {@linkcode Tokenizer.stream}. */
+/** Options of {@linkcode Tokenizer.decode}. */
 export interface DecodeOptions {
   /** Leave control tokens out of the text. @default {false} */
   readonly skipSpecial?: boolean;
+}
+
+/** Options of {@linkcode Tokenizer.stream}. */
+export interface StreamOptions extends DecodeOptions {
+  /** Tokens before the first one: a character that they have begun is completed. @default {none} */
+  readonly after?: readonly number[];
+  /** The text goes on: no space at its start is dropped. @default {false} */
+  readonly goesOn?: boolean;
 }
 
 /** Text that grows token by token. */
@@ -89,7 +97,7 @@ export interface Tokenizer {
    * Decodes token by token. The pieces add up to what {@linkcode decode} returns, less a character
    * that is incomplete at the end.
    */
-  stream(options?: DecodeOptions): TextStream;
+  stream(options?: StreamOptions): TextStream;
   /**
    * Renders messages with the checkpoint's chat template.
    *

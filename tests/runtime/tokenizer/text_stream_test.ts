@@ -61,3 +61,17 @@ Deno.test("createTextStream() refuses what is not a token id", () => {
     assertThrows(() => stream.push(id), PromptError, `Cannot decode token id ${id}`);
   }
 });
+
+Deno.test("createTextStream() completes a character that the tokens before have begun", () => {
+  const emoji = [...new TextEncoder().encode("a🙂")];
+  const goOn = (after: readonly number[], ids: readonly number[], vocabulary = bytes) => {
+    const stream = createTextStream(vocabulary, true, { after, goesOn: true });
+    return ids.map((id) => stream.push(id)).join("");
+  };
+  for (let cut = 1; cut < emoji.length; cut++) {
+    assertEquals(goOn(emoji.slice(0, cut), emoji.slice(cut)), "🙂", `${cut}`);
+  }
+  assertEquals(goOn([0xf0, 0x9f, 256], [0x61]), "a");
+  assertEquals(goOn(emoji, [0x62]), "b");
+  assertEquals(goOn([0x61], [0x20, 0x62], { ...bytes, dropsFirstSpace: true }), " b");
+});
