@@ -8,6 +8,7 @@ import {
 import { interruptible } from "./_interrupt.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
+import { duoAttentionCommand, kvZapCommand, luKvCommand } from "./_measuring_commands.ts";
 import { modelCommand } from "./_model_command.ts";
 import { openNamedStore, QUEUE_WORDS } from "./_queue.ts";
 import { bareCommand, type Subcommand } from "./_subcommand.ts";
@@ -20,10 +21,13 @@ export function trainCommand(version: string): Subcommand {
   const command = bareCommand();
   command
     .name("kvjudge train")
-    .description("Trains soft tokens whose attention predicts that of the answer.")
+    .description("Trains what policies judge with, or measures it, for a model.")
     .action(() => command.showHelp());
   command.command("judge-q", judgeCommand(version, false));
   command.command("lookahead-kv", judgeCommand(version, true));
+  command.command("lu-kv", luKvCommand(version));
+  command.command("duo-attention", duoAttentionCommand(version));
+  command.command("kvzap", kvZapCommand(version));
   return command;
 }
 

@@ -34,9 +34,10 @@ export function createEvidencePool(source: PoolSource): EvidencePool {
   const known = new Map<string, Gathered>();
   const times = new Map<Gathered, number>();
   const judges: SoftTokens[] = [];
+  const surrogates: unknown[] = [];
   return {
     async gather(evidence, keep = []) {
-      const { key, settled } = await settle(evidence, keep, source, judges);
+      const { key, settled } = await settle(evidence, keep, source, judges, surrogates);
       const found = known.get(key);
       if (found) return found;
       signal?.throwIfAborted();
@@ -55,12 +56,14 @@ export function createEvidencePool(source: PoolSource): EvidencePool {
  * same.
  *
  * @param judges Soft tokens met so far, no two alike; new ones are added.
+ * @param surrogates Networks met so far; new ones are added.
  */
 async function settle(
   evidence: Evidence,
   keep: readonly number[],
   { answer, then, facts }: PoolSource,
   judges: SoftTokens[],
+  surrogates: unknown[],
 ): Promise<{ readonly key: string; readonly settled: Evidence }> {
   switch (evidence.kind) {
     case "none":
@@ -77,6 +80,8 @@ async function settle(
       return { key: JSON.stringify(evidence), settled: evidence };
     case "window":
       return { key: JSON.stringify(evidence), settled: evidence };
+    case "predicted":
+      return { key: `predicted ${numberOf(evidence.surrogate, surrogates)}`, settled: evidence };
     case "given": {
       const { queries } = evidence;
       const ids = queries.kind === "tokens"
@@ -93,6 +98,12 @@ async function settle(
       return { key: `soft ${index} ${measure}`, settled: { ...evidence, tokens: () => tokens } };
     }
   }
+}
+
+/** The place of something among those met so far. */
+function numberOf(one: unknown, met: unknown[]): number {
+  const found = met.indexOf(one);
+  return found < 0 ? met.push(one) - 1 : found;
 }
 
 /** Whether two sets of soft tokens judge alike, wherever they were read from. */

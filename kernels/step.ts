@@ -18,7 +18,13 @@ import { growsInPlace, liesByHead } from "./attention_nodes.ts";
 import { rotaryFeeds } from "./rotary_inputs.ts";
 import { sequenceNames } from "./sequence_names.ts";
 import { observedLayers } from "./observed_layers.ts";
-import { buildStepGraph, type StepGraphOptions, WANTED_QUERIES } from "./step_graph.ts";
+import {
+  buildStepGraph,
+  LAYER_INPUTS,
+  type StepGraphOptions,
+  WANTED_INPUTS,
+  WANTED_QUERIES,
+} from "./step_graph.ts";
 import type { StepModel } from "./step_model.ts";
 
 /** What one layer holds. */
@@ -55,6 +61,8 @@ export interface StepInputs {
   readonly queries?: boolean;
   /** Whether the norms of what each layer's attention reads are wanted. @default {false} */
   readonly inputNorms?: boolean;
+  /** Whether that itself is wanted. @default {false} */
+  readonly layerInputs?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
   /**
@@ -90,6 +98,11 @@ export interface StepOutputs {
    * decoding step.
    */
   readonly inputNorms?: readonly Float32Array[];
+  /**
+   * What the attention of each global layer reads, `[tokens, hidden]` each; empty unless asked for, and in a
+   * decoding step.
+   */
+  readonly layerInputs?: readonly Float32Array[];
 }
 
 /** The step graph, loaded. */
@@ -125,7 +138,7 @@ export async function createStepKernel(
   const sums = observedLayers(model).map((layer) => `attention_sums.${layer}`);
   return {
     async run(inputs) {
-      const { queries = false, observe = false, inputNorms = false } = inputs;
+      const { queries = false, observe = false, inputNorms = false, layerInputs = false } = inputs;
       const { feeds, into, written } = pasts([inputs.past, ...(inputs.others ?? [])]);
       const wanted = [
         "logits",
@@ -133,6 +146,7 @@ export async function createStepKernel(
         ...(queries ? queryNames : []),
         ...(observe ? sums : []),
         ...(inputNorms ? ["input_norms"] : []),
+        ...(layerInputs ? [LAYER_INPUTS] : []),
       ];
       const outputs = await kernel.run({
         ...feedsOf(model, inputs),
@@ -155,7 +169,10 @@ export async function createStepKernel(
         queries: queries ? queryNames.map((name) => floatsOf(outputs[name])) : [],
         attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
         ...(inputNorms
-          ? { inputNorms: normsByLayer(floatsOf(outputs.input_norms), sums.length) }
+          ? { inputNorms: partsByLayer(floatsOf(outputs.input_norms), sums.length) }
+          : {}),
+        ...(layerInputs
+          ? { layerInputs: partsByLayer(floatsOf(outputs[LAYER_INPUTS]), sums.length) }
           : {}),
       };
     },
@@ -183,6 +200,7 @@ function feedsOf(
     rows: integers(rows),
     observe: flag(ways.observe ?? false),
     rounded: flag(isRounded(tokens, ways)),
+    [WANTED_INPUTS]: integers([ways.layerInputs ? tokens : 0]),
   };
 }
 
@@ -192,9 +210,12 @@ const MOST_ROUNDED = 32;
 /** One token that nobody observes is read in bytes anyway, by attention of its own. */
 function isRounded(
   tokens: number,
-  { rounded, observe, inputNorms }: Pick<StepInputs, "rounded" | "observe" | "inputNorms">,
+  { rounded, observe, inputNorms, layerInputs }: Pick<
+    StepInputs,
+    "rounded" | "observe" | "inputNorms" | "layerInputs"
+  >,
 ): boolean {
-  return rounded === true && !inputNorms && (tokens > 1 || observe === true) &&
+  return rounded === true && !inputNorms && !layerInputs && (tokens > 1 || observe === true) &&
     tokens <= MOST_ROUNDED;
 }
 
@@ -257,8 +278,8 @@ function pastFeeds(
   };
 }
 
-/** Norms of each layer, which lie one behind the other. */
-export function normsByLayer(
+/** Numbers of each layer, which lie one behind the other. */
+export function partsByLayer(
   all: Float32Array,
   layers: number,
 ): readonly Float32Array[] {

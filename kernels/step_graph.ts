@@ -79,7 +79,8 @@ interface Shared extends StepShape {
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
  * heads with as many columns in each row as the head holds (empty unless observed), and `input_norms
- * [global layers · T]`: norms of what their attention reads (empty in a decoding step). Of layers that
+ * [global layers · T]`: norms of what their attention reads (empty in a decoding step), and `layer_inputs
+ * [global layers · I, hidden]`: that itself, of all tokens or none, as `wanted_inputs [1]` says. Of layers that
  * grow in place also `present_keys.L` and `present_values.L [1, kvHeads, C, headDim]`, the past with new
  * entries behind what is held: given as outputs the memory that the past is in, with slots to spare, these
  * are written there and nothing is copied. They are empty where heads hold different numbers.
@@ -102,6 +103,7 @@ export function buildStepGraph(
   declareRotary(graph, model, "T");
   graph.input("rows", "int64", ["R"]);
   if (copies === "one") graph.input(WANTED_QUERIES, "int64", [1]);
+  graph.input(WANTED_INPUTS, "int64", [1]);
   graph.input("held", "int32", [sequences, layers]);
   graph.input("ragged", "bool", [sequences, layers]);
   graph.input("segments", "int64", [sequences, layers, 2 * kvHeads]);
@@ -167,6 +169,12 @@ export const WANTED_QUERIES = "wanted_queries";
 /** Norms of what the attention of global layers reads. */
 const INPUT_NORMS = "input_norms";
 
+/** What the attention of global layers reads, layer by layer. */
+export const LAYER_INPUTS = "layer_inputs";
+
+/** Tokens of which that is wanted, `[1]`: all or none. */
+export const WANTED_INPUTS = "wanted_inputs";
+
 interface OutputPort {
   readonly name: string;
   readonly shape: readonly Dimension[];
@@ -184,6 +192,7 @@ function portsOf(model: StepModel, sequences: number): OutputPort[] {
       shape: [`N${layer}`],
     })),
     { name: INPUT_NORMS, shape: ["I"] },
+    { name: LAYER_INPUTS, shape: ["L", hidden] },
     ...growing.flatMap((layer) =>
       Array.from({ length: sequences }, (_, sequence) => sequenceNames(sequence))
         .flatMap(({ presentKeys, presentValues }) => [presentKeys(layer), presentValues(layer)])
@@ -270,6 +279,7 @@ function emitStep(
   const queries: Value[] = [];
   const attentionSums: Value[] = [];
   const inputNorms: Value[] = [];
+  const layerInputs: Value[] = [];
   const rows = builder.op("Concat", [lookUp(builder, shared), "embeddings"], {
     attributes: { axis: { int: 0 } },
   });
@@ -280,6 +290,7 @@ function emitStep(
     const result = mix(tokens, layer);
     if (phase !== "decode" && model.layerKinds[layer]?.window === undefined) {
       inputNorms.push(rowNorms(builder, input));
+      layerInputs.push(wantedRows(builder, input));
     }
     if (model.layerKinds[layer]?.window === undefined) {
       attentionSums.push(result.attentionSums ?? (unobserved ??= nothing(builder)));
@@ -301,7 +312,12 @@ function emitStep(
     ...(entriesName === undefined ? {} : { names: [entriesName] }),
   });
   const norms = joinedNorms(builder, inputNorms);
-  return [factors, stacked, ...queries, ...attentionSums, norms, ...presents];
+  const read = builder.op(
+    "Concat",
+    layerInputs.length > 0 ? layerInputs : [noRows(builder, rows)],
+    { attributes: { axis: { int: 0 } } },
+  );
+  return [factors, stacked, ...queries, ...attentionSums, norms, read, ...presents];
 }
 
 /** Queries, if they are wanted: an output that nobody fetches lies in memory to the end of a step. */
@@ -312,6 +328,21 @@ function wanted(builder: GraphBuilder, queries: Value): Value {
     WANTED_QUERIES,
     builder.integers([1]),
   ]);
+}
+
+/** Rows of what attention reads, if they are wanted. */
+export function wantedRows(builder: GraphBuilder, rows: Value): Value {
+  return builder.op("Slice", [
+    rows,
+    builder.integers([0]),
+    WANTED_INPUTS,
+    builder.integers([0]),
+  ]);
+}
+
+function noRows(builder: GraphBuilder, rows: Value): Value {
+  const none = builder.integers([0]);
+  return builder.op("Slice", [rows, none, none, none]);
 }
 
 /** Norms of rows, `[T]`. */

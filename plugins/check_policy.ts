@@ -16,6 +16,7 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], Readonly<Record<string, string
     continuation: "string",
     overlap: "number",
   },
+  predicted: {},
   given: { queries: "object" },
 };
 
@@ -55,6 +56,10 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
     acrossLayers === true
       ? undefined
       : `its 'acrossLayers' must be true or absent, got ${show(acrossLayers)}`,
+  threshold: (threshold) =>
+    typeof threshold === "number" && Number.isFinite(threshold)
+      ? undefined
+      : `its 'threshold' must be a finite number, got ${show(threshold)}`,
   forModel: (forModel) => functionProblem("forModel", forModel),
   note: (note) =>
     typeof note === "string" ? undefined : `its 'note' must be a text, got ${show(note)}`,

@@ -20,12 +20,12 @@ export type OptionSpec =
       readonly odd?: true;
       readonly default?: number;
     }
-    /** It measures something. */
+    /** It measures something; without a default it may be absent. */
     | {
       readonly kind: "number";
       readonly min: number;
       readonly max?: number;
-      readonly default: number;
+      readonly default?: number;
     }
     /** It is on or off. */
     | { readonly kind: "flag"; readonly default: boolean }

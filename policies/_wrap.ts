@@ -3,7 +3,13 @@ import { makePolicy } from "./_make.ts";
 import { oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
 import { policyMembers } from "./contract/members.ts";
-import { OptionError, type Protection, type ScorerPolicy, withKernel } from "./policy.ts";
+import {
+  type ModelFacts,
+  OptionError,
+  type Protection,
+  type ScorerPolicy,
+  withKernel,
+} from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
 
 /** The option that every wrapper has. */
@@ -43,9 +49,7 @@ export function wrapPolicy<const About extends WrapperAbout>(
       ...members,
       options: Object.freeze({ ...settings, inner: expression(inner) }),
       score: withKernel((layer) => inner.score(layer), inner.score.kernel),
-      ...(inner.forModel
-        ? { forModel: wrappedForModel(about, options, inner.forModel, change) }
-        : {}),
+      ...(inner.forModel ? { forModel: wrappedForModel(about, options, inner, change) } : {}),
       ...change(inner, { settings, refuse }),
     };
   });
@@ -55,13 +59,21 @@ export function wrapPolicy<const About extends WrapperAbout>(
 function wrappedForModel<const About extends WrapperAbout>(
   about: About,
   options: OptionsOf<About>,
-  forModel: NonNullable<ScorerPolicy["forModel"]>,
+  inner: ScorerPolicy,
   change: (inner: ScorerPolicy, wrapping: Wrapping<About>) => Partial<ScorerPolicy>,
 ): NonNullable<ScorerPolicy["forModel"]> {
-  return oncePerModel(async (model) => {
-    const { forModel: _done, ...inner } = policyMembers(await forModel(model));
-    return wrapPolicy(about, { ...options, inner }, change);
-  });
+  return oncePerModel(async (model) =>
+    wrapPolicy(about, { ...options, inner: await innerForModel(inner, model) }, change)
+  );
+}
+
+/** The inner policy as it is for a model, which then asks for nothing more. */
+export async function innerForModel(
+  inner: ScorerPolicy,
+  model: ModelFacts,
+): Promise<ScorerPolicy> {
+  const { forModel: _asked, ...fitted } = policyMembers(await inner.forModel?.(model) ?? inner);
+  return fitted;
 }
 
 /**

@@ -17,6 +17,7 @@ import type { Phases } from "./contract/phases.ts";
 import type { Replay } from "./contract/replay.ts";
 import type { Restoring } from "./contract/restoring.ts";
 import type { ModelFacts, SoftTokens } from "./contract/soft_tokens.ts";
+import type { SurrogateLayer } from "./contract/surrogate.ts";
 
 export * from "./contract/allocation.ts";
 export * from "./contract/kernel.ts";
@@ -30,6 +31,7 @@ export * from "./contract/phases.ts";
 export * from "./contract/replay.ts";
 export * from "./contract/restoring.ts";
 export * from "./contract/soft_tokens.ts";
+export * from "./contract/surrogate.ts";
 
 /** Ranks cached tokens. Higher scores are kept. */
 export interface ScorerPolicy extends PolicyBase {
@@ -50,6 +52,11 @@ export interface ScorerPolicy extends PolicyBase {
   readonly acrossLayers?: true;
   /** Absent: `score` alone decides which tokens a KV head keeps. */
   readonly secondStage?: SecondStage;
+  /**
+   * Tokens that score less are dropped though the budget has room for them, but for those that are protected: the
+   * budget is then the most that stays, and heads keep different numbers. Absent: the budget is used up.
+   */
+  readonly threshold?: number;
   /** As in {@linkcode EvictionPolicy}. */
   readonly forModel?: (model: ModelFacts) => MaybePromise<ScorerPolicy>;
 }
@@ -128,6 +135,12 @@ export type Evidence =
    * most that a query of the repetition gives to a token of its part ({@linkcode Replay}).
    */
   | ({ readonly kind: "replay" } & Replay)
+  /**
+   * What small networks, one for each layer that can be evicted, make of what the layer's attention reads for
+   * a token: `attention()` is then their score, the same for all query heads of a group. Scores of tokens
+   * that stay are carried on, through evictions and turns. Without networks all scores are 0.
+   */
+  | { readonly kind: "predicted"; readonly surrogate?: readonly SurrogateLayer[] }
   /** Queries that a {@linkcode QuerySource} supplies. */
   | { readonly kind: "given"; readonly queries: QuerySource };
 

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_document" | "judge_q" | "keydiff" | "knorm" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "duo_attention" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_document" | "judge_q" | "keydiff" | "knorm" | "kvzap" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "lu_kv" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -76,6 +76,20 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"file of the soft tokens that judge: as those of judge_q, with judge \"soft\" alone"},
     ],
     load: () => import("./drop_kv.ts"),
+  },
+  duo_attention: {
+    name: "duo_attention",
+    summary: "Heads that look far back keep everything, the others their first and last tokens.",
+    paper: "https://arxiv.org/abs/2410.10819",
+    evidence: "none",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"policy that evicts from retrieval heads; when absent they keep everything, and the budget decides how many they are"},
+      {"name":"heads","type":"a path, a URL or what was read from one","about":"file of how far back each head looks, made by `kvjudge train duo-attention`; when absent that which comes with the project for the model"},
+      {"name":"sinks","type":"an integer of at least 0","default":16,"about":"first tokens that a streaming head keeps"},
+      {"name":"recent","type":"an integer of at least 1","default":64,"about":"last tokens that a streaming head keeps"},
+      {"name":"streaming","type":"a number from 0 to 1","about":"with an inner policy: share of the heads that stream; 0.5 when absent"},
+    ],
+    load: () => import("./duo_attention.ts"),
   },
   expected_attention: {
     name: "expected_attention",
@@ -164,6 +178,19 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [],
     load: () => import("./knorm.ts"),
   },
+  kvzap: {
+    name: "kvzap",
+    summary: "Small networks predict, as tokens are read, what kvzip_plus would find.",
+    paper: "https://arxiv.org/abs/2601.07891",
+    evidence: "predicted",
+    options: [
+      {"name":"surrogate","type":"a path, a URL or what was read from one","about":"file of networks, made by `kvjudge train kvzap`; when absent that which comes with the project for the model, or else every token scores 0"},
+      {"name":"threshold","type":"a number of at least -1000","about":"predicted score, the logarithm of a share, below which a token is dropped though the budget has room; when absent the budget is used up"},
+      {"name":"window","type":"an integer of at least 0","default":128,"about":"last tokens that are always kept"},
+      {"name":"layerwise","type":"true or false","default":false,"about":"whether each layer keeps the same number of tokens, which its heads share"},
+    ],
+    load: () => import("./kvzap.ts"),
+  },
   kvzip: {
     name: "kvzip",
     summary: "Keeps the tokens that the model attends to when it repeats the whole text.",
@@ -225,6 +252,17 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"max","about":"how they are pooled"},
     ],
     load: () => import("./lookahead_q_cache.ts"),
+  },
+  lu_kv: {
+    name: "lu_kv",
+    summary: "Wraps a policy: each KV head gets the budget that served it best when it was measured.",
+    paper: "https://arxiv.org/abs/2602.08585",
+    evidence: "window",
+    options: [
+      {"name":"inner","type":"a policy that scores and evicts","about":"the policy inside; snapkv when absent"},
+      {"name":"curves","type":"a path, a URL or what was read from one","about":"file of measured budgets, made by `kvjudge train lu-kv`; when absent that which comes with the project for the model, or else each head gets the same"},
+    ],
+    load: () => import("./lu_kv.ts"),
   },
   merge: {
     name: "merge",

@@ -35,6 +35,10 @@ const COSTS: Readonly<Record<Evidence["kind"], readonly [judge: string, cost: st
     "the queries with which the model repeats the text",
     "the text is read once more behind the cache, with an instruction to repeat it before each part",
   ],
+  predicted: [
+    "small networks on what each layer's attention reads for a token",
+    "a product of each token with a few weights while the prompt is read",
+  ],
   statistics: [
     "mean and covariance of the prompt's queries",
     "moments of the queries while the prompt is read, then a quadratic form per key and query head",

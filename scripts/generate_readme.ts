@@ -21,6 +21,7 @@ const EVIDENCE: Readonly<Record<Evidence["kind"], string>> = {
   lookahead: "a draft of the answer",
   statistics: "expected queries",
   replay: "the text, repeated",
+  predicted: "small networks",
 };
 
 /** The same for a policy that wraps one, or two. */

@@ -54,7 +54,7 @@ export async function createDeviceStepKernel(
     async run(inputs) {
       const tokens = newTokens(inputs, model.headDim);
       const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven) &&
-        !isQuickerMasked(inputs, { tokens, long }) && !inputs.inputNorms;
+        !isQuickerMasked(inputs, { tokens, long }) && !inputs.inputNorms && !inputs.layerInputs;
       if (evenly && decode && takesStep(inputs)) {
         return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }

@@ -3,6 +3,7 @@ import { declareEmbedding, scaledRows } from "../embedding.ts";
 import { declareLayer, emitLayers, type RotatedTokens } from "../layer_nodes.ts";
 import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
+import { LAYER_INPUTS, WANTED_INPUTS, wantedRows } from "../step_graph.ts";
 import type { StepModel } from "../step_model.ts";
 import { declareWeight } from "../weight.ts";
 import type { CacheElement } from "./layer_buffers.ts";
@@ -33,7 +34,8 @@ export interface DeviceStepGraphOptions {
  * Outputs: `logits [R, vocabulary]`, and for each layer `present_keys.L`, `present_values.L` (to be
  * written over the inputs), `queries.L [T, heads, headDim]`, rotated, and `attention_sums.L
  * [heads, capacity]`: attention that each slot received, summed over the new tokens, and `input_norms
- * [global layers · T]`: norms of what their attention reads.
+ * [global layers · T]`: norms of what their attention reads, and `layer_inputs [global layers · I, hidden]`: that
+ * itself, of all tokens or none, as `wanted_inputs [1]` says.
  */
 export function buildDeviceStepGraph(
   model: StepModel,
@@ -43,11 +45,14 @@ export function buildDeviceStepGraph(
   plain.input("held", "float32", [model.layers.length, model.kvHeads]);
   plain.input("counting", "float32", ["N"]);
   const tokens = sizeOf(plain, "tokens", 0);
+  plain.input(WANTED_INPUTS, "int64", [1]);
   const norms: Value[] = [];
+  const inputs: Value[] = [];
   return buildStep(plain, model, options, {
     attend(rotated, step, input) {
       if (step.window === undefined) {
         const exact = options.half ? cast(plain, input, "float32") : input;
+        inputs.push(wantedRows(plain, exact));
         norms.push(plain.op("ReduceL2", [exact, plain.integers([1])], {
           attributes: { keepdims: { int: 0 } },
         }));
@@ -58,6 +63,8 @@ export function buildDeviceStepGraph(
       if (norms.length === 0) return;
       plain.op("Concat", norms, { attributes: { axis: { int: 0 } }, names: [INPUT_NORMS] });
       plain.output(INPUT_NORMS, "float32", ["I"]);
+      plain.op("Concat", inputs, { attributes: { axis: { int: 0 } }, names: [LAYER_INPUTS] });
+      plain.output(LAYER_INPUTS, "float32", ["L", model.hidden]);
     },
   });
 }

@@ -1,7 +1,8 @@
 import { observedLayers } from "../observed_layers.ts";
 import { adapterFeeds, adapterTensors } from "../adapters.ts";
 import { floats, integers } from "../session.ts";
-import { normsByLayer } from "../step.ts";
+import { partsByLayer } from "../step.ts";
+import { LAYER_INPUTS, WANTED_INPUTS } from "../step_graph.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
 import type { Device, DeviceTensor } from "./device.ts";
@@ -35,6 +36,7 @@ export async function createRaggedStepKernel(
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
       const wantsNorms = inputs.inputNorms === true && global.size > 0;
+      const wantsInputs = inputs.layerInputs === true && global.size > 0;
       const tokens = newTokens(inputs, headDim);
       const most = Math.max(tokens, ...layers.map(({ keys }) => keys.dims[1] ?? 0));
       using made = new DisposableStack();
@@ -62,9 +64,15 @@ export async function createRaggedStepKernel(
           ...slotFeeds(model, inputs.layers, tokens),
           ...adapterFeeds(tensors, inputs.adapters),
           counting: await counting.atLeast(most),
+          [WANTED_INPUTS]: integers([wantsInputs ? tokens : 0]),
         },
         {
-          fetches: ["logits", ...(wantsNorms ? [INPUT_NORMS] : []), ...Object.keys(into)],
+          fetches: [
+            "logits",
+            ...(wantsNorms ? [INPUT_NORMS] : []),
+            ...(wantsInputs ? [LAYER_INPUTS] : []),
+            ...Object.keys(into),
+          ],
           into,
         },
       );
@@ -72,7 +80,10 @@ export async function createRaggedStepKernel(
       return {
         ...{ logits: outputs.floats("logits"), queries: asked, attentionSums: paid },
         ...(wantsNorms
-          ? { inputNorms: normsByLayer(outputs.floats(INPUT_NORMS), global.size) }
+          ? { inputNorms: partsByLayer(outputs.floats(INPUT_NORMS), global.size) }
+          : {}),
+        ...(wantsInputs
+          ? { layerInputs: partsByLayer(outputs.floats(LAYER_INPUTS), global.size) }
           : {}),
       };
     },

@@ -23,7 +23,8 @@ export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
 }
 
 /** What one step on a device gives. The caller owns the tensors. */
-export interface DeviceStepOutputs extends Pick<StepOutputs, "logits" | "inputNorms"> {
+export interface DeviceStepOutputs
+  extends Pick<StepOutputs, "logits" | "inputNorms" | "layerInputs"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */

@@ -30,6 +30,8 @@ export interface StepInput {
    * @default {false}
    */
   readonly inputNorms?: boolean;
+  /** Whether that itself is wanted, as the norms are. @default {false} */
+  readonly layerInputs?: boolean;
   /** New tokens whose logits are wanted. @default {the last one} */
   readonly rows?: readonly number[];
 }
@@ -53,6 +55,8 @@ export interface StepResult {
   readonly queries: readonly StepQueries[];
   /** Norms of what each global layer's attention reads, `[tokens]` each; none unless asked for. */
   readonly inputNorms?: readonly Float32Array[];
+  /** What each global layer's attention reads, `[tokens, hidden]` each; none unless asked for. */
+  readonly layerInputs?: readonly Float32Array[];
 }
 
 /** What reading a token and drawing the next gives. */

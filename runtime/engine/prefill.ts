@@ -29,6 +29,10 @@ export interface PrefillOptions {
   readonly observe: Observation;
   /** Is given the rotated queries of each layer as they are read. */
   readonly onQueries?: QueryStatistics["add"] | undefined;
+  /** Is given what the attention of each global layer reads, `[tokens, hidden]`, as tokens are read. */
+  readonly onInputs?:
+    | ((inputs: readonly Float32Array[], tokens: number) => Promise<void>)
+    | undefined;
   /** How many of the last tokens' queries are wanted. @default {0} */
   readonly lastQueries?: number | undefined;
   /** Owns the rows that are observed. */
@@ -61,7 +65,7 @@ export async function prefill(
   engine: Engine,
   sequence: Sequence,
   ids: readonly number[],
-  { chunk, observe, onQueries, lastQueries = 0, scope = new DisposableStack(), ...rest }:
+  { chunk, observe, onQueries, onInputs, lastQueries = 0, scope = new DisposableStack(), ...rest }:
     PrefillOptions,
 ): Promise<Prefilled> {
   const { signal, onProgress } = rest;
@@ -97,9 +101,13 @@ export async function prefill(
     const { position, planned } = sequence;
     const step = await engine.advance(sequence, {
       ids: ids.slice(start, end),
-      observe: observing,
+      // A step that decodes gives no inputs.
+      observe: observing || (onInputs !== undefined && end - start === 1),
       queries: onQueries !== undefined || wanted,
+      layerInputs: onInputs !== undefined,
     });
+    if (!observing) step.attentionSums.forEach((rows) => rows[Symbol.dispose]());
+    await onInputs?.(step.layerInputs ?? [], end - start);
     await shown(step.queries, async (queries) => {
       await onQueries?.(queries, { position, planned }, end - start);
       for (const [index, layer] of (wanted ? globals : []).entries()) {

@@ -42,13 +42,14 @@ export async function selectKept(
   keep: number,
 ): Promise<readonly Int32Array[]> {
   const { kvHeads, length } = layer;
-  if (keep >= length || policy.evicts === false) {
+  if (policy.evicts === false || (keep >= length && !hasThreshold(policy))) {
     const all = new Int32Array(length);
     for (let index = 0; index < length; index++) all[index] = index;
     return Array.from({ length: kvHeads }, () => all.slice());
   }
-  const kept = await asked(policy, layer, () => lift(policy).select(layer, keep));
-  const ragged = "score" in policy && policy.allocateHeads !== undefined;
+  const most = Math.min(keep, length);
+  const kept = await asked(policy, layer, () => lift(policy).select(layer, most));
+  const ragged = hasThreshold(policy) || ("score" in policy && policy.allocateHeads !== undefined);
   const problem = findProblem(kept, layer, ragged ? undefined : keep);
   if (problem !== undefined) {
     throw new PolicyError(
@@ -73,7 +74,7 @@ export async function selectKeptOfViews(
   if (!first) throw new RangeError("Cannot evict from a layer without heads");
   if (others.length === 0) return await selectKept(policy, first, keep);
   const held = views.reduce((sum, { length }) => sum + length, 0);
-  if (policy.evicts === false || held <= keep * views.length) {
+  if (policy.evicts === false || (held <= keep * views.length && !hasThreshold(policy))) {
     return views.map(({ length }) => Int32Array.from({ length }, (_, index) => index));
   }
   if ("score" in policy) return await asked(policy, first, () => selectFrom(policy, views, keep));
@@ -118,7 +119,7 @@ export async function selectKeptAcross(
     )
   );
   const sum = (of: "length" | "keep") => heads.reduce((total, head) => total + head[of], 0);
-  if (policy.evicts === false || sum("length") <= sum("keep")) {
+  if (policy.evicts === false || (sum("length") <= sum("keep") && !hasThreshold(policy))) {
     return layers.map(({ views }) =>
       views.flatMap(({ kvHeads, length }) =>
         Array.from(
@@ -129,6 +130,11 @@ export async function selectKeptAcross(
     );
   }
   return await askedIn("all layers", policy, () => selectAcross(policy, layers));
+}
+
+/** Whether a policy drops tokens that a budget has room for. */
+export function hasThreshold(policy: Policy): boolean {
+  return "score" in policy && policy.threshold !== undefined;
 }
 
 function asked<T>(policy: Policy, { layer }: LayerView, ask: () => T | Promise<T>): Promise<T> {

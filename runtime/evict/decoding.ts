@@ -1,6 +1,7 @@
 import type { Evidence, ModelFacts, Policy } from "../../policies/policy.ts";
 import type { Budget } from "./budget.ts";
 import { keepPerLayer, type KeepRequest } from "./allocate.ts";
+import { hasThreshold } from "./contract.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import { cacheShapeOf, type Engine } from "../engine/engine.ts";
@@ -50,7 +51,8 @@ export async function evictionDue(
     pinned: countPinned(pinned, length),
   });
   const globals = globalLayersOf(cache);
-  if (globals.every((layer, index) => cache.length(layer) <= (keep[index] ?? 0))) return undefined;
+  const fits = globals.every((layer, index) => cache.length(layer) <= (keep[index] ?? 0));
+  if (fits && !hasThreshold(policy)) return undefined;
   return {
     budget: wanted,
     reread: Math.min(tail, queriesOf(policy)),
@@ -69,6 +71,7 @@ function queriesWanted(evidence: Evidence): number {
       return evidence.size;
     case "accumulated":
     case "statistics":
+    case "predicted":
       return Infinity;
     case "lookahead":
       return Math.max(1, evidence.window ?? 0, queriesWanted(evidence.draft.evidence));

@@ -21,11 +21,11 @@ import { applyKept } from "./apply.ts";
 import type { KeepRequest } from "./allocate.ts";
 import { type Budget, isPerLayer, keepCount } from "./budget.ts";
 import { chooseKept, type KeptTokens } from "./choose.ts";
-import { scoreLayer } from "./contract.ts";
+import { hasThreshold, scoreLayer } from "./contract.ts";
 import { fittedTo } from "./fitted.ts";
 import { countPinned, type TokenSpan } from "./pinned.ts";
 import { restoringTokens } from "./restore.ts";
-import { accumulating, type Round, roundsOf } from "./rounds.ts";
+import { accumulating, predicts, type Round, roundsOf } from "./rounds.ts";
 
 /** What {@linkcode readPrompt} is to do. */
 export interface ReadRequest {
@@ -194,7 +194,7 @@ async function planned(
   return {
     rounds,
     raised,
-    evicts: scored || cut,
+    evicts: scored || cut || (held.length > 0 && (hasThreshold(policy) || predicts(policy))),
   };
 }
 

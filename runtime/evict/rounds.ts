@@ -105,7 +105,14 @@ export function policiesOf(policy: Policy): readonly Policy[] {
   return policy.first ? [...policiesOf(policy.first.policy), policy] : [policy];
 }
 
-/** The policy of its rounds, if any, that judges by accumulated attention. */
+/** The policy of its rounds, if any, that judges by numbers which tokens that stay take along. */
 export function accumulating(policy: Policy): Policy | undefined {
-  return policiesOf(policy).find(({ evidence }) => evidence.kind === "accumulated");
+  return policiesOf(policy).find(({ evidence: { kind } }) =>
+    kind === "accumulated" || kind === "predicted"
+  );
+}
+
+/** Whether a policy judges by scores that are predicted when a token is read, and at no other time. */
+export function predicts(policy: Policy): boolean {
+  return policiesOf(policy).some(({ evidence }) => evidence.kind === "predicted");
 }

@@ -44,6 +44,7 @@ export function lift(policy: Policy): EvictionPolicy {
     allocateHeads: _allocateHeads,
     acrossLayers: _acrossLayers,
     secondStage: _secondStage,
+    threshold: _threshold,
     forModel: _forModel,
     ...shared
   } = policyMembers(policy);
@@ -138,25 +139,48 @@ async function scoredHeads(
 
 /** The best tokens of each head, as many as it keeps. */
 function bestOf(
-  { secondStage }: ScorerPolicy,
+  { secondStage, threshold = -Infinity }: ScorerPolicy,
   heads: readonly ScoredHead[],
   counts: readonly number[],
 ): readonly Int32Array[] {
   const { first = 1 } = secondStage ?? {};
   return heads.map(({ scores, rescored, sinks, recent }, head) => {
     const count = counts[head] ?? 0;
-    if (!rescored) return selectTokens(scores, count, sinks, recent);
+    if (!rescored) {
+      const chosen = selectTokens(scores, count, sinks, recent);
+      return threshold === -Infinity
+        ? chosen
+        : aboveThreshold(chosen, { scores, sinks, recent }, threshold);
+    }
     const firstCount = Math.max(sinks + recent, Math.floor(first * count));
     return joinBest(selectTokens(scores, firstCount, sinks, recent), rescored, count);
   });
 }
 
+/** Those that score enough or are protected; the best one where there are none: no head is left empty. */
+function aboveThreshold(
+  chosen: Int32Array,
+  { scores, sinks, recent }: Pick<ScoredHead, "scores" | "sinks" | "recent">,
+  threshold: number,
+): Int32Array {
+  const end = scores.length - recent;
+  const score = (token: number) => scores[token] ?? 0;
+  const left = chosen.filter((token) => token < sinks || token >= end || score(token) >= threshold);
+  if (left.length > 0) return left;
+  return chosen.slice(0, 1).map((first) =>
+    chosen.reduce((best, token) => score(token) > score(best) ? token : best, first)
+  );
+}
+
 /** What runs a policy's kernels for all views, if it needs nothing but them. */
 function scorersFor(
-  { score, allocateHeads, secondStage }: ScorerPolicy,
+  { score, allocateHeads, secondStage, threshold }: ScorerPolicy,
   views: readonly LayerView[],
 ): readonly LayerScorer[] | undefined {
-  if (!score.kernel || allocateHeads || (secondStage && !secondStage.rescore.kernel)) {
+  if (
+    !score.kernel || allocateHeads || threshold !== undefined ||
+    (secondStage && !secondStage.rescore.kernel)
+  ) {
     return undefined;
   }
   const scorers = views.flatMap((view) => scorerOf(view) ?? []);

@@ -3,6 +3,7 @@ import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import type { Engine } from "../engine/engine.ts";
 import { emptyRows, rowsOfHead } from "../engine/packed_rows.ts";
+import { predicts } from "../evict/rounds.ts";
 import type { Rows } from "../engine/rows.ts";
 
 /**
@@ -80,15 +81,16 @@ export function sumsOfKept(
  * @param attention Accumulated attention that it judged by, of all tokens that were held, per global
  * layer; absent where it judged by none.
  * @param kept `[layer][KV head]`: indices.
- * @returns `undefined` for a policy that evicts once.
+ * @returns `undefined` for a policy that evicts once, unless its scores are made when tokens are read.
  */
 export async function sumsToCarry(
-  { phases }: Pick<Policy, "phases">,
+  policy: Policy,
   attention: readonly Rows[] | undefined,
   kept: readonly (readonly Int32Array[])[],
   { cache, group }: { readonly cache: KvCache; readonly group: number },
 ): Promise<AttentionSums | undefined> {
-  if (!attention || !(phases?.decoding || phases?.reading)) return undefined;
+  const { phases } = policy;
+  if (!attention || !(phases?.decoding || phases?.reading || predicts(policy))) return undefined;
   const sums: Float32Array[] = [];
   for (const rows of attention) sums.push(await rows.floats());
   const ofGlobal = globalLayersOf(cache).map((layer) => kept[layer] ?? []);

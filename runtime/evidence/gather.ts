@@ -9,6 +9,7 @@ import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observed, Prefilled } from "../engine/prefill.ts";
 import { dropEffects, softDropEffects } from "./drop_effects.ts";
 import { replayedAttention } from "./replay.ts";
+import type { Predictions } from "./predicted.ts";
 import type { PromptStatistics } from "./statistics.ts";
 import { type AttentionSums, withEarlier } from "./accumulated.ts";
 import type { Rows } from "../engine/rows.ts";
@@ -23,6 +24,8 @@ export interface EvidenceRequest {
   readonly text: readonly number[];
   /** What was gathered on the way, if any evidence wants statistics. */
   readonly statistics?: Pick<PromptStatistics, "skipping"> | undefined;
+  /** Scores that were predicted on the way, if any evidence wants them. */
+  readonly predictions?: Pick<Predictions, "rows"> | undefined;
   /** Tokens that each layer keeps: a draft is evicted to them. */
   readonly keep: readonly number[];
   /** What held tokens received before, where attention is accumulated. */
@@ -72,6 +75,8 @@ export async function gatherEvidence(
       }
       return { attention: rows };
     }
+    case "predicted":
+      return { attention: await predictedRows(evidence, request) };
     case "lookahead":
       return { attention: await pseudoAttention(evidence, request) };
     case "soft": {
@@ -92,6 +97,24 @@ export async function gatherEvidence(
       return { attention: await meanOverPrompt(attentionSums, sequence, ids.length, scope) };
     }
   }
+}
+
+async function predictedRows(
+  evidence: Extract<Evidence, { kind: "predicted" }>,
+  { engine, sequence: { cache }, predictions, earlier, scope }: EvidenceRequest,
+): Promise<readonly Rows[]> {
+  if (!predictions) {
+    throw new EvidenceError(
+      "Cannot gather evidence: scores were not predicted when the prompt was read",
+    );
+  }
+  const rows: Rows[] = [];
+  for (const [index, layer] of globalLayersOf(cache).entries()) {
+    const lengths = cache.lengths(layer);
+    const floats = predictions.rows(evidence, index, lengths, earlier?.[index]);
+    rows.push(scope.use(await engine.rows(floats, lengths)));
+  }
+  return rows;
 }
 
 async function expectedLogits(

@@ -3,6 +3,7 @@ import type { Gathered } from "../engine/engine.ts";
 import { type Observation, prefill, type PrefillOptions } from "../engine/prefill.ts";
 import { PolicyError } from "../errors.ts";
 import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
+import { predictScores } from "./predicted.ts";
 import { gatherPromptStatistics, type PromptStatistics } from "./statistics.ts";
 
 /**
@@ -29,6 +30,7 @@ export function observationFor(evidence: Evidence): Observation {
     case "given":
     case "statistics":
     case "replay":
+    case "predicted":
       return "none";
   }
 }
@@ -100,17 +102,19 @@ export async function observePrompt(
     ObservedReading,
 ): Promise<ObservedPrompt> {
   const { statistics = gatherPromptStatistics(evidence, engine), onProgress } = given;
+  const predictions = scope.use(predictScores(evidence, engine));
   const prefilled = await prefill(engine, sequence, ids, {
     chunk,
     observe: observationForAll(evidence),
     lastQueries: queriesFor(evidence),
     onQueries: statistics.onQueries,
+    onInputs: predictions.onInputs,
     scope,
     signal,
     onProgress,
   });
   const text = [...before, ...ids];
-  const from = { engine, sequence, facts, prefilled, text, statistics, scope, signal };
+  const from = { engine, sequence, facts, prefilled, text, statistics, predictions, scope, signal };
   return {
     logits: prefilled.logits,
     gather: (one, { keep, earlier }) => gatherEvidence(one, { ...from, keep, earlier }),

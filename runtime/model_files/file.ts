@@ -23,9 +23,9 @@ const KIND_KEY = "policy";
  *
  * const path = await Deno.makeTempFile();
  * const tensors = { curves: { shape: [2], data: Float32Array.of(0.5, 1) } };
- * await writeModelFile(path, { kind: "lu_kv", tensors, fingerprint: "abc", card: { steps: "3" } });
+ * await writeModelFile(path, { kind: "my_policy", tensors, fingerprint: "abc", card: { steps: "3" } });
  * const { kind, card, fingerprint } = await readModelFile(path);
- * assertEquals({ kind, card, fingerprint }, { kind: "lu_kv", card: { steps: "3" }, fingerprint: "abc" });
+ * assertEquals({ kind, card, fingerprint }, { kind: "my_policy", card: { steps: "3" }, fingerprint: "abc" });
  * await Deno.remove(path);
  * ```
  */
@@ -47,7 +47,7 @@ export async function readModelFile(source: string | URL): Promise<ModelFile> {
  * import { assertRejects } from "@std/assert";
  *
  * const tensors = { odd: { shape: [3], data: new Float32Array(2) } };
- * await assertRejects(() => writeModelFile("odd.safetensors", { kind: "lu_kv", tensors }), Error, "odd");
+ * await assertRejects(() => writeModelFile("odd.safetensors", { kind: "my_policy", tensors }), Error, "odd");
  * ```
  */
 export async function writeModelFile(path: string, file: ModelFile): Promise<void> {

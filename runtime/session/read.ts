@@ -2,6 +2,8 @@ import { globalLayersOf } from "../cache/global_layers.ts";
 import { DEFAULT_SLACK } from "../cache/windows.ts";
 import { type DueEviction, evictionDue, queriesOf } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
+import { predicts } from "../evict/rounds.ts";
+import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { reachOf } from "../engine/go_back.ts";
 import { prefill } from "../engine/prefill.ts";
 import { type HeldMark, holdSequence, markSequence, rollbackSequence } from "../engine/sequence.ts";
@@ -29,6 +31,12 @@ export async function readAndEvict(
   beforeEviction: () => void = () => {},
 ): Promise<Reading> {
   const { state, tally, marks, options: { policy, budget } } = context;
+  const unscored = predicts(policy) ? unscoredTail(state, context.model.engine.config) : 0;
+  if (unscored > 0) {
+    // Their scores are predicted when they are read: they are read again.
+    await marks.beforeEviction(state, markSequence(state.sequence));
+    dropTail(state, reachOf(state.sequence, unscored, pointsOf(state)));
+  }
   const at = markSequence(state.sequence);
   let evicted = false;
   const reading = await evicting(context, ids, readOptions, async () => {
@@ -75,7 +83,8 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
   await marks.beforeEviction(state, markSequence(state.sequence));
   const later = state.pending;
   state.pending = [];
-  dropTail(state, reachOf(state.sequence, due.reread, pointsOf(state)));
+  const reread = predicts(policy) ? unscoredTail(state, context.model.engine.config) : due.reread;
+  dropTail(state, reachOf(state.sequence, reread, pointsOf(state)));
   const whileWriting = { ...context, options: { ...options, budget: due.budget } };
   const { attentionSums: earlier } = state;
   try {
@@ -101,6 +110,7 @@ async function evicting(
   const { engine, now } = model;
   const { sequence, pinned } = state;
   const { policy, budget, chunk } = options;
+  const scored = predicts(policy);
   const all = [...state.pending, ...ids];
   let evicted = false;
   const reading = await undoing(state, async (before) =>
@@ -115,7 +125,7 @@ async function evicting(
       chunk,
       pinned,
       raise: "ratios",
-      earlier,
+      earlier: earlier ?? (scored ? state.attentionSums : undefined),
       statistics,
       scores,
       now,
@@ -129,12 +139,25 @@ async function evicting(
       },
     }));
   if (all.length > 0) hold(state, all, reading.logits);
+  if (scored) state.attentionSums = reading.attentionSums;
   if (evicted) {
     state.tail = 0;
     state.attentionSums = reading.attentionSums;
     beginTail(state, state.transcript.kind !== "raw" || queriesOf(policy) > DEFAULT_SLACK);
   }
   return reading;
+}
+
+/** Tokens at the end of a text whose scores were not predicted: those of an answer, and what was read to be answered. */
+function unscoredTail(
+  { sequence: { cache }, attentionSums, tail }: State,
+  { heads, kvHeads }: ModelConfig,
+): number {
+  const [first] = globalLayersOf(cache);
+  if (first === undefined) return 0;
+  const held = cache.lengths(first).reduce((sum, length) => sum + length, 0);
+  const scored = (attentionSums?.[0]?.length ?? 0) * kvHeads / heads;
+  return Math.min(tail, (held - scored) / kvHeads);
 }
 
 /** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */

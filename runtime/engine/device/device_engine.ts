@@ -94,7 +94,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     ahead.forget(held);
     await held.makeRoom(tokens);
     const sequence = Math.max(planned, position + tokens);
-    const { logits, attentionSums, queries, inputNorms } = await run({
+    const { logits, attentionSums, queries, inputNorms, layerInputs } = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids: input.ids ?? [],
@@ -119,6 +119,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       }),
       queries: queries.map(queriesOf),
       ...(inputNorms ? { inputNorms } : {}),
+      ...(layerInputs ? { layerInputs } : {}),
     };
   };
 
@@ -133,10 +134,11 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   /** A decoding step, which may have been run ahead. */
   const decoded = async (
     sequence: Sequence,
-    { ids = [], embeddings, rows, observe, queries, inputNorms }: StepInput,
+    { ids = [], embeddings, rows, observe, queries, inputNorms, layerInputs }: StepInput,
   ): Promise<StepResult | undefined> => {
     const [id] = ids;
-    const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries && !inputNorms;
+    const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries &&
+      !inputNorms && !layerInputs;
     if (!plain || id === undefined) return undefined;
     const logits = await ahead.logits(sequence, deviceCacheOf(sequence.cache), id);
     if (!logits) return undefined;

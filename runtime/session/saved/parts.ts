@@ -131,9 +131,11 @@ export function readAttentionSums(
     const name = `received.${layer}`;
     shapeOf(path, header, name, "F32", 1);
     const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);
-    const held = cache.lengths(layer).reduce((sum, length) => sum + length - tail, 0);
-    const fits = sums.length === held * heads / kvHeads;
-    if (fits && sums.every((sum) => Number.isFinite(sum) && sum >= 0)) return sums;
+    const held = cache.lengths(layer).reduce((sum, length) => sum + length, 0);
+    // Scores that were predicted reach into the tail.
+    const since = (held - sums.length * kvHeads / heads) / kvHeads;
+    const fits = Number.isInteger(since) && since >= 0 && since <= tail;
+    if (fits && !sums.some(Number.isNaN)) return sums;
     return fail(path, `the attention of its layer ${layer} does not fit`);
   });
 }

@@ -80,6 +80,7 @@ export default ({ selects = false }) => ({
     score: never,
     protect: never,
     allocateHeads: never,
+    threshold: 0,
     secondStage: { first: 0.5, rescore: never },
   }),
 });`;

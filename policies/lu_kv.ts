@@ -1,0 +1,155 @@
+import { exactShares } from "./_exact_shares.ts";
+import { expression } from "./_expression.ts";
+import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { innerForModel, innerOption, wrapPolicy } from "./_wrap.ts";
+import {
+  type HeadAllocationRequest,
+  type ModelFile,
+  OptionError,
+  type ScorerPolicy,
+} from "./policy.ts";
+
+/** What the registry says about {@linkcode luKv}. */
+export const about = {
+  name: "lu_kv",
+  summary: "Wraps a policy: each KV head gets the budget that served it best when it was measured.",
+  paper: "https://arxiv.org/abs/2602.08585",
+  options: {
+    inner: innerOption,
+    curves: {
+      kind: "model_file",
+      about:
+        "file of measured budgets, made by `kvjudge train lu-kv`; when absent that which comes " +
+        "with the project for the model, or else each head gets the same",
+    },
+  },
+} as const satisfies PolicyAbout;
+
+/** Options of {@linkcode luKv}. */
+export type LuKvOptions = OptionsOf<typeof about>;
+
+const NEEDS = { policy: about.name, make: "kvjudge train lu-kv" };
+
+/** Budgets are known for 1 to 99 % dropped. */
+const PERCENTAGES = 99;
+
+/**
+ * LU-KV: how many tokens a head needs is a property of the model, and is measured once: how much of what later
+ * answers attend to does it keep, if it keeps the best 1, 2, … 100 % by the inner policy's scores? A file holds
+ * the division of a budget among all KV heads of all layers by which the least is lost, for every percentage;
+ * between two of them it is interpolated. So the budget goes where the inner policy chooses well and where
+ * it matters, at no cost while a prompt is read.
+ *
+ * `kvjudge train lu-kv` makes the file, for a model and an inner policy; one for SmolLM2-135M-Instruct and
+ * `snapkv` comes with the project. It is refused for another model.
+ *
+ * Differs from the paper: utility is the attention of the answer's queries times the length of what the value
+ * adds to the layer's output; curves are averaged over the measured prompts before the budget is divided,
+ * where its authors average divisions; the total is the budget to the token, where their code rounds layer by
+ * layer; what the inner policy protects is kept by each head.
+ *
+ * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its budget
+ * itself. When a prompt is read: if the file was made for another model or policy, or does not fit it.
+ *
+ * @example
+ * ```ts
+ * import { luKv } from "./lu_kv.ts";
+ * import { assertEquals } from "@std/assert";
+ *
+ * // Of two heads of 8 tokens the first drops 25 % and the second 75 % where 50 % are dropped in all.
+ * const data = Float32Array.from({ length: 99 * 2 }, (_, at) => at % 2 === 0 ? 0.25 : 0.75);
+ * const curves = { kind: "lu_kv", tensors: { dropped: { shape: [99, 1, 2], data } } };
+ * const model = { fingerprint: "abc" } as Parameters<NonNullable<ReturnType<typeof luKv>["forModel"]>>[0];
+ * const { allocateHeads } = await luKv({ curves }).forModel?.(model) ?? {};
+ * const scores = [new Float32Array(8), new Float32Array(8)];
+ * assertEquals(await allocateHeads?.({ scores, keep: 4 }), [6, 2]);
+ * ```
+ */
+export function luKv(options: LuKvOptions = {}): ScorerPolicy {
+  return wrapPolicy(about, options, (inner, { settings: { curves }, refuse }) => {
+    if (inner.allocateHeads) throw refuse("it divides its budget among the heads itself");
+    if (inner.allocate) throw refuse("it divides its budget among the layers itself");
+    const described = {
+      options: Object.freeze({ inner: expression(inner), curves: describeFileSource(curves) }),
+      acrossLayers: true,
+    } as const;
+    return {
+      ...described,
+      allocateHeads: (request) => divided(request, ({ length }) => length),
+      forModel: oncePerModel(async (model) => {
+        const fitted = await innerForModel(inner, model);
+        const file = await modelFileFor(curves, NEEDS, model);
+        const dropped = file && droppedShares(file);
+        const notes = [fitted.note, noteOf(file, expression(inner))].filter((one) => one);
+        return wrapPolicy(about, { ...options, inner: fitted }, () => ({
+          ...described,
+          ...(notes.length > 0 ? { note: notes.join("; ") } : {}),
+          allocateHeads: (request) =>
+            divided(
+              request,
+              ({ length }, head, share) =>
+                dropped ? length * (1 - dropped(head, share, request.scores.length)) : length,
+            ),
+        }));
+      }),
+    };
+  });
+}
+
+/** What is worth knowing about budgets that were not measured, or with another policy. */
+function noteOf(file: ModelFile | undefined, inner: string): string | undefined {
+  if (!file) return noFileNote(NEEDS, "each KV head gets the same");
+  const measured = file.card?.inner;
+  if (measured === undefined || measured === inner) return undefined;
+  return `the budgets of its heads were measured with ${measured}, not with ${inner}`;
+}
+
+/** The share of a head that is dropped, where a share is dropped in all. */
+type DroppedShare = (head: number, share: number, heads: number) => number;
+
+/** Reads what was measured; between two percentages it is interpolated. */
+function droppedShares({ tensors: { dropped } }: ModelFile): DroppedShare {
+  const [percentages, layers = 0, kvHeads = 0] = dropped?.shape ?? [];
+  if (!dropped || percentages !== PERCENTAGES || dropped.shape.length !== 3) {
+    throw new OptionError(
+      `Cannot use the file of policy '${about.name}': its tensor "dropped" must be [${PERCENTAGES}, layers, ` +
+        `KV heads], it is ${dropped ? `[${dropped.shape.join(", ")}]` : "absent"}; make one with ` +
+        `\`${NEEDS.make}\``,
+    );
+  }
+  const { data } = dropped;
+  const measured = layers * kvHeads;
+  const at = (percent: number, head: number): number =>
+    percent <= 0 ? 0 : percent > PERCENTAGES ? 1 : data[(percent - 1) * measured + head] ?? 0;
+  return (head, share, heads) => {
+    if (heads !== measured) {
+      throw new OptionError(
+        `Cannot use the file of policy '${about.name}': it has budgets of ${layers} × ${kvHeads} KV heads, ` +
+          `and the model evicts from ${heads}; make one with \`${NEEDS.make}\``,
+      );
+    }
+    const below = Math.floor(100 * share);
+    const part = 100 * share - below;
+    return (1 - part) * at(below, head) + part * at(below + 1, head);
+  };
+}
+
+/** Divides a budget by what each head should get. */
+function divided(
+  { scores, keep }: HeadAllocationRequest,
+  ideal: (ofHead: Float32Array, head: number, dropped: number) => number,
+): readonly number[] {
+  const held = scores.reduce((sum, { length }) => sum + length, 0);
+  const total = Math.min(held, Math.round(keep * scores.length));
+  return exactShares(
+    total,
+    scores.map((ofHead, head) => ({
+      ideal: ideal(ofHead, head, 1 - total / held),
+      least: Math.max(1, ofHead.reduce((count, score) => count + Number(score === Infinity), 0)),
+      most: ofHead.length,
+    })),
+  );
+}
+
+export default luKv;

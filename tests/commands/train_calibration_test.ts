@@ -1,0 +1,97 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { readModelFile } from "../../runtime/model_files/file.ts";
+import { runCli } from "./_run_cli.ts";
+import { trainCliBench } from "./_train_bench.ts";
+
+Deno.test("kvjudge train measures a model for a policy, which then reads the file", async () => {
+  using bench = await trainCliBench();
+  const { folder, model, data } = bench;
+  const env = { KVJUDGE_HOME: `${folder}/home` };
+  const common = ["--model", model, "--threads", "1"];
+  const cases: readonly (readonly [string, readonly string[], (file: string) => string])[] = [
+    ["lu-kv", ["--policy", "knorm"], (file) => `lu_kv(knorm,curves=${file})`],
+    ["duo-attention", ["--sinks", "2", "--recent", "3"], (file) => `duo_attention(heads=${file})`],
+    ["kvzap", [], (file) => `kvzap(surrogate=${file},window=8)`],
+  ];
+  for (const [name, own, policyOf] of cases) {
+    const out = `${folder}/${name}.safetensors`;
+    const made = await runCli(
+      [
+        "train",
+        name,
+        ...common,
+        "--data",
+        data,
+        "--out",
+        out,
+        "--samples",
+        "6",
+        "--response-tokens",
+        "4",
+        ...own,
+      ],
+      { env },
+    );
+    assertEquals(made.code, 0, made.err);
+    assertMatch(made.out, /^measured with 6 prompts\n/);
+    assert(made.out.endsWith(`made ${out}\n`));
+    const { kind, card = {} } = await readModelFile(out);
+    assertEquals(kind, name.replaceAll("-", "_"));
+    assertMatch(card.command ?? "", new RegExp(`^kvjudge train ${name} --model text-model `));
+    assert(own.every((word) => card.command?.includes(word)), card.command);
+    const answered = await runCli(
+      [
+        "generate",
+        ...common,
+        "-p",
+        policyOf(out),
+        "-b",
+        "20",
+        "--max-tokens",
+        "2",
+        "--json",
+        "--raw",
+        "why and how ".repeat(8),
+      ],
+      { env },
+    );
+    assertEquals(answered.code, 0, answered.err);
+    assert(!answered.out.includes("no file ships"), answered.out);
+    const none = await runCli(
+      [
+        "generate",
+        ...common,
+        "-p",
+        policyOf(out).replace(/,?\w+=[^,)]*\.safetensors,?/, ""),
+        "-b",
+        "20",
+        "--max-tokens",
+        "2",
+        "--json",
+        "--raw",
+        "why and how ".repeat(8),
+      ],
+      { env },
+    );
+    assert(none.out.includes("no file ships for this model"), none.out + none.err);
+    assert(none.out.includes(`kvjudge train ${name}`), none.out);
+  }
+  const other = await runCli(
+    [
+      "generate",
+      ...common,
+      "-p",
+      `kvzap(surrogate=${folder}/lu-kv.safetensors)`,
+      "-b",
+      "20",
+      "--raw",
+      "why and how ".repeat(8),
+    ],
+    { env },
+  );
+  assertEquals(other.code, 2);
+  assertMatch(
+    other.err,
+    /^error: Cannot use .* with policy 'kvzap': it was made for policy 'lu_kv'; make one with/,
+  );
+});
