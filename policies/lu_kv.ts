@@ -45,7 +45,7 @@ const PERCENTAGES = 99;
  * `snapkv` comes with the project. It is refused for another model.
  *
  * Differs from the paper: utility is the attention of the answer's queries times the length of what the value
- * adds to the layer's output; curves are averaged over the measured prompts before the budget is divided,
+ * adds to the layer's output, as a share of what the layer's heads add; curves are averaged over the measured prompts before the budget is divided,
  * where its authors average divisions; the total is the budget to the token, where their code rounds layer by
  * layer; what the inner policy protects is kept by each head.
  *

@@ -29,9 +29,12 @@ export async function roundsOf(
   const fits = divided.every((count, layer) => count >= (held[layer] ?? 0));
   if (!fits && restored > 0) checkRestored(policy, restored, divided);
   const share = fits ? divided : raisedTo(staysAnyway(request), divided);
-  const keep = share.map((count, layer) =>
-    Math.min(count - (fits ? 0 : restored), held[layer] ?? 0)
-  );
+  // Where all layers share a budget, one that holds less leaves its share to the others.
+  const shared = "score" in policy && policy.acrossLayers === true;
+  const keep = share.map((count, layer) => {
+    const left = count - (fits ? 0 : restored);
+    return shared ? left : Math.min(left, held[layer] ?? 0);
+  });
   const { first } = policy;
   const last = { policy, keep };
   if (!first || keep.every((count, layer) => count >= (held[layer] ?? 0))) return [last];

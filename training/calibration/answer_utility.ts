@@ -17,8 +17,9 @@ export interface ReadText {
 
 /**
  * What an answer makes of each token of a prompt: the attention of its queries times the length of what the
- * token's value adds to the layer's output, summed over the query heads of a KV head. The answer is that of the
- * data, or the model's own. The sequence is left as it was.
+ * token's value adds to the layer's output, summed over the query heads of a KV head, as a share of what all
+ * heads of the layer give the prompt: later layers write more into the stream, which is then longer too. The
+ * answer is that of the data, or the model's own. The sequence is left as it was.
  *
  * @returns Of each KV head of the global layers, layer by layer, `[tokens]`.
  */
@@ -39,12 +40,13 @@ export async function answerUtility(
   for (const [index, layer] of globalLayersOf(cache).entries()) {
     const paid = await attention[index]?.floats() ?? new Float32Array();
     const lengths = await engine.outputLengths(cache, layer);
+    const whole = paid.reduce((sum, share, at) => sum + share * (lengths[at] ?? 0), 0) || 1;
     for (let head = 0; head < kvHeads; head++) {
       const utility = new Float64Array(ids.length);
       for (let row = head * group; row < (head + 1) * group; row++) {
         for (let at = 0; at < ids.length; at++) {
           const place = row * ids.length + at;
-          utility[at] = (utility[at] ?? 0) + (paid[place] ?? 0) * (lengths[place] ?? 0);
+          utility[at] = (utility[at] ?? 0) + (paid[place] ?? 0) * (lengths[place] ?? 0) / whole;
         }
       }
       utilities.push(utility);

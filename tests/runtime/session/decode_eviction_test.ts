@@ -28,6 +28,7 @@ const SMALL: Readonly<Record<string, object>> = {
   lookahead_q_cache: { window: 8, steps: 3 },
   graphkv: { window: 8 },
   judge_q: { window: 4 },
+  kvzap: { window: 8 },
   lagkv: { lag: 8 },
   pyramidkv: { window: 8 },
   rest_kv: { window: 8 },
