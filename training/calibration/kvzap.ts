@@ -28,7 +28,7 @@ export function kvZapCalibration(): Calibration {
   return { kind: "kvzap", begin: measurement };
 }
 
-async function measurement({ engine }: Model, facts: ModelFacts): Promise<Measurement> {
+function measurement({ engine }: Model, facts: ModelFacts): Measurement {
   const { evidence } = kvZipPlus();
   if (evidence.kind !== "replay") throw new RangeError("KVzip+ repeats the text");
   const { config, threads } = engine;
