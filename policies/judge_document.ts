@@ -1,3 +1,4 @@
+import { bestOfHeads } from "./_best_of_heads.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { pool, poolingOptions, poolKernel } from "./_pool.ts";
@@ -22,6 +23,12 @@ export const about = {
       default: 4,
       about: "leading tokens that are always kept",
     },
+    share: {
+      kind: "choice",
+      words: ["all", "layer", "head"],
+      default: "all",
+      about: "whose best tokens a budget is for: those of all heads, of a layer's, or of each head",
+    },
     kernel: { ...poolingOptions.kernel, default: 1 },
     pooling: poolingOptions.pooling,
   },
@@ -34,7 +41,8 @@ export type JudgeDocumentOptions = OptionsOf<typeof about>;
  * For documents that will be asked many things, before the first question is known: soft tokens, trained
  * to attend as the model does when it repeats the whole text (KVzip's scores,
  * https://arxiv.org/abs/2505.23416), are appended to the document and removed again. The score is their
- * mean attention, of the query heads of a group the most.
+ * mean attention, of the query heads of a group the most; the best tokens of all heads share the budget,
+ * as in KVzip, or those of a layer's heads, or each head has its own (`share`).
  *
  * Where `kvzip` reads the text a second time, this reads the soft tokens alone. Nobody has published it:
  * a baseline of our own, between `kvzip` and `judge_q`. Where no trained tokens ship for a model and none
@@ -55,7 +63,7 @@ export type JudgeDocumentOptions = OptionsOf<typeof about>;
  */
 export function judgeDocument(options: JudgeDocumentOptions = {}): ScorerPolicy {
   return makePolicy(about, options, (settings) => {
-    const { softTokens, sinks, kernel, pooling } = settings;
+    const { softTokens, sinks, share, kernel, pooling } = settings;
     const poolingOf = (end: number) => ({ kernel, pooling, end });
     return {
       options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
@@ -68,6 +76,8 @@ export function judgeDocument(options: JudgeDocumentOptions = {}): ScorerPolicy 
         }),
       },
       protect: (keep) => ({ sinks: Math.min(sinks, keep) }),
+      ...(share === "head" ? {} : { allocateHeads: (request) => bestOfHeads(request, 1) }),
+      ...(share === "all" ? { acrossLayers: true } : {}),
       score: withKernel(
         async (layer) => {
           const { length } = layer;

@@ -14,6 +14,20 @@ Deno.test("judgeDocument() takes the most over the query heads of a group, unpoo
   assertEquals(await pooled.score(layer), new Float32Array([3, 3, 2, 5, 9, 9]));
 });
 
+Deno.test("judgeDocument() shares the budget among all heads, those of a layer, or none", async () => {
+  const scores = [new Float32Array([9, 8, 7]), new Float32Array([1, 6, 1])];
+  const sharing = (share: "all" | "layer" | "head") => judgeDocument({ share });
+  assertEquals(judgeDocument().options.share, "all");
+  assertEquals(await sharing("all").allocateHeads?.({ scores, keep: 2 }), [3, 1]);
+  assertEquals(await sharing("layer").allocateHeads?.({ scores, keep: 2 }), [3, 1]);
+  assertEquals(
+    [sharing("all"), sharing("layer"), sharing("head")].map((
+      { acrossLayers, allocateHeads },
+    ) => [acrossLayers, allocateHeads !== undefined]),
+    [[true, true], [undefined, true], [undefined, false]],
+  );
+});
+
 Deno.test("judgeDocument() keeps sinks as far as the budget goes, and no window", async () => {
   const { protect } = judgeDocument();
   assertEquals(typeof protect === "function" && await protect(100, 200), { sinks: 4 });
