@@ -17,7 +17,7 @@ Deno.test("judgeDocument() takes the most over the query heads of a group, unpoo
 Deno.test("judgeDocument() shares the budget among all heads, those of a layer, or none", async () => {
   const scores = [new Float32Array([9, 8, 7]), new Float32Array([1, 6, 1])];
   const sharing = (share: "all" | "layer" | "head") => judgeDocument({ share });
-  assertEquals(judgeDocument().options.share, "all");
+  assertEquals(judgeDocument().options?.share, "all");
   assertEquals(await sharing("all").allocateHeads?.({ scores, keep: 2 }), [3, 1]);
   assertEquals(await sharing("layer").allocateHeads?.({ scores, keep: 2 }), [3, 1]);
   assertEquals(
