@@ -94,8 +94,8 @@ async function settle(
       const tokens = await resolveSoftTokens(evidence.tokens, facts);
       const found = judges.findIndex((judge) => alike(judge, tokens));
       const index = found < 0 ? judges.push(tokens) - 1 : found;
-      const measure = JSON.stringify(evidence.measure);
-      return { key: `soft ${index} ${measure}`, settled: { ...evidence, tokens: () => tokens } };
+      const settings = JSON.stringify([evidence.measure, evidence.draft]);
+      return { key: `soft ${index} ${settings}`, settled: { ...evidence, tokens: () => tokens } };
     }
   }
 }

@@ -1,8 +1,10 @@
+import { reachForward, reachForwardKernel } from "./_forward.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { pooledAttention, poolingOptions } from "./_pool.ts";
+import { pool, type PoolOptions, poolingOptions, poolKernel } from "./_pool.ts";
 import { describeSource, softTokenLoader, type SoftTokenNeeds } from "./_soft_tokens.ts";
-import type { ScorerPolicy } from "./policy.ts";
+import { groupMost, groupMostKernel } from "./kernels/group_most.ts";
+import { type LayerView, type Score, type ScoreKernel, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** The options of the policies that judge with soft tokens. */
 export const softJudgeOptions = {
@@ -11,11 +13,23 @@ export const softJudgeOptions = {
     about: "safetensors file of trained soft tokens; when absent those that come with the " +
       'project for the model, or else random ones, as with "untrained"',
   },
+  draft: {
+    kind: "integer",
+    min: 0,
+    default: 4,
+    about: "tokens of the answer, read with the whole cache before the soft tokens, that judge too",
+  },
   window: {
     kind: "integer",
     min: 0,
     default: 32,
     about: "last prompt tokens that are always kept",
+  },
+  group: {
+    kind: "choice",
+    words: ["max", "mean"],
+    default: "max",
+    about: "what counts of the query heads that share a KV head: the most, or their mean",
   },
   kernel: { ...poolingOptions.kernel, default: 5 },
   pooling: { ...poolingOptions.pooling, default: "avg" },
@@ -26,8 +40,9 @@ type SoftJudgeAbout = PolicyAbout & { readonly options: typeof softJudgeOptions 
 
 /**
  * The policy: soft tokens are appended to the prompt and removed again; the score is the attention of
- * their queries, averaged over them and over the query heads of the group, then pooled over the
- * tokens.
+ * their queries, averaged over them, the most over the query heads of the group, pooled over the
+ * tokens. It is multiplied with what the last prompt token and a draft of the answer attend to, the
+ * tokens behind that included: an answer that copies goes on from there.
  */
 export function softJudge(
   about: SoftJudgeAbout,
@@ -35,15 +50,60 @@ export function softJudge(
   needs: Omit<SoftTokenNeeds, "policy">,
 ): ScorerPolicy {
   return makePolicy(about, options, (settings) => {
-    const { softTokens, window, kernel, pooling } = settings;
+    const { softTokens, draft, window, group, kernel, pooling } = settings;
+    const ofSoft = softScore(group, { kernel, pooling });
     return {
       options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
       evidence: {
         kind: "soft",
         tokens: softTokenLoader(softTokens, { ...needs, policy: about.name }),
+        ...(draft > 0 ? { draft } : {}),
       },
       protect: { recent: window },
-      score: pooledAttention({ kernel, pooling }),
+      score: draft > 0 ? withDraft(ofSoft) : withKernel(ofSoft.host, ofSoft.kernel),
     };
   });
+}
+
+/** A score in main memory and where the cache lives. */
+interface TwoScores {
+  readonly host: (layer: LayerView) => Promise<Float32Array>;
+  readonly kernel: ScoreKernel;
+}
+
+function softScore(group: "max" | "mean", pooling: Omit<PoolOptions, "end">): TwoScores {
+  return {
+    async host(layer) {
+      const { length } = layer;
+      const attention = group === "mean"
+        ? await layer.groupAttention()
+        : groupMost(await layer.attention(), layer);
+      return pool(attention, length, { ...pooling, end: length });
+    },
+    kernel(layer) {
+      const attention = group === "mean"
+        ? layer.groupAttention()
+        : groupMostKernel(layer, layer.attention());
+      return poolKernel(layer, attention, { ...pooling, end: layer.length });
+    },
+  };
+}
+
+// Chosen on questions set aside (docs/training.md).
+const REACH = { reach: 24, decay: 0.95, before: 0.7 };
+
+/** The score of soft tokens times what a draft attends to, which reaches the tokens behind. */
+function withDraft(ofSoft: TwoScores): Score {
+  return withKernel(
+    async (layer) => {
+      const soft = await ofSoft.host(layer);
+      const draft = groupMost(await layer.draftAttention(), layer);
+      const reached = reachForward(draft, layer.length, REACH);
+      return reached.map((score, token) => score * (soft[token] ?? 0));
+    },
+    (layer) => {
+      const draft = groupMostKernel(layer, layer.draftAttention());
+      return layer.op("Mul", [reachForwardKernel(layer, draft, REACH), ofSoft.kernel(layer)]);
+    },
+  );
 }

@@ -15,12 +15,14 @@ export type JudgeQOptions = OptionsOf<typeof about>;
 
 /**
  * Judge Q: soft tokens, trained to attend as the answer will, are appended to the prompt and removed
- * again; the score is the attention of their queries, averaged over them and over the query heads of
- * the group, then pooled over the tokens.
+ * again; the score is the attention of their queries, averaged over them, the most over the query heads
+ * of the group, then pooled over the tokens.
  *
- * Differs from the paper: a KV head's score is the mean over its group of query heads; scores are
- * pooled by an average of 5 tokens, which gave the most right answers on questions set aside for that
- * choice (`docs/training.md`). Where no
+ * Differs from the paper: scores are pooled by an average of 5 tokens, and the beginning of the answer
+ * judges too. `draft` tokens of it are decoded with the whole cache, the soft tokens stand behind them,
+ * and the score is multiplied with what the last prompt token and the draft attend to, where each
+ * token's share reaches the 24 tokens behind it. All of that gave more right answers on questions set
+ * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no
  * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
  * quality is not the paper's, and the session's notes say so.
  *
@@ -33,7 +35,14 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * import { assertEquals } from "@std/assert";
  *
  * const { options } = judgeQ({ softTokens: "soft.safetensors", window: 16 });
- * assertEquals(options, { softTokens: "soft.safetensors", window: 16, kernel: 5, pooling: "avg" });
+ * assertEquals(options, {
+ *   softTokens: "soft.safetensors",
+ *   draft: 4,
+ *   window: 16,
+ *   group: "max",
+ *   kernel: 5,
+ *   pooling: "avg",
+ * });
  * ```
  */
 export function judgeQ(options: JudgeQOptions = {}): ScorerPolicy {

@@ -16,10 +16,10 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
 /**
  * LookaheadKV: learned tokens stand for the answer that is to come. They run behind the prompt with
  * low-rank weights of their own, trained with them; the prompt's tokens never see those weights. The
- * score is the attention of the tokens' queries, averaged over them and over the query heads of the
- * group, then pooled over the tokens; the tokens are removed again.
+ * score is the attention of the tokens' queries, averaged over them, the most over the query heads of
+ * the group, then pooled over the tokens; the tokens are removed again.
  *
- * Differs from the paper: the low-rank weights may act on any choice of the seven projections, and
+ * Differs from the paper: a draft of the answer judges too, as with `judge_q`; the low-rank weights may act on any choice of the seven projections, and
  * have no scale of their own: a trainer folds it into them. Where no trained tokens ship for a model
  * and none are given, the tokens are random and have no such weights (new ones would add zero): the
  * mechanism runs, its quality is not the paper's, and the session's notes say so.
@@ -35,7 +35,9 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  * const { options } = lookaheadKv({ softTokens: "lookahead.safetensors", kernel: 1 });
  * assertEquals(options, {
  *   softTokens: "lookahead.safetensors",
+ *   draft: 4,
  *   window: 32,
+ *   group: "max",
  *   kernel: 1,
  *   pooling: "avg",
  * });

@@ -106,11 +106,16 @@ export type Evidence =
   | { readonly kind: "none" }
   /** The last `size` prompt queries. With a `measure`, `attention()` gives that in place of attention. */
   | { readonly kind: "window"; readonly size: number; readonly measure?: DropMeasure }
-  /** Queries of soft tokens, appended after the prompt and rolled back; a `measure` as there. */
+  /**
+   * Queries of soft tokens, appended after the prompt and rolled back; a `measure` as there. With a
+   * `draft`, so many tokens of the answer are decoded greedily with the whole cache first, and the soft
+   * tokens stand behind them: `draftAttention()` gives what the last prompt token and the draft attend to.
+   */
   | {
     readonly kind: "soft";
     readonly tokens: (model: ModelFacts) => MaybePromise<SoftTokens>;
     readonly measure?: DropMeasure;
+    readonly draft?: number;
   }
   /** Attention received from every prompt query, summed over the whole prefill. */
   | { readonly kind: "accumulated" }
@@ -174,6 +179,13 @@ export interface LayerView extends LayerShape {
   attention(): Promise<Float32Array>;
   /** {@linkcode LayerView.attention} averaged over the query heads of each group, `[kvHeads × length]`. */
   groupAttention(): Promise<Float32Array>;
+  /**
+   * Attention paid to each cached token by the last prompt token and a draft of the answer, the mean
+   * over them, `[heads × length]`.
+   *
+   * @throws {EvidenceError} If the policy declared no `soft` evidence with a `draft`.
+   */
+  draftAttention(): Promise<Float32Array>;
   /**
    * Logits (scaled by `1 / √headDim`) of each cached token under the Gaussian of `statistics`.
    *

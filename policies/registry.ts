@@ -157,7 +157,9 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "soft",
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+      {"name":"draft","type":"an integer of at least 0","default":4,"about":"tokens of the answer, read with the whole cache before the soft tokens, that judge too"},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
+      {"name":"group","type":"\"max\" or \"mean\"","default":"max","about":"what counts of the query heads that share a KV head: the most, or their mean"},
       {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
     ],
@@ -234,7 +236,9 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "soft",
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+      {"name":"draft","type":"an integer of at least 0","default":4,"about":"tokens of the answer, read with the whole cache before the soft tokens, that judge too"},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
+      {"name":"group","type":"\"max\" or \"mean\"","default":"max","about":"what counts of the query heads that share a KV head: the most, or their mean"},
       {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
       {"name":"pooling","type":"\"max\" or \"avg\"","default":"avg","about":"how they are pooled"},
     ],

@@ -16,6 +16,8 @@ export interface FakeLayer {
   readonly values?: Float32Array;
   /** `[heads × length]`; absent: the policy declared no evidence. */
   readonly attention?: Float32Array;
+  /** What a draft attends to, `[heads × length]`; absent: the policy declared none. */
+  readonly draft?: Float32Array;
   /** Absent: the policy declared other evidence. */
   readonly expected?: ExpectedLogits;
   /** `[kvHeads × length]`. @default {0, 1, 2 … for each head} */
@@ -56,6 +58,10 @@ export function fakeLayer(fake: FakeLayer): LayerView {
         : Promise.reject(new EvidenceError("The fake layer has no statistics")),
     similarity: (kvHead, tokens) => Promise.resolve(cosines(keys, kvHead, tokens, fake)),
     groupAttention: async () => meanOfGroups(await received(), heads, kvHeads),
+    draftAttention: () =>
+      fake.draft
+        ? Promise.resolve(fake.draft)
+        : Promise.reject(new EvidenceError("The fake layer has no draft")),
     outputNorms: () =>
       Promise.resolve(
         outputNorms({
@@ -119,7 +125,7 @@ export function meanOfGroups(
 
 /** A layer of noise: rows of attention sum to 1, the same seed gives the same layer. */
 export function noiseLayer(
-  fake: Omit<FakeLayer, "keys" | "values" | "attention" | "expected"> & { seed: number },
+  fake: Omit<FakeLayer, "keys" | "values" | "attention" | "draft" | "expected"> & { seed: number },
 ): LayerView {
   const { heads, kvHeads, headDim, length, seed } = fake;
   let state = seed >>> 0;
@@ -131,13 +137,18 @@ export function noiseLayer(
     }
     return numbers;
   };
-  const attention = noise(heads * length);
-  for (let head = 0; head < heads; head++) {
-    const row = attention.subarray(head * length, (head + 1) * length);
-    const sum = row.reduce((total, one) => total + one, 0);
-    row.forEach((value, index) => row[index] = value / sum);
-  }
+  const paid = () => {
+    const attention = noise(heads * length);
+    for (let head = 0; head < heads; head++) {
+      const row = attention.subarray(head * length, (head + 1) * length);
+      const sum = row.reduce((total, one) => total + one, 0);
+      row.forEach((value, index) => row[index] = value / sum);
+    }
+    return attention;
+  };
+  const attention = paid();
   const size = length * kvHeads * headDim;
   const expected = { mean: noise(heads * length), variance: noise(heads * length) };
-  return fakeLayer({ ...fake, keys: noise(size), values: noise(size), attention, expected });
+  const [keys, values] = [noise(size), noise(size)];
+  return fakeLayer({ ...fake, keys, values, attention, expected, draft: paid() });
 }

@@ -25,6 +25,8 @@ export interface KernelBuilder
   attention(): KernelValue;
   /** `LayerView.groupAttention()`, `[kvHeads, length]`. */
   groupAttention(): KernelValue;
+  /** `LayerView.draftAttention()`, `[heads, length]`. */
+  draftAttention(): KernelValue;
   /** `LayerView.expectedLogits()`, `[heads, length]` each. */
   expectedLogits(): { readonly mean: KernelValue; readonly variance: KernelValue };
   /** `LayerView.outputNorms()`, `[kvHeads, length]`. */

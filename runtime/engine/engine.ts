@@ -139,6 +139,8 @@ export interface ExpectedRows {
 export interface Gathered {
   /** Attention to each cached token; absent where there are no queries. */
   readonly attention?: readonly Rows[];
+  /** Attention of the last prompt token and a draft; absent without a draft. */
+  readonly draft?: readonly Rows[];
   /** Absent without statistics. */
   readonly expected?: readonly ExpectedRows[];
 }

@@ -36,6 +36,20 @@ export function attentionOf(attention: Gathered["attention"], layer: number): Ro
 }
 
 /**
+ * What a layer's tokens received from a draft.
+ *
+ * @throws {EvidenceError} If none was decoded.
+ */
+export function draftAttentionOf(draft: Gathered["draft"], layer: number): Rows {
+  const ofLayer = draft?.[layer];
+  if (ofLayer) return ofLayer;
+  throw new EvidenceError(
+    "Cannot give the attention of a draft: the policy declares evidence without one; declare 'soft' " +
+      "with 'draft'",
+  );
+}
+
+/**
  * Moments of a layer's logits.
  *
  * @throws {EvidenceError} If none were gathered.

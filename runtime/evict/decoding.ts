@@ -78,8 +78,9 @@ function queriesWanted(evidence: Evidence): number {
     case "given":
       // An answer goes on from the logits of the last token.
       return 1;
-    case "none":
     case "soft":
+      return evidence.draft ? 1 : 0;
+    case "none":
     case "replay":
       return 0;
   }

@@ -50,6 +50,7 @@ export function partOfLayer(
     values: async () => entries(await view.values()),
     attention: async () => floats(await view.attention(), group),
     groupAttention: async () => floats(await view.groupAttention(), 1),
+    draftAttention: async () => floats(await view.draftAttention(), group),
     async expectedLogits() {
       const { mean, variance } = await view.expectedLogits();
       return { mean: floats(mean, group), variance: floats(variance, group) };

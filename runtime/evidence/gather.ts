@@ -8,6 +8,8 @@ import { greedyAnswer } from "./greedy.ts";
 import { lookaheadAttention, type LookaheadEvidence } from "./lookahead.ts";
 import type { Observed, Prefilled } from "../engine/prefill.ts";
 import { dropEffects, softDropEffects } from "./drop_effects.ts";
+import { softBehindDraft } from "./soft_behind_draft.ts";
+import { meanOverPrompt, scaled } from "./mean_over_prompt.ts";
 import { replayedAttention } from "./replay.ts";
 import type { Predictions } from "./predicted.ts";
 import type { PromptStatistics } from "./statistics.ts";
@@ -82,6 +84,10 @@ export async function gatherEvidence(
     case "soft": {
       if (evidence.measure) {
         return { attention: await softDropEffects(evidence, evidence.measure, request) };
+      }
+      if (evidence.draft) {
+        const { attentionSums } = observedLast(1, prefilled);
+        return await softBehindDraft(evidence, evidence.draft, { ...request, last: attentionSums });
       }
       const { embeddings, count, adapters } = await resolveSoftTokens(evidence.tokens, facts);
       const { attentionSums } = await engine.probe(sequence, {
@@ -202,34 +208,4 @@ async function answerIds(
     steps: queries.steps,
     signal,
   });
-}
-
-/**
- * The prompt's columns of what a probe made keys receive, divided by the number of its queries.
- *
- * @param scope Owns all rows from then on.
- */
-export async function meanOverPrompt(
-  attentionSums: readonly Rows[],
-  { cache }: Sequence,
-  queries: number,
-  scope: DisposableStack,
-): Promise<readonly Rows[]> {
-  for (const rows of attentionSums) scope.use(rows);
-  const globals = globalLayersOf(cache);
-  const prompt: Rows[] = [];
-  for (const [index, rows] of attentionSums.entries()) {
-    prompt.push(scope.use(await rows.leading(cache.lengths(globals[index] ?? 0))));
-  }
-  return await scaled(prompt, 1 / queries, scope);
-}
-
-async function scaled(
-  attentionSums: readonly Rows[],
-  factor: number,
-  scope: DisposableStack,
-): Promise<readonly Rows[]> {
-  const all: Rows[] = [];
-  for (const rows of attentionSums) all.push(scope.use(await rows.times(factor)));
-  return all;
 }

@@ -21,6 +21,8 @@ export interface GreedyHooks {
   readonly readLast?: boolean;
   /** Whether steps give their queries. @default {false} */
   readonly queries?: boolean;
+  /** Whether steps give the attention that each key receives. @default {false} */
+  readonly observe?: boolean;
   /** Runs when a token was read, and may give other logits to go on from. */
   readonly onRead?: (id: number, step: StepResult) => MaybePromise<Float32Array | void>;
 }
@@ -32,7 +34,7 @@ export interface GreedyHooks {
  */
 export async function* greedyTokens(
   { engine, sequence, logits, steps, signal }: GreedyStart,
-  { readLast = false, queries = false, onRead }: GreedyHooks = {},
+  { readLast = false, queries = false, observe = false, onRead }: GreedyHooks = {},
 ): AsyncGenerator<number, void> {
   for (let count = 1; count <= steps; count++) {
     const id = greedyToken(logits);
@@ -40,7 +42,7 @@ export async function* greedyTokens(
     yield id;
     if (last && !readLast) return;
     await pause(signal);
-    const step = await engine.advance(sequence, { ids: [id], queries });
+    const step = await engine.advance(sequence, { ids: [id], queries, observe });
     logits = await onRead?.(id, step) ?? step.logits;
     if (last) return;
   }

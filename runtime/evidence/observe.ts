@@ -25,8 +25,9 @@ export function observationFor(evidence: Evidence): Observation {
     }
     case "accumulated":
       return [Infinity];
-    case "none":
     case "soft":
+      return evidence.draft ? [1] : "none";
+    case "none":
     case "given":
     case "statistics":
     case "replay":

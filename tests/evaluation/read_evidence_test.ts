@@ -55,9 +55,9 @@ Deno.test("readEvidence() reads once, answers once and probes equal judges once"
   const policies = [
     ...(await parsePolicies("h2o,snapkv(window=8),snapkv(window=20),oracle(tokens=6)"))
       .map(({ policy }) => policy),
-    judgeQ({ softTokens: softTokens(hidden), kernel: 1 }),
-    judgeQ({ softTokens: softTokens(hidden), kernel: 7 }),
-    judgeQ(),
+    judgeQ({ softTokens: softTokens(hidden), kernel: 1, draft: 0 }),
+    judgeQ({ softTokens: softTokens(hidden), kernel: 7, draft: 0 }),
+    judgeQ({ draft: 0 }),
   ];
   const facts = await model.facts();
   const request = { engine: model.engine, facts, ids, policies, answerTokens: 6 };

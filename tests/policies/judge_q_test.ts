@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { judgeQ } from "../../policies/judge_q.ts";
+import { judgeQ, type JudgeQOptions } from "../../policies/judge_q.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { fakeFacts, fakeTokens, softTokensOf } from "./_fake_tokens.ts";
@@ -32,17 +32,30 @@ Deno.test("judgeQ() refuses tokens that were trained with adapters", async () =>
   );
 });
 
-Deno.test("judgeQ() averages the group, then pools all tokens", async () => {
-  const attention = new Float32Array([4, 0, 0, 2, 0, 0, 0, 6]);
+const attention = new Float32Array([4, 0, 0, 2, 0, 0, 0, 6]);
+
+Deno.test("judgeQ() takes the most or the mean of the group, then pools all tokens", async () => {
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention });
+  const scored = (options: JudgeQOptions) => judgeQ({ ...options, draft: 0 }).score(layer);
   assertEquals(
-    await judgeQ({ kernel: 3, pooling: "max", window: 2 }).score(layer),
+    await scored({ kernel: 3, pooling: "max", group: "mean" }),
     new Float32Array([2, 2, 4, 4]),
   );
-  assertEquals(
-    await judgeQ({ kernel: 1, window: 0 }).score(layer),
-    new Float32Array([2, 0, 0, 4]),
-  );
+  assertEquals(await scored({ kernel: 1, group: "mean" }), new Float32Array([2, 0, 0, 4]));
+  assertEquals(await scored({ kernel: 1 }), new Float32Array([4, 0, 0, 6]));
+});
+
+Deno.test("judgeQ() multiplies with what a draft attends to, and the tokens behind that", async () => {
+  const draft = new Float32Array([0, 1, 0, 0, 0, 0, 0, 0]);
+  const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention, draft });
+  const policy = judgeQ({ kernel: 1 });
+  const scores = [...await policy.score(layer)].map((score) => Number(score.toFixed(4)));
+  assertEquals(scores, [4 * 0.7, 0, 0, Number((6 * 0.95 ** 2).toFixed(4))]);
+  assertEquals(policy.evidence.kind === "soft" && policy.evidence.draft, 4);
+});
+
+Deno.test("judgeQ() wants no draft where it has none", () => {
+  assertEquals("draft" in judgeQ({ draft: 0 }).evidence, false);
 });
 
 Deno.test("judgeQ() refuses options out of range", () => {
@@ -53,6 +66,9 @@ Deno.test("judgeQ() refuses options out of range", () => {
         `'softTokens' must be a path, a URL, soft tokens or "untrained", got ""`,
       ],
       [{ softTokens: 3 }, `'softTokens' must be a path, a URL, soft tokens or "untrained", got 3`],
+      [{ draft: -1 }, "'draft' must be an integer of at least 0, got -1"],
+      [{ draft: 1.5 }, "'draft' must be an integer of at least 0, got 1.5"],
+      [{ group: "most" }, '\'group\' must be "max" or "mean", got "most"'],
       [{ window: -1 }, "'window' must be an integer of at least 0, got -1"],
       [{ kernel: 2 }, "'kernel' must be an odd integer of at least 1, got 2"],
       [{ soft_tokens: "x" }, "no option 'soft_tokens'; did you mean 'softTokens'?"],

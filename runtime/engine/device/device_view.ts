@@ -4,7 +4,14 @@ import type { DeviceKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { scorable } from "../../evict/layer_scorer.ts";
 import type { Gathered } from "../engine.ts";
-import { attentionOf, checkTokens, expectationOf, globalPlace, groupMean } from "../view_parts.ts";
+import {
+  attentionOf,
+  checkTokens,
+  draftAttentionOf,
+  expectationOf,
+  globalPlace,
+  groupMean,
+} from "../view_parts.ts";
 import { rowsOfHead } from "../packed_rows.ts";
 import type { Rows } from "../rows.ts";
 import { tensorOf } from "./device_rows.ts";
@@ -60,7 +67,7 @@ interface ShownHeads {
 function deviceView(
   cache: DeviceKvCache,
   layer: number,
-  { attention, expected }: Gathered,
+  { attention, draft, expected }: Gathered,
   { config, kernels, onCopy }: DeviceViewContext,
   { first, count }: ShownHeads,
 ): LayerView {
@@ -110,6 +117,7 @@ function deviceView(
     values: async () => (await values()).slice(),
     attention: async () => (await paid()).slice(),
     groupAttention: async () => groupMean(await paid(), heads, count, length),
+    draftAttention: () => rowsOf(draftAttentionOf(draft, place.layer)),
     async expectedLogits() {
       const { mean, variance } = await moments();
       return { mean: mean.slice(), variance: variance.slice() };
@@ -137,6 +145,7 @@ function deviceView(
     keys: () => cache.buffers(layer).keys,
     values: () => cache.buffers(layer).values,
     attention: () => tensorOf(attentionOf(attention, place.layer)),
+    draft: () => tensorOf(draftAttentionOf(draft, place.layer)),
     mean: () => tensorOf(expectationOf(expected, place.layer).mean),
     variance: () => tensorOf(expectationOf(expected, place.layer).variance),
     norms: () => kernels.outputNorms(cache.buffers(layer).values, layer),

@@ -45,7 +45,15 @@ export interface ScoreSpec {
 }
 
 /** Tensors of a layer that a kernel may ask for. */
-export const LAYER_INPUTS = ["keys", "values", "attention", "mean", "variance", "norms"] as const;
+export const LAYER_INPUTS = [
+  "keys",
+  "values",
+  "attention",
+  "draft",
+  "mean",
+  "variance",
+  "norms",
+] as const;
 
 /** One of {@linkcode LAYER_INPUTS}. */
 export type LayerInput = typeof LAYER_INPUTS[number];
@@ -137,6 +145,7 @@ export function buildScoreGraph(
           attributes: { keepdims: { int: 0 } },
         });
       }),
+    draftAttention: () => rows("draft"),
     expectedLogits: () => ({ mean: rows("mean"), variance: rows("variance") }),
     outputNorms: () => rows("norms"),
     given(size, make) {

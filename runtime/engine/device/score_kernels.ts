@@ -12,6 +12,7 @@ export interface LayerTensors {
   readonly keys: () => DeviceTensor;
   readonly values: () => DeviceTensor;
   readonly attention: () => DeviceTensor;
+  readonly draft: () => DeviceTensor;
   readonly mean: () => DeviceTensor;
   readonly variance: () => DeviceTensor;
   /** Made for the kernel, which disposes of it. */

@@ -3,7 +3,14 @@ import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { Gathered } from "../engine.ts";
 import { rowsOfHead } from "../packed_rows.ts";
-import { attentionOf, checkTokens, expectationOf, globalPlace, groupMean } from "../view_parts.ts";
+import {
+  attentionOf,
+  checkTokens,
+  draftAttentionOf,
+  expectationOf,
+  globalPlace,
+  groupMean,
+} from "../view_parts.ts";
 import type { Rows } from "../rows.ts";
 
 /** What is computed on behalf of policies. */
@@ -51,7 +58,7 @@ function headView(
   { config, similarity, outputNorms }: LayerArithmetic,
   layer: number,
   head: number,
-  { attention, expected }: Gathered,
+  { attention, draft, expected }: Gathered,
 ): LayerView {
   const { heads } = config;
   const { headDim, kvHeads } = cache;
@@ -71,6 +78,7 @@ function headView(
     attention: async () => await rows(attentionOf(attention, place.layer)),
     groupAttention: async () =>
       groupMean(await rows(attentionOf(attention, place.layer)), group, 1, length),
+    draftAttention: async () => await rows(draftAttentionOf(draft, place.layer)),
     async expectedLogits() {
       const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: await rows(mean), variance: await rows(variance) };
@@ -92,7 +100,7 @@ export function layerView(
   cache: HostKvCache,
   engine: LayerArithmetic,
   layer: number,
-  { attention, expected }: Gathered,
+  { attention, draft, expected }: Gathered,
 ): LayerView {
   const { heads } = engine.config;
   const place = globalPlace(engine.config, layer);
@@ -111,6 +119,8 @@ export function layerView(
     values: () => settle(() => cache.values(layer).slice()),
     attention: async () => (await paid()).slice(),
     groupAttention: async () => groupMean(await paid(), heads, kvHeads, length),
+    draftAttention: async () =>
+      (await draftAttentionOf(draft, place.layer).floats()).slice(),
     async expectedLogits() {
       const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: (await mean.floats()).slice(), variance: (await variance.floats()).slice() };

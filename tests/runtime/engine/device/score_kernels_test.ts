@@ -9,6 +9,7 @@ import { criticalKv } from "../../../../policies/critical_kv.ts";
 import { expectedAttention } from "../../../../policies/expected_attention.ts";
 import { graphKv } from "../../../../policies/graphkv.ts";
 import { h2o } from "../../../../policies/h2o.ts";
+import { judgeQ } from "../../../../policies/judge_q.ts";
 import { keyDiff } from "../../../../policies/keydiff.ts";
 import { lagKv } from "../../../../policies/lagkv.ts";
 import { snapKv } from "../../../../policies/snapkv.ts";
@@ -84,6 +85,7 @@ async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
   const attention = positive(heads * length, 3);
   const mean = noise(heads * length, 4);
   const variance = positive(heads * length, 5);
+  const draft = positive(heads * length, 6);
   const known = {
     ...{ layer: 1, layers: 3, heads, kvHeads, firstHead: 0, headDim, length },
     positions: Int32Array.from({ length: kvHeads * length }, (_, index) => 2 * (index % length)),
@@ -93,6 +95,7 @@ async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
     keys: tokenMajor(keys),
     values: tokenMajor(values),
     attention,
+    draft,
     expected: { mean, variance },
   });
   const norms = await here.outputNorms();
@@ -100,6 +103,7 @@ async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
     keys: await entries(keys),
     values: await entries(values),
     attention: await rows(attention, heads),
+    draft: await rows(draft, heads),
     mean: await rows(mean, heads),
     variance: await rows(variance, heads),
   };
@@ -108,6 +112,7 @@ async function twinLayer(device: Device, shape: Shape): Promise<TwinLayer> {
     keys: () => tensors.keys,
     values: () => tensors.values,
     attention: () => tensors.attention,
+    draft: () => tensors.draft,
     mean: () => tensors.mean,
     variance: () => tensors.variance,
     norms: () => rowKernels.written(slots(norms, kvHeads, 1), kvHeads),
@@ -132,6 +137,8 @@ const VARIANTS: readonly ScorerPolicy[] = [
   graphKv({ inner: snapKv({ window: 2 }), rounds: 9, sources: 8 }),
   chunkKv({ inner: snapKv({ window: 2, kernel: 3 }), chunk: 5 }),
   chunkKv({ inner: expectedAttention({ sinks: 0 }), chunk: 64 }),
+  judgeQ({ draft: 0, group: "mean", kernel: 3 }),
+  judgeQ({ draft: 3, pooling: "max", window: 0 }),
   criticalKv({ inner: chunkKv({ inner: h2o({ recent: 1 }), chunk: 3 }), first: 0.3 }),
 ];
 
