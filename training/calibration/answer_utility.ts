@@ -1,7 +1,7 @@
 import { globalLayersOf } from "../../runtime/cache/global_layers.ts";
 import type { Engine } from "../../runtime/engine/engine.ts";
 import type { Sequence } from "../../runtime/engine/sequence.ts";
-import { meanOverPrompt } from "../../runtime/evidence/gather.ts";
+import { meanOverPrompt } from "../../runtime/evidence/mean_over_prompt.ts";
 import { greedyAnswer } from "../../runtime/evidence/greedy.ts";
 import type { TrainingPrompt } from "../prompts.ts";
 
