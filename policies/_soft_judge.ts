@@ -1,10 +1,16 @@
 import { reachForward, reachForwardKernel } from "./_forward.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { pool, type PoolOptions, poolingOptions, poolKernel } from "./_pool.ts";
+import { pool, poolingOptions, poolKernel, type PoolOptions } from "./_pool.ts";
 import { describeSource, softTokenLoader, type SoftTokenNeeds } from "./_soft_tokens.ts";
 import { groupMost, groupMostKernel } from "./kernels/group_most.ts";
-import { type LayerView, type Score, type ScoreKernel, type ScorerPolicy, withKernel } from "./policy.ts";
+import {
+  type LayerView,
+  type Score,
+  type ScoreKernel,
+  type ScorerPolicy,
+  withKernel,
+} from "./policy.ts";
 
 /** The options of the policies that judge with soft tokens. */
 export const softJudgeOptions = {

@@ -193,7 +193,12 @@ const declaredEvidence: Check = {
       asked = true;
       return Promise.reject(new Error("it declares no such evidence"));
     };
-    const none = { attention: refuse, groupAttention: refuse, draftAttention: refuse, expectedLogits: refuse };
+    const none = {
+      attention: refuse,
+      groupAttention: refuse,
+      draftAttention: refuse,
+      expectedLogits: refuse,
+    };
     for (const layer of checkLayers()) {
       const problem = await selectKept(policy, { ...layer, ...none }, LENGTH / 2).then(
         () => undefined,

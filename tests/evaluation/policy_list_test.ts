@@ -10,8 +10,22 @@ Deno.test("parsePolicies() reads numbers, words, paths, JSON and quoted text", a
     ["h2o", { recent: 0, normalize: "visible" }],
     ["oracle", { ids: [4, 5] }],
     ["random", { seed: 0 }],
-    ["judge_q", { softTokens: "runs/a-1.safetensors", draft: 4, window: 32, group: "max", kernel: 1, pooling: "avg" }],
-    ["judge_q", { softTokens: "a, (b) c", draft: 4, window: 0, group: "max", kernel: 5, pooling: "avg" }],
+    ["judge_q", {
+      softTokens: "runs/a-1.safetensors",
+      draft: 4,
+      window: 32,
+      group: "max",
+      kernel: 1,
+      pooling: "avg",
+    }],
+    ["judge_q", {
+      softTokens: "a, (b) c",
+      draft: 4,
+      window: 0,
+      group: "max",
+      kernel: 5,
+      pooling: "avg",
+    }],
   ]);
   assertEquals(policies.map(({ label }) => label), [
     "h2o(recent=0,normalize=visible)",

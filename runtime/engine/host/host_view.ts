@@ -119,8 +119,7 @@ export function layerView(
     values: () => settle(() => cache.values(layer).slice()),
     attention: async () => (await paid()).slice(),
     groupAttention: async () => groupMean(await paid(), heads, kvHeads, length),
-    draftAttention: async () =>
-      (await draftAttentionOf(draft, place.layer).floats()).slice(),
+    draftAttention: async () => (await draftAttentionOf(draft, place.layer).floats()).slice(),
     async expectedLogits() {
       const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: (await mean.floats()).slice(), variance: (await variance.floats()).slice() };
