@@ -10,7 +10,9 @@ import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { duoAttentionCommand, kvZapCommand, luKvCommand } from "./_measuring_commands.ts";
 import { modelCommand } from "./_model_command.ts";
+import { qFiltersCommand, triAttentionCommand } from "./_query_commands.ts";
 import { openNamedStore, QUEUE_WORDS } from "./_queue.ts";
+import { restoreKvCommand } from "./_restoring_command.ts";
 import { bareCommand, type Subcommand } from "./_subcommand.ts";
 import { readTargetsBy } from "./_train_queue.ts";
 import { trainCommandLine } from "./_train_command_line.ts";
@@ -28,6 +30,9 @@ export function trainCommand(version: string): Subcommand {
   command.command("lu-kv", luKvCommand(version));
   command.command("duo-attention", duoAttentionCommand(version));
   command.command("kvzap", kvZapCommand(version));
+  command.command("q-filters", qFiltersCommand(version));
+  command.command("tri-attention", triAttentionCommand(version));
+  command.command("restore-kv", restoreKvCommand(version));
   return command;
 }
 

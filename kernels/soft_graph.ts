@@ -112,7 +112,7 @@ export function buildSoftGraph(model: StepModel, options: SoftGraphOptions): Gra
 }
 
 /** Layers of one window hold equally many tokens. */
-function openSize(window: number | undefined): string {
+export function openSize(window: number | undefined): string {
   return window === undefined ? "P" : `P${window}`;
 }
 
@@ -176,7 +176,7 @@ interface Parameter {
 }
 
 /** Puts the way back into a branch, so that it costs nothing where it is not wanted. */
-function emitGradients(graph: GraphBuilder, loss: Value, by: readonly Parameter[]): void {
+export function emitGradients(graph: GraphBuilder, loss: Value, by: readonly Parameter[]): void {
   const [backward, nothing] = [graph.branch("backward"), graph.branch("nothing")];
   const gradients = differentiate(graph.build(), {
     loss,

@@ -3,7 +3,7 @@
 import type { PolicyEntry } from "./_entry.ts";
 
 /** Names of the policies. */
-export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "duo_attention" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_document" | "judge_q" | "keydiff" | "knorm" | "kvzap" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "lu_kv" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "while_decoding" | "while_reading";
+export type PolicyName = "ada_kv" | "chunk_kv" | "compose" | "critical_kv" | "drop_kv" | "duo_attention" | "expected_attention" | "full" | "graphkv" | "h2o" | "judge_document" | "judge_q" | "keydiff" | "knorm" | "kvzap" | "kvzip" | "kvzip_plus" | "lagkv" | "lookahead_kv" | "lookahead_q_cache" | "lu_kv" | "merge" | "oracle" | "per_layer" | "pyramid" | "pyramidkv" | "q_filters" | "r_kv" | "random" | "rerotate" | "rest_kv" | "restore_kv" | "snapkv" | "streaming_llm" | "tova" | "tri_attention" | "while_decoding" | "while_reading";
 
 /**
  * Every policy by name: what it is and, loaded when asked for, how to make one.
@@ -327,6 +327,16 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     ],
     load: () => import("./pyramidkv.ts"),
   },
+  q_filters: {
+    name: "q_filters",
+    summary: "Keeps the keys that lie where the model's queries point, as measured once per model.",
+    paper: "https://arxiv.org/abs/2503.02812",
+    evidence: "none",
+    options: [
+      {"name":"filters","type":"a path, a URL or what was read from one","about":"file of filters, made by `kvjudge train q-filters`; when absent that which comes with the project for the model, or else keys are judged by their norms"},
+    ],
+    load: () => import("./q_filters.ts"),
+  },
   r_kv: {
     name: "r_kv",
     summary: "Keeps tokens that are attended to and unlike the others: for long reasoning.",
@@ -415,6 +425,19 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     evidence: "window",
     options: [],
     load: () => import("./tova.ts"),
+  },
+  tri_attention: {
+    name: "tri_attention",
+    summary: "Keeps what a model's queries, as they are on average, attend to at later positions.",
+    paper: "https://arxiv.org/abs/2604.04921",
+    evidence: "none",
+    options: [
+      {"name":"centres","type":"a path, a URL or what was read from one","about":"file of the queries' centres, made by `kvjudge train tri-attention`; when absent that which comes with the project for the model, or else keys are judged by their norms alone"},
+      {"name":"every","type":"an integer of at least 1","default":128,"about":"tokens written between two evictions"},
+      {"name":"target","type":"an integer of at least 1","about":"tokens per KV head that each eviction leaves; the budget when absent"},
+      {"name":"distance","type":"an integer of at least 1","default":65536,"about":"tokens ahead, at most, that queries are looked at from: at 1, 2, 4 and so on"},
+    ],
+    load: () => import("./tri_attention.ts"),
   },
   while_decoding: {
     name: "while_decoding",
