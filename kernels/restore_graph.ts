@@ -38,7 +38,7 @@ export function buildRestoreGraph(
   model: StepModel,
   { tokens, follows }: RestoreGraphOptions,
 ): Graph {
-  const { hidden, kvHeads, headDim, layerKinds, vocabulary } = model;
+  const { hidden, layerKinds, vocabulary } = model;
   const all = tokens + follows;
   const graph = createGraph("restore");
   graph.input("embeddings", "float32", [tokens, hidden]);
