@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { createCacheKernels } from "../../../../kernels/device/cache_kernels.ts";
 import type { Device, DeviceTensor } from "../../../../kernels/device/device.ts";
 import { createRowKernels } from "../../../../kernels/device/row_kernels.ts";
@@ -12,7 +12,9 @@ import { h2o } from "../../../../policies/h2o.ts";
 import { judgeQ } from "../../../../policies/judge_q.ts";
 import { keyDiff } from "../../../../policies/keydiff.ts";
 import { lagKv } from "../../../../policies/lagkv.ts";
+import { qFilters } from "../../../../policies/q_filters.ts";
 import { snapKv } from "../../../../policies/snapkv.ts";
+import { triAttention } from "../../../../policies/tri_attention.ts";
 import { createScoreKernels } from "../../../../runtime/engine/device/score_kernels.ts";
 import { deviceScorer } from "../../../../runtime/engine/device/device_scorer.ts";
 import { selectKept } from "../../../../runtime/evict/contract.ts";
@@ -27,6 +29,7 @@ import { assertClose, noise } from "../../../_close.ts";
 import { fakeLayer } from "../../../_fake_layer.ts";
 import { testDevice, testProvider } from "../../../_device.ts";
 import { smallPolicies } from "../../../_small_policies.ts";
+import { tinyModel } from "../../../_test_model.ts";
 
 /** A layer with random numbers in main memory, and the same in slots of a device. */
 interface TwinLayer extends AsyncDisposable {
@@ -218,6 +221,50 @@ Deno.test("a kernel is shown some tokens as if they were all", async () => {
     assertEquals(await keptBy(policy, b, 3), await keptBy(policy, a, 3));
   }
 });
+
+Deno.test("kernels that judge by a file made for a model find their heads in it, also where some are shown", async () => {
+  await using device = testDevice();
+  const [layers, kvHeads, headDim, heads, length] = [3, 2, 8, 6, 33];
+  await using twin = await twinLayer(device, { heads, kvHeads, headDim, length });
+  const tensor = (rows: number, width: number, seed: number) => ({
+    shape: [layers, rows, width],
+    data: noise(layers * rows * width, seed),
+  });
+  const filters = { kind: "q_filters", tensors: { filters: tensor(kvHeads, headDim, 21) } };
+  const centres = {
+    kind: "tri_attention",
+    tensors: {
+      means: tensor(heads, headDim, 22),
+      lengths: tensor(heads, headDim / 2, 23),
+      frequencies: tensor(1, headDim / 2, 24),
+    },
+  };
+  const { facts } = await madeFor();
+  for (const policy of [qFilters({ filters }), triAttention({ centres })]) {
+    const fitted = await policy.forModel?.(facts);
+    assert(fitted?.score.kernel);
+    const tokens = [Int32Array.of(0, 2, 3, 6, 9, 30)];
+    const second = partOfLayer(twin.here, tokens, 1);
+    for (
+      const [here, there] of [
+        [twin.here, twin.there],
+        [second, partOfLayer(twin.there, tokens, 1)],
+      ] as const
+    ) {
+      const found = await scorerOf(there).scores(fitted.score.kernel);
+      const close = { absolute: 1e-4, relative: 1e-4 };
+      assertClose(found, await fitted.score(here), close, policy.name);
+    }
+    // The other head's rows would give other scores.
+    const first = partOfLayer(twin.here, tokens, 0);
+    assertNotEquals(await fitted.score(first), await fitted.score(second));
+  }
+});
+
+async function madeFor() {
+  await using test = await tinyModel("tiny-llama");
+  return { facts: await test.model.facts() };
+}
 
 Deno.test("heads that divide their budget are scored by the kernel as well", async () => {
   await using device = testDevice();
