@@ -27,13 +27,12 @@ const NEEDS = { policy: about.name, make: "kvjudge train q-filters" };
 
 /**
  * Q-Filters: the rotated queries of a head lie about one direction, whatever the text is: their first
- * right-singular vector, turned to where most of their mean lies. The score is the projection of a
- * key on it, negated twice over: the file holds the opposite direction, as its authors' files do, and the
- * score is minus the product. So no query is needed when a prompt is evicted, only the keys. A KV head's
- * filter is the mean of those of its query heads.
+ * right-singular vector, turned to where their mean lies. The score is the projection of a key on it, so
+ * that no query is needed when a prompt is evicted. Files hold the opposite direction, as those of its authors
+ * do, and the score is minus the product. A KV head's filter is the mean of those of its query heads.
  *
- * `kvjudge train q-filters` makes the file, once per model; it is refused for another one. Files come with the
- * project for SmolLM2-135M-Instruct and Gemma 3 270M. Where there is none, keys are judged by their norms
+ * `kvjudge train q-filters` makes the file, once per model; it is refused for another one. A file comes with the
+ * project for SmolLM2-135M-Instruct. Where there is none, keys are judged by their norms
  * (`knorm`), which the paper starts from, and the session's notes say so.
  *
  * Differs from the paper: the vectors are those of all queries of the measured texts, where its authors draw

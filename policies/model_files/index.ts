@@ -13,7 +13,14 @@ export interface ShippedFile {
 }
 
 /** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
-export const SHIPPED_FILES: readonly ShippedFile[] = [];
+export const SHIPPED_FILES: readonly ShippedFile[] = [
+  {
+    policy: "q_filters",
+    model: "smollm2-135m-instruct",
+    identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
+    file: new URL("./q_filters_smollm2_135m_instruct.safetensors", import.meta.url),
+  },
+];
 
 /** Where the file of a policy for a model lies, if one ships. */
 export function findShippedFile(
