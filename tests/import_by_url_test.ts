@@ -1,13 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { ROOT } from "./_source_tree.ts";
 
-/** The repository on the loopback, as a host of files would serve it. */
+/**
+ * The repository on the loopback, as a host of files would serve it. A folder of its own keeps Deno from
+ * finding what an earlier server had on the same port in its cache.
+ */
 function serveRepository() {
   const requests: string[] = [];
+  const folder = `/${crypto.randomUUID()}/`;
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
-      const path = new URL(request.url).pathname.slice(1);
+      const path = new URL(request.url).pathname.slice(folder.length);
       requests.push(path);
       try {
         const type = path.endsWith(".json") ? "application/json" : "application/typescript";
@@ -20,7 +24,7 @@ function serveRepository() {
     },
   );
   return {
-    address: `http://127.0.0.1:${server.addr.port}/`,
+    address: `http://127.0.0.1:${server.addr.port}${folder}`,
     requests,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };
