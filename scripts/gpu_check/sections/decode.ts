@@ -9,7 +9,7 @@ const TRIAL = 30;
 /** Times decoding steps that are started in different ways, each in a fresh process. */
 export const decode: Section = {
   name: "decode",
-  seconds: 130,
+  seconds: 160,
   least: 15,
   async run(check, report) {
     // Conversion is not to be counted in the first trial.
