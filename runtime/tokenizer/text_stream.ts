@@ -29,11 +29,10 @@ export function createTextStream(
 ): ByteStream {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let started = goesOn || !vocabulary.dropsFirstSpace;
-  for (const id of after.slice(-MOST_BEFORE)) {
-    const token = vocabulary.token(id);
-    const ends = token === undefined || vocabulary.special.has(id);
-    decoder.decode(ends ? undefined : bytesOf(vocabulary, token), { stream: !ends });
-  }
+  const begun = begunBy(after, vocabulary);
+  decoder.decode(begun, { stream: true });
+  /** Whether what the tokens before have begun may turn out to be no character: that is not of this text. */
+  let foreign = begun.length > 0 && !goesOn;
 
   const trimmed = (text: string): string => {
     if (started || text === "") return text;
@@ -46,7 +45,10 @@ export function createTextStream(
       requireId(id);
       const token = vocabulary.token(id);
       if (token === undefined || (skipSpecial && vocabulary.special.has(id))) return "";
-      return trimmed(decoder.decode(bytesOf(vocabulary, token), { stream: true }));
+      const text = decoder.decode(bytesOf(vocabulary, token), { stream: true });
+      const broken = foreign && text.startsWith(REPLACEMENT);
+      foreign &&= text === "";
+      return trimmed(broken ? text.slice(REPLACEMENT.length) : text);
     },
     flush: () => {
       decoder.decode();
@@ -54,6 +56,24 @@ export function createTextStream(
     },
     close: () => trimmed(decoder.decode()),
   };
+}
+
+const REPLACEMENT = "\ufffd";
+
+/** The bytes at the end of some tokens that may be the beginning of a character. */
+function begunBy(ids: readonly number[], vocabulary: Vocabulary): Uint8Array<ArrayBuffer> {
+  let bytes: number[] = [];
+  for (const id of ids.slice(-MOST_BEFORE)) {
+    const token = vocabulary.token(id);
+    const ends = token === undefined || vocabulary.special.has(id);
+    bytes = ends ? [] : [...bytes, ...bytesOf(vocabulary, token)];
+  }
+  for (let at = Math.max(0, bytes.length - MOST_BEFORE); at < bytes.length; at++) {
+    const first = bytes[at] ?? 0;
+    const length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    if (length > bytes.length - at) return Uint8Array.from(bytes.slice(at));
+  }
+  return new Uint8Array();
 }
 
 const encoder = new TextEncoder();

@@ -64,8 +64,13 @@ Deno.test("createTextStream() refuses what is not a token id", () => {
 
 Deno.test("createTextStream() completes a character that the tokens before have begun", () => {
   const emoji = [...new TextEncoder().encode("a🙂")];
-  const goOn = (after: readonly number[], ids: readonly number[], vocabulary = bytes) => {
-    const stream = createTextStream(vocabulary, true, { after, goesOn: true });
+  const goOn = (
+    after: readonly number[],
+    ids: readonly number[],
+    vocabulary = bytes,
+    goesOn = true,
+  ) => {
+    const stream = createTextStream(vocabulary, true, { after, goesOn });
     return ids.map((id) => stream.push(id)).join("");
   };
   for (let cut = 1; cut < emoji.length; cut++) {
@@ -73,5 +78,9 @@ Deno.test("createTextStream() completes a character that the tokens before have 
   }
   assertEquals(goOn([0xf0, 0x9f, 256], [0x61]), "a");
   assertEquals(goOn(emoji, [0x62]), "b");
+  // What one text has begun badly is shown where it goes on, and is no part of another.
+  assertEquals(goOn([0xf0, 0x9f], [0x62, 0xff]), "\ufffdb\ufffd");
+  assertEquals(goOn([0xf0, 0x9f], [0x62, 0xff], bytes, false), "b\ufffd");
+  assertEquals(goOn([0xf0, 0x9f], [0x99, 0x82], bytes, false), "🙂");
   assertEquals(goOn([0x61], [0x20, 0x62], { ...bytes, dropsFirstSpace: true }), " b");
 });
