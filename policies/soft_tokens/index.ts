@@ -15,6 +15,12 @@ export interface ShippedTokens {
 /** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
 export const SHIPPED: readonly ShippedTokens[] = [
   {
+    policy: "judge_document",
+    model: "smollm2-135m-instruct",
+    identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
+    file: new URL("./judge_document_smollm2_135m_instruct.safetensors", import.meta.url),
+  },
+  {
     policy: "judge_q",
     model: "smollm2-135m-instruct",
     identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
