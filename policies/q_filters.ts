@@ -31,8 +31,8 @@ const NEEDS = { policy: about.name, make: "kvjudge train q-filters" };
  * that no query is needed when a prompt is evicted. Files hold the opposite direction, as those of its authors
  * do, and the score is minus the product. A KV head's filter is the mean of those of its query heads.
  *
- * `kvjudge train q-filters` makes the file, once per model; it is refused for another one. A file comes with the
- * project for SmolLM2-135M-Instruct. Where there is none, keys are judged by their norms
+ * `kvjudge train q-filters` makes the file, once per model; it is refused for another one. Files come with the
+ * project for SmolLM2-135M-Instruct and Gemma 3 270M. Where there is none, keys are judged by their norms
  * (`knorm`), which the paper starts from, and the session's notes say so.
  *
  * Differs from the paper: the vectors are those of all queries of the measured texts, where its authors draw

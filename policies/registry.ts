@@ -432,7 +432,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     paper: "https://arxiv.org/abs/2604.04921",
     evidence: "none",
     options: [
-      {"name":"centres","type":"a path, a URL or what was read from one","about":"file of the queries' centres, made by `kvjudge train tri-attention`; when absent keys are judged by the lengths of their pairs alone"},
+      {"name":"centres","type":"a path, a URL or what was read from one","about":"file of the queries' centres, made by `kvjudge train tri-attention`; when absent that which comes with the project for the model, or else keys are judged by the lengths of their pairs"},
       {"name":"every","type":"an integer of at least 1","default":128,"about":"tokens written between two evictions"},
       {"name":"target","type":"an integer of at least 1","about":"tokens per KV head that each eviction leaves; the budget when absent"},
       {"name":"distance","type":"an integer of at least 1","default":65536,"about":"tokens ahead, at most, that queries are looked at from: at 1, 2, 4 and so on"},
