@@ -65,11 +65,11 @@ const NEEDS = { policy: about.name, make: "kvjudge train duo-attention" };
  * others divide what is left evenly, by its scores.
  *
  * How far back heads look is measured once, by `kvjudge train duo-attention`: what answers that are copied from
- * a prompt make of the tokens between the first and the last ones. A file for SmolLM2-135M-Instruct comes with
- * the project; one of another model is refused.
+ * a prompt make of the tokens between the first and the last ones. A file of another
+ * model is refused; those that come with the project are in `policies/model_files/`.
  *
  * Differs from the paper: gates are measured from attention to known answers, where its authors train them by
- * gradient against the full model's outputs, which takes GPUs for hours; the budget decides how many heads
+ * gradient against the full model's outputs, which takes hours on GPUs; the budget decides how many heads
  * retrieve, where theirs follows from a share; fewer first and last tokens by default (64 and 256 there), for
  * texts of a few thousand tokens.
  *

@@ -41,8 +41,8 @@ const PERCENTAGES = 99;
  * between two of them it is interpolated. So the budget goes where the inner policy chooses well and where
  * it matters, at no cost while a prompt is read.
  *
- * `kvjudge train lu-kv` makes the file, for a model and an inner policy; one for SmolLM2-135M-Instruct and
- * `snapkv` comes with the project. It is refused for another model.
+ * `kvjudge train lu-kv` makes the file, for a model and an inner policy; it is refused for another model.
+ * Those that come with the project are in `policies/model_files/`.
  *
  * Differs from the paper: utility is the attention of the answer's queries times the length of what the value
  * adds to the layer's output, as a share of what the layer's heads add; curves are averaged over the measured prompts before the budget is divided,

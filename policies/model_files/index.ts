@@ -15,6 +15,12 @@ export interface ShippedFile {
 /** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
 export const SHIPPED_FILES: readonly ShippedFile[] = [
   {
+    policy: "lu_kv",
+    model: "smollm2-135m-instruct",
+    identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
+    file: new URL("./lu_kv_smollm2_135m_instruct.safetensors", import.meta.url),
+  },
+  {
     policy: "q_filters",
     model: "gemma-3-270m",
     identity: "b74868a7f524fee6302685460d20b50cef42b7579fb37ed9c87fdb6e56960522",
