@@ -51,7 +51,7 @@ const NEEDS = { policy: about.name, make: "kvjudge train tri-attention" };
  *
  * It evicts while an answer is written, after every 128 tokens as the paper does; the queries of the text are
  * never needed. `kvjudge train tri-attention` makes the file of centres, once per model; it is refused for
- * another one. One comes with the project for SmolLM2-135M-Instruct. Where there is none, the lengths of a key's pairs are the score, and the session's notes
+ * another one. Files come with the project for SmolLM2-135M-Instruct and Gemma 3 270M. Where there is none, the lengths of a key's pairs are the score, and the session's notes
  * say so.
  *
  * Differs from the paper: a prompt is evicted like an answer, where its authors keep it whole unless told

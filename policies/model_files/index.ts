@@ -38,6 +38,12 @@ export const SHIPPED_FILES: readonly ShippedFile[] = [
     identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
     file: new URL("./tri_attention_smollm2_135m_instruct.safetensors", import.meta.url),
   },
+  {
+    policy: "tri_attention",
+    model: "gemma-3-270m",
+    identity: "b74868a7f524fee6302685460d20b50cef42b7579fb37ed9c87fdb6e56960522",
+    file: new URL("./tri_attention_gemma_3_270m.safetensors", import.meta.url),
+  },
 ];
 
 /** Where the file of a policy for a model lies, if one ships. */
