@@ -19,6 +19,7 @@ export type { RunPaths } from "./run_files.ts";
 export type { StepReport } from "./optimise.ts";
 export type { Validation } from "./validation.ts";
 export { TrainingError } from "./errors.ts";
+export type { MapKind } from "./target.ts";
 export type { Projection } from "../kernels/adapters.ts";
 export { parseCard, type SoftTokenCard, writeSoftTokens } from "../runtime/soft_tokens/card.ts";
 export { readSoftTokens } from "../runtime/soft_tokens/read.ts";

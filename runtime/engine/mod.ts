@@ -21,6 +21,7 @@
 export type {
   AdaptedInput,
   DeviceQueries,
+  DrawnStep,
   Engine,
   ExpectedRows,
   Following,
@@ -49,9 +50,11 @@ export type {
   Segment,
 } from "../cache/kv_cache.ts";
 export type { NarrowPrecision } from "../cache/narrow_rows.ts";
+export type { Drawing } from "../sampling/drawing.ts";
 export type { PositionMap } from "../rotary/position_map.ts";
 export type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 export type { DeviceTensor } from "../../kernels/device/device.ts";
+export type { DrawSettings } from "../../kernels/draw_settings.ts";
 export type { ElementType } from "../../kernels/onnx/graph.ts";
 export type { QueryGaussian } from "../../kernels/expected_logits.ts";
 export type { ChunkStatistics } from "../../kernels/query_statistics.ts";

@@ -2,6 +2,7 @@ import type { DrawSettings } from "../../kernels/draw_settings.ts";
 
 /** Draws of an answer's tokens that may be made where the logits are, instead of by a sampler. */
 export interface Drawing {
+  /** How it is drawn. */
   readonly settings: DrawSettings;
   /** Tokens of the prompt and of the answer so far. */
   readonly seen: ReadonlySet<number>;
