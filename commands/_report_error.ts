@@ -18,6 +18,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   "adapters.rate": "--adapter-lr",
   initial: "--init",
   rate: "--lr",
+  ratios: "--least and --most",
 };
 
 /** Options whose flag one command alone has. */

@@ -14,7 +14,7 @@ export const about = {
     softTokens: {
       kind: "soft_tokens",
       about:
-        "safetensors file of soft tokens trained with --target reconstruct; when absent those " +
+        'safetensors file of soft tokens trained with the target "reconstruct"; when absent those ' +
         'that come with the project for the model, or else random ones, as with "untrained"',
     },
     sinks: {

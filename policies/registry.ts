@@ -142,7 +142,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     summary: "Keeps what soft tokens foresee that the model attends to when it repeats the text.",
     evidence: "soft",
     options: [
-      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of soft tokens trained with --target reconstruct; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
+      {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of soft tokens trained with the target \"reconstruct\"; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"sinks","type":"an integer of at least 0","default":4,"about":"leading tokens that are always kept"},
       {"name":"share","type":"\"all\" or \"layer\" or \"head\"","default":"all","about":"whose best tokens a budget is for: those of all heads, of a layer's, or of each head"},
       {"name":"kernel","type":"an odd integer of at least 1","default":1,"about":"tokens that are pooled together"},
