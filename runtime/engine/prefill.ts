@@ -35,6 +35,8 @@ export interface PrefillOptions {
     | undefined;
   /** How many of the last tokens' queries are wanted. @default {0} */
   readonly lastQueries?: number | undefined;
+  /** Tokens that are to be read behind these for a while: the cache takes no more room for them then. @default {0} */
+  readonly room?: number | undefined;
   /** Owns the rows that are observed. */
   readonly scope?: DisposableStack | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -65,8 +67,16 @@ export async function prefill(
   engine: Engine,
   sequence: Sequence,
   ids: readonly number[],
-  { chunk, observe, onQueries, onInputs, lastQueries = 0, scope = new DisposableStack(), ...rest }:
-    PrefillOptions,
+  {
+    chunk,
+    observe,
+    onQueries,
+    onInputs,
+    lastQueries = 0,
+    room = 0,
+    scope = new DisposableStack(),
+    ...rest
+  }: PrefillOptions,
 ): Promise<Prefilled> {
   const { signal, onProgress } = rest;
   const { cache } = sequence;
@@ -80,7 +90,7 @@ export async function prefill(
     sums: runningSums(scope),
   }));
   sequence.planned = Math.max(sequence.planned, sequence.position + ids.length);
-  await cache.reserve(ids.length);
+  await cache.reserve(ids.length + room);
   let logits = new Float32Array(0);
   for (let start = 0; start < ids.length;) {
     // A step observes all of its tokens or none: it ends where the next observation begins.

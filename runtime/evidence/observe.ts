@@ -110,6 +110,7 @@ export async function observePrompt(
     lastQueries: queriesFor(evidence),
     onQueries: statistics.onQueries,
     onInputs: predictions.onInputs,
+    room: Math.max(0, ...evidence.map((one) => one.kind === "soft" ? one.draft ?? 0 : 0)),
     scope,
     signal,
     onProgress,

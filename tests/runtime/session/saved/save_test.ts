@@ -268,13 +268,13 @@ Deno.test("session.load() refuses whole files that say what cannot be", async ()
       "fit together",
       (edit) => edit.tensors["values.1"] = { shape: [2, 2, 16], data: new Float32Array(64) },
     ],
-    ...[[16, 15, 16], [16, 16, -16]].map((
-      sizes,
+    ...[{ sizes: [16, 15, 16], sum: 1 }, { sizes: [16, 16, 16], sum: NaN }].map((
+      { sizes, sum },
     ): [string, (edit: { tensors: typeof tensors }) => void] => [
       "the attention of its layer",
       (edit) => {
         for (const [layer, size] of sizes.entries()) {
-          const data = new Float32Array(Math.abs(size)).fill(Math.sign(size));
+          const data = new Float32Array(size).fill(sum);
           edit.tensors[`received.${layer}`] = { shape: [data.length], data };
         }
       },
