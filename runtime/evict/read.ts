@@ -120,6 +120,7 @@ export async function readPrompt(given: ReadRequest): Promise<Reading> {
   const reading = {
     ...{ engine, sequence, ids, before: earlierIds },
     ...{ evidence, facts, chunk, statistics, scope, signal },
+    room: restoring?.count,
   };
   const observed = await observePrompt({ ...reading, onProgress: request.onProgress });
   const read = now();

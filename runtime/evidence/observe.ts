@@ -69,7 +69,7 @@ export function observationForAll(evidence: readonly Evidence[]): Observation {
 export interface ObservedReading
   extends
     Pick<EvidenceRequest, "engine" | "sequence" | "facts">,
-    Pick<PrefillOptions, "chunk" | "signal" | "onProgress"> {
+    Pick<PrefillOptions, "chunk" | "room" | "signal" | "onProgress"> {
   /** Tokens that are read behind what the sequence holds. */
   readonly ids: readonly number[];
   /** What it has read before, evicted tokens too. @default {nothing} */
@@ -99,7 +99,7 @@ export interface ObservedPrompt {
 
 /** Reads tokens behind what a sequence holds, and observes what evidence is made of. */
 export async function observePrompt(
-  { engine, sequence, ids, before = [], evidence, facts, chunk, scope, signal, ...given }:
+  { engine, sequence, ids, before = [], evidence, facts, chunk, room = 0, scope, signal, ...given }:
     ObservedReading,
 ): Promise<ObservedPrompt> {
   const { statistics = gatherPromptStatistics(evidence, engine), onProgress } = given;
@@ -110,7 +110,7 @@ export async function observePrompt(
     lastQueries: queriesFor(evidence),
     onQueries: statistics.onQueries,
     onInputs: predictions.onInputs,
-    room: Math.max(0, ...evidence.map((one) => one.kind === "soft" ? one.draft ?? 0 : 0)),
+    room: Math.max(room, ...evidence.map((one) => one.kind === "soft" ? one.draft ?? 0 : 0)),
     scope,
     signal,
     onProgress,
