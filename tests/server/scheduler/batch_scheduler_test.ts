@@ -42,7 +42,8 @@ async function bothWays(first: Scheduler, requests: readonly GenerationRequest[]
 
 /** Those that evict while they write, or read, are among them. */
 const EXPRESSIONS = [
-  ...Object.keys(registry),
+  // By itself it keeps more than there is.
+  ...Object.keys(registry).map((name) => name === "kvzap" ? "kvzap(window=16)" : name),
   "while_decoding(snapkv(window=4),every=3)",
   "while_reading(h2o,every=8,keep=50)",
 ];
