@@ -57,7 +57,7 @@ export type JudgeDocumentOptions = OptionsOf<typeof about>;
  * import { assertEquals } from "@std/assert";
  *
  * const { options, evidence } = judgeDocument({ softTokens: "document.safetensors", sinks: 8 });
- * assertEquals([options.softTokens, options.sinks], ["document.safetensors", 8]);
+ * assertEquals([options?.softTokens, options?.sinks], ["document.safetensors", 8]);
  * assertEquals(evidence.kind, "soft");
  * ```
  */

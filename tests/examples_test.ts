@@ -46,11 +46,11 @@ Deno.test("quick_start answers behind an evicted cache", async () => {
 Deno.test("compare_policies gives a line for every policy", async () => {
   using folder = testFolder();
   const model = await textModel(folder.path, 2048);
-  const output = await printed("compare_policies", model, "800", "64");
+  const output = await printed("compare_policies", model, "800", "128");
   for (const name of ["full", "h2o", "judge_q", "knorm", "oracle", "snapkv", "streaming_llm"]) {
     assertMatch(output, new RegExp(`^${name} +\\d+ of \\d+ tokens`, "m"));
   }
-  assertMatch(output, /^snapkv +64 of/m);
+  assertMatch(output, /^snapkv +128 of/m);
 });
 
 Deno.test("hit_rates measures each policy at each budget", async () => {

@@ -15,6 +15,7 @@ import {
   integers,
   type Tensor,
 } from "../../../kernels/session.ts";
+import { LAYER_INPUTS, WANTED_INPUTS } from "../../../kernels/step_graph.ts";
 import type { StepModel } from "../../../kernels/step_model.ts";
 import { noise } from "../../_close.ts";
 import { fixture, TINY } from "../../_test_model.ts";
@@ -38,6 +39,7 @@ function feedsOf({ model, frequencies }: DescribedModel, half: boolean, adapters
   const feeds: Record<string, Tensor> = {
     ...packedTokens({ ids: [3, 1, 4, 1], rotary: [rotary], rows: [0, TOKENS - 1] }, headDim),
     embeddings: floats(noise(hidden, 5), [1, hidden]),
+    [WANTED_INPUTS]: integers([0], [1]),
     held: floats(new Float32Array(layers.length * kvHeads).fill(HELD), [layers.length, kvHeads]),
     counting: floats(Float32Array.from({ length: CAPACITY }, (_, at) => at), [CAPACITY]),
   };
@@ -53,11 +55,12 @@ function feedsOf({ model, frequencies }: DescribedModel, half: boolean, adapters
   return feeds;
 }
 
-/** Outputs that are 32-bit in either graph: all but the cache's. */
+/** Outputs that are 32-bit in either graph: all but the cache's; what no token is wanted of is empty. */
 async function step(described: DescribedModel, half: boolean, adapters?: AdapterShape) {
   const graph = buildDeviceStepGraph(described.model, { half, ...(adapters ? { adapters } : {}) });
   await using kernel = await createKernel(graph);
-  const names = graph.outputs.map(({ name }) => name).filter((name) => !name.startsWith("present"));
+  const names = graph.outputs.map(({ name }) => name)
+    .filter((name) => !name.startsWith("present") && name !== LAYER_INPUTS);
   const outputs = await kernel.run(feedsOf(described, half, adapters), names);
   return new Map(names.map((name) => [name, floatsOf(outputs[name])]));
 }
