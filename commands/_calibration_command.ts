@@ -1,6 +1,7 @@
 import type { Calibration, CalibrationResult } from "../training/calibration/calibrate.ts";
 import { interruptible } from "./_interrupt.ts";
 import { modelCommand } from "./_model_command.ts";
+import { originOf } from "./_origin.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { quoted } from "./_train_command_line.ts";
@@ -74,7 +75,7 @@ export async function runCalibration(
       ...{ model, data, out, settings, signal },
       threads: flags.threads ?? defaultThreads(),
       home: homeFolder(),
-      origin: { command, version, date: new Date().toISOString().slice(0, 10) },
+      origin: originOf(command, version),
       watch: {
         onFetch: progress.fetching,
         onNote: note,

@@ -3,6 +3,7 @@ import { portableName } from "../training/portable_name.ts";
 import { RESTORING_DEFAULTS, type RestoringSettings } from "../training/restoring/settings.ts";
 import { interruptible } from "./_interrupt.ts";
 import { modelCommand } from "./_model_command.ts";
+import { originOf } from "./_origin.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { quoted } from "./_train_command_line.ts";
@@ -80,7 +81,7 @@ export function restoreKvCommand(version: string) {
           ...{ model, data, out, settings, signal, policy: loaded.policy },
           threads: flags.threads ?? defaultThreads(),
           home: homeFolder(),
-          origin: { command, version, date: new Date().toISOString().slice(0, 10) },
+          origin: originOf(command, version),
           watch: {
             onFetch: progress.fetching,
             onNote: note,

@@ -6,6 +6,7 @@ import {
   type TrainingSettings,
 } from "../training/settings.ts";
 import { interruptible } from "./_interrupt.ts";
+import { originOf } from "./_origin.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { duoAttentionCommand, kvZapCommand, luKvCommand } from "./_measuring_commands.ts";
@@ -181,11 +182,7 @@ function judgeCommand(version: string, adapted: boolean) {
           validateEvery: flags.validateEvery,
           threads: flags.threads ?? defaultThreads(),
           home: homeFolder(),
-          origin: {
-            command: trainCommandLine(name, flags, settings),
-            version,
-            date: new Date().toISOString().slice(0, 10),
-          },
+          origin: originOf(trainCommandLine(name, flags, settings), version),
           now,
           signal,
           watch,

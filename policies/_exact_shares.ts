@@ -1,3 +1,5 @@
+import { levelFor } from "./_level.ts";
+
 /** What a head is to get. */
 export interface WantedShare {
   /** Tokens that it should have, a real number. */
@@ -33,14 +35,7 @@ function realShares(total: number, wanted: readonly WantedShare[]): readonly num
     wanted.map(({ ideal, least, most }) => Math.min(most, Math.max(least, ideal * level)));
   const sumAt = (level: number) => sharesAt(level).reduce((sum, share) => sum + share, 0);
   if (Math.abs(sumAt(1) - total) < SLACK) return sharesAt(1);
-  let [low, high] = [0, 1];
-  while (sumAt(high) < total && high < Number.MAX_VALUE) high *= 2;
-  for (let round = 0; round < 100; round++) {
-    const middle = (low + high) / 2;
-    if (sumAt(middle) < total) low = middle;
-    else high = middle;
-  }
-  return sharesAt(high);
+  return sharesAt(levelFor(total, sumAt));
 }
 
 function fraction(share = 0): number {

@@ -1,3 +1,5 @@
+import { levelFor } from "./_level.ts";
+
 /**
  * Divides a total in proportion to weights, no share above `max` nor below 1; what does not fit goes
  * to the others. Shares are rounded so that the first ones, summed, are what they come to: the total
@@ -20,14 +22,8 @@ export function shareOut(total: number, weights: readonly number[], max: number)
 function realShares(total: number, weights: readonly number[], max: number): number[] {
   const sumAt = (level: number) =>
     weights.reduce((sum, weight) => sum + clamp(weight * level, max), 0);
-  let [low, high] = [0, 1];
-  while (sumAt(high) < total && high < Number.MAX_VALUE) high *= 2;
-  for (let round = 0; round < 100; round++) {
-    const middle = (low + high) / 2;
-    if (sumAt(middle) < total) low = middle;
-    else high = middle;
-  }
-  return weights.map((weight) => clamp(weight * high, max));
+  const level = levelFor(total, sumAt);
+  return weights.map((weight) => clamp(weight * level, max));
 }
 
 function clamp(share: number, max: number): number {

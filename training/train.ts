@@ -1,10 +1,8 @@
 import { createSoftKernel } from "../kernels/soft_kernel.ts";
-import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { openCheckpoint } from "../runtime/checkpoint/open.ts";
 import { loadModel } from "../runtime/model.ts";
 import { modelFacts } from "../runtime/models/facts.ts";
 import type { FetchProgress } from "../runtime/models/fetch_context.ts";
-import { resolveModel } from "../runtime/models/resolve_model.ts";
 import { stepModel } from "../runtime/weights/step_model.ts";
 import { readConversations } from "./data/conversations.ts";
 import type { ConversationSet } from "./data/example.ts";
@@ -18,7 +16,6 @@ import {
   validationOf,
 } from "./optimise.ts";
 import { trainingPrompts } from "./prompts.ts";
-import { TrainingError } from "./errors.ts";
 import { openLog } from "./log.ts";
 import { checkPaths, claimRun, hashOf, runPaths } from "./run_files.ts";
 import { freshProgress, loadProgress, saveProgress } from "./saved_progress.ts";
@@ -30,6 +27,7 @@ import { initialTensors } from "./trainable.ts";
 import { type TrainingResult, writeResult } from "./result.ts";
 import type { Validation } from "./validation.ts";
 import { demandObject } from "../runtime/given.ts";
+import { demandGlobalLayers, findRunModel } from "./run_model.ts";
 
 /** What a training run is to do. */
 export interface TrainingRequest {
@@ -132,21 +130,10 @@ export async function trainWith(
   checkPaths(paths, { inputs, resume });
   let set: ConversationSet | undefined = await readConversations(request.data);
   const dataHash = set.hash;
-  const path = await resolveModel(request.model, {
-    home,
-    ...(watch.onFetch ? { onProgress: watch.onFetch } : {}),
-    ...(signal ? { signal } : {}),
-  });
+  const path = await findRunModel(request);
   const checkpoint = await openCheckpoint(path, { home });
   const { config } = checkpoint;
-  const judged = globalLayers(config);
-  if (judged.length === 0) {
-    throw new TrainingError(
-      `Cannot train soft tokens for ${request.model}: all its layers slide, so nothing is ever ` +
-        "evicted; train for a model with global layers",
-      { options: ["model"] },
-    );
-  }
+  const judged = demandGlobalLayers(config, request.model);
   const facts = await modelFacts(checkpoint);
   const hash = hashOf({ settings, data: dataHash, model: facts.fingerprint });
   using _claim = await claimRun(paths);

@@ -39,40 +39,14 @@ Deno.test("kvjudge train measures a model for a policy, which then reads the fil
     assertEquals(kind, name.replaceAll("-", "_"));
     assertMatch(card.command ?? "", new RegExp(`^kvjudge train ${name} --model text-model `));
     assert(own.every((word) => card.command?.includes(word)), card.command);
-    const answered = await runCli(
-      [
-        "generate",
-        ...common,
-        "-p",
-        policyOf(out),
-        "-b",
-        "20",
-        "--max-tokens",
-        "2",
-        "--json",
-        "--raw",
-        "why and how ".repeat(8),
-      ],
-      { env },
-    );
+    const answer = (policy: string) => {
+      const flags = ["-p", policy, "-b", "20", "--max-tokens", "2", "--json", "--raw"];
+      return runCli(["generate", ...common, ...flags, "why and how ".repeat(8)], { env });
+    };
+    const answered = await answer(policyOf(out));
     assertEquals(answered.code, 0, answered.err);
     assert(!answered.out.includes("no file ships"), answered.out);
-    const none = await runCli(
-      [
-        "generate",
-        ...common,
-        "-p",
-        policyOf(out).replace(/,?\w+=[^,)]*\.safetensors,?/, ""),
-        "-b",
-        "20",
-        "--max-tokens",
-        "2",
-        "--json",
-        "--raw",
-        "why and how ".repeat(8),
-      ],
-      { env },
-    );
+    const none = await answer(policyOf(out).replace(/,?\w+=[^,)]*\.safetensors,?/, ""));
     assert(none.out.includes("no file ships for this model"), none.out + none.err);
     assert(none.out.includes(`kvjudge train ${name}`), none.out);
   }

@@ -1,15 +1,13 @@
 import type { ModelFacts, ModelFile } from "../../policies/policy.ts";
-import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import { loadModel, type Model } from "../../runtime/model.ts";
 import { writeModelFile } from "../../runtime/model_files/file.ts";
 import type { FetchProgress } from "../../runtime/models/fetch_context.ts";
-import { resolveModel } from "../../runtime/models/resolve_model.ts";
 import { readConversations } from "../data/conversations.ts";
-import { TrainingError } from "../errors.ts";
 import { portableName } from "../portable_name.ts";
 import { type TrainingPrompt, trainingPrompts } from "../prompts.ts";
 import { checkPaths, runPaths } from "../run_files.ts";
 import { checkSettings, DEFAULT_SETTINGS } from "../settings.ts";
+import { demandGlobalLayers, findRunModel } from "../run_model.ts";
 
 /** Which prompts a model is measured with. */
 export interface CalibrationSettings {
@@ -90,20 +88,10 @@ export async function calibrate(
   checkSettings(whole);
   checkPaths(runPaths(out), { inputs: [data, request.model], resume: false });
   const set = await readConversations(data);
-  const path = await resolveModel(request.model, {
-    home,
-    ...(watch.onFetch ? { onProgress: watch.onFetch } : {}),
-    ...(signal ? { signal } : {}),
-  });
+  const path = await findRunModel(request);
   await using model = await loadModel(path, { home, threads });
   const { tokenizer, engine: { config } } = model;
-  if (globalLayers(config).length === 0) {
-    throw new TrainingError(
-      `Cannot measure ${request.model}: all its layers slide, so nothing is ever evicted; measure a model ` +
-        "with global layers",
-      { options: ["model"] },
-    );
-  }
+  demandGlobalLayers(config, request.model, { what: "measure", instead: "measure" });
   const { train: prompts, notes } = trainingPrompts(set, tokenizer, config.context, whole);
   for (const note of notes) watch.onNote?.(note);
   const facts = await model.facts();

@@ -1,12 +1,10 @@
 import { createRestoreKernel, type RestoreKernel } from "../../kernels/restore_kernel.ts";
 import { createPrng } from "../../policies/_random.ts";
 import type { Policy } from "../../policies/policy.ts";
-import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import { openCheckpoint } from "../../runtime/checkpoint/open.ts";
 import { fittedTo } from "../../runtime/evict/fitted.ts";
 import { loadModel, type Model } from "../../runtime/model.ts";
 import type { FetchProgress } from "../../runtime/models/fetch_context.ts";
-import { resolveModel } from "../../runtime/models/resolve_model.ts";
 import { rotaryTables } from "../../runtime/rotary/rotary_tables.ts";
 import { writeSoftTokens } from "../../runtime/soft_tokens/card.ts";
 import { SOFT_TOKENS_TENSOR } from "../../runtime/soft_tokens/read.ts";
@@ -24,6 +22,7 @@ import { checkPaths, runPaths } from "../run_files.ts";
 import { DEFAULT_SETTINGS } from "../settings.ts";
 import { type ExampleRequest, type RestoringExample, restoringExample } from "./example.ts";
 import { checkRestoring, type RestoringSettings } from "./settings.ts";
+import { demandGlobalLayers, findRunModel } from "../run_model.ts";
 
 /** What a training of soft tokens that restore is to do. */
 export interface RestoringRequest {
@@ -77,20 +76,10 @@ export async function trainRestoring(request: RestoringRequest): Promise<Restori
   const inputs = [request.data, request.model, settings.initial];
   checkPaths(runPaths(out), { inputs, resume: false });
   const set = await readConversations(request.data);
-  const path = await resolveModel(request.model, {
-    home,
-    ...(watch.onFetch ? { onProgress: watch.onFetch } : {}),
-    ...(signal ? { signal } : {}),
-  });
+  const path = await findRunModel(request);
   const checkpoint = await openCheckpoint(path, { home });
   const { config } = checkpoint;
-  if (globalLayers(config).length === 0) {
-    throw new TrainingError(
-      `Cannot train soft tokens for ${request.model}: all its layers slide, so nothing is ever evicted; ` +
-        "train for a model with global layers",
-      { options: ["model"] },
-    );
-  }
+  demandGlobalLayers(config, request.model);
   await using model = await loadModel(path, { home, threads });
   const { tokenizer, engine } = model;
   const facts = await model.facts();
