@@ -104,8 +104,11 @@ function withDraft(ofSoft: TwoScores): Score {
     async (layer) => {
       const soft = await ofSoft.host(layer);
       const draft = groupMost(await layer.draftAttention(), layer);
-      const reached = reachForward(draft, layer.length, REACH);
-      return reached.map((score, token) => score * (soft[token] ?? 0));
+      const scores = reachForward(draft, layer.length, REACH);
+      for (let token = 0; token < scores.length; token++) {
+        scores[token] = (scores[token] ?? 0) * (soft[token] ?? 0);
+      }
+      return scores;
     },
     (layer) => {
       const draft = groupMostKernel(layer, layer.draftAttention());

@@ -6,12 +6,18 @@ export function groupMost(
   { heads, kvHeads, length }: Pick<LayerShape, "heads" | "kvHeads" | "length">,
 ): Float32Array {
   const group = heads / kvHeads;
-  const most = new Float32Array(kvHeads * length).fill(-Infinity);
+  const most = new Float32Array(kvHeads * length);
   for (let head = 0; head < heads; head++) {
-    const target = Math.floor(head / group) * length;
+    const row = rows.subarray(head * length, (head + 1) * length);
+    const start = Math.floor(head / group) * length;
+    const target = most.subarray(start, start + length);
+    if (head % group === 0) {
+      target.set(row);
+      continue;
+    }
     for (let token = 0; token < length; token++) {
-      const value = rows[head * length + token] ?? 0;
-      if (value > (most[target + token] ?? 0)) most[target + token] = value;
+      const value = row[token] ?? 0;
+      if (value > (target[token] ?? 0)) target[token] = value;
     }
   }
   return most;

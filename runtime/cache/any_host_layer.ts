@@ -82,19 +82,26 @@ export function headEntries(
   { kvHeads, headDim }: HeadShape,
   spare = false,
 ): HeadEntries {
-  const sliding = isSliding(layer);
-  const stored = sliding ? layer.end - layer.first : 0;
-  const length = !sliding ? layer.lengths[kvHead] ?? 0 : spare ? stored : shownTokens(layer);
+  if (!isSliding(layer)) {
+    const [first, length] = [entryAt(layer, kvHead, 0), layer.lengths[kvHead] ?? 0];
+    return {
+      keys: layer.keys.slice(first * headDim, (first + length) * headDim),
+      values: layer.values.slice(first * headDim, (first + length) * headDim),
+      positions: layer.positions.slice(first, first + length),
+    };
+  }
+  const stored = layer.end - layer.first;
+  const length = spare ? stored : shownTokens(layer);
   const keys = new Float32Array(length * headDim);
   const values = new Float32Array(length * headDim);
   const positions = new Int32Array(length);
   for (let token = 0; token < length; token++) {
     const row = stored - length + token;
-    const entry = sliding ? row * kvHeads + kvHead : entryAt(layer, kvHead, token);
+    const entry = row * kvHeads + kvHead;
     const [start, end] = [entry * headDim, (entry + 1) * headDim];
     keys.set(layer.keys.subarray(start, end), token * headDim);
     values.set(layer.values.subarray(start, end), token * headDim);
-    positions[token] = layer.positions[sliding ? row : entry] ?? 0;
+    positions[token] = layer.positions[row] ?? 0;
   }
   return { keys, values, positions };
 }
@@ -102,12 +109,14 @@ export function headEntries(
 /** Positions of the entries of each KV head, one head behind the other. */
 export function positionsOf(layer: AnyHostLayer, { kvHeads }: HeadShape): Int32Array {
   if (!isSliding(layer)) {
-    return Int32Array.from(layer.lengths.flatMap((length, head) =>
-      Array.from(
-        { length },
-        (_, token) => layer.positions[entryAt(layer, head, token)] ?? 0,
-      )
-    ));
+    const all = new Int32Array(layer.lengths.reduce((sum, length) => sum + length, 0));
+    let at = 0;
+    for (const [head, length] of layer.lengths.entries()) {
+      const first = entryAt(layer, head, 0);
+      all.set(layer.positions.subarray(first, first + length), at);
+      at += length;
+    }
+    return all;
   }
   const shown = shownTokens(layer);
   const stored = layer.end - layer.first;

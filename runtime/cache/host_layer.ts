@@ -140,14 +140,19 @@ export function tokenMajor(
   for (let head = 0; head < kvHeads; head++) {
     const first = entryAt(store, head, 0) * headDim;
     for (let token = 0; token < length; token++) {
-      const from = first + token * headDim;
-      rows.set(array.subarray(from, from + headDim), (token * kvHeads + head) * headDim);
+      const [from, to] = [first + token * headDim, (token * kvHeads + head) * headDim];
+      // A view of each row would take several times as long.
+      for (let at = 0; at < headDim; at++) rows[to + at] = array[from + at] ?? 0;
     }
   }
   return rows;
 }
 
-/** Keeps only some entries of each head; the rest of the memory goes back. */
+/**
+ * Keeps only some entries of each head; the rest of the memory goes back. What is more than half of it is
+ * moved to its beginning; of less a copy is made: memory that stays is zeroed where it shrinks, which costs
+ * more.
+ */
 export function compactStore(
   store: HostLayer,
   kept: readonly Int32Array[],
@@ -157,7 +162,7 @@ export function compactStore(
   const counts = kept.map(({ length }) => length);
   const [first = 0] = counts;
   const alike = counts.every((count) => count === first);
-  if (store.slots !== undefined && alike) {
+  if (store.slots !== undefined && alike && 2 * first > store.slots) {
     if (first < longest(store)) {
       for (const [head, indices] of kept.entries()) {
         const [start, end] = [entryAt(store, head, 0), entryAt(store, head, store.slots)];
@@ -276,8 +281,12 @@ function copyEntries(
       copy(entryAt(from, head, 0), entryAt(to, head, 0), which);
       continue;
     }
-    for (const [token, index] of which.entries()) {
-      copy(entryAt(from, head, index), entryAt(to, head, token), 1);
+    for (let token = 0; token < which.length;) {
+      const first = which[token] ?? 0;
+      let run = 1;
+      while (which[token + run] === first + run) run++;
+      copy(entryAt(from, head, first), entryAt(to, head, token), run);
+      token += run;
     }
   }
 }

@@ -24,6 +24,13 @@ export interface StepInput {
   /** Whether the queries are wanted. @default {false} */
   readonly queries?: boolean;
   /**
+   * Whether nothing of it stays, and no answer begins with what it gives: some tokens may then be read as
+   * those of an answer are, where that is faster.
+   *
+   * @default {false}
+   */
+  readonly temporary?: boolean;
+  /**
    * Whether the norms of what each global layer's attention reads are wanted: of more than one token, or
    * with `observe`.
    *

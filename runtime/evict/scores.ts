@@ -51,13 +51,22 @@ function checkScores(
         `of ${kvHeads} × ${length} = ${expected} numbers, got ${got}`,
     );
   }
-  const index = scores.findIndex(Number.isNaN);
+  const index = firstNaN(scores);
   if (index >= 0) {
     throw new PolicyError(
       `Policy '${name}' broke its contract in layer ${layer.layer}: the score of token ` +
         `${index % length} for KV head ${Math.floor(index / length)} is NaN, it must be a number`,
     );
   }
+}
+
+/** Where the first number stands that is none; -1 if all are. */
+function firstNaN(numbers: Float32Array): number {
+  // Several times as fast as findIndex().
+  for (let index = 0; index < numbers.length; index++) {
+    if (Number.isNaN(numbers[index])) return index;
+  }
+  return -1;
 }
 
 /** What a value is, for messages: "Float32Array", "Object". */

@@ -23,6 +23,8 @@ export interface GreedyHooks {
   readonly queries?: boolean;
   /** Whether steps give the attention that each key receives. @default {false} */
   readonly observe?: boolean;
+  /** Whether the tokens are taken out of the sequence again. @default {false} */
+  readonly temporary?: boolean;
   /** Runs when a token was read, and may give other logits to go on from. */
   readonly onRead?: (id: number, step: StepResult) => MaybePromise<Float32Array | void>;
 }
@@ -34,7 +36,8 @@ export interface GreedyHooks {
  */
 export async function* greedyTokens(
   { engine, sequence, logits, steps, signal }: GreedyStart,
-  { readLast = false, queries = false, observe = false, onRead }: GreedyHooks = {},
+  { readLast = false, queries = false, observe = false, temporary = false, onRead }: GreedyHooks =
+    {},
 ): AsyncGenerator<number, void> {
   for (let count = 1; count <= steps; count++) {
     const id = greedyToken(logits);
@@ -42,7 +45,7 @@ export async function* greedyTokens(
     yield id;
     if (last && !readLast) return;
     await pause(signal);
-    const step = await engine.advance(sequence, { ids: [id], queries, observe });
+    const step = await engine.advance(sequence, { ids: [id], queries, observe, temporary });
     logits = await onRead?.(id, step) ?? step.logits;
     if (last) return;
   }
@@ -61,7 +64,7 @@ export async function greedyAnswer(
   using mark = holdSequence(start.sequence);
   try {
     const ids: number[] = [];
-    for await (const id of greedyTokens(start)) {
+    for await (const id of greedyTokens(start, { temporary: true })) {
       ids.push(id);
       if (isOver?.(ids)) break;
     }

@@ -80,6 +80,7 @@ async function draftAnswer(
   const start = { engine, sequence: drafted, logits, steps, signal };
   const draftTokens = greedyTokens(start, {
     queries: true,
+    temporary: true,
     // A query is made when its token is read: that of the last one judges too.
     readLast: true,
     async onRead(_, step) {

@@ -1,7 +1,8 @@
-import type { Evidence } from "../../policies/policy.ts";
+import type { Evidence, ModelFacts } from "../../policies/policy.ts";
 import type { Gathered } from "../engine/engine.ts";
 import { type Observation, prefill, type PrefillOptions } from "../engine/prefill.ts";
 import { PolicyError } from "../errors.ts";
+import { resolveSoftTokens } from "../soft_tokens/read.ts";
 import { type EvidenceRequest, gatherEvidence } from "./gather.ts";
 import { predictScores } from "./predicted.ts";
 import { gatherPromptStatistics, type PromptStatistics } from "./statistics.ts";
@@ -97,6 +98,21 @@ export interface ObservedPrompt {
   gather(evidence: Evidence, options: GatherOptions): Promise<Gathered>;
 }
 
+/** Tokens that are read behind a prompt to judge it, at most: without room for them the cache would grow. */
+async function roomFor(evidence: readonly Evidence[], facts: ModelFacts): Promise<number> {
+  let room = 0;
+  for (const one of evidence) {
+    if (one.kind === "soft") {
+      const { count } = await resolveSoftTokens(one.tokens, facts);
+      room = Math.max(room, (one.draft ?? 0) + count);
+    } else if (one.kind === "given") {
+      const { queries } = one;
+      room = Math.max(room, queries.kind === "tokens" ? queries.ids.length : queries.steps);
+    }
+  }
+  return room;
+}
+
 /** Reads tokens behind what a sequence holds, and observes what evidence is made of. */
 export async function observePrompt(
   { engine, sequence, ids, before = [], evidence, facts, chunk, room = 0, scope, signal, ...given }:
@@ -110,7 +126,7 @@ export async function observePrompt(
     lastQueries: queriesFor(evidence),
     onQueries: statistics.onQueries,
     onInputs: predictions.onInputs,
-    room: Math.max(room, ...evidence.map((one) => one.kind === "soft" ? one.draft ?? 0 : 0)),
+    room: Math.max(room, await roomFor(evidence, facts)),
     scope,
     signal,
     onProgress,

@@ -5,7 +5,7 @@ import type { Rows } from "../engine/rows.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
 import type { Prefilled } from "../engine/prefill.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
-import { greedyTokens } from "./greedy.ts";
+import { greedyAnswer } from "./greedy.ts";
 import { meanOverPrompt, scaled } from "./mean_over_prompt.ts";
 
 /** What {@linkcode softBehindDraft} works on. */
@@ -25,8 +25,9 @@ export interface DraftedRequest {
  * What soft tokens behind the beginning of the answer attend to, and what the last prompt token and that
  * beginning do. The sequence is left as it was.
  *
- * The draft is read with the whole cache: as long as the model goes on the same way behind the eviction,
- * its queries are those of the answer itself.
+ * The draft is decoded with the whole cache: as long as the model goes on the same way behind the eviction,
+ * its queries are those of the answer itself. It is decoded first, as any answer is, and then read again in
+ * one step that is observed: to observe each of its steps would cost more than that.
  *
  * @param steps Tokens of the draft; it is shorter where the answer ends earlier.
  */
@@ -36,42 +37,34 @@ export async function softBehindDraft(
   { engine, sequence, facts, prefilled, last, scope, signal }: DraftedRequest,
 ): Promise<Gathered> {
   const { embeddings, count, adapters } = await resolveSoftTokens(tokens, facts);
-  const globals = globalLayersOf(sequence.cache);
-  const held = globals.map((layer) => sequence.cache.lengths(layer));
-  let sums = last;
-  let judges = 1;
+  const held = globalLayersOf(sequence.cache).map((layer) => sequence.cache.lengths(layer));
+  const ids = await greedyAnswer({ engine, sequence, logits: prefilled.logits, steps, signal });
+  let ofDraft: readonly Rows[] = [];
   let ofSoft: readonly Rows[] = [];
   using mark = holdSequence(sequence);
   try {
-    const start = { engine, sequence, logits: prefilled.logits, steps, signal };
-    const draft = greedyTokens(start, {
+    ({ attentionSums: ofDraft } = await engine.advance(sequence, {
+      ids,
       observe: true,
-      // A query is made when its token is read.
-      readLast: true,
-      async onRead(_, { attentionSums }) {
-        for (const rows of attentionSums) scope.use(rows);
-        const more: Rows[] = [];
-        for (const [index, rows] of attentionSums.entries()) {
-          const ofPrompt = scope.use(await rows.leading(held[index] ?? []));
-          const before = sums[index];
-          more.push(before ? scope.use(await ofPrompt.plus(before)) : ofPrompt);
-        }
-        sums = more;
-        judges++;
-      },
-    });
-    for await (const _ of draft);
-    const probed = await engine.probe(sequence, {
+      temporary: true,
+    }));
+    for (const rows of ofDraft) scope.use(rows);
+    ({ attentionSums: ofSoft } = await engine.probe(sequence, {
       embeddings,
       observe: true,
       ...(adapters ? { adapters } : {}),
-    });
-    ofSoft = probed.attentionSums;
+    }));
   } finally {
     rollbackSequence(sequence, mark);
   }
+  const sums: Rows[] = [];
+  for (const [index, rows] of ofDraft.entries()) {
+    const ofPrompt = scope.use(await rows.leading(held[index] ?? []));
+    const before = last[index];
+    sums.push(before ? scope.use(await ofPrompt.plus(before)) : ofPrompt);
+  }
   return {
     attention: await meanOverPrompt(ofSoft, sequence, count, scope),
-    draft: await scaled(sums, 1 / judges, scope),
+    draft: await scaled(sums, 1 / (ids.length + 1), scope),
   };
 }

@@ -144,7 +144,7 @@ export function laneOf(
   const shared: Engine = {
     ...engine,
     async advance(sequence, input) {
-      const { ids = [], observe, queries, embeddings, rows } = input;
+      const { ids = [], observe, queries, embeddings, rows, temporary } = input;
       const [id] = ids;
       const single = ids.length === 1 && !observe && !queries && !embeddings && !rows;
       if (single && id !== undefined && !reading) {
@@ -154,7 +154,10 @@ export function laneOf(
           queries: [],
         };
       }
-      if (reading && onLogits) return await turns.read(() => allRows(sequence, input));
+      // A draft is no part of the prompt.
+      if (reading && onLogits && !temporary) {
+        return await turns.read(() => allRows(sequence, input));
+      }
       return await read(sequence, input);
     },
     probe: (sequence, input) => turns.read(() => engine.probe(sequence, input)),

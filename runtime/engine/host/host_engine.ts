@@ -1,6 +1,6 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
-import type { StepInputs, StepKernel, StepOutputs } from "../../../kernels/step.ts";
+import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
 import type { HostKvCache, KvCache } from "../../cache/kv_cache.ts";
@@ -23,6 +23,7 @@ import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
 import type { HostRows } from "../rows.ts";
 import { hostRows } from "./host_rows.ts";
+import { pastLayers, type Writing } from "./past_layers.ts";
 import { createTogether } from "./together.ts";
 
 /** What a step gives in main memory. */
@@ -78,8 +79,8 @@ const FEWEST_TOKENS = 64;
 
 /** How a step departs from the usual one. */
 interface StepWays {
-  /** Whether new entries may be written behind those of the cache. @default {false} */
-  readonly append?: boolean;
+  /** Where new entries are written. @default {elsewhere} */
+  readonly writing?: Writing;
   /** The graph. @default {that of the engine} */
   readonly kernel?: StepKernel;
   /** Tensors of its adapters. */
@@ -93,27 +94,18 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const group = heads / kvHeads;
   const observed = globalLayers(config);
   const windows = config.layerKinds.map(({ window }) => window);
-  const inputsOf = (sequence: Sequence, tokens: number, append = false) => {
+  const inputsOf = (sequence: Sequence, tokens: number, writing: Writing = "elsewhere") => {
     const { position, planned } = sequence;
-    const cache = hostCacheOf(sequence.cache);
     const whole = Math.max(planned, position + tokens);
     return {
       rotary: rotaryTables(config, { sequence: whole, position, tokens }),
-      past: Array.from(
-        { length: layers },
-        (_, layer) =>
-          cache.slots(layer, append ? tokens : 0) ?? {
-            keys: cache.keys(layer),
-            values: cache.values(layer),
-            segments: cache.segments(layer),
-          },
-      ),
+      past: pastLayers(hostCacheOf(sequence.cache), tokens, writing),
     };
   };
   const step = async (
     sequence: Sequence,
-    input: StepInput & Pick<StepInputs, "rounded">,
-    { append = false, kernel: { run } = parts.step, adapters }: StepWays = {},
+    { temporary = false, ...input }: StepInput,
+    { writing, kernel: { run } = parts.step, adapters }: StepWays = {},
   ): Promise<HostStepResult> => {
     const cache = hostCacheOf(sequence.cache);
     const { ids = [] } = input;
@@ -122,7 +114,8 @@ export function createHostEngine(parts: HostParts): HostEngine {
       ...input,
       ...(adapters ? { adapters } : {}),
       ids,
-      ...inputsOf(sequence, tokens, append),
+      rounded: temporary,
+      ...inputsOf(sequence, tokens, writing),
       rows: input.rows ?? [tokens - 1],
     });
     return {
@@ -165,14 +158,16 @@ export function createHostEngine(parts: HostParts): HostEngine {
       return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
     },
     async probe(sequence, { adapters, ...input }) {
-      // Nothing of a probe is kept, and no answer begins with it. Graphs with adapters that share no
-      // weights have no branch for bytes: with adapters it is exact in all of them.
-      if (!adapters) return await step(sequence, { ...input, rounded: true });
-      return await step(sequence, input, await adaptedWays(adapters));
+      // Graphs with adapters that share no weights have no branch for bytes: with adapters it is exact in
+      // all of them. They write nothing behind a cache.
+      if (adapters) {
+        return await step(sequence, { ...input, temporary: false }, await adaptedWays(adapters));
+      }
+      return await step(sequence, { ...input, temporary: true }, { writing: "left room" });
     },
     async advance(sequence, { adapters, ...input }) {
       // Graphs with adapters write nothing behind a cache: their entries are added below.
-      const ways = adapters ? await adaptedWays(adapters) : { append: true };
+      const ways = adapters ? await adaptedWays(adapters) : { writing: "made room" } as const;
       const outputs = await step(sequence, input, ways);
       const cache = hostCacheOf(sequence.cache);
       const tokens = tokenCount(input, config.hidden);

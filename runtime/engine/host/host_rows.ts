@@ -24,7 +24,12 @@ export function hostRows(
       addRows(total, arrayOf(other), { group, lengths: wider, added: other.lengths });
       return hostRows(total, wider, group);
     },
-    times: (factor) => hostRows(data.map((value) => value * factor), lengths, group),
+    times(factor) {
+      const product = new Float32Array(data.length);
+      // Several times as fast as map().
+      for (let at = 0; at < data.length; at++) product[at] = (data[at] ?? 0) * factor;
+      return hostRows(product, lengths, group);
+    },
     leading(fewer) {
       const more = (lengths[0] ?? 0) - (fewer[0] ?? 0);
       return hostRows(leadingRows(data, group, fewer, more), fewer, group);

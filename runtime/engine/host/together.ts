@@ -5,6 +5,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { StepInput, StepResult } from "../engine.ts";
 import { advanceTogether } from "../advance_together.ts";
 import type { NextToken, Sequence } from "../sequence.ts";
+import type { Writing } from "./past_layers.ts";
 
 /** What {@linkcode createTogether} works with. */
 export interface TogetherParts {
@@ -13,11 +14,11 @@ export interface TogetherParts {
   readonly sequences: number;
   /** Runs the step graph. */
   readonly run: (inputs: StepInputs) => Promise<StepOutputs>;
-  /** What a sequence brings to a step that reads so many tokens behind it, and may write there. */
+  /** What a sequence brings to a step that reads so many tokens behind it. */
   readonly inputsOf: (
     sequence: Sequence,
     tokens: number,
-    append: boolean,
+    writing: Writing,
   ) => Pick<StepInputs, "rotary" | "past">;
   readonly alone: (
     sequence: Sequence,
@@ -40,8 +41,8 @@ export function createTogether(
   const exact = new Map<number, boolean>();
   const width = kvHeads * headDim;
 
-  const step = async (next: readonly NextToken[], append: boolean): Promise<StepOutputs> => {
-    const inputs = next.map(({ sequence }) => inputsOf(sequence, 1, append));
+  const step = async (next: readonly NextToken[], writing: Writing): Promise<StepOutputs> => {
+    const inputs = next.map(({ sequence }) => inputsOf(sequence, 1, writing));
     const [first, ...others] = inputs.map(({ past }) => past);
     return await run({
       ids: next.map(({ id }) => id),
@@ -82,7 +83,7 @@ export function createTogether(
       return of !== undefined && sameBits(part(of.keys), keys) && sameBits(part(of.values), values);
     });
   const bothWays = async (next: readonly NextToken[]): Promise<readonly Float32Array[]> => {
-    const outputs = await step(next, false);
+    const outputs = await step(next, "elsewhere");
     const logits: Float32Array[] = [];
     let same = true;
     for (const [index, { sequence, id }] of next.entries()) {
@@ -103,7 +104,7 @@ export function createTogether(
       return await advanceTogether({ advance: alone }, next);
     }
     if (known === undefined) return await bothWays(next);
-    const outputs = await step(next, true);
+    const outputs = await step(next, "made room");
     append(next, outputs);
     return next.map((_, index) => logitsOf(outputs, index));
   };

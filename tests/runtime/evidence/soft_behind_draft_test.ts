@@ -1,10 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Evidence, SoftTokens } from "../../../policies/policy.ts";
-import type { Gathered } from "../../../runtime/engine/engine.ts";
+import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
+import { cacheShapeOf, type Gathered } from "../../../runtime/engine/engine.ts";
 import { prefill } from "../../../runtime/engine/prefill.ts";
 import { greedyAnswer } from "../../../runtime/evidence/greedy.ts";
 import { gatherEvidence } from "../../../runtime/evidence/gather.ts";
-import { observationFor } from "../../../runtime/evidence/observe.ts";
+import { observationFor, observePrompt } from "../../../runtime/evidence/observe.ts";
 import type { Model } from "../../../runtime/model.ts";
 import { assertClose } from "../../_close.ts";
 import { newSequence, randomIds, TINY, tinyModel } from "../../_test_model.ts";
@@ -55,6 +56,31 @@ Deno.test("a draft ends where the answer does", async () => {
   const one = await gather(model, ids, { ...evidence, draft: 1 });
   for (const [layer, paid] of ended.draft.entries()) {
     assertClose(paid, one.draft[layer] ?? [], { absolute: 1e-6 });
+  }
+});
+
+Deno.test("what judges a prompt finds room behind it: no cache grows for that", async () => {
+  await using tiny = await tinyModel("tiny-llama");
+  const { engine, config } = tiny.model;
+  const facts = await tiny.model.facts();
+  const tokens = softTokens(config.hidden);
+  const judges: [Evidence, number][] = [
+    [{ kind: "soft", tokens: () => tokens }, tokens.count],
+    [{ kind: "soft", tokens: () => tokens, draft: STEPS }, tokens.count + STEPS],
+    [{ kind: "given", queries: { kind: "greedy", steps: STEPS } }, STEPS],
+    [{ kind: "given", queries: { kind: "tokens", ids: [5, 6] } }, 2],
+  ];
+  for (const [evidence, room] of judges) {
+    const sequence = newSequence(engine);
+    using cache = sequence.cache;
+    using scope = new DisposableStack();
+    const ids = randomIds(40, config.vocabulary);
+    const reading = { engine, sequence, ids, facts, chunk: 64, scope, evidence: [evidence] };
+    const observed = await observePrompt(reading);
+    const perToken = bytesPerToken(cacheShapeOf(engine));
+    assertEquals(cache.bytes, (ids.length + room) * perToken);
+    await observed.gather(evidence, { keep: [] });
+    assertEquals(cache.bytes, (ids.length + room) * perToken);
   }
 });
 

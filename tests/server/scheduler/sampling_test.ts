@@ -38,6 +38,21 @@ Deno.test("a prompt's own log probabilities are those that its tokens have when 
   }
 });
 
+Deno.test("a prompt's log probabilities are its own alone, where a draft of the answer judges it", async () => {
+  await using test = await testScheduler();
+  const ids = someIds(30);
+  for (const policy of ["judge_q", "lookahead_q_cache"]) {
+    const eviction = { policy: `${policy}(window=4)`, budget: { tokens: 12 } };
+    const { events } = await outcomeOf(
+      test.scheduler,
+      idsRequest(ids, { promptLogprobs: true, eviction, maxTokens: 1 }),
+    );
+    const prompt = events.find((event) => event.kind === "prompt");
+    assert(prompt?.kind === "prompt");
+    assertEquals(prompt.tokens.map(({ id }) => id), ids, policy);
+  }
+});
+
 Deno.test("logit_bias forces and forbids tokens, penalties keep answers from repeating", async () => {
   await using test = await testScheduler();
   const { scheduler } = test;
