@@ -64,7 +64,8 @@ export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
       );
     }
     const rescore = withKernel(
-      (layer: LayerView, scores: Float32Array) => weighed(layer, scores, epsilon),
+      (layer: LayerView, scores: Float32Array, counts?: readonly number[]) =>
+        weighed(layer, { scores, counts, epsilon }),
       (layer, scores) =>
         layer.op("Mul", [
           layer.op("Add", [layer.op("Relu", [scores]), scalar(layer, epsilon)]),
@@ -75,14 +76,22 @@ export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
   });
 }
 
+interface Weighed {
+  readonly scores: Float32Array;
+  readonly counts: readonly number[] | undefined;
+  readonly epsilon: number;
+}
+
+/** Scores times norms; what scores without end keeps its score. */
 async function weighed(
   layer: LayerView,
-  scores: Float32Array,
-  epsilon: number,
+  { scores, counts, epsilon }: Weighed,
 ): Promise<Float32Array> {
-  const norms = await layer.outputNorms();
+  const weight = (score: number) => Number.isFinite(score) ? Math.max(0, score) + epsilon : 0;
+  const weights = scores.map(weight);
+  const norms = await layer.outputNorms(counts && { weights, counts });
   return scores.map((score, index) =>
-    Number.isFinite(score) ? (Math.max(0, score) + epsilon) * (norms[index] ?? 0) : score
+    Number.isFinite(score) ? weight(score) * (norms[index] ?? 0) : score
   );
 }
 

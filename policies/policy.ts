@@ -202,8 +202,18 @@ export interface LayerView extends LayerShape {
   /**
    * How far each cached value can move the layer's output, `[kvHeads × length]`: the sum of the
    * absolute values of `W_O · V`, the mean over the query heads of each group.
+   *
+   * @param wanted Which of them are wanted: the others may be 0. @default {all}
    */
-  outputNorms(): Promise<Float32Array>;
+  outputNorms(wanted?: WantedNorms): Promise<Float32Array>;
+}
+
+/** Norms that a choice of the best tokens needs: far fewer than there are tokens. */
+export interface WantedNorms {
+  /** What each norm is multiplied with, `[kvHeads × length]`, none below 0. */
+  readonly weights: Float32Array;
+  /** How many of the largest products of each KV head must be known. */
+  readonly counts: readonly number[];
 }
 
 /** What queries to come are expected to make of each cached token: moments of attention logits. */
@@ -271,7 +281,15 @@ export interface SecondStage {
 
 /** Scores the tokens of a layer again. */
 export interface Rescore {
-  (layer: LayerView, scores: Float32Array): MaybePromise<Float32Array>;
+  /**
+   * @param counts Tokens that each KV head keeps in all: no others need be in their order. Absent: all scores
+   * are wanted.
+   */
+  (
+    layer: LayerView,
+    scores: Float32Array,
+    counts?: readonly number[],
+  ): MaybePromise<Float32Array>;
   /** The same scores where the cache lives. */
   readonly kernel?: RescoreKernel;
 }

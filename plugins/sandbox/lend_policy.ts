@@ -57,8 +57,8 @@ export function lendPolicies(options: object): LentPolicies {
       ...(secondStage === undefined ? {} : {
         secondStage: {
           first: secondStage.first,
-          rescore: (layer: LayerView, scores: Float32Array) => (
-            checkLayer(layer), secondStage.rescore(layer, scores)
+          rescore: (layer: LayerView, scores: Float32Array, counts?: readonly number[]) => (
+            checkLayer(layer), secondStage.rescore(layer, scores, counts)
           ),
         },
       }),

@@ -37,6 +37,7 @@ export { advanceTogether } from "./advance_together.ts";
 export type { NextToken, Sequence } from "./sequence.ts";
 export type { HostEngine, HostStepResult } from "./host/host_engine.ts";
 export type { LayerArithmetic } from "./host/host_view.ts";
+export type { WantedOfHead } from "./view_parts.ts";
 export type { BaseRows, DeviceRows, HostRows, Rows } from "./rows.ts";
 export type {
   BaseKvCache,

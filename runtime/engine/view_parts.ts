@@ -1,3 +1,4 @@
+import type { WantedNorms } from "../../policies/policy.ts";
 import { EvidenceError, PolicyError } from "../errors.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
@@ -68,6 +69,39 @@ export function checkTokens(index: number, count: number, what: string): void {
   throw new PolicyError(
     `Cannot compare keys: there is no ${what} ${index}, only 0 to ${count - 1}`,
   );
+}
+
+/** Norms that are wanted of one KV head. */
+export interface WantedOfHead {
+  /** What each norm is multiplied with, `[length]`. */
+  readonly weights: Float32Array;
+  /** How many of the largest products must be known. */
+  readonly count: number;
+}
+
+/**
+ * Norms that are wanted, head by head.
+ *
+ * @throws {PolicyError} If there is not a weight for each token and a count for each head.
+ */
+export function wantedByHead(
+  { weights, counts }: WantedNorms,
+  kvHeads: number,
+  length: number,
+): readonly WantedOfHead[] {
+  const fits = weights instanceof Float32Array && weights.length === kvHeads * length &&
+    Array.isArray(counts) && counts.length === kvHeads &&
+    counts.every((count) => Number.isInteger(count) && count >= 0);
+  if (!fits) {
+    throw new PolicyError(
+      `Cannot give the output norms that are wanted: 'weights' must be a Float32Array of ` +
+        `${kvHeads} × ${length} numbers and 'counts' ${kvHeads} integers of at least 0`,
+    );
+  }
+  return counts.map((count, head) => ({
+    weights: weights.subarray(head * length, (head + 1) * length),
+    count,
+  }));
 }
 
 /** `[heads × length]` averaged over the query heads of each KV head, `[kvHeads × length]`. */

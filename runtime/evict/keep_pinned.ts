@@ -57,8 +57,8 @@ export function keepPinned(
       secondStage: {
         ...secondStage,
         rescore: Object.assign(
-          async (view: LayerView, scores: Float32Array) =>
-            lifted(view, await secondStage.rescore(view, scores)),
+          async (view: LayerView, scores: Float32Array, counts?: readonly number[]) =>
+            lifted(view, await secondStage.rescore(view, scores, counts)),
           { ...secondStage.rescore },
         ),
       },

@@ -23,15 +23,20 @@ export function firstShare({ name, secondStage }: ScorerPolicy): number {
   );
 }
 
-/** Scores of a policy's second stage, where it has one, checked as the first ones are. */
+/**
+ * Scores of a policy's second stage, where it has one, checked as the first ones are.
+ *
+ * @param counts Tokens that each KV head keeps in all.
+ */
 export async function checkedRescores(
   policy: ScorerPolicy,
   layer: LayerView,
   scores: Float32Array,
+  counts: readonly number[],
 ): Promise<Float32Array | undefined> {
   if (!policy.secondStage) return undefined;
   firstShare(policy);
-  const rescored = await policy.secondStage.rescore(layer, scores.slice());
+  const rescored = await policy.secondStage.rescore(layer, scores.slice(), counts);
   checkScores(rescored, policy, layer, "rescore");
   return rescored;
 }

@@ -54,8 +54,6 @@ export function lift(policy: Policy): EvictionPolicy {
 /** One KV head, scored. */
 interface ScoredHead extends Required<Protection> {
   readonly scores: Float32Array;
-  /** Scores of the second stage, where the policy has one. */
-  readonly rescored: Float32Array | undefined;
 }
 
 /**
@@ -73,7 +71,7 @@ export async function selectFrom(
   if (scorers) return await rankedThere(policy, views, scorers, keep);
   const heads = await scoredHeads(policy, views, keep);
   const counts = await countsOf(policy, heads, keep, `layer ${views[0]?.layer ?? 0}`);
-  return bestOf(policy, heads, counts);
+  return await bestOf(policy, views, heads, counts);
 }
 
 /**
@@ -98,9 +96,12 @@ export async function selectAcross(
   );
   const counts = await countsOf(policy, heads, total / heads.length, "all layers");
   let from = 0;
-  return byLayer.map((ofLayer) =>
-    bestOf(policy, ofLayer, counts.slice(from, from += ofLayer.length))
-  );
+  const kept: (readonly Int32Array[])[] = [];
+  for (const [layer, ofLayer] of byLayer.entries()) {
+    const { policy: asked = policy, views = [] } = layers[layer] ?? {};
+    kept.push(await bestOf(asked, views, ofLayer, counts.slice(from, from += ofLayer.length)));
+  }
+  return kept;
 }
 
 /** A layer from which is chosen. */
@@ -124,13 +125,11 @@ async function scoredHeads(
     const { kvHeads, length } = view;
     const protection = await protectedTokens(policy, view, keep);
     const scores = await checkedScores(policy, view);
-    const rescored = await checkedRescores(policy, view, scores);
     for (let head = 0; head < kvHeads; head++) {
       const [from, to] = [head * length, (head + 1) * length];
       heads.push({
         ...protection,
         scores: scores.subarray(from, to),
-        rescored: rescored?.subarray(from, to),
       });
     }
   }
@@ -138,13 +137,17 @@ async function scoredHeads(
 }
 
 /** The best tokens of each head, as many as it keeps. */
-function bestOf(
-  { secondStage, threshold = -Infinity }: ScorerPolicy,
+async function bestOf(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
   heads: readonly ScoredHead[],
   counts: readonly number[],
-): readonly Int32Array[] {
+): Promise<readonly Int32Array[]> {
+  const { secondStage, threshold = -Infinity } = policy;
   const { first = 1 } = secondStage ?? {};
-  return heads.map(({ scores, rescored, sinks, recent }, head) => {
+  const secondScores = await rescoredHeads(policy, views, heads, counts);
+  return heads.map(({ scores, sinks, recent }, head) => {
+    const rescored = secondScores[head];
     const count = counts[head] ?? 0;
     if (!rescored) {
       const chosen = selectTokens(scores, count, sinks, recent);
@@ -155,6 +158,29 @@ function bestOf(
     const firstCount = Math.max(sinks + recent, Math.floor(first * count));
     return joinBest(selectTokens(scores, firstCount, sinks, recent), rescored, count);
   });
+}
+
+/** Scores of the second stage, of all KV heads; none where the policy has no such stage. */
+async function rescoredHeads(
+  policy: ScorerPolicy,
+  views: readonly LayerView[],
+  heads: readonly ScoredHead[],
+  counts: readonly number[],
+): Promise<readonly Float32Array[]> {
+  const rescored: Float32Array[] = [];
+  for (const view of policy.secondStage ? views : []) {
+    const { kvHeads, length } = view;
+    const from = rescored.length;
+    const scores = new Float32Array(kvHeads * length);
+    for (let head = 0; head < kvHeads; head++) {
+      scores.set(heads[from + head]?.scores ?? [], head * length);
+    }
+    const found = await checkedRescores(policy, view, scores, counts.slice(from, from + kvHeads));
+    for (let head = 0; head < kvHeads && found; head++) {
+      rescored.push(found.subarray(head * length, (head + 1) * length));
+    }
+  }
+  return rescored;
 }
 
 /** Those that score enough or are protected; the best one where there are none: no head is left empty. */

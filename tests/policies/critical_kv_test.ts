@@ -7,6 +7,7 @@ import { type LayerView, OptionError, type ScorerPolicy } from "../../policies/p
 import { snapKv } from "../../policies/snapkv.ts";
 import { tova } from "../../policies/tova.ts";
 import { selectKept } from "../../runtime/evict/contract.ts";
+import { topK } from "../../runtime/evict/top_k.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { goldenLayers } from "./_golden.ts";
 
@@ -98,6 +99,37 @@ Deno.test("criticalKv() equals the plain computation on the layers of the golden
       );
       const expected = [...sure, ...rest].sort((a, b) => a - b);
       assertEquals([...kept[head] ?? []], expected, `${model}, layer ${layer}, head ${head}`);
+    }
+  }
+});
+
+/** A layer that gives no norms but those that must be known. */
+function stingy(view: LayerView): LayerView {
+  const { kvHeads, length } = view;
+  return {
+    ...view,
+    async outputNorms(wanted) {
+      const all = await view.outputNorms();
+      assert(wanted, "all norms were asked for");
+      const norms = new Float32Array(all.length);
+      for (let head = 0; head < kvHeads; head++) {
+        const start = head * length;
+        const products = all.map((norm, at) => norm * (wanted.weights[at] ?? NaN));
+        for (const token of topK(products.slice(start, start + length), wanted.counts[head] ?? 0)) {
+          norms[start + token] = all[start + token] ?? NaN;
+        }
+      }
+      return norms;
+    },
+  };
+}
+
+Deno.test("criticalKv() asks for no more norms than decide what stays", async () => {
+  const inner = snapKv({ window: 8, kernel: 5, pooling: "avg" });
+  for (const policy of [criticalKv({ inner }), criticalKv({ inner: adaKv({ inner }) })]) {
+    for (const { model, layer, view, keep } of await goldenLayers(policy)) {
+      const kept = await selectKept(policy, stingy(view), keep);
+      assertEquals(kept, await selectKept(policy, view, keep), `${model}, layer ${layer}`);
     }
   }
 });

@@ -19,6 +19,7 @@ import {
 } from "../engine.ts";
 import type { Sequence } from "../sequence.ts";
 import { columnsOfHead, joined, keysByHead, keysOf } from "./keys_by_head.ts";
+import { bestNorms } from "./best_norms.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
 import type { HostRows } from "../rows.ts";
@@ -156,6 +157,17 @@ export function createHostEngine(parts: HostParts): HostEngine {
       if (kvHead === undefined) return await run(values, output);
       const size = output.length / kvHeads;
       return await run(values, output.subarray(kvHead * size, (kvHead + 1) * size));
+    },
+    async bestOutputNorms(values, { layer, kvHead }, { weights, count }) {
+      const [{ run: lengths }, { run: norms }] = [
+        await kernels.outputLengths(),
+        await kernels.outputNorms(),
+      ];
+      const all = kernels.outputByHead(layer);
+      const size = all.length / kvHeads;
+      const output = all.subarray(kvHead * size, (kvHead + 1) * size);
+      const choice = { lengths: await lengths(values, output), hidden: config.hidden, weights, count };
+      return await bestNorms(choice, (tokens) => norms(keysOf(values, headDim, tokens), output));
     },
     async probe(sequence, { adapters, ...input }) {
       // Graphs with adapters that share no weights have no branch for bytes: with adapters it is exact in

@@ -10,6 +10,8 @@ import {
   expectationOf,
   globalPlace,
   groupMean,
+  wantedByHead,
+  type WantedOfHead,
 } from "../view_parts.ts";
 import type { Rows } from "../rows.ts";
 
@@ -36,6 +38,16 @@ export interface LayerArithmetic {
    * @param kvHead That head. @default {all of them}
    */
   outputNorms(values: Float32Array, layer: number, kvHead?: number): Promise<Float32Array>;
+  /**
+   * The same of those tokens of a KV head whose norms are wanted, `[tokens]`; 0 for the others.
+   *
+   * @param values `[tokens, headDim]`.
+   */
+  bestOutputNorms(
+    values: Float32Array,
+    place: { readonly layer: number; readonly kvHead: number },
+    wanted: WantedOfHead,
+  ): Promise<Float32Array>;
 }
 
 /**
@@ -55,7 +67,7 @@ export function hostViews(
 /** One KV head as a layer: what its query heads paid is its attention. */
 function headView(
   cache: HostKvCache,
-  { config, similarity, outputNorms }: LayerArithmetic,
+  { config, similarity, outputNorms, bestOutputNorms }: LayerArithmetic,
   layer: number,
   head: number,
   { attention, draft, expected }: Gathered,
@@ -88,7 +100,11 @@ function headView(
       for (const token of tokens) checkTokens(token, length, "token");
       return await similarity(keys, kvHead, Int32Array.from(tokens), 1);
     },
-    outputNorms: () => outputNorms(values, layer, head),
+    async outputNorms(wanted) {
+      if (!wanted) return await outputNorms(values, layer, head);
+      const [of = { weights: new Float32Array(), count: 0 }] = wantedByHead(wanted, 1, length);
+      return await bestOutputNorms(values, { layer, kvHead: head }, of);
+    },
   });
 }
 
@@ -124,7 +140,15 @@ export function layerView(
       const { mean, variance } = expectationOf(expected, place.layer);
       return { mean: (await mean.floats()).slice(), variance: (await variance.floats()).slice() };
     },
-    outputNorms: () => engine.outputNorms(cache.values(layer), layer),
+    async outputNorms(wanted) {
+      if (!wanted) return await engine.outputNorms(cache.values(layer), layer);
+      const norms = new Float32Array(kvHeads * length);
+      for (const [kvHead, of] of wantedByHead(wanted, kvHeads, length).entries()) {
+        const { values } = cache.head(layer, kvHead);
+        norms.set(await engine.bestOutputNorms(values, { layer, kvHead }, of), kvHead * length);
+      }
+      return norms;
+    },
     async similarity(kvHead, tokens) {
       checkTokens(kvHead, kvHeads, "KV head");
       for (const token of tokens) checkTokens(token, length, "token");
