@@ -19,7 +19,7 @@ import {
 import type { CacheShape } from "./bytes_per_token.ts";
 import { cannotSetValues, checkKept, checkValues, requireInteger } from "./cache_checks.ts";
 import { createHold } from "./holds.ts";
-import { compactStore, createStore, entryAt, trimStore } from "./host_layer.ts";
+import { compactStore, copyKept, createStore, entryAt, trimStore } from "./host_layer.ts";
 import type { HostKvCache, KvCache } from "./kv_cache.ts";
 import { layerList } from "./layer_list.ts";
 import { restLayer, wakeLayer } from "./rest.ts";
@@ -230,6 +230,18 @@ export function hostCacheOver(shape: CacheShape, store: readonly AnyHostLayer[])
       const all = held.all();
       if (mark) held.check(mark, "fork");
       const copies = all.map((layer, index) => copyLayer(layer, mark?.lengths[index], shape));
+      return hostCacheOver(shape, copies);
+    },
+
+    forkKept(kept) {
+      const all = held.all().map((_, index) => awake(index));
+      const of = (index: number) => kept[index] ?? [];
+      all.forEach((layer, index) => {
+        if (!isSliding(layer)) checkKept(of(index), kvHeads, lengthsOf(layer, shape));
+      });
+      const copies = all.map((layer, index) =>
+        isSliding(layer) ? copyLayer(layer, undefined, shape) : copyKept(layer, of(index), shape)
+      );
       return hostCacheOver(shape, copies);
     },
 

@@ -176,10 +176,23 @@ export function compactStore(
     return;
   }
   const old = { ...store };
-  const next = alike ? createStore(first, shape) : segmented(counts, shape);
-  copyEntries(old, next, kept, shape);
-  takeOver(store, next, counts);
+  takeOver(store, copyKept(old, kept, shape), counts);
   releaseStore(old);
+}
+
+/** A copy of some entries of each head. */
+export function copyKept(
+  store: HostLayer,
+  kept: readonly Int32Array[],
+  shape: HeadShape,
+): HostLayer {
+  const counts = kept.map(({ length }) => length);
+  const [first = 0] = counts;
+  const alike = counts.every((count) => count === first);
+  const copy = alike ? createStore(first, shape) : segmented(counts, shape);
+  copyEntries(store, copy, kept, shape);
+  copy.lengths = counts;
+  return copy;
 }
 
 /** Gives memory back that was set aside for tokens to come. */

@@ -124,6 +124,13 @@ export interface HostKvCache extends BaseKvCache {
   rerotate(layer: number, to: Rerotation): void;
   /** As {@linkcode BaseKvCache.fork}. */
   fork(mark?: CacheMark): HostKvCache;
+  /**
+   * An independent copy of some entries of each layer, as if all had been forked and then compacted; of a
+   * sliding layer what it holds.
+   *
+   * @param kept Ascending indices, `[layer][KV head]`.
+   */
+  forkKept(kept: readonly (readonly Int32Array[])[]): HostKvCache;
   /** As {@linkcode BaseKvCache.entries}. */
   entries(layer: number, spare?: boolean): readonly HeadEntries[];
   /**

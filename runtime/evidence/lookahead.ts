@@ -71,10 +71,13 @@ async function draftAnswer(
   const rounds = [{ policy: draft, keep }];
   const kept = await chooseKept({ engine, sequence, rounds, gathered: [gathered] });
   using held = new DisposableStack();
-  const fork = held.use(await cache.fork());
+  const { merging } = draft;
+  // Values that are merged are made of what is dropped.
+  const apart = cache.home === "host" && !merging;
+  const fork = held.use(apart ? cache.forkKept(kept) : await cache.fork());
   const drafted: Sequence = { cache: fork, position, planned };
   // The draft's queries are shown to the whole cache: its keys stay at their own positions.
-  await applyKept(drafted, kept, { engine, positions: undefined, merging: draft.merging });
+  if (!apart) await applyKept(drafted, kept, { engine, positions: undefined, merging });
   const globals = globalLayersOf(cache);
   const queries: Float32Array[][] = globals.map(() => []);
   const start = { engine, sequence: drafted, logits, steps, signal };

@@ -251,6 +251,32 @@ Deno.test("createHostCache() forks into an independent copy", () => {
   assertHolds(fork, 1, [[0], [2]]);
 });
 
+Deno.test("forkKept() copies what is chosen, as a fork that is compacted holds it", () => {
+  using cache = filled(6);
+  const choices = [
+    [[1, 2, 5], [0, 1, 3]],
+    [[0, 1, 2, 4, 5], [0]],
+  ].map((heads) => heads.map((indices) => Int32Array.from(indices)));
+  using fork = cache.forkKept(choices);
+  assertHolds(fork, 0, [[1, 2, 5], [0, 1, 3]]);
+  assertHolds(fork, 1, [[0, 1, 2, 4, 5], [0]]);
+  assertEquals(fork.bytes, heldBytes(fork));
+  append(fork, 1, 6, 1);
+  assertHolds(fork, 1, [[0, 1, 2, 4, 5, 6], [0, 6]]);
+  // Of what differs from head to head, too.
+  using again = fork.forkKept([choices[0]?.map((_, head) => Int32Array.of(head)) ?? [], [
+    Int32Array.of(0, 5),
+    Int32Array.of(0, 1),
+  ]]);
+  assertHolds(again, 0, [[1], [1]]);
+  assertHolds(again, 1, [[0, 6], [0, 6]]);
+  const all = Int32Array.from({ length: 6 }, (_, index) => index);
+  assertHolds(cache, 0, [[...all], [...all]]);
+  assertHolds(cache, 1, [[...all], [...all]]);
+  assertThrows(() => cache.forkKept([[all, all], [all]]), RangeError, "2 KV heads, got 1");
+  assertThrows(() => cache.forkKept([]), RangeError, "2 KV heads, got 0");
+});
+
 Deno.test("createHostCache() empties old views when memory is returned", () => {
   const cache = filled(10);
   const keys = cache.slots(0, 0)?.keys;
