@@ -6,6 +6,7 @@ import {
   type SequenceLengths,
   tokenMajorAttention,
 } from "./attention_nodes.ts";
+import type { Apart } from "./attention_sums.ts";
 import { type BranchOutputs, eitherAttention, type LayerAttended } from "./branches.ts";
 import type { RotatedTokens } from "./layer_nodes.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
@@ -24,20 +25,25 @@ export interface LayerAttention {
   readonly ragged: Value;
   /** Whether attention is to be summed, a boolean scalar. */
   readonly observe: Value;
+  /** New tokens that are summed apart. */
+  readonly apart: Apart;
   /** Where a step may advance several sequences. */
   readonly many: ManySequences | undefined;
   /** Whether some tokens of one sequence are read as answers are written, a boolean scalar. */
   readonly rounded: Value;
 }
 
+/** What the attention of ragged heads shares with that of other layers. */
+type SharedHelpers = Pick<RaggedHelpers, "causal" | "tokens">;
+
 /** Emits the attention of many new tokens of one sequence. */
 export function promptAttention(
   builder: GraphBuilder,
   tokens: RotatedTokens,
   of: LayerAttention,
-  helpers: Omit<RaggedHelpers, "segments">,
+  helpers: SharedHelpers,
 ): LayerAttended {
-  const { model, layer } = of;
+  const { model, layer, apart } = of;
   const inputs = inputsOf(tokens, layer);
   const lengths = of.lengths(0);
   const window = model.layerKinds[layer]?.window;
@@ -45,7 +51,7 @@ export function promptAttention(
     return alone(groupQueryAttention(builder, model, inputs, lengths, { window, whole: true }));
   }
   const plain = (inner: GraphBuilder, observed: boolean): LayerAttended =>
-    alone(groupQueryAttention(inner, model, inputs, lengths, { observed, whole: true }));
+    alone(groupQueryAttention(inner, model, inputs, lengths, { observed, whole: true, apart }));
   const uniform = (inner: GraphBuilder): LayerAttended =>
     eitherAttention(inner, branchesOf(of), of.observe, {
       then: (innermost) => plain(innermost, true),
@@ -55,7 +61,7 @@ export function promptAttention(
   return eitherAttention(builder, branchesOf(of), of.ragged, {
     then: (inner) => {
       const segments = segmentsOf(inner, 0, layer);
-      return alone(raggedAttention(inner, model, inputs, { ...helpers, segments }));
+      return alone(raggedAttention(inner, model, inputs, { ...helpers, segments, apart }));
     },
     otherwise: uniform,
   });
@@ -69,7 +75,7 @@ export function answerAttention(
   builder: GraphBuilder,
   tokens: RotatedTokens,
   of: LayerAttention,
-  helpers: Omit<RaggedHelpers, "segments">,
+  helpers: SharedHelpers,
 ): LayerAttended {
   const { model, layer, many, lengths } = of;
   const one = (inner: GraphBuilder) => answerOfOne(inner, tokens, of, helpers);
@@ -85,7 +91,7 @@ function answerOfOne(
   builder: GraphBuilder,
   tokens: RotatedTokens,
   of: LayerAttention,
-  helpers: Omit<RaggedHelpers, "segments">,
+  helpers: SharedHelpers,
 ): LayerAttended {
   const { model, layer } = of;
   const inputs = inputsOf(tokens, layer);

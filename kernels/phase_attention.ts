@@ -1,4 +1,5 @@
 import type { SequenceLengths } from "./attention_nodes.ts";
+import type { Apart } from "./attention_sums.ts";
 import { eitherAttention, type LayerAttended } from "./branches.ts";
 import {
   answerAttention,
@@ -25,6 +26,8 @@ export interface EitherPhase {
 /** What the attention of all layers shares. */
 export interface StepShape {
   readonly observe: Value;
+  /** New tokens that are summed apart. */
+  readonly apart: Apart;
   /** Of each layer: whether heads of a sequence hold different numbers of tokens, `[1]`. */
   readonly ragged: readonly Value[];
   /** New tokens, `[1]`. */
@@ -44,13 +47,13 @@ export function phaseAttention(
   step: StepShape,
   phase: FixedPhase | EitherPhase,
 ): (tokens: RotatedTokens, layer: number) => LayerAttended {
-  const { observe, many, rounded, tokens: count } = step;
+  const { observe, apart, many, rounded, tokens: count } = step;
   const lengthsIn = (fixed: FixedPhase) =>
     phase === fixed || typeof phase === "object" ? layerLengths(builder, model, step, fixed) : none;
   const lengths = { prefill: lengthsIn("prefill"), decode: lengthsIn("decode") };
   const helpers = { causal: causalMask(builder, count), tokens: count };
   const layerOf = (layer: number, fixed: FixedPhase): LayerAttention => ({
-    ...{ model, layer, observe, many, rounded },
+    ...{ model, layer, observe, apart, many, rounded },
     lengths: (sequence) => lengths[fixed](sequence, layer),
     ragged: step.ragged[layer] ?? "",
   });

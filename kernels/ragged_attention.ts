@@ -1,4 +1,5 @@
 import type { Attended, AttentionInputs, AttentionShape } from "./attention_nodes.ts";
+import { type Apart, attentionSums } from "./attention_sums.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 import { MICROSOFT } from "./onnx/graph.ts";
 
@@ -10,6 +11,8 @@ export interface RaggedHelpers {
   readonly causal: Value;
   /** New tokens, int64 `[1]`. */
   readonly tokens: Value;
+  /** New tokens that are summed apart. @default {none} */
+  readonly apart?: Apart | undefined;
 }
 
 /** `[T, T]`: 0 where a new token can see another, `-Infinity` elsewhere. */
@@ -33,7 +36,7 @@ export function raggedAttention(
   builder: GraphBuilder,
   { heads, kvHeads, headDim, attentionScale }: AttentionShape,
   inputs: AttentionInputs,
-  { segments, causal, tokens }: RaggedHelpers,
+  { segments, causal, tokens, apart }: RaggedHelpers,
 ): Attended {
   const group = heads / kvHeads;
   const scale = { alpha: { float: attentionScale }, transB: { int: 1 } };
@@ -83,7 +86,7 @@ export function raggedAttention(
   const entries = (value: Value) => builder.op("Reshape", [value, builder.integers([-1, headDim])]);
   const [pastKeys, pastValues] = [entries(inputs.pastKeys), entries(inputs.pastValues)];
   const mixed: Value[] = [];
-  const attentionSums: Value[] = [];
+  const observed: Value[] = [];
   for (let head = 0; head < kvHeads; head++) {
     const [start = "", end = ""] = [bounds[head], bounds[kvHeads + head]];
     const segment = (value: Value) =>
@@ -106,11 +109,7 @@ export function raggedAttention(
       builder.op("MatMul", [past, segment(pastValues)]),
       builder.op("MatMul", [now, ownValues[head] ?? ""]),
     ]));
-    const sums = builder.op("ReduceSum", [
-      shaped(weights, [group, tokens, -1]),
-      builder.integers([1]),
-    ], { attributes: { keepdims: { int: 0 } } });
-    attentionSums.push(builder.op("Reshape", [sums, builder.integers([-1])]));
+    observed.push(shaped(weights, [group, tokens, -1]));
   }
   const joined = (values: readonly Value[]): Value =>
     values.length === 1
@@ -121,7 +120,7 @@ export function raggedAttention(
   ], { attributes: { perm: { ints: [1, 0, 2] } } });
   return {
     mixed: builder.op("Reshape", [byToken, builder.integers([1, -1, heads * headDim])]),
-    attentionSums: joined(attentionSums),
+    attentionSums: attentionSums(builder, observed, apart),
   };
 }
 

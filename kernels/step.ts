@@ -65,6 +65,8 @@ export interface StepInputs {
   readonly layerInputs?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
+  /** How many of the first new tokens are summed apart from those behind them. @default {0} */
+  readonly apart?: number;
   /**
    * Whether tokens are multiplied as those of an answer are, with activations in bytes, where that is
    * faster: right for tokens that are asked and not kept. @default {false}
@@ -93,6 +95,8 @@ export interface StepOutputs {
    * numbers of tokens; empty unless asked for.
    */
   readonly attentionSums: readonly Float32Array[];
+  /** The same of the first new tokens, where these are summed apart: `attentionSums` are of the others then. */
+  readonly sumsApart?: readonly Float32Array[];
   /**
    * Norms of what the attention of each global layer reads, `[tokens]` each; empty unless asked for, and in a
    * decoding step.
@@ -167,7 +171,7 @@ export async function createStepKernel(
         entries: splitEntries(floatsOf(outputs.entries), layers),
         written,
         queries: queries ? queryNames.map((name) => floatsOf(outputs[name])) : [],
-        attentionSums: observe ? sums.map((name) => floatsOf(outputs[name])) : [],
+        ...sumsOf(observe ? sums.map((name) => floatsOf(outputs[name])) : [], inputs.apart),
         ...(inputNorms
           ? { inputNorms: partsByLayer(floatsOf(outputs.input_norms), sums.length) }
           : {}),
@@ -200,7 +204,20 @@ function feedsOf(
     rows: integers(rows),
     observe: flag(ways.observe ?? false),
     rounded: flag(isRounded(tokens, ways)),
+    apart: integers([ways.observe ? ways.apart ?? 0 : 0]),
     [WANTED_INPUTS]: integers([ways.layerInputs ? tokens : 0]),
+  };
+}
+
+/** Sums of all new tokens, or of the first ones and of the others. */
+function sumsOf(
+  all: readonly Float32Array[],
+  apart = 0,
+): Pick<StepOutputs, "attentionSums" | "sumsApart"> {
+  if (apart === 0) return { attentionSums: all };
+  return {
+    sumsApart: all.map((both) => both.subarray(0, both.length / 2)),
+    attentionSums: all.map((both) => both.subarray(both.length / 2)),
   };
 }
 

@@ -68,8 +68,8 @@ interface Shared extends StepShape {
  * Builds the graph of one step: prefill chunk, decode step, soft tokens and lookahead alike.
  *
  * Inputs: `observe` (whether attention is to be summed), `rounded` (whether tokens of one sequence are
- * multiplied in bytes, as those of an answer), `ids [S]`, `embeddings [E, hidden]` (rows
- * that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
+ * multiplied in bytes, as those of an answer), `apart [1]` (how many of the first new tokens are summed
+ * apart from the others, if any), `ids [S]`, `embeddings [E, hidden]` (rows that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, kvHeads, C, headDim]`, of which
  * each head holds the first `held [sequences, layers]` slots (of a sliding layer with several KV heads
  * `[P, kvHeads, headDim]`, all held; less than the window), `ragged [sequences, layers]` (whether the heads
@@ -78,7 +78,8 @@ interface Shared extends StepShape {
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
- * heads with as many columns in each row as the head holds (empty unless observed), and `input_norms
+ * heads with as many columns in each row as the head holds (empty unless observed; twice where
+ * tokens are summed apart, theirs first), and `input_norms
  * [global layers · T]`: norms of what their attention reads (empty in a decoding step), and `layer_inputs
  * [global layers · I, hidden]`: that itself, of all tokens or none, as `wanted_inputs [1]` says. Of layers that
  * grow in place also `present_keys.L` and `present_values.L [1, kvHeads, C, headDim]`, the past with new
@@ -98,6 +99,7 @@ export function buildStepGraph(
   const layers = model.layers.length;
   graph.input("observe", "bool", [1]);
   graph.input("rounded", "bool", [1]);
+  graph.input("apart", "int64", [1]);
   graph.input("ids", "int64", ["S"]);
   graph.input("embeddings", "float32", ["E", hidden]);
   declareRotary(graph, model, "T");
@@ -118,6 +120,13 @@ export function buildStepGraph(
     ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     rounded: graph.op("Squeeze", ["rounded", graph.integers([0])]),
+    apart: {
+      tokens: "apart",
+      wanted: graph.op("Squeeze", [
+        graph.op("Greater", ["apart", graph.integers([0])]),
+        graph.integers([0]),
+      ]),
+    },
     ragged: raggedLayers(graph, layers),
     tokens: newTokens(graph),
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,

@@ -49,6 +49,17 @@ export interface AdaptedInput extends StepInput {
   readonly adapters?: SoftAdapters;
 }
 
+/** What a probe reads. */
+export interface ProbeInput extends AdaptedInput {
+  /**
+   * Whether the attention that ids pay is summed apart from that of embeddings, of which there must be some. No
+   * adapters act on the ids then.
+   *
+   * @default {false}
+   */
+  readonly apart?: boolean;
+}
+
 /** What a step gives. Its rows and queries are the caller's to dispose of. */
 export interface StepResult {
   /** `[rows, vocabulary]`. */
@@ -58,6 +69,8 @@ export interface StepResult {
    * order; none unless asked for.
    */
   readonly attentionSums: readonly Rows[];
+  /** The same of a probe's ids, where they are summed apart: `attentionSums` are of its embeddings then. */
+  readonly sumsApart?: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];
   /** Norms of what each global layer's attention reads, `[tokens]` each; none unless asked for. */
@@ -201,7 +214,7 @@ export interface Engine {
    *
    * @throws {CheckpointError} If the adapters do not fit the model.
    */
-  probe(sequence: Sequence, input: AdaptedInput): Promise<StepResult>;
+  probe(sequence: Sequence, input: ProbeInput): Promise<StepResult>;
   /**
    * Shows a global layer to a policy, counted among its like: where the KV heads hold different numbers
    * of tokens, each as a layer of its own.

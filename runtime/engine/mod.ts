@@ -28,6 +28,7 @@ export type {
   Gathered,
   HostQueries,
   Missing,
+  ProbeInput,
   Repetition,
   StepInput,
   StepQueries,

@@ -2,7 +2,7 @@ import type { Evidence, ModelFacts } from "../../policies/policy.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import type { Engine, Gathered } from "../engine/engine.ts";
 import type { Rows } from "../engine/rows.ts";
-import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
+import type { Sequence } from "../engine/sequence.ts";
 import type { Prefilled } from "../engine/prefill.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
 import { greedyAnswer } from "./greedy.ts";
@@ -26,8 +26,8 @@ export interface DraftedRequest {
  * beginning do. The sequence is left as it was.
  *
  * The draft is decoded with the whole cache: as long as the model goes on the same way behind the eviction,
- * its queries are those of the answer itself. It is decoded first, as any answer is, and then read again in
- * one step that is observed: to observe each of its steps would cost more than that.
+ * its queries are those of the answer itself. It is decoded first, as any answer is, taken back, and then
+ * read again together with the soft tokens: to observe each of its steps would cost more than that.
  *
  * @param steps Tokens of the draft; it is shorter where the answer ends earlier.
  */
@@ -39,32 +39,22 @@ export async function softBehindDraft(
   const { embeddings, count, adapters } = await resolveSoftTokens(tokens, facts);
   const held = globalLayersOf(sequence.cache).map((layer) => sequence.cache.lengths(layer));
   const ids = await greedyAnswer({ engine, sequence, logits: prefilled.logits, steps, signal });
-  let ofDraft: readonly Rows[] = [];
-  let ofSoft: readonly Rows[] = [];
-  using mark = holdSequence(sequence);
-  try {
-    ({ attentionSums: ofDraft } = await engine.advance(sequence, {
-      ids,
-      observe: true,
-      temporary: true,
-    }));
-    for (const rows of ofDraft) scope.use(rows);
-    ({ attentionSums: ofSoft } = await engine.probe(sequence, {
-      embeddings,
-      observe: true,
-      ...(adapters ? { adapters } : {}),
-    }));
-  } finally {
-    rollbackSequence(sequence, mark);
-  }
+  const { attentionSums, sumsApart = [] } = await engine.probe(sequence, {
+    ids,
+    embeddings,
+    observe: true,
+    apart: true,
+    ...(adapters ? { adapters } : {}),
+  });
+  for (const rows of sumsApart) scope.use(rows);
   const sums: Rows[] = [];
-  for (const [index, rows] of ofDraft.entries()) {
+  for (const [index, rows] of sumsApart.entries()) {
     const ofPrompt = scope.use(await rows.leading(held[index] ?? []));
     const before = last[index];
     sums.push(before ? scope.use(await ofPrompt.plus(before)) : ofPrompt);
   }
   return {
-    attention: await meanOverPrompt(ofSoft, sequence, count, scope),
+    attention: await meanOverPrompt(attentionSums, sequence, count, scope),
     draft: await scaled(sums, 1 / (ids.length + 1), scope),
   };
 }

@@ -21,6 +21,7 @@ import {
   type StepResult,
   tokenCount,
 } from "../engine.ts";
+import { probeApart } from "../probe_apart.ts";
 import type { Sequence } from "../sequence.ts";
 import { deviceRows, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
@@ -146,7 +147,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     return { logits, attentionSums: [], queries: [] };
   };
 
-  return {
+  const engine: Engine = {
     config,
     threads,
     // Each step waits for the device once and starts hundreds of kernels, whatever it reads.
@@ -190,7 +191,8 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       sequence.position++;
       return found;
     },
-    async probe(sequence, { adapters, ...input }) {
+    async probe(sequence, { adapters, apart = false, ...input }) {
+      if (apart) return await probeApart(engine, sequence, adapters ? { ...input, adapters } : input);
       return adapters ? await adapted(sequence, input, adapters) : await step(sequence, input);
     },
     views: (cache, layer, gathered, onCopy) =>
@@ -261,6 +263,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       return await rows.floats();
     },
   };
+  return engine;
 }
 
 /** The tensor of queries that a device made. */

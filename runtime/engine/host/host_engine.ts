@@ -17,6 +17,7 @@ import {
   type StepResult,
   tokenCount,
 } from "../engine.ts";
+import { probeApart } from "../probe_apart.ts";
 import type { Sequence } from "../sequence.ts";
 import { columnsOfHead, joined, keysByHead, keysOf } from "./keys_by_head.ts";
 import { bestNorms } from "./best_norms.ts";
@@ -47,8 +48,6 @@ export interface HostEngine extends Engine, LayerArithmetic {
   rows(floats: Float32Array, lengths: readonly number[]): HostRows;
   /** As {@linkcode Engine.advance}. */
   advance(sequence: Sequence, input: AdaptedInput): Promise<HostStepResult>;
-  /** As {@linkcode Engine.probe}. */
-  probe(sequence: Sequence, input: AdaptedInput): Promise<HostStepResult>;
   /**
    * What each of the last tokens of a cache pays to each token before them, `[heads, tokens, before]`, in a
    * global layer that no eviction made ragged.
@@ -82,6 +81,8 @@ const FEWEST_TOKENS = 64;
 interface StepWays {
   /** Where new entries are written. @default {elsewhere} */
   readonly writing?: Writing;
+  /** How many of the first tokens are summed apart. @default {0} */
+  readonly apart?: number;
   /** The graph. @default {that of the engine} */
   readonly kernel?: StepKernel;
   /** Tensors of its adapters. */
@@ -106,7 +107,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
   const step = async (
     sequence: Sequence,
     { temporary = false, ...input }: StepInput,
-    { writing, kernel: { run } = parts.step, adapters }: StepWays = {},
+    { writing, apart = 0, kernel: { run } = parts.step, adapters }: StepWays = {},
   ): Promise<HostStepResult> => {
     const cache = hostCacheOf(sequence.cache);
     const { ids = [] } = input;
@@ -116,15 +117,19 @@ export function createHostEngine(parts: HostParts): HostEngine {
       ...(adapters ? { adapters } : {}),
       ids,
       rounded: temporary,
+      apart,
       ...inputsOf(sequence, tokens, writing),
       rows: input.rows ?? [tokens - 1],
     });
+    const rowsOf = (data: Float32Array, index: number) => {
+      const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
+      return hostRows(data, seen, group);
+    };
+    const { attentionSums, sumsApart, ...others } = outputs;
     return {
-      ...outputs,
-      attentionSums: outputs.attentionSums.map((data, index) => {
-        const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
-        return hostRows(data, seen, group);
-      }),
+      ...others,
+      attentionSums: attentionSums.map(rowsOf),
+      ...(sumsApart ? { sumsApart: sumsApart.map(rowsOf) } : {}),
       queries: outputs.queries.map(hostQueries),
     };
   };
@@ -169,13 +174,15 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const choice = { lengths: await lengths(values, output), hidden: config.hidden, weights, count };
       return await bestNorms(choice, (tokens) => norms(keysOf(values, headDim, tokens), output));
     },
-    async probe(sequence, { adapters, ...input }) {
+    async probe(sequence, { adapters, apart = false, ...input }) {
       // Graphs with adapters that share no weights have no branch for bytes: with adapters it is exact in
       // all of them. They write nothing behind a cache.
       if (adapters) {
+        if (apart) return await probeApart(engine, sequence, { ...input, adapters });
         return await step(sequence, { ...input, temporary: false }, await adaptedWays(adapters));
       }
-      return await step(sequence, { ...input, temporary: true }, { writing: "left room" });
+      const ways = { writing: "left room", apart: apart ? input.ids?.length ?? 0 : 0 } as const;
+      return await step(sequence, { ...input, temporary: true }, ways);
     },
     async advance(sequence, { adapters, ...input }) {
       // Graphs with adapters write nothing behind a cache: their entries are added below.
