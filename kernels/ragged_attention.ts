@@ -48,7 +48,7 @@ export function raggedAttention(
       ], { attributes: { perm: { ints: [1, 0, 2] } } }),
       builder.integers([kvHeads, -1, headDim]),
     ]);
-  const apart = (value: Value): Value[] => {
+  const headByHead = (value: Value): Value[] => {
     if (kvHeads === 1) return [value];
     return builder.ops("Split", [value, builder.integers(new Array(kvHeads).fill(1))], kvHeads, {
       attributes: { axis: { int: 0 } },
@@ -74,9 +74,9 @@ export function raggedAttention(
     ),
     causal,
   ]);
-  const own = apart(shaped(seen, [kvHeads, -1, tokens]));
-  const ownValues = apart(headMajor(inputs.values, kvHeads));
-  const ofHead = apart(queries);
+  const own = headByHead(shaped(seen, [kvHeads, -1, tokens]));
+  const ownValues = headByHead(headMajor(inputs.values, kvHeads));
+  const ofHead = headByHead(queries);
   const bounds = builder.ops(
     "Split",
     [segments, builder.integers(new Array(2 * kvHeads).fill(1))],

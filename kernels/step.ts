@@ -222,7 +222,7 @@ function sumsOf(
 }
 
 /** Tokens above which unpacking weights costs less than multiplying each row in bytes. */
-const MOST_ROUNDED = 32;
+const MOST_ROUNDED = 48;
 
 /** One token that nobody observes is read in bytes anyway, by attention of its own. */
 function isRounded(

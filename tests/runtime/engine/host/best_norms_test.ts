@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import fc from "fast-check";
+import fc from "npm:fast-check@4.10.2";
 import { bestNorms } from "../../../../runtime/engine/host/best_norms.ts";
 import { topK } from "../../../../runtime/evict/top_k.ts";
 

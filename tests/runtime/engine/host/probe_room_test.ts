@@ -1,4 +1,5 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
+import { globalLayersOf } from "../../../../runtime/cache/global_layers.ts";
 import { newSequence, randomIds, TINY, tinyModel, WINDOWED } from "../../../_test_model.ts";
 
 const HELD = 40;
@@ -27,11 +28,12 @@ for (const name of [...TINY, ...WINDOWED]) {
     assertEquals(held.map((_, layer) => cache.entries(layer)), held);
     assertEquals([cache.bytes, sequence.position], [bytes, HELD]);
 
-    const global = held.findIndex((_, layer) => cache.window(layer) === undefined);
-    const { keys = new Float32Array(), slots = 0 } = cache.slots(global, 0) ?? {};
     const { headDim } = cache;
-    const behind = keys.subarray(HELD * headDim, slots * headDim);
-    assertNotEquals(behind, new Float32Array(behind.length), "the room was not written into");
+    for (const global of globalLayersOf(cache)) {
+      const { keys = new Float32Array(), slots = 0 } = cache.slots(global, 0) ?? {};
+      const behind = keys.subarray(HELD * headDim, slots * headDim);
+      assertNotEquals(behind, new Float32Array(behind.length), "the room was not written into");
+    }
 
     const next = { ids: ids.slice(-1) };
     const [a, b] = [await engine.advance(sequence, next), await engine.advance({
