@@ -1,24 +1,32 @@
-import type { AdaptedInput, Engine, StepResult } from "./engine.ts";
+import type { AdaptedInput, StepResult } from "./engine.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "./sequence.ts";
+
+/** What {@linkcode probeApart} takes two steps with. */
+export interface Stepping<Result extends StepResult> {
+  /** Reads tokens and appends them. */
+  advance(sequence: Sequence, input: AdaptedInput): Promise<Result>;
+  /** Reads tokens without leaving a trace. */
+  probe(sequence: Sequence, input: AdaptedInput): Promise<Result>;
+}
 
 /**
  * A probe whose ids are summed apart from the rows behind them, in two steps: for engines and adapters that
  * do not tell them apart in one.
  */
-export async function probeApart(
-  engine: Pick<Engine, "advance" | "probe">,
+export async function probeApart<Result extends StepResult>(
+  engine: Stepping<Result>,
   sequence: Sequence,
   { ids = [], ...input }: AdaptedInput,
-): Promise<StepResult> {
+): Promise<Result & { readonly sumsApart: Result["attentionSums"] }> {
   using mark = holdSequence(sequence);
   try {
     const { observe = false } = input;
-    const read = await engine.advance(sequence, { ids, observe, temporary: true });
+    const { attentionSums } = await engine.advance(sequence, { ids, observe, temporary: true });
     using sums = new DisposableStack();
-    for (const rows of read.attentionSums) sums.use(rows);
+    for (const rows of attentionSums) sums.use(rows);
     const probed = await engine.probe(sequence, input);
     sums.move();
-    return { ...probed, sumsApart: read.attentionSums };
+    return { ...probed, sumsApart: attentionSums };
   } finally {
     rollbackSequence(sequence, mark);
   }

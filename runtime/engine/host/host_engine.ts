@@ -13,6 +13,7 @@ import {
   type Engine,
   type ExpectedRows,
   type HostQueries,
+  type ProbeInput,
   type StepInput,
   type StepResult,
   tokenCount,
@@ -32,6 +33,8 @@ import { createTogether } from "./together.ts";
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries" | "written"> {
   /** As {@linkcode StepResult.attentionSums}. */
   readonly attentionSums: readonly HostRows[];
+  /** As {@linkcode StepResult.sumsApart}. */
+  readonly sumsApart?: readonly HostRows[];
   /** As {@linkcode StepResult.queries}. */
   readonly queries: readonly HostQueries[];
 }
@@ -48,6 +51,8 @@ export interface HostEngine extends Engine, LayerArithmetic {
   rows(floats: Float32Array, lengths: readonly number[]): HostRows;
   /** As {@linkcode Engine.advance}. */
   advance(sequence: Sequence, input: AdaptedInput): Promise<HostStepResult>;
+  /** As {@linkcode Engine.probe}. */
+  probe(sequence: Sequence, input: ProbeInput): Promise<HostStepResult>;
   /**
    * What each of the last tokens of a cache pays to each token before them, `[heads, tokens, before]`, in a
    * global layer that no eviction made ragged.

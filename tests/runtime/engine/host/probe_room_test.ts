@@ -18,7 +18,7 @@ for (const name of [...TINY, ...WINDOWED]) {
     const probed = ids.slice(HELD, HELD + SOFT);
     const read = async (of: typeof sequence) => {
       const { logits, attentionSums } = await engine.probe(of, { ids: probed, observe: true });
-      return { logits, sums: await Promise.all(attentionSums.map((rows) => rows.floats())) };
+      return { logits, sums: attentionSums.map(({ data }) => data) };
     };
     const held = Array.from({ length: cache.layers }, (_, layer) => cache.entries(layer));
     const { bytes } = cache;
