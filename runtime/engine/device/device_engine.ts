@@ -192,7 +192,9 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       return found;
     },
     async probe(sequence, { adapters, apart = false, ...input }) {
-      if (apart) return await probeApart(engine, sequence, adapters ? { ...input, adapters } : input);
+      if (apart) {
+        return await probeApart(engine, sequence, adapters ? { ...input, adapters } : input);
+      }
       return adapters ? await adapted(sequence, input, adapters) : await step(sequence, input);
     },
     views: (cache, layer, gathered, onCopy) =>

@@ -176,7 +176,12 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const all = kernels.outputByHead(layer);
       const size = all.length / kvHeads;
       const output = all.subarray(kvHead * size, (kvHead + 1) * size);
-      const choice = { lengths: await lengths(values, output), hidden: config.hidden, weights, count };
+      const choice = {
+        lengths: await lengths(values, output),
+        hidden: config.hidden,
+        weights,
+        count,
+      };
       return await bestNorms(choice, (tokens) => norms(keysOf(values, headDim, tokens), output));
     },
     async probe(sequence, { adapters, apart = false, ...input }) {

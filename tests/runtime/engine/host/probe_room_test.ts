@@ -36,11 +36,14 @@ for (const name of [...TINY, ...WINDOWED]) {
     }
 
     const next = { ids: ids.slice(-1) };
-    const [a, b] = [await engine.advance(sequence, next), await engine.advance({
-      ...sequence,
-      cache: full,
-      position: HELD,
-    }, next)];
+    const [a, b] = [
+      await engine.advance(sequence, next),
+      await engine.advance({
+        ...sequence,
+        cache: full,
+        position: HELD,
+      }, next),
+    ];
     assertEquals(a.logits, b.logits);
   });
 }
