@@ -1,11 +1,11 @@
 import type { Calibration, CalibrationResult } from "../training/calibration/calibrate.ts";
+import { DEFAULT_SETTINGS } from "../training/settings.ts";
 import { interruptible } from "./_interrupt.ts";
-import { modelCommand } from "./_model_command.ts";
 import { originOf } from "./_origin.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
-import { quoted } from "./_train_command_line.ts";
-import { portableName } from "../training/portable_name.ts";
+import { type GivenFlag, trainCommandLine } from "./_train_command_line.ts";
+import { trainingCommand } from "./_training_command.ts";
 
 /** What such a subcommand of `kvjudge train` measures by default. */
 export interface CalibrationDefaults {
@@ -14,21 +14,13 @@ export interface CalibrationDefaults {
 }
 
 /** A command with the flags of all that measure a model once for a policy. */
-export function calibrationCommand({ samples, responseTokens }: CalibrationDefaults) {
-  return modelCommand()
-    .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
-      required: true,
-    })
-    .option("-o, --out <file:string>", "File that is made.", { required: true })
-    .option("--samples <count:integer>", "Prompts to measure.", { default: samples })
-    .option("--max-prompt-tokens <count:integer>", "Longer prompts are left out.", {
-      default: 1536,
-    })
-    .option("--response-tokens <count:integer>", "Most tokens of an answer.", {
-      default: responseTokens,
-    })
-    .option("--seed <seed:integer>", "Seed of every random choice.", { default: 0 })
-    .option("--json", "Print one JSON object at the end.");
+export function calibrationCommand(defaults: CalibrationDefaults) {
+  const { maxPromptTokens, seed } = DEFAULT_SETTINGS;
+  return trainingCommand({
+    ...{ ...defaults, maxPromptTokens, seed },
+    samplesAre: "Prompts to measure.",
+    outIs: "File that is made.",
+  });
 }
 
 /** What the user said. */
@@ -54,7 +46,7 @@ export async function runCalibration(
   name: string,
   flags: CalibrationFlags,
   version: string,
-  own: readonly (readonly [flag: string, value: string | number])[],
+  own: readonly GivenFlag[],
   calibration: Calibration,
 ): Promise<void> {
   const { calibrate } = await import("../training/calibration/calibrate.ts");
@@ -62,13 +54,13 @@ export async function runCalibration(
   const { defaultThreads } = await import("../runtime/device/processor.ts");
   const { model, data, out, samples, maxPromptTokens, responseTokens, seed } = flags;
   const settings = { samples, maxPromptTokens, responseTokens, seed };
-  const file = (path: string) => quoted(portableName(path));
-  const command = [
-    `kvjudge train ${name} --model ${file(model)} --data ${file(data)} --out ${file(out)}`,
-    `--samples ${samples} --max-prompt-tokens ${maxPromptTokens}`,
-    `--response-tokens ${responseTokens} --seed ${seed}`,
-    ...own.map(([flag, value]) => `--${flag} ${quoted(`${value}`)}`),
-  ].join(" ");
+  const command = trainCommandLine(name, flags, [
+    ["samples", samples],
+    ["max-prompt-tokens", maxPromptTokens],
+    ["response-tokens", responseTokens],
+    ["seed", seed],
+    ...own,
+  ]);
   await interruptible(async (signal) => {
     using progress = await openProgress();
     const result = await calibrate({

@@ -1,5 +1,5 @@
 import { portableName } from "../training/portable_name.ts";
-import type { TrainingSettings } from "../training/settings.ts";
+import type { SoftTokenSettings } from "../training/soft_token_settings.ts";
 
 /** Files of a training as the user gave them. */
 export interface TrainingFiles {
@@ -8,32 +8,42 @@ export interface TrainingFiles {
   readonly out: string;
 }
 
+/** A flag without its dashes, and its value. */
+export type GivenFlag = readonly [flag: string, value: string | number];
+
 /**
- * The settings as flags, so that a card tells how to make its tokens again.
+ * The command line that makes a file again, for its card.
  *
  * @param name Subcommand of `kvjudge train`.
+ * @param flags Those besides model, data and file.
  */
 export function trainCommandLine(
   name: string,
   { model, data, out }: TrainingFiles,
-  { adapters, rate, initial, ...others }: TrainingSettings,
+  flags: readonly GivenFlag[],
 ): string {
-  const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  const file = (path: string) => quoted(portableName(path));
+  const files: readonly GivenFlag[] = [
+    ["model", portableName(model)],
+    ["data", portableName(data)],
+    ["out", portableName(out)],
+  ];
   return [
-    `kvjudge train ${name} --model ${file(model)} --data ${file(data)} --out ${file(out)}`,
-    ...Object.entries(others).map(([name, value]) => `--${dashed(name)} ${value}`),
-    `--lr ${rate} --init ${file(initial)}`,
-    ...(adapters
-      ? [
-        `--rank ${adapters.rank} --projections ${adapters.projections.join(",")}`,
-        `--adapter-lr ${adapters.rate}`,
-      ]
-      : []),
+    `kvjudge train ${name}`,
+    ...[...files, ...flags].map(([flag, value]) => `--${flag} ${quoted(`${value}`)}`),
   ].join(" ");
 }
 
+/** Settings of soft tokens as flags, those of one subcommand too where they are named alike. */
+export function settingFlags({ rate, initial, ...others }: SoftTokenSettings): GivenFlag[] {
+  const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return [
+    ...Object.entries(others).map(([name, value]): GivenFlag => [dashed(name), value]),
+    ["lr", rate],
+    ["init", portableName(initial)],
+  ];
+}
+
 /** A word as a shell reads it. */
-export function quoted(word: string): string {
-  return /^[\w./:@~+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+function quoted(word: string): string {
+  return /^[\w./:@~+,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -10,13 +10,13 @@ import { originOf } from "./_origin.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
 import { duoAttentionCommand, kvZapCommand, luKvCommand } from "./_measuring_commands.ts";
-import { modelCommand } from "./_model_command.ts";
 import { qFiltersCommand, triAttentionCommand } from "./_query_commands.ts";
 import { openNamedStore, QUEUE_WORDS } from "./_queue.ts";
 import { restoreKvCommand } from "./_restoring_command.ts";
 import { bareCommand, type Subcommand } from "./_subcommand.ts";
 import { readTargetsBy } from "./_train_queue.ts";
-import { trainCommandLine } from "./_train_command_line.ts";
+import { type GivenFlag, settingFlags, trainCommandLine } from "./_train_command_line.ts";
+import { softTokenCommand, softTokenSettings } from "./_training_command.ts";
 import { trainView } from "./_train_view.ts";
 
 /** `kvjudge train`: trains what judges. */
@@ -44,35 +44,19 @@ function judgeCommand(version: string, adapted: boolean) {
   const name = adapted ? "lookahead-kv" : "judge-q";
   // The other subcommand knows them only to say that they are not for it.
   const own = { hidden: !adapted };
-  return modelCommand()
+  return softTokenCommand(defaults, {
+    outIs: "Soft tokens that are made; log and figure lie beside.",
+  })
     .description(
       adapted
         ? "Trains soft tokens and low-rank weights that act on them alone."
         : "Trains the embeddings of soft tokens; the model stays as it is.",
     )
     .type("loss", new EnumType(["mse", "kl"] as const))
-    .type("responses", new EnumType(["self", "original"] as const))
     .type("target", new EnumType(TARGETS))
     .type("normalise", new EnumType(["heads", "all"] as const))
     .type("average", new EnumType(["heads", "groups", "max"] as const))
     .type("weights", new EnumType(["uniform", "rising", "falling"] as const))
-    .option("-d, --data <file:string>", "Conversations: ShareGPT, OpenAI, JSONL or text.", {
-      required: true,
-    })
-    .option("-o, --out <file:string>", "Soft tokens that are made; log and figure lie beside.", {
-      required: true,
-    })
-    .option("--tokens <count:integer>", "Soft tokens to train.", { default: defaults.tokens })
-    .option("--samples <count:integer>", "Examples to train on.", { default: defaults.samples })
-    .option("--epochs <count:integer>", "How often each example is visited.", {
-      default: defaults.epochs,
-    })
-    .option("--batch <count:integer>", "Examples of one step.", { default: defaults.batch })
-    .option("--lr <rate:number>", "Highest learning rate.", { default: defaults.rate })
-    .option("--warmup <share:number>", "Share of the steps in which the rate rises.", {
-      default: defaults.warmup,
-    })
-    .option("--clip <norm:number>", "Largest norm of a gradient.", { default: defaults.clip })
     .option("--loss <loss:loss>", "Compare maps by squared error, or as distributions.", {
       default: defaults.loss,
     })
@@ -99,24 +83,8 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--layer-weights <weights:weights>", "Weights of the layers in the loss.", {
       default: defaults.layerWeights,
     })
-    .option("--responses <whose:responses>", "The model's own answers, or the data's.", {
-      default: defaults.responses,
-    })
-    .option("--response-tokens <count:integer>", "Most tokens of an answer.", {
-      default: defaults.responseTokens,
-    })
-    .option("--max-prompt-tokens <count:integer>", "Longer prompts are left out.", {
-      default: defaults.maxPromptTokens,
-    })
     .option("--code-share <share:number>", "Share of the examples that is code.", {
       default: defaults.codeShare,
-    })
-    .option("--init <from:string>", "Start: random, words, or a file of soft tokens.", {
-      default: defaults.initial,
-    })
-    .option("--seed <seed:integer>", "Seed of every random choice.", { default: defaults.seed })
-    .option("--validate <count:integer>", "Examples held out to measure hit rates.", {
-      default: defaults.validate,
     })
     .option("--validate-every <steps:integer>", "Steps between validations.", { default: 100 })
     .option("--save-every <steps:integer>", "Steps between savings.", { default: 25 })
@@ -131,36 +99,22 @@ function judgeCommand(version: string, adapted: boolean) {
     .option("--store <url:string>", QUEUE_WORDS.store, { depends: ["queue"] })
     .option("--recompute", "Make keys and values again at each visit: slower, no disk.")
     .option("--resume", "Go on with an interrupted run.")
-    .option("--json", "Print one JSON object at the end.")
     .action(async (flags) => {
       const { trainWith } = await import("../training/train.ts");
       const { homeFolder } = await import("../runtime/models/home.ts");
       const { defaultThreads } = await import("../runtime/device/processor.ts");
       const adapters = adapted ? await readAdapters(flags) : refuseAdapterFlags(flags);
-      const settings: TrainingSettings = {
-        tokens: flags.tokens,
-        samples: flags.samples,
-        epochs: flags.epochs,
-        batch: flags.batch,
-        rate: flags.lr,
-        warmup: flags.warmup,
-        clip: flags.clip,
-        loss: flags.loss,
-        target: flags.target,
-        average: flags.average,
-        normalise: flags.normalise,
-        leaveFirst: flags.leaveFirst,
-        leaveLast: flags.leaveLast,
-        layerWeights: flags.layerWeights,
-        responses: flags.responses,
-        responseTokens: flags.responseTokens,
-        maxPromptTokens: flags.maxPromptTokens,
+      const { loss, target, average, normalise, leaveFirst, leaveLast, layerWeights } = flags;
+      const plain = {
+        ...softTokenSettings(flags),
+        ...{ loss, target, average, normalise, leaveFirst, leaveLast, layerWeights },
         codeShare: flags.codeShare,
-        initial: flags.init,
-        seed: flags.seed,
-        validate: flags.validate,
-        ...(adapters ? { adapters } : {}),
       };
+      const settings: TrainingSettings = { ...plain, ...(adapters ? { adapters } : {}) };
+      const command = trainCommandLine(name, flags, [
+        ...settingFlags(plain),
+        ...adapterFlags(adapters),
+      ]);
       await interruptible(async (signal) => {
         using progress = await openProgress();
         using store = await openNamedStore(flags.store);
@@ -182,7 +136,7 @@ function judgeCommand(version: string, adapted: boolean) {
           validateEvery: flags.validateEvery,
           threads: flags.threads ?? defaultThreads(),
           home: homeFolder(),
-          origin: originOf(trainCommandLine(name, flags, settings), version),
+          origin: originOf(command, version),
           now,
           signal,
           watch,
@@ -220,6 +174,12 @@ async function readAdapters(
     );
   });
   return { rank, projections: listed, rate: adapterLr };
+}
+
+function adapterFlags(adapters: AdapterSettings | undefined): readonly GivenFlag[] {
+  if (!adapters) return [];
+  const { rank, projections, rate } = adapters;
+  return [["rank", rank], ["projections", projections.join()], ["adapter-lr", rate]];
 }
 
 /** Without adapters, their flags would be ignored; a user who gives them expects otherwise. */

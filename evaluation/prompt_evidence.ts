@@ -1,6 +1,7 @@
 import type { ModelFacts, Policy } from "../policies/policy.ts";
 import type { Engine } from "../runtime/engine/engine.ts";
 import type { Sequence } from "../runtime/engine/sequence.ts";
+import type { KeepRequest } from "../runtime/evict/allocate.ts";
 import type { Budget } from "../runtime/evict/budget.ts";
 import type { KeptTokens } from "../runtime/evict/choose.ts";
 
@@ -28,6 +29,8 @@ export interface EvidenceReading {
   readonly then?: readonly number[];
   /** Prompt tokens read at a time. @default {256; 1024 on a device} */
   readonly chunk?: number;
+  /** Which budgets give way to what a policy protects. @default {"none": they are refused} */
+  readonly raise?: KeepRequest["raise"];
   /** Milliseconds, to measure phases with. @default {performance.now} */
   readonly now?: () => number;
   readonly signal?: AbortSignal;

@@ -34,7 +34,7 @@ import type { EvictedBy, EvidenceReading, PromptEvidence } from "./prompt_eviden
 export async function readEvidence(request: EvidenceReading): Promise<PromptEvidence> {
   const { engine, facts, ids, policies, answerTokens, then = [], isOver, signal, onProgress } =
     request;
-  const { chunk = engine.chunk, now = () => performance.now() } = request;
+  const { chunk = engine.chunk, now = () => performance.now(), raise = "none" } = request;
   const { config } = engine;
   const { heads, kvHeads } = config;
   using opening = new DisposableStack();
@@ -53,7 +53,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const observed = await observePrompt(reading);
   const read = now();
   const { bytes } = cache;
-  const alone = opening.use(ownReadings({ engine, ids, facts, chunk, now, signal }));
+  const alone = opening.use(ownReadings({ engine, ids, facts, chunk, raise, now, signal }));
 
   /** Logits of the last token before the answer; what stands between is read first. */
   const logitsBefore = async (from: Sequence, own?: OwnReading): Promise<Float32Array> => {
@@ -97,8 +97,8 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     const held = globalLayers(config).map(() => ids.length);
     const shape = cacheShapeOf(engine);
     const restoring = await restoringTokens(policy, facts, config);
-    const request = { length: ids.length, budget, shape, restored: restoring?.count ?? 0 };
-    const rounds = await roundsOf(fit(policy), request, held);
+    const given = { length: ids.length, budget, shape, restored: restoring?.count ?? 0 };
+    const rounds = await roundsOf(fit(policy), { ...given, raise }, held);
     const gathered: Gathered[] = [];
     for (const round of rounds) {
       const { evidence } = round.policy;

@@ -14,6 +14,7 @@
  */
 export { type TrainingRequest, type TrainingWatch, trainSoftTokens } from "./train.ts";
 export { type AdapterSettings, DEFAULT_SETTINGS, type TrainingSettings } from "./settings.ts";
+export type { SoftTokenSettings } from "./soft_token_settings.ts";
 export type { TrainingResult } from "./result.ts";
 export type { RunPaths } from "./run_files.ts";
 export type { StepReport } from "./optimise.ts";

@@ -23,12 +23,17 @@ export interface TrainingPrompts {
   readonly notes: readonly string[];
 }
 
+/** What a model's context has to hold besides a prompt. */
+export interface PromptRoom {
+  /** Tokens behind it. @default {the longer of the answer and the soft tokens} */
+  readonly behind?: number;
+}
+
 /**
  * Draws the examples of a run and turns them into token ids. Where there are fewer than wanted, those
  * held out are at most half of them.
  *
- * @param context Tokens that the model can read: the prompt, and behind it the answer or the soft
- * tokens.
+ * @param context Tokens that the model can read: the prompt, and what comes behind it.
  * @throws {TrainingError} If no example is short enough.
  */
 export function trainingPrompts(
@@ -36,6 +41,7 @@ export function trainingPrompts(
   tokenizer: Tokenizer,
   context: number,
   settings: TrainingSettings,
+  { behind = Math.max(settings.responseTokens, settings.tokens) }: PromptRoom = {},
 ): TrainingPrompts {
   const { samples, validate, codeShare, seed, responses, responseTokens, tokens } = settings;
   const { examples, duplicates } = selectExamples(set, {
@@ -44,7 +50,7 @@ export function trainingPrompts(
     seed,
   });
   const wanted = samples + validate;
-  const room = context - Math.max(responseTokens, tokens);
+  const room = context - behind;
   const limit = Math.min(settings.maxPromptTokens, room);
   if (room < 1) {
     const tooMany = tokens > responseTokens ? "tokens" : "responseTokens";

@@ -1,22 +1,16 @@
 import type { Projection } from "../kernels/adapters.ts";
 import { SEGMENTS } from "./answer_maps.ts";
-import { TrainingError } from "./errors.ts";
+import {
+  checkSoftTokenSettings,
+  demand,
+  demandAbove0,
+  demandWhole,
+  type SoftTokenSettings,
+} from "./soft_token_settings.ts";
 import type { MapKind } from "./target.ts";
 
 /** What the soft tokens are trained to. The defaults are those of {@linkcode DEFAULT_SETTINGS}. */
-export interface TrainingSettings {
-  /** Soft tokens. */
-  readonly tokens: number;
-  /** Examples trained on; those for validation come on top. */
-  readonly samples: number;
-  /** How often each example is visited. */
-  readonly epochs: number;
-  /** Examples of one optimiser step. */
-  readonly batch: number;
-  /** Highest learning rate. */
-  readonly rate: number;
-  /** Share of the steps in which the learning rate rises to its highest. */
-  readonly warmup: number;
+export interface TrainingSettings extends SoftTokenSettings {
   /** `mse`: Eq. 5 of the paper. `kl`: divergence of the two maps, each head's normalised. */
   readonly loss: "mse" | "kl";
   /**
@@ -40,22 +34,8 @@ export interface TrainingSettings {
   readonly leaveLast: number;
   /** Weights of the layers in the loss; `uniform`, or rising linearly towards the last layer. */
   readonly layerWeights: "uniform" | "rising" | "falling";
-  /** Whose answers: the model's own, or those of the data where there are any. */
-  readonly responses: "self" | "original";
-  /** Most tokens of an answer. */
-  readonly responseTokens: number;
-  /** Longer prompts are left out. */
-  readonly maxPromptTokens: number;
   /** Share of the examples that is code. */
   readonly codeShare: number;
-  /** Where the embeddings start: `random`, `words`, or the path of a file of soft tokens. */
-  readonly initial: string;
-  /** Seed of every random choice. */
-  readonly seed: number;
-  /** Examples held out to measure hit rates with. */
-  readonly validate: number;
-  /** Largest norm of a step's gradient. */
-  readonly clip: number;
   /** Low-rank weights that act on the soft tokens alone (LookaheadKV). Absent: none. */
   readonly adapters?: AdapterSettings;
 }
@@ -111,17 +91,10 @@ export const DEFAULT_SETTINGS: TrainingSettings = {
  * @throws {TrainingError} If one is out of range.
  */
 export function checkSettings(settings: TrainingSettings): void {
-  const { tokens, seed, validate, rate, clip, warmup, codeShare, initial, adapters } = settings;
-  demandWhole("tokens", tokens);
-  demand("tokens", tokens, "at most 1024", tokens <= 1024);
+  checkSoftTokenSettings(settings);
+  const { tokens, codeShare, adapters } = settings;
   const groups = groupsOf(settings);
   demand("tokens", tokens, `a multiple of ${groups} for this target`, tokens % groups === 0);
-  demandWhole("samples", settings.samples);
-  demandWhole("epochs", settings.epochs);
-  demandWhole("batch", settings.batch);
-  demandWhole("responseTokens", settings.responseTokens);
-  demandWhole("maxPromptTokens", settings.maxPromptTokens);
-  demandWhole("seed", seed, 0);
   demand(
     "normalise",
     `${settings.normalise} with loss ${settings.loss}`,
@@ -130,12 +103,7 @@ export function checkSettings(settings: TrainingSettings): void {
   );
   demandWhole("leaveFirst", settings.leaveFirst, 0);
   demandWhole("leaveLast", settings.leaveLast, 0);
-  demandWhole("validate", validate, 0);
-  demandAbove0("rate", rate);
-  demand("clip", clip, "above 0", clip > 0);
-  demand("warmup", warmup, "a share of the steps from 0 to 1", warmup >= 0 && warmup <= 1);
   demand("codeShare", codeShare, "from 0 to 1", codeShare >= 0 && codeShare <= 1);
-  demand("initial", initial, "random, words or the path of a file", initial.trim() !== "");
   if (!adapters) return;
   const { rank, projections } = adapters;
   demandWhole("adapters.rank", rank);
@@ -144,33 +112,7 @@ export function checkSettings(settings: TrainingSettings): void {
   demand("adapters.projections", projections.join() || "none", "different products", distinct);
 }
 
-/**
- * Checks a number that counts something.
- *
- * @throws {TrainingError} If it is no integer or below `min`.
- */
-export function demandWhole(option: string, value: number, min = 1): void {
-  const holds = Number.isSafeInteger(value) && value >= min;
-  demand(option, value, `an integer of at least ${min}`, holds);
-}
-
 /** Groups of soft tokens, each compared for itself. */
 export function groupsOf({ target }: Pick<TrainingSettings, "target">): number {
   return target === "segments" ? SEGMENTS : 1;
-}
-
-/** Optimiser steps of a run. */
-export function stepsOf({ epochs, batch }: TrainingSettings, examples: number): number {
-  return Math.ceil((examples * epochs) / batch);
-}
-
-function demandAbove0(option: string, value: number): void {
-  demand(option, value, "a finite number above 0", value > 0 && Number.isFinite(value));
-}
-
-function demand(option: string, value: unknown, bound: string, holds: boolean): void {
-  if (holds) return;
-  throw new TrainingError(`Cannot train: '${option}' must be ${bound}, got ${value}`, {
-    options: [option],
-  });
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { parseCard } from "../../runtime/soft_tokens/card.ts";
 import { readSoftTokens } from "../../runtime/soft_tokens/read.ts";
 import { readModelFile } from "../../runtime/model_files/file.ts";
@@ -38,8 +38,18 @@ Deno.test("kvjudge train restore-kv makes what restore_kv uses, and its card rep
   const again = await callCli(args, { env });
   assertEquals(again.code, 2);
   assertMatch(again.err, /there is a file of that name/);
-  const wrong = await callCli([...args, "--least", "0.6"], { env });
-  assertMatch(wrong.err, /error: Cannot train: --ratios must be two shares|--least/);
+  const refused: readonly (readonly [flag: string, value: string, sentence: string])[] = [
+    ["--least", "0.6", "--least and --most must be two shares above 0 and below 1, the smaller first"],
+    ["--warmup", "1.5", "--warmup must be a share of the steps from 0 to 1, got 1.5"],
+    ["--seed", "-1", "--seed must be an integer of at least 0, got -1"],
+    ["--lr", "0", "--lr must be a finite number above 0, got 0"],
+    ["--clip", "0", "--clip must be above 0, got 0"],
+  ];
+  for (const [flag, value, sentence] of refused) {
+    const wrong = await callCli([...args, `${flag}=${value}`], { env });
+    assertEquals(wrong.code, 2, wrong.out);
+    assertStringIncludes(wrong.err, `error: Cannot train: ${sentence}`);
+  }
 });
 
 for (

@@ -6,7 +6,7 @@ import { restoreKv } from "../../policies/restore_kv.ts";
 import { snapKv } from "../../policies/snapkv.ts";
 import { readPrompt } from "../../runtime/evict/read.ts";
 import { rotaryTables } from "../../runtime/rotary/rotary_tables.ts";
-import { restoringExample } from "../../training/restoring/example.ts";
+import { readExample } from "../../training/restoring/example.ts";
 import { assertClose, noise } from "../_close.ts";
 import { fixture, newSequence, randomIds, tinyModel } from "../_test_model.ts";
 import { describe } from "./_soft_case.ts";
@@ -30,11 +30,11 @@ for (
     const embeddings = noise(TOKENS * config.hidden, 5).map((value) => value * 0.2);
     const budget = 20;
     const given = { tokens: TOKENS, follows: FOLLOWS };
-    const example = await restoringExample(
+    using read = await readExample(
       { ids, response: { kind: "original", ids: answer } },
-      { engine, facts, policy, ratio: budget / ids.length, ...given },
+      { engine, facts, policy, follows: FOLLOWS },
     );
-    assert(example);
+    const example = await read.keeping(budget - TOKENS);
 
     // An answer behind what the policy that is trained for leaves.
     const sequence = newSequence(engine);

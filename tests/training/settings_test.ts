@@ -4,9 +4,9 @@ import {
   type AdapterSettings,
   checkSettings,
   DEFAULT_SETTINGS,
-  stepsOf,
   type TrainingSettings,
 } from "../../training/settings.ts";
+import { stepsOf } from "../../training/soft_token_settings.ts";
 
 const ADAPTERS: AdapterSettings = { rank: 4, projections: ["q", "v"], rate: 0.001 };
 

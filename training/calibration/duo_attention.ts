@@ -4,7 +4,7 @@ import { emptySequence } from "../../runtime/engine/sequence.ts";
 import type { Model } from "../../runtime/model.ts";
 import { TrainingError } from "../errors.ts";
 import type { TrainingPrompt } from "../prompts.ts";
-import { demandWhole } from "../settings.ts";
+import { demandWhole } from "../soft_token_settings.ts";
 import { answerUtility } from "./answer_utility.ts";
 import type { Calibration, Measurement } from "./calibrate.ts";
 

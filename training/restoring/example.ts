@@ -1,11 +1,8 @@
+import { readEvidence } from "../../evaluation/read_evidence.ts";
 import type { ModelFacts, Policy } from "../../policies/policy.ts";
-import type { KeptTokens } from "../../runtime/evict/choose.ts";
-import { readPrompt } from "../../runtime/evict/read.ts";
-import type { HostKvCache } from "../../runtime/cache/kv_cache.ts";
-import type { HostEngine } from "../../runtime/engine/host/host_engine.ts";
 import { hostCacheOf } from "../../runtime/cache/host_cache.ts";
-import { emptySequence, markSequence, rollbackSequence } from "../../runtime/engine/sequence.ts";
-import { greedyAnswer } from "../../runtime/evidence/greedy.ts";
+import type { HostEngine } from "../../runtime/engine/host/host_engine.ts";
+import type { KeptTokens } from "../../runtime/evict/choose.ts";
 import type { TrainingPrompt } from "../prompts.ts";
 
 /** What soft tokens that restore are trained with, of one prompt. */
@@ -24,75 +21,82 @@ export interface RestoringExample {
   readonly weights: Float32Array;
 }
 
-/** How an example is made. */
+/** How a prompt is read. */
 export interface ExampleRequest {
   readonly engine: HostEngine;
   readonly facts: ModelFacts;
   /** Chooses what stays besides the soft tokens. */
   readonly policy: Policy;
-  /** Share of the prompt that stays, soft tokens included. */
-  readonly ratio: number;
-  readonly tokens: number;
   /** Tokens that follow. */
   readonly follows: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A prompt that was read once; what stays of it may be asked as often as wanted. Owns its cache. */
+export interface ReadExample extends Disposable {
+  /** Bytes that it holds. */
+  readonly bytes: number;
+  /** What is trained with where the policy keeps that many tokens. */
+  keeping(tokens: number): Promise<RestoringExample>;
+}
+
 /**
- * Reads a prompt, notes what the policy keeps of it, and what the full cache predicts behind each token of the
- * answer: that of the data, or the model's own.
- *
- * @returns `undefined` where the prompt is too short to drop anything.
+ * Reads a prompt, and notes what the full cache predicts behind each token of the answer: that of the data, or
+ * the model's own.
  */
-export async function restoringExample(
+export async function readExample(
   { ids: prompt, response }: TrainingPrompt,
-  { engine, facts, policy, ratio, tokens, follows, signal }: ExampleRequest,
-): Promise<RestoringExample | undefined> {
-  const budget = Math.floor(prompt.length * ratio) - tokens;
-  if (budget < 1) return undefined;
-  let full: HostKvCache | undefined;
-  const read = emptySequence(engine.newCache());
-  using _evicted = read.cache;
-  const { kept, logits } = await readPrompt({
-    ...{ engine, sequence: read, ids: prompt, policy, facts, signal },
-    budget,
-    raise: "all",
-    chunk: engine.chunk,
-    scores: false,
-    now: () => 0,
-    beforeCompaction: async () => void (full = hostCacheOf(await read.cache.fork())),
-  });
-  if (!full) return undefined;
-  using cache = full;
-  const sequence = { ...read, cache, positionMap: undefined };
-  sequence.position = sequence.planned = prompt.length;
-  const answer = response.kind === "original"
-    ? response.ids.slice(0, follows)
-    : await greedyAnswer({ engine, sequence, logits, steps: follows, signal });
+  { engine, facts, policy, follows, signal }: ExampleRequest,
+): Promise<ReadExample> {
+  using opening = new DisposableStack();
+  const evidence = opening.use(
+    await readEvidence({
+      ...{ engine, facts, ids: prompt },
+      policies: [policy],
+      raise: "all",
+      answerTokens: follows,
+      ...(response.kind === "original" ? { answer: response.ids } : {}),
+      ...(signal ? { signal } : {}),
+      now: () => 0,
+    }),
+  );
+  const { answer } = evidence;
   const { vocabulary } = engine.config;
   const target = new Float32Array(follows * vocabulary);
-  const past = Array.from({ length: cache.layers }, (_, layer) => ({
-    keys: cache.keys(layer).slice(),
-    values: cache.values(layer).slice(),
-  }));
-  const mark = markSequence(sequence);
   const rows = answer.map((_, row) => row);
-  const predicted = await engine.advance(sequence, { ids: answer, rows });
-  rollbackSequence(sequence, mark);
+  const { result: predicted } = await evidence.workFrom(
+    undefined,
+    (sequence) => engine.advance(sequence, { ids: answer, rows }),
+  );
   for (const row of rows) {
     const ofRow = predicted.logits.subarray(row * vocabulary, (row + 1) * vocabulary);
     target.set(probabilities(ofRow), row * vocabulary);
   }
-  return {
+  const known = {
     position: prompt.length,
-    past,
-    kept,
     ids: Array.from({ length: follows }, (_, row) => answer[row] ?? 0),
     target,
     weights: Float32Array.from(
       { length: follows },
       (_, row) => row < answer.length ? 1 / answer.length : 0,
     ),
+  };
+  const judged = [...evidence.answerAttention, ...evidence.attention(policy) ?? []];
+  const owned = opening.move();
+  return {
+    bytes: [target, ...judged].reduce((sum, { byteLength }) => sum + byteLength, evidence.bytes),
+    async keeping(tokens) {
+      const kept = await evidence.keep(policy, { tokens });
+      const { result: past } = await evidence.workFrom(undefined, (sequence) => {
+        const cache = hostCacheOf(sequence.cache);
+        return Promise.resolve(Array.from({ length: cache.layers }, (_, layer) => ({
+          keys: cache.keys(layer).slice(),
+          values: cache.values(layer).slice(),
+        })));
+      });
+      return { ...known, past, kept };
+    },
+    [Symbol.dispose]: () => owned.dispose(),
   };
 }
 

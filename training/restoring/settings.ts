@@ -1,36 +1,9 @@
-import { TrainingError } from "../errors.ts";
-import { demandWhole } from "../settings.ts";
+import { checkSoftTokenSettings, demand, type SoftTokenSettings } from "../soft_token_settings.ts";
 
 /** What soft tokens that restore are trained to. */
-export interface RestoringSettings {
-  /** Soft tokens. */
-  readonly tokens: number;
-  /** Examples to train on. */
-  readonly samples: number;
-  /** How often each is visited. */
-  readonly epochs: number;
-  /** Examples of one step. */
-  readonly batch: number;
-  /** Highest learning rate. */
-  readonly rate: number;
-  /** Share of the steps in which the rate rises. */
-  readonly warmup: number;
-  /** Largest norm of a gradient. */
-  readonly clip: number;
+export interface RestoringSettings extends SoftTokenSettings {
   /** Smallest and largest share of a prompt that stays. */
   readonly ratios: readonly [least: number, most: number];
-  /** Most tokens of an answer. */
-  readonly responseTokens: number;
-  /** The model's own answers, or the data's. */
-  readonly responses: "self" | "original";
-  /** Longer prompts are left out. */
-  readonly maxPromptTokens: number;
-  /** Start: `random`, `words`, or a file of soft tokens. */
-  readonly initial: string;
-  /** Seed of every random choice. */
-  readonly seed: number;
-  /** Examples held out. */
-  readonly validate: number;
 }
 
 /** Those of the paper where it names them; answers are short. */
@@ -57,29 +30,9 @@ export const RESTORING_DEFAULTS: RestoringSettings = Object.freeze({
  * @throws {TrainingError} If one is.
  */
 export function checkRestoring(settings: RestoringSettings): void {
-  for (
-    const name of [
-      "tokens",
-      "samples",
-      "epochs",
-      "batch",
-      "responseTokens",
-      "maxPromptTokens",
-    ] as const
-  ) demandWhole(name, settings[name]);
-  demandWhole("validate", settings.validate, 0);
+  checkSoftTokenSettings(settings);
   const [least, most] = settings.ratios;
-  if (!(least > 0 && least <= most && most < 1)) {
-    throw new TrainingError(
-      `Cannot train: 'ratios' must be two shares above 0 and below 1, the smaller first, got ${least} and ` +
-        `${most}`,
-      { options: ["ratios"] },
-    );
-  }
-  for (const name of ["rate", "clip"] as const) {
-    if (settings[name] > 0 && Number.isFinite(settings[name])) continue;
-    throw new TrainingError(`Cannot train: '${name}' must be above 0, got ${settings[name]}`, {
-      options: [name],
-    });
-  }
+  const inside = least > 0 && least <= most && most < 1;
+  const bound = "two shares above 0 and below 1, the smaller first";
+  demand("ratios", `${least} and ${most}`, bound, inside);
 }

@@ -20,7 +20,9 @@ import { portableName } from "../portable_name.ts";
 import { type TrainingPrompt, trainingPrompts } from "../prompts.ts";
 import { checkPaths, runPaths } from "../run_files.ts";
 import { DEFAULT_SETTINGS } from "../settings.ts";
-import { type ExampleRequest, type RestoringExample, restoringExample } from "./example.ts";
+import { stepsOf } from "../soft_token_settings.ts";
+import type { RestoringExample } from "./example.ts";
+import { DEFAULT_ROOM, openPrompts, type ReadPrompts, type Visit } from "./read_prompts.ts";
 import { checkRestoring, type RestoringSettings } from "./settings.ts";
 import { demandGlobalLayers, findRunModel } from "../run_model.ts";
 
@@ -35,6 +37,8 @@ export interface RestoringRequest {
   /** Chooses what stays besides them. */
   readonly policy: Policy;
   readonly settings: RestoringSettings;
+  /** Bytes of prompts that are kept for later visits; others are read again. @default {1 GiB} */
+  readonly room?: number;
   readonly threads: number;
   /** Folder for models and converted weights. */
   readonly home: string;
@@ -83,40 +87,31 @@ export async function trainRestoring(request: RestoringRequest): Promise<Restori
   await using model = await loadModel(path, { home, threads });
   const { tokenizer, engine } = model;
   const facts = await model.facts();
-  const { responses, responseTokens, maxPromptTokens, samples, validate, seed } = settings;
-  const drawn = { responses, responseTokens, maxPromptTokens, samples, validate, seed };
-  const prompts = trainingPrompts(set, tokenizer, config.context, {
-    ...DEFAULT_SETTINGS,
-    ...drawn,
-  });
-  for (const note of prompts.notes) watch.onNote?.(note);
-  const { initial, tokens } = settings;
+  const { initial, tokens, seed, responseTokens: follows } = settings;
+  const wanted = { ...DEFAULT_SETTINGS, ...settings };
+  const { context } = config;
+  const drawn = trainingPrompts(set, tokenizer, context, wanted, { behind: tokens + follows });
+  for (const note of drawn.notes) watch.onNote?.(note);
   const begun = await initialEmbeddings({ initial, tokens, seed, checkpoint, tokenizer, facts });
   if (begun.note) watch.onNote?.(begun.note);
+  const { embeddings } = begun;
   const described = await stepModel(checkpoint, { precision: "fp32", home });
-  const follows = responseTokens;
   await using kernel = await createRestoreKernel(described, { tokens, follows, threads });
   const policy = await fittedTo(request.policy, facts);
-  const examples = { engine, facts, policy, tokens, follows, signal };
-  const parameters = { [SOFT_TOKENS_TENSOR]: begun.embeddings };
-  const measured = async () =>
-    await heldOut(kernel, config, begun.embeddings, prompts.validate, {
-      ...examples,
-      ratio: mean(settings),
-    });
-  const before = await measured();
-  const steps = await descend(request, {
-    kernel,
-    config,
-    parameters,
-    train: prompts.train,
-    examples,
+  using prompts = openPrompts({
+    ...{ engine, facts, policy, tokens, follows, signal },
+    room: request.room ?? DEFAULT_ROOM,
   });
-  const after = await measured();
+  const run = { kernel, config, embeddings, prompts };
+  const [least, most] = settings.ratios;
+  const ratio = (least + most) / 2;
+  const before = await heldOut(run, drawn.validate, { ratio, again: true });
+  const steps = await descend(request, run, drawn.train);
+  const after = await heldOut(run, drawn.validate, { ratio, again: false });
   const { model: name } = request;
   await writeSoftTokens(
     out,
-    { count: tokens, hidden: config.hidden, embeddings: begun.embeddings },
+    { count: tokens, hidden: config.hidden, embeddings },
     facts,
     {
       model: portableName(name),
@@ -131,22 +126,23 @@ export async function trainRestoring(request: RestoringRequest): Promise<Restori
   return { out, steps, validation: { before, after } };
 }
 
-type Examples = Omit<ExampleRequest, "ratio">;
-type Config = Model["config"];
+/** What examples are run with. */
+interface Run {
+  readonly kernel: RestoreKernel;
+  readonly config: Model["config"];
+  /** `[tokens, hidden]`, changed in place. */
+  readonly embeddings: Float32Array;
+  readonly prompts: ReadPrompts;
+}
 
-/** Gradient descent; the embeddings are changed in place. */
+/** Gradient descent. */
 async function descend(
   { settings, signal, watch = {} }: RestoringRequest,
-  { kernel, config, parameters, train, examples }: {
-    readonly kernel: RestoreKernel;
-    readonly config: Config;
-    readonly parameters: { readonly [SOFT_TOKENS_TENSOR]: Float32Array };
-    readonly train: readonly TrainingPrompt[];
-    readonly examples: Examples;
-  },
+  run: Run,
+  train: readonly TrainingPrompt[],
 ): Promise<number> {
-  const { batch, epochs, seed, ratios: [least, most] } = settings;
-  const steps = Math.max(1, Math.floor(train.length * epochs / batch));
+  const { batch, seed, ratios: [least, most] } = settings;
+  const steps = stepsOf(settings, train.length);
   const warmup = Math.round(settings.warmup * steps);
   const schedule = learningRate({ peak: settings.rate, warmup, steps });
   const adam = createAdam();
@@ -154,13 +150,15 @@ async function descend(
   for (let step = 0; step < steps; step++) {
     const gradients: Record<string, Float32Array> = {};
     let [loss, count] = [0, 0];
-    for (const index of batchOf(step, batch, train.length, seed)) {
+    for (const [place, index] of batchOf(step, batch, train.length, seed).entries()) {
       signal?.throwIfAborted();
       const prompt = train[index];
       const ratio = least + (most - least) * random();
-      const example = prompt && await restoringExample(prompt, { ...examples, ratio });
-      if (!example) continue;
-      const found = await visit(kernel, config, example, parameters[SOFT_TOKENS_TENSOR], true);
+      // Each round visits every prompt once.
+      const again = step * batch + place + train.length < steps * batch;
+      const found = prompt &&
+        await run.prompts.visit(prompt, { ratio, again }, (example) => runOn(run, example, true));
+      if (!found) continue;
       addInto(gradients, { [SOFT_TOKENS_TENSOR]: found.gradient }, 1 / batch);
       loss += found.loss;
       count++;
@@ -175,44 +173,35 @@ async function descend(
           { options: ["rate"] },
         );
       }
-      adam.step(parameters, gradients, schedule(step));
+      adam.step({ [SOFT_TOKENS_TENSOR]: run.embeddings }, gradients, schedule(step));
     }
     watch.onStep?.(step + 1, steps, count > 0 ? loss / count : NaN);
   }
   return steps;
 }
 
-function visit(
-  kernel: RestoreKernel,
-  config: Config,
+function runOn(
+  { kernel, config, embeddings }: Run,
   { position, ...example }: RestoringExample,
-  embeddings: Float32Array,
   gradients: boolean,
 ) {
-  const tokens = embeddings.length / config.hidden +
-    example.ids.length;
+  const tokens = embeddings.length / config.hidden + example.ids.length;
   const rotary = rotaryTables(config, { sequence: position + tokens, position, tokens });
   return kernel.run({ ...example, embeddings, rotary, gradients });
 }
 
 /** Mean loss of examples that are never trained on. */
 async function heldOut(
-  kernel: RestoreKernel,
-  config: Config,
-  embeddings: Float32Array,
+  run: Run,
   prompts: readonly TrainingPrompt[],
-  examples: ExampleRequest,
+  visit: Visit,
 ): Promise<number> {
   let [sum, count] = [0, 0];
   for (const prompt of prompts) {
-    const example = await restoringExample(prompt, examples);
-    if (!example) continue;
-    sum += (await visit(kernel, config, example, embeddings, false)).loss;
+    const found = await run.prompts.visit(prompt, visit, (example) => runOn(run, example, false));
+    if (!found) continue;
+    sum += found.loss;
     count++;
   }
   return sum / count;
-}
-
-function mean({ ratios: [least, most] }: RestoringSettings): number {
-  return (least + most) / 2;
 }

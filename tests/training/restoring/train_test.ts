@@ -68,7 +68,10 @@ Deno.test("trainRestoring() refuses settings and places that it cannot use, befo
     void await assertRejects(() => train(bench, "no.safetensors", changes), TrainingError, words);
   await refused({ ratios: [0.5, 0.2] }, "the smaller first");
   await refused({ tokens: 0 }, "'tokens'");
-  await refused({ rate: NaN }, "'rate' must be above 0");
+  await refused({ rate: NaN }, "'rate' must be a finite number above 0, got NaN");
+  await refused({ warmup: 1.5 }, "'warmup' must be a share of the steps from 0 to 1, got 1.5");
+  await refused({ seed: -1 }, "'seed' must be an integer of at least 0, got -1");
+  await refused({ seed: 0.5 }, "'seed' must be an integer of at least 0, got 0.5");
   await refused({ initial: "no such file" }, "Cannot start from no such file");
   await Deno.writeTextFile(`${bench.folder}/there.safetensors`, "");
   await assertRejects(
