@@ -7,8 +7,9 @@ import {
   scoreByKind,
 } from "./_duo_heads.ts";
 import { expression } from "./_expression.ts";
+import { shownOptions } from "./_file_fitted.ts";
 import { makePolicy } from "./_make.ts";
-import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerForModel } from "./_wrap.ts";
 import { policyMembers } from "./contract/members.ts";
@@ -107,12 +108,11 @@ export function duoAttention(options: DuoAttentionOptions = {}): ScorerPolicy {
       );
     }
     const described = {
-      options: Object.freeze({
-        ...(inner ? { inner: expression(inner) } : {}),
-        heads: describeFileSource(heads),
-        ...{ sinks, recent },
-        ...(inner ? { streaming } : {}),
-      }),
+      options: shownOptions({
+        ...settings,
+        inner: inner && expression(inner),
+        streaming: inner && streaming,
+      }, { heads }),
       acrossLayers: true,
     } as const;
     const size = { sinks, recent };

@@ -1,6 +1,5 @@
 import { bestOfHeads } from "./_best_of_heads.ts";
-import { makePolicy } from "./_make.ts";
-import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import { fileFitted } from "./_file_fitted.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import {
   type Dense,
@@ -80,30 +79,19 @@ const NEEDS = { policy: about.name, make: "kvjudge train kvzap" };
  * ```
  */
 export function kvZap(options: KvZapOptions = {}): ScorerPolicy {
-  return makePolicy(about, options, ({ surrogate, threshold, window, layerwise }) => {
-    const made = {
-      options: Object.freeze({
-        surrogate: describeFileSource(surrogate),
-        ...(threshold === undefined ? {} : { threshold }),
-        ...{ window, layerwise },
-      }),
-      evidence: { kind: "predicted" },
+  return fileFitted(about, options, {
+    needs: NEEDS,
+    option: "surrogate",
+    source: ({ surrogate }) => surrogate,
+    instead: "every token scores 0",
+    parts: ({ threshold, window, layerwise }, file) => ({
+      evidence: file ? { kind: "predicted", surrogate: networksOf(file) } : { kind: "predicted" },
       protect: { recent: window },
       ...(threshold === undefined ? {} : { threshold }),
       allocateHeads: (request) => bestOfHeads(request, 1),
       ...(layerwise ? {} : { acrossLayers: true }),
       score: withKernel((layer) => layer.groupAttention(), (layer) => layer.groupAttention()),
-    } as const satisfies Omit<ScorerPolicy, "name">;
-    return {
-      ...made,
-      forModel: oncePerModel(async (model): Promise<ScorerPolicy> => {
-        const { name, paper } = about;
-        const file = await modelFileFor(surrogate, NEEDS, model);
-        if (!file) return { name, paper, ...made, note: noFileNote(NEEDS, "every token scores 0") };
-        const evidence = { kind: "predicted", surrogate: networksOf(file) } as const;
-        return { name, paper, ...made, evidence };
-      }),
-    };
+    }),
   });
 }
 

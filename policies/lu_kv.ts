@@ -1,6 +1,7 @@
 import { exactShares } from "./_exact_shares.ts";
 import { expression } from "./_expression.ts";
-import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import { shownOptions } from "./_file_fitted.ts";
+import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerForModel, innerOption, wrapPolicy } from "./_wrap.ts";
 import {
@@ -67,11 +68,12 @@ const PERCENTAGES = 99;
  * ```
  */
 export function luKv(options: LuKvOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, (inner, { settings: { curves }, refuse }) => {
+  return wrapPolicy(about, options, (inner, { settings, refuse }) => {
+    const { curves } = settings;
     if (inner.allocateHeads) throw refuse("it divides its budget among the heads itself");
     if (inner.allocate) throw refuse("it divides its budget among the layers itself");
     const described = {
-      options: Object.freeze({ inner: expression(inner), curves: describeFileSource(curves) }),
+      options: shownOptions({ ...settings, inner: expression(inner) }, { curves }),
       acrossLayers: true,
     } as const;
     return {

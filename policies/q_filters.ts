@@ -1,6 +1,5 @@
 import { headRows } from "./_head_rows.ts";
-import { makePolicy } from "./_make.ts";
-import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import { fileFitted } from "./_file_fitted.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { knorm } from "./knorm.ts";
 import { type ModelFile, type Score, type ScorerPolicy, withKernel } from "./policy.ts";
@@ -56,23 +55,16 @@ const NEEDS = { policy: about.name, make: "kvjudge train q-filters" };
  * ```
  */
 export function qFilters(options: QFiltersOptions = {}): ScorerPolicy {
-  return makePolicy(about, options, ({ filters }) => {
-    const described = {
-      options: Object.freeze({ filters: describeFileSource(filters) }),
+  const norms = knorm().score;
+  return fileFitted(about, options, {
+    needs: NEEDS,
+    option: "filters",
+    source: ({ filters }) => filters,
+    instead: "keys are judged by their norms",
+    parts: (_, file) => ({
       evidence: { kind: "none" },
-    } as const;
-    const norms = knorm().score;
-    const policy = { ...described, score: withKernel((layer) => norms(layer), norms.kernel) };
-    return {
-      ...policy,
-      forModel: oncePerModel(async (model) => {
-        const file = await modelFileFor(filters, NEEDS, model);
-        const fitted = file
-          ? { ...described, score: projections(file) }
-          : { ...policy, note: noFileNote(NEEDS, "keys are judged by their norms") };
-        return makePolicy(about, options, () => fitted);
-      }),
-    };
+      score: file ? projections(file) : withKernel((layer) => norms(layer), norms.kernel),
+    }),
   });
 }
 

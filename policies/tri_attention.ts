@@ -1,6 +1,5 @@
 import { headRows } from "./_head_rows.ts";
-import { makePolicy } from "./_make.ts";
-import { describeFileSource, modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
+import { fileFitted } from "./_file_fitted.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { type BandQueries, bandScores, bandScoresKernel } from "./kernels/tri_attention.ts";
 import { type LayerShape, type ModelFile, type ScorerPolicy, withKernel } from "./policy.ts";
@@ -69,33 +68,22 @@ const NEEDS = { policy: about.name, make: "kvjudge train tri-attention" };
  * ```
  */
 export function triAttention(options: TriAttentionOptions = {}): ScorerPolicy {
-  return makePolicy(about, options, ({ centres, every, target, distance }) => {
-    const described = {
-      options: Object.freeze({
-        centres: describeFileSource(centres),
-        every,
-        ...(target === undefined ? {} : { target }),
-        distance,
-      }),
-      evidence: { kind: "none" },
-      phases: { decoding: { every, ...(target === undefined ? {} : { target }) } },
-    } as const;
-    const scored = (queries: BandQueries) =>
-      withKernel(
-        async (layer) => bandScores(layer, await layer.keys(), queries(layer)),
-        (layer) => bandScoresKernel(layer, queries),
-      );
-    const policy = { ...described, score: scored(lengthsAlone) };
-    return {
-      ...policy,
-      forModel: oncePerModel(async (model) => {
-        const file = await modelFileFor(centres, NEEDS, model);
-        const fitted = file
-          ? { ...described, score: scored(laterQueries(file, distance)) }
-          : { ...policy, note: noFileNote(NEEDS, "keys are judged by the lengths of their pairs") };
-        return makePolicy(about, options, () => fitted);
-      }),
-    };
+  return fileFitted(about, options, {
+    needs: NEEDS,
+    option: "centres",
+    source: ({ centres }) => centres,
+    instead: "keys are judged by the lengths of their pairs",
+    parts: ({ every, target, distance }, file) => {
+      const queries = file ? laterQueries(file, distance) : lengthsAlone;
+      return {
+        evidence: { kind: "none" },
+        phases: { decoding: { every, ...(target === undefined ? {} : { target }) } },
+        score: withKernel(
+          async (layer) => bandScores(layer, await layer.keys(), queries(layer)),
+          (layer) => bandScoresKernel(layer, queries),
+        ),
+      };
+    },
   });
 }
 
