@@ -81,12 +81,29 @@ function split(
       at++;
       continue;
     }
+    // A match that is not one is passed over whole, as the reference does: no shorter one is looked for in it.
+    if (found.token.single_word && isInsideWord(text, at, found.end)) {
+      at = found.end;
+      continue;
+    }
     if (at > start) sections.push({ text: text.slice(start, at) });
     sections.push({ text: text.slice(at, found.end), token: found.token });
     at = start = found.end;
   }
   if (start < text.length) sections.push({ text: text.slice(start) });
   return stripped(sections);
+}
+
+// What Rust's regular expressions call a letter of a word, for the reference.
+const WORD = String.raw`[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]`;
+const ENDS_IN_WORD = new RegExp(`${WORD}$`, "u");
+const BEGINS_IN_WORD = new RegExp(`^${WORD}`, "u");
+
+/** Whether a word goes on before a part of a text, or behind it. */
+function isInsideWord(text: string, from: number, to: number): boolean {
+  // Two units are enough for one character; a half of another one before it does no harm.
+  return ENDS_IN_WORD.test(text.slice(Math.max(0, from - 2), from)) ||
+    BEGINS_IN_WORD.test(text.slice(to, to + 2));
 }
 
 /** Takes the spaces away that added tokens swallow. */

@@ -16,6 +16,8 @@ export interface AddedToken {
   readonly special: boolean;
   /** Looked for in the text after normalising rather than before. */
   readonly normalized: boolean;
+  /** Stands for itself alone, not as a part of a word. */
+  readonly single_word?: boolean;
   /** Swallows the spaces before it. */
   readonly lstrip?: boolean;
   /** Swallows the spaces behind it. */

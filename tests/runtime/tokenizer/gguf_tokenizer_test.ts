@@ -18,6 +18,53 @@ Deno.test("readGgufTokenizer() gives the same ids as the tokenizer.json of the v
   assertEquals(fromMetadata.decode([3, 6, 7], { skipSpecial: true }), "hi<tool>");
 });
 
+Deno.test("added tokens such as <think> are the same ids from GGUF and from tokenizer.json", () => {
+  const json = fixture("byte_level.json");
+  const { vocab, merges } = json.model;
+  const plain = Object.keys(vocab).sort((a, b) => vocab[a] - vocab[b]);
+  const added = [
+    { content: "<think>", special: false },
+    { content: "</think>", special: false },
+    { content: "<start_of_turn>", special: true },
+    { content: "<end_of_turn>", special: true },
+  ].map((token, index) => ({ ...token, id: plain.length + index, normalized: false }));
+  const tokens = [...plain, ...added.map(({ content }) => content)];
+  const fromJson = createTokenizer(
+    tinySource({}, { ...json, added_tokens: [...json.added_tokens, ...added] }),
+  );
+  const fromGguf = createTokenizer(tinyGguf({
+    "ggml.pre": "gpt-2",
+    "ggml.tokens": tokens,
+    "ggml.merges": merges.map((pair: string[]) => pair.join(" ")),
+    "ggml.token_type": tokens.map((_, id) => {
+      const { special } = added.find((token) => token.id === id) ?? {};
+      return id < 2 || special ? 3 : special === false ? 4 : 1;
+    }),
+    "ggml.bos_token_id": 1,
+    "ggml.eos_token_id": 0,
+  }));
+  const [think = -1, thought = -1, turn = -1] = added.map(({ id }) => id);
+  const texts = [
+    "<think>why</think>because",
+    "<think><think></think>",
+    "a<think b>c</think",
+    " <think> \n</think>\n\n",
+    "<start_of_turn>user\n<think>hi<end_of_turn><|end|>",
+  ];
+  for (const text of texts) {
+    for (const special of [true, false]) {
+      const ids = fromJson.encode(text, { special });
+      assertEquals(fromGguf.encode(text, { special }), ids, text);
+      assertEquals(fromJson.decode(ids), text);
+      assertEquals(fromGguf.decode(ids), text);
+      assertEquals(ids.includes(turn), special && text.includes("<start_of_turn>"));
+    }
+  }
+  const [first, ...others] = fromGguf.encode("<think>why</think>because");
+  assertEquals(first, think);
+  assertEquals(others.filter((id) => id === thought).length, 1);
+});
+
 Deno.test("readGgufTokenizer() gives SentencePiece's own ids from pieces and scores", () => {
   const { metadata, cases } = fixture("sentencepiece.json");
   const tokenizer = createTokenizer({ kind: "gguf", metadata });
