@@ -1,8 +1,10 @@
+import type { Policy } from "../policies/policy.ts";
 import { globalLayers } from "../runtime/checkpoint/layer_kinds.ts";
 import { cacheShapeOf } from "../runtime/engine/engine.ts";
-import { keepCount } from "../runtime/evict/budget.ts";
+import { type Budget, isRatio, keepCount } from "../runtime/evict/budget.ts";
 import { groupMean } from "../runtime/engine/view_parts.ts";
-import { PromptError } from "../runtime/errors.ts";
+import { BudgetError, PromptError } from "../runtime/errors.ts";
+import type { KeptTokens } from "../runtime/evict/choose.ts";
 import type { Model } from "../runtime/model.ts";
 import { conversationIds } from "../runtime/tokenizer/completion_form.ts";
 import { promptIds } from "../runtime/tokenizer/prompt.ts";
@@ -33,7 +35,7 @@ export interface PromptHit {
   readonly policy: string;
   /** The budget, as it was written. */
   readonly budget: string;
-  /** `null` where the budget covers the prompt. */
+  /** `null` where the budget covers the prompt, or is a ratio of it below what the policy always keeps. */
   readonly hitRate: number | null;
   /** Share of the answer's attention that is kept. */
   readonly attentionMass: number | null;
@@ -66,7 +68,7 @@ export interface HitRate extends Pick<PromptHit, "policy" | "budget"> {
   readonly attentionMass: Estimate;
   /** Mean hit rate of each `[global layer][KV head]`; empty without prompts. */
   readonly byHead: HeadRates;
-  /** Prompts that the budget covers: they are not part of the means. */
+  /** Prompts without a hit rate: they are not part of the means. */
   readonly leftOut: number;
 }
 
@@ -92,7 +94,7 @@ const RESPONSE_TOKENS = 64;
  * cache. Every prompt is read once for all policies and budgets.
  *
  * @throws {PromptError} If the model can read none of the prompts.
- * @throws {BudgetError} If a policy protects more tokens than a budget keeps.
+ * @throws {BudgetError} If a policy protects more tokens than a budget in tokens or bytes keeps.
  *
  * @example
  * ```ts
@@ -220,11 +222,12 @@ async function hitsOf(
   for (const { label: policy, policy: asked } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
       const count = keepCount(tokens, amount, cacheShapeOf(model.engine));
-      if (count >= tokens) {
+      const chosen = count >= tokens ? undefined : await keptAt(evidence, asked, amount);
+      if (!chosen) {
         hits.push({ policy, budget, hitRate: null, attentionMass: null, byHead: null });
         continue;
       }
-      const kept = globalKept(await evidence.keep(asked, amount), model.config);
+      const kept = globalKept(chosen, model.config);
       const catches = kept.map((ofLayer, layer) =>
         compareWithReference(ofLayer, scores[layer] ?? new Float32Array(0), count)
       );
@@ -238,6 +241,20 @@ async function hitsOf(
     }
   }
   return hits;
+}
+
+/** What a policy keeps; nothing is to be compared where a ratio of a short prompt is less than it always keeps. */
+async function keptAt(
+  evidence: PromptEvidence,
+  policy: Policy,
+  budget: Budget,
+): Promise<KeptTokens | undefined> {
+  try {
+    return await evidence.keep(policy, budget);
+  } catch (error) {
+    if (error instanceof BudgetError && isRatio(budget)) return undefined;
+    throw error;
+  }
 }
 
 function localSharesOf(

@@ -136,7 +136,9 @@ function show({ rows, results, localShares }: HitRateReport): string {
         percents(share.interval),
       ]),
     ]),
-    ...left.length > 0 ? ["Prompts that a budget covers are left out of its means.\n"] : [],
+    ...left.length > 0
+      ? ["Prompts that a budget covers, or that a policy keeps more of, are left out of its means.\n"]
+      : [],
   ].join("\n");
 }
 

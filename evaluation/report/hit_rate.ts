@@ -86,7 +86,7 @@ export async function writeHitRateReport(
 function opening({ rows, results }: HitRateReport): string {
   const few = rows.length < FEW ? " These are too few to tell policies apart." : "";
   const left = results.some(({ leftOut }) => leftOut > 0)
-    ? " Prompts that a budget covers are left out of its means."
+    ? " Prompts that a budget covers, or that a policy keeps more of, are left out of its means."
     : "";
   return `${rows.length} prompts; per cent, with 95 % bootstrap intervals over the prompts.${few}${left} ` +
     "The oracle judges by the very answer that is the reference.";

@@ -131,3 +131,18 @@ Deno.test("measureHitRates() refuses a budget below what a policy protects", asy
   const request = { model: tiny.model, prompts, policies, budgets };
   await assertRejects(() => measureHitRates(request), BudgetError, "always keeps 32");
 });
+
+Deno.test("measureHitRates() leaves prompts out of which a policy always keeps more than a ratio", async () => {
+  await using tiny = await tinyModel(NAME);
+  const policies = await parsePolicies("snapkv,snapkv(window=4)");
+  const budgets = [{ label: "25%", budget: { ratio: 0.25 } }];
+  const prompts = [
+    { line: 1, prompt: { ids: ids.slice(0, 40) }, response },
+    { line: 2, prompt: { ids: randomIds(160, tiny.model.config.vocabulary) }, response },
+  ];
+  const { rows, results } = await measureHitRates({ model: tiny.model, prompts, policies, budgets });
+  const measured = rows.map(({ hits }) => hits.map(({ hitRate }) => hitRate !== null));
+  assertEquals(measured, [[false, true], [true, true]]);
+  assertEquals(results.map(({ leftOut }) => leftOut), [1, 0]);
+  assertEquals(results[0]?.hitRate.mean, rows[1]?.hits[0]?.hitRate);
+});

@@ -4,7 +4,7 @@ import { type ModelFile, OptionError } from "../../policies/policy.ts";
 import { whileDecoding } from "../../policies/while_decoding.ts";
 import { whileReading } from "../../policies/while_reading.ts";
 import { readFloats, readSafetensors, readTensor } from "../../runtime/checkpoint/safetensors.ts";
-import { EvidenceError } from "../../runtime/errors.ts";
+import { BudgetError, EvidenceError } from "../../runtime/errors.ts";
 import { readPrompt } from "../../runtime/evict/read.ts";
 import { assertClose } from "../_close.ts";
 import { fixture, newSequence, randomIds, tinyModel } from "../_test_model.ts";
@@ -180,4 +180,30 @@ Deno.test("kvzap without a file scores all the same, says so, and refuses files 
     EvidenceError,
     "the networks must be 3, one for each layer that can be evicted",
   );
+});
+
+Deno.test("kvzap keeps its window of a short prompt whose ratio is less, and refuses tokens that are", async () => {
+  await using test = await tinyModel("tiny-llama");
+  const { model } = test;
+  const surrogate = constant([[3, -1], [2, -2], [1, -3]], model.engine.config.hidden);
+  const ids = randomIds(200, 320);
+  for (const threshold of [{}, { threshold: 0 }]) {
+    await using session = model.session({ policy: kvZap({ surrogate, ...threshold }), budget: 0.1 });
+    const whole = await session.read({ ids: ids.slice(0, 60) });
+    assertEquals(new Set(whole.kept.flat().map(({ length }) => length)), new Set([60]));
+    assertEquals(session.stats().notes, [
+      "nothing was evicted: what the policy and the session always keep is all of the prompt's 60 " +
+      "tokens",
+    ]);
+    const cut = await session.read({ ids });
+    const window = Array.from({ length: 128 }, (_, index) => index + 72);
+    for (const kept of cut.kept.flat()) assertEquals([...kept], window);
+    assertEquals(session.stats().notes, [
+      "the budget's ratio came to fewer tokens than kvzap always keeps: those were kept",
+    ]);
+    await using tokens = model.session({ policy: kvZap({ surrogate, ...threshold }), budget: 64 });
+    await assertRejects(() => tokens.read({ ids }), BudgetError, "it always keeps 128");
+    const few = await tokens.read({ ids: ids.slice(0, 64) });
+    assertEquals(new Set(few.kept.flat().map(({ length }) => length)), new Set([64]));
+  }
 });
