@@ -7,7 +7,12 @@ import { type ModelFile, OptionError } from "../../policies/policy.ts";
 import { pyramid } from "../../policies/pyramid.ts";
 import { randomIds, tinyModel } from "../_test_model.ts";
 import { fakeFacts } from "./_fake_tokens.ts";
-import { assertKeepsLikeGolden, goldenTensor, HEADS_MODELS } from "./_heads_goldens.ts";
+import {
+  assertKeepsLikeGolden,
+  goldenTensor,
+  HEADS_MODELS,
+  SLIDING_HEADS_MODELS,
+} from "./_heads_goldens.ts";
 
 function fileOf(gates: readonly (readonly number[])[]): ModelFile {
   const data = Float32Array.from(gates.flat());
@@ -119,7 +124,7 @@ Deno.test("duo_attention refuses what cannot be, by name", async () => {
   );
 });
 
-for (const name of HEADS_MODELS) {
+for (const name of [...HEADS_MODELS, ...SLIDING_HEADS_MODELS]) {
   Deno.test(`duo_attention keeps what kvpress keeps with the same gates, and decodes as it does: ${name}`, async () => {
     const gates = goldenTensor(name, "duo_attention.gates");
     const heads = { kind: "duo_attention", tensors: { gates } };

@@ -35,9 +35,18 @@ async function compare(
 }
 
 for (
-  const [kind, model] of [
-    ["every layer global", { family: "llama" }],
-    ["layers that slide", { family: "gemma3", window: 32, globalEvery: 2 }],
+  const [kind, model, far] of [
+    [
+      "every layer global",
+      { family: "llama" },
+      { wide: {}, lengths: [4095, 4096, 4097], chunks: [1024, 4096] },
+    ],
+    [
+      "layers that slide",
+      { family: "gemma3", window: 32, globalEvery: 2 },
+      // The window of Gemma 3 270M, and twice that.
+      { wide: { window: 512 }, lengths: [511, 512, 513, 1023, 1024, 1025], chunks: [100, 512] },
+    ],
   ] as const
 ) {
   Deno.test(`lengths around every boundary are read alike in chunks of any size: ${kind}`, async () => {
@@ -46,7 +55,7 @@ for (
     for (const policy of [snapKv({ window: 16, kernel: 3 }), h2o({ recent: 8 })]) {
       await compare(test, policy, SHORT, [16, 512]);
     }
-    if (model.family === "gemma3") return;
-    await compare(test, snapKv({ window: 32 }), [4095, 4096, 4097], [1024, 4096]);
+    await using wide = await randomTestModel({ ...sizes, ...model, ...far.wide });
+    await compare(wide, snapKv({ window: 32 }), far.lengths, far.chunks);
   });
 }

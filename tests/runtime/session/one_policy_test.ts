@@ -14,31 +14,33 @@ async function outcomeOf(session: Session, ids: readonly number[]) {
   return { kept, logits, answer: answer.ids };
 }
 
-Deno.test("a policy remembers nothing: not of prompts, nor of other sessions, nor of what was aborted", async () => {
-  await using test = await tinyModel("tiny-llama");
-  const { model } = test;
-  const [first, second] = [1, 2].map((seed) => randomIds(31 + seed, model.config.vocabulary, seed));
-  const unused = await smallPolicies();
-  for (const [at, { name, policy }] of (await smallPolicies()).entries()) {
-    const open = (own = policy) => model.session({ policy: own, budget: BUDGET, chunk: CHUNK });
-    const expected = async (ids: readonly number[] = []) => {
-      await using session = open(unused[at]?.policy);
-      return await outcomeOf(session, ids);
-    };
-    const [a, b] = [await expected(first), await expected(second)];
-    await using session = open();
-    for (const [ids, outcome] of [[first, a], [second, b], [second, b], [first, a]] as const) {
-      assertEquals(await outcomeOf(session, ids ?? []), outcome, name);
+for (const name of ["tiny-llama", "tiny-gemma3"]) {
+  Deno.test(`${name}: a policy remembers nothing: not of prompts, nor of other sessions, nor of what was aborted`, async () => {
+    await using test = await tinyModel(name);
+    const { model } = test;
+    const [first, second] = [1, 2].map((seed) => randomIds(31 + seed, model.config.vocabulary, seed));
+    const unused = await smallPolicies();
+    for (const [at, { name: kind, policy }] of (await smallPolicies()).entries()) {
+      const open = (own = policy) => model.session({ policy: own, budget: BUDGET, chunk: CHUNK });
+      const expected = async (ids: readonly number[] = []) => {
+        await using session = open(unused[at]?.policy);
+        return await outcomeOf(session, ids);
+      };
+      const [a, b] = [await expected(first), await expected(second)];
+      await using session = open();
+      for (const [ids, outcome] of [[first, a], [second, b], [second, b], [first, a]] as const) {
+        assertEquals(await outcomeOf(session, ids ?? []), outcome, kind);
+      }
+      await using other = open();
+      const both = [outcomeOf(session, second ?? []), outcomeOf(other, first ?? [])];
+      assertEquals(await Promise.all(both), [b, a], `${kind}, two at a time`);
+      const abort = new AbortController();
+      const aborted = session.read({ ids: second ?? [] }, {
+        signal: abort.signal,
+        onProgress: () => abort.abort(new Error("enough")),
+      });
+      await assertRejects(() => aborted, Error, "enough");
+      assertEquals(await outcomeOf(session, first ?? []), a, `${kind}, after an abort`);
     }
-    await using other = open();
-    const both = [outcomeOf(session, second ?? []), outcomeOf(other, first ?? [])];
-    assertEquals(await Promise.all(both), [b, a], `${name}, two at a time`);
-    const abort = new AbortController();
-    const aborted = session.read({ ids: second ?? [] }, {
-      signal: abort.signal,
-      onProgress: () => abort.abort(new Error("enough")),
-    });
-    await assertRejects(() => aborted, Error, "enough");
-    assertEquals(await outcomeOf(session, first ?? []), a, `${name}, after an abort`);
-  }
-});
+  });
+}

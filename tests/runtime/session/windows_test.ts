@@ -17,7 +17,7 @@ import { openWindowSession, WINDOW_MODELS, windowModel } from "../../_window_mod
 import { whole } from "./_chat.ts";
 
 const IDS = randomIds(300, 320);
-const MORE = randomIds(20, 320, 5);
+const MORE = randomIds(50, 320, 5);
 
 const answer = async (session: Session, maxTokens: number) =>
   (await whole(session.generate({ maxTokens }))).ids;
@@ -28,6 +28,7 @@ async function replayed(
   prompt: readonly number[],
   kept: KeptTokens | undefined,
   more: readonly number[],
+  last: { readonly ids: readonly number[]; readonly chunk: number },
 ): Promise<Float32Array> {
   const sequence = emptySequence(engine.newCache());
   using cache = sequence.cache;
@@ -35,7 +36,8 @@ async function replayed(
   for (const layer of kept ? globalLayers(engine.config) : []) {
     await cache.compact(layer, kept?.[layer] ?? []);
   }
-  return (await prefill(engine, sequence, more, { chunk: 64, observe: "none" })).logits;
+  await prefill(engine, sequence, more, { chunk: 64, observe: "none" });
+  return (await prefill(engine, sequence, last.ids, { chunk: last.chunk, observe: "none" })).logits;
 }
 
 const near = (actual: Float32Array, expected: Float32Array, what: string) =>
@@ -82,8 +84,11 @@ for (const name of WINDOW_MODELS) {
       const answered = await answer(session, 300);
       session.configure({ policy: full() });
       const { logits } = await session.append({ ids: MORE });
-      const expected = await replayed(model.engine, prompt, kept, [...answered, ...MORE]);
-      near(logits, expected, "logits behind the turn");
+      for (const chunk of [1, 7, 49, 50, 64]) {
+        const turn = { ids: MORE, chunk };
+        const expected = await replayed(model.engine, prompt, kept, answered, turn);
+        near(logits, expected, `logits behind the turn, read ${chunk} at a time`);
+      }
     });
   }
 
