@@ -96,6 +96,10 @@ Deno.test("trainingPrompts() leaves out what is too long and counts it", () => {
   // The answer and the soft tokens need room behind the prompt as well.
   const small = trainingPrompts(set, tokenizer, 60, { ...settings, responseTokens: 3, tokens: 6 });
   assertEquals(small.notes[0], "prompts longer than 54 tokens left out: 1");
+  // Both, where the answer is read behind the soft tokens.
+  const both = { ...settings, responseTokens: 3, tokens: 6 };
+  const behind = trainingPrompts(set, tokenizer, 60, both, { behind: 9 });
+  assertEquals(behind.notes[0], "prompts longer than 51 tokens left out: 2");
   const answers = { ...settings, responseTokens: 45 };
   const tight = trainingPrompts(set, tokenizer, 60, answers);
   assertEquals(tight.notes[0], "prompts longer than 15 tokens left out: 2");
