@@ -4,8 +4,7 @@ import { modelCommand } from "./_model_command.ts";
 
 /** What the flags of every subcommand of `kvjudge train` are by default, and what they are about. */
 export interface TrainingDefaults
-  extends
-    Pick<SoftTokenSettings, "samples" | "responseTokens" | "maxPromptTokens" | "seed"> {
+  extends Pick<SoftTokenSettings, "samples" | "responseTokens" | "maxPromptTokens" | "seed"> {
   /** What `--samples` counts. */
   readonly samplesAre: string;
   /** What `--out` is. */

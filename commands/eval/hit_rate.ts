@@ -137,7 +137,9 @@ function show({ rows, results, localShares }: HitRateReport): string {
       ]),
     ]),
     ...left.length > 0
-      ? ["Prompts that a budget covers, or that a policy keeps more of, are left out of its means.\n"]
+      ? [
+        "Prompts that a budget covers, or that a policy keeps more of, are left out of its means.\n",
+      ]
       : [],
   ].join("\n");
 }

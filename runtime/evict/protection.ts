@@ -7,7 +7,7 @@ import { kindOf } from "./scores.ts";
  *
  * @param keep Tokens per KV head that are kept.
  * @throws {PolicyError} If the policy breaks its contract.
- * @throws {BudgetError} If it protects more than may be kept.
+ * @throws {BudgetError} If it protects more than may be kept of what there is.
  */
 export async function protectedTokens(
   policy: ScorerPolicy,
@@ -16,7 +16,7 @@ export async function protectedTokens(
 ): Promise<Required<Protection>> {
   const { layer, length } = view;
   const { sinks, recent } = await protectionOf(policy, view, keep);
-  if (sinks + recent > keep) {
+  if (sinks + recent > keep && keep < length) {
     throw new BudgetError(
       `Cannot keep ${keep} of ${length} tokens in layer ${layer} with policy '${policy.name}': it ` +
         `always keeps ${sinks + recent} (${sinks} first, ${recent} last); give a budget of at ` +

@@ -39,7 +39,11 @@ Deno.test("kvjudge train restore-kv makes what restore_kv uses, and its card rep
   assertEquals(again.code, 2);
   assertMatch(again.err, /there is a file of that name/);
   const refused: readonly (readonly [flag: string, value: string, sentence: string])[] = [
-    ["--least", "0.6", "--least and --most must be two shares above 0 and below 1, the smaller first"],
+    [
+      "--least",
+      "0.6",
+      "--least and --most must be two shares above 0 and below 1, the smaller first",
+    ],
     ["--warmup", "1.5", "--warmup must be a share of the steps from 0 to 1, got 1.5"],
     ["--seed", "-1", "--seed must be an integer of at least 0, got -1"],
     ["--lr", "0", "--lr must be a finite number above 0, got 0"],

@@ -140,7 +140,12 @@ Deno.test("measureHitRates() leaves prompts out of which a policy always keeps m
     { line: 1, prompt: { ids: ids.slice(0, 40) }, response },
     { line: 2, prompt: { ids: randomIds(160, tiny.model.config.vocabulary) }, response },
   ];
-  const { rows, results } = await measureHitRates({ model: tiny.model, prompts, policies, budgets });
+  const { rows, results } = await measureHitRates({
+    model: tiny.model,
+    prompts,
+    policies,
+    budgets,
+  });
   const measured = rows.map(({ hits }) => hits.map(({ hitRate }) => hitRate !== null));
   assertEquals(measured, [[false, true], [true, true]]);
   assertEquals(results.map(({ leftOut }) => leftOut), [1, 0]);

@@ -202,7 +202,10 @@ Deno.test("kvzap keeps its window of a short prompt whose ratio is less, and ref
   const surrogate = constant([[3, -1], [2, -2], [1, -3]], model.engine.config.hidden);
   const ids = randomIds(200, 320);
   for (const threshold of [{}, { threshold: 0 }]) {
-    await using session = model.session({ policy: kvZap({ surrogate, ...threshold }), budget: 0.1 });
+    await using session = model.session({
+      policy: kvZap({ surrogate, ...threshold }),
+      budget: 0.1,
+    });
     const whole = await session.read({ ids: ids.slice(0, 60) });
     assertEquals(new Set(whole.kept.flat().map(({ length }) => length)), new Set([60]));
     assertEquals(session.stats().notes, [

@@ -18,7 +18,9 @@ for (const name of ["tiny-llama", "tiny-gemma3"]) {
   Deno.test(`${name}: a policy remembers nothing: not of prompts, nor of other sessions, nor of what was aborted`, async () => {
     await using test = await tinyModel(name);
     const { model } = test;
-    const [first, second] = [1, 2].map((seed) => randomIds(31 + seed, model.config.vocabulary, seed));
+    const [first, second] = [1, 2].map((seed) =>
+      randomIds(31 + seed, model.config.vocabulary, seed)
+    );
     const unused = await smallPolicies();
     for (const [at, { name: kind, policy }] of (await smallPolicies()).entries()) {
       const open = (own = policy) => model.session({ policy: own, budget: BUDGET, chunk: CHUNK });
