@@ -30,6 +30,12 @@ type HeadShape = Pick<CacheShape, "kvHeads" | "headDim">;
 /** Smallest capacity that growth by itself makes, in tokens. */
 const FIRST_GROWTH = 16;
 
+/**
+ * Share that a layer grows by, and the least of it in tokens. Each head moves to its new place, so that what
+ * is added lies in memory though nothing fills it: half a long prompt's cache would be too much for an answer.
+ */
+const GROWTH = { share: 1 / 8, least: 64 } as const;
+
 /** Tokens that a segment has to spare after it grew: its block. */
 const BLOCK = 16;
 
@@ -84,7 +90,9 @@ export function growStore(store: HostLayer, tokens: number, shape: HeadShape): v
   if (store.slots === undefined) {
     layOut(store, store.lengths.map((one) => one + tokens + BLOCK), shape);
   } else {
-    const grown = Math.max(FIRST_GROWTH, Math.ceil(store.slots * 1.5));
+    const { share, least } = GROWTH;
+    const more = Math.min(Math.ceil(store.slots / 2), Math.max(least, Math.ceil(store.slots * share)));
+    const grown = Math.max(FIRST_GROWTH, store.slots + more);
     resize(store, Math.max(longest(store) + tokens, grown), shape);
   }
 }

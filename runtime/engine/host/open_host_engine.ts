@@ -26,7 +26,7 @@ export interface OpenHostEngine extends AsyncDisposable {
  * Tokens of a prompt that are read at a time. Where memory is to be saved, what a step lays out is too, and
  * products are of two rows for each token.
  */
-const CHUNK = { one: 128, two: 256 } as const;
+const CHUNK = { one: 64, two: 256 } as const;
 
 /** Loads a model's graphs on the processor. */
 export async function openHostEngine(

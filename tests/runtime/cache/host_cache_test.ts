@@ -164,8 +164,9 @@ Deno.test("createHostCache() grows geometrically", () => {
     if (cache.bytes !== bytes) growths++;
     bytes = cache.bytes;
   }
-  assert(growths < 15, `${growths} growths`);
-  assert(cache.bytes <= 1.5 * heldBytes(cache) + 1000);
+  // By an eighth once that is more than 64 tokens: 18 times to 1,000 tokens, and hardly more than it holds.
+  assert(growths < 20, `${growths} growths`);
+  assert(cache.bytes <= 1.125 * heldBytes(cache) + 1000);
 });
 
 Deno.test("createHostCache() keeps what it holds when it outgrows its address space", () => {
