@@ -91,7 +91,10 @@ export function growStore(store: HostLayer, tokens: number, shape: HeadShape): v
     layOut(store, store.lengths.map((one) => one + tokens + BLOCK), shape);
   } else {
     const { share, least } = GROWTH;
-    const more = Math.min(Math.ceil(store.slots / 2), Math.max(least, Math.ceil(store.slots * share)));
+    const more = Math.min(
+      Math.ceil(store.slots / 2),
+      Math.max(least, Math.ceil(store.slots * share)),
+    );
     const grown = Math.max(FIRST_GROWTH, store.slots + more);
     resize(store, Math.max(longest(store) + tokens, grown), shape);
   }
