@@ -41,51 +41,61 @@ export async function createQueryStatisticsKernel(
   };
 }
 
-/**
- * Builds the graph.
- *
- * @param skipping Whether `first` rows of the queries, an input `[1]`, are left out.
- */
-export function buildQueryStatistics(heads: number, headDim: number, skipping = false): Graph {
+function buildQueryStatistics(heads: number, headDim: number): Graph {
   const graph = createGraph("query_statistics");
   const half = headDim / 2;
   graph.input("queries", "float32", ["Q", heads, headDim]);
   graph.input("cos", "float32", ["T", 1, half]);
   graph.input("sin", "float32", ["T", 1, half]);
-  if (skipping) graph.input("first", "int64", [1]);
-  const rows = skipping
-    ? graph.op("Slice", [
-      "queries",
-      "first",
-      graph.integers([Number.MAX_SAFE_INTEGER]),
-      graph.integers([0]),
-    ])
-    : "queries";
-  const queries = graph.op("Transpose", [unrotated(graph, rows, half)], {
-    attributes: { perm: { ints: [1, 0, 2] } },
-  });
-  const mean = graph.op("ReduceMean", [queries, graph.integers([1])], {
-    attributes: { keepdims: { int: 1 } },
-  });
-  const centred = graph.op("Sub", [queries, mean]);
-  graph.output(
-    graph.op("Squeeze", [mean, graph.integers([1])], { names: ["mean"] }),
-    "float32",
-    [heads, headDim],
-  );
-  graph.output(
-    graph.op("MatMul", [
-      graph.op("Transpose", [centred], { attributes: { perm: { ints: [0, 2, 1] } } }),
-      centred,
-    ], { names: ["products"] }),
-    "float32",
-    [heads, headDim, headDim],
-  );
+  const rotary = { cos: "cos", sin: "sin" };
+  const { mean, products } = emitQueryStatistics(graph, "queries", rotary, headDim);
+  graph.op("Identity", [mean], { names: ["mean"] });
+  graph.op("Identity", [products], { names: ["products"] });
+  graph.output("mean", "float32", [heads, headDim]);
+  graph.output("products", "float32", [heads, headDim, headDim]);
   return graph.build();
 }
 
+/** Rotary tables in a graph. */
+export interface RotaryValues {
+  readonly cos: Value;
+  readonly sin: Value;
+}
+
+/**
+ * Adds {@linkcode ChunkStatistics} of queries `[T, heads, headDim]` to a graph.
+ *
+ * @param rotary Tables that they were rotated by, `[T, 1, headDim / 2]`.
+ */
+export function emitQueryStatistics(
+  graph: GraphBuilder,
+  queries: Value,
+  rotary: RotaryValues,
+  headDim: number,
+): { readonly mean: Value; readonly products: Value } {
+  const byHead = graph.op("Transpose", [unrotated(graph, queries, rotary, headDim / 2)], {
+    attributes: { perm: { ints: [1, 0, 2] } },
+  });
+  const mean = graph.op("ReduceMean", [byHead, graph.integers([1])], {
+    attributes: { keepdims: { int: 1 } },
+  });
+  const centred = graph.op("Sub", [byHead, mean]);
+  return {
+    mean: graph.op("Squeeze", [mean, graph.integers([1])]),
+    products: graph.op("MatMul", [
+      graph.op("Transpose", [centred], { attributes: { perm: { ints: [0, 2, 1] } } }),
+      centred,
+    ]),
+  };
+}
+
 /** Turns the queries back by their angles. */
-function unrotated(graph: GraphBuilder, queries: Value, half: number): Value {
+function unrotated(
+  graph: GraphBuilder,
+  queries: Value,
+  { cos, sin }: RotaryValues,
+  half: number,
+): Value {
   const [first = "", second = ""] = graph.ops(
     "Split",
     [queries, graph.integers([half, half])],
@@ -94,7 +104,7 @@ function unrotated(graph: GraphBuilder, queries: Value, half: number): Value {
   );
   const times = (value: Value, table: Value) => graph.op("Mul", [value, table]);
   return graph.op("Concat", [
-    graph.op("Add", [times(first, "cos"), times(second, "sin")]),
-    graph.op("Sub", [times(second, "cos"), times(first, "sin")]),
+    graph.op("Add", [times(first, cos), times(second, sin)]),
+    graph.op("Sub", [times(second, cos), times(first, sin)]),
   ], { attributes: { axis: { int: 2 } } });
 }

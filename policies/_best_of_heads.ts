@@ -1,4 +1,25 @@
-import type { HeadAllocationRequest } from "./policy.ts";
+import type { HeadAllocationRequest, HeadAllocator } from "./policy.ts";
+
+/**
+ * Divides a budget by the best tokens of all heads, wherever their scores lie: see {@linkcode
+ * bestOfHeads}.
+ *
+ * @param safe Tokens of each head that stay in any case, at least 1, of so many per head.
+ */
+export function sharedByBest(safe: (keep: number) => number): HeadAllocator {
+  return Object.assign(
+    (request: HeadAllocationRequest) => bestOfHeads(request, safe(request.keep)),
+    { division: { kind: "best", safe } } as const,
+  );
+}
+
+/** Divides a budget by how much heads hold, and not by their scores. */
+export function sharedBySize(
+  divide: (request: HeadAllocationRequest) => readonly number[],
+): HeadAllocator {
+  const own = (request: HeadAllocationRequest) => divide(request);
+  return Object.assign(own, { division: { kind: "sizes" } } as const);
+}
 
 /**
  * Gives each head its `safe` best tokens and what is left to the best of all; ties go to the lower

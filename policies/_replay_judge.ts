@@ -1,4 +1,4 @@
-import { bestOfHeads } from "./_best_of_heads.ts";
+import { sharedByBest } from "./_best_of_heads.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { groupMost, groupMostKernel } from "./kernels/group_most.ts";
@@ -48,7 +48,7 @@ export function replayJudge(
       continuation: "\n\nRepeat the part of the previous context exactly, starting with",
     },
     protect: (keep) => ({ sinks: Math.min(sinks, keep) }),
-    allocateHeads: (request) => bestOfHeads(request, 1),
+    allocateHeads: sharedByBest(() => 1),
     ...(layerwise ? {} : { acrossLayers: true }),
     score: withKernel(
       async (layer) => groupMost(await layer.attention(), layer),

@@ -1,4 +1,4 @@
-import { bestOfHeads } from "./_best_of_heads.ts";
+import { sharedByBest } from "./_best_of_heads.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerOption, wrapPolicy } from "./_wrap.ts";
 import type { ScorerPolicy } from "./policy.ts";
@@ -48,8 +48,7 @@ export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
   return wrapPolicy(about, options, ({ allocateHeads }, { settings: { alpha }, refuse }) => {
     if (allocateHeads) throw refuse("it divides its budget among the heads itself");
     return {
-      allocateHeads: (request) =>
-        bestOfHeads(request, Math.max(1, Math.floor(alpha * request.keep))),
+      allocateHeads: sharedByBest((keep) => Math.max(1, Math.floor(alpha * keep))),
     };
   });
 }

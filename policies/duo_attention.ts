@@ -1,3 +1,4 @@
+import { sharedBySize } from "./_best_of_heads.ts";
 import {
   dividedByGate,
   dividedByKind,
@@ -13,7 +14,7 @@ import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerForModel } from "./_wrap.ts";
 import { policyMembers } from "./contract/members.ts";
-import { type HeadAllocationRequest, OptionError, type ScorerPolicy } from "./policy.ts";
+import { OptionError, type ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode duoAttention}. */
 export const about = {
@@ -122,8 +123,9 @@ export function duoAttention(options: DuoAttentionOptions = {}): ScorerPolicy {
         ...(judge ? membersWithin(judge) : { evidence: { kind: "none" } as const }),
         ...described,
         score: scoreByKind(judge, kinds, sinks),
-        allocateHeads: (request: HeadAllocationRequest) =>
-          judge ? dividedByKind(request, kinds, size) : dividedByGate(request, gates, size),
+        allocateHeads: sharedBySize((request) =>
+          judge ? dividedByKind(request, kinds, size) : dividedByGate(request, gates, size)
+        ),
       };
     };
     return {

@@ -1,4 +1,4 @@
-import { bestOfHeads } from "./_best_of_heads.ts";
+import { sharedByBest } from "./_best_of_heads.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { pool, poolingOptions, poolKernel } from "./_pool.ts";
@@ -76,7 +76,7 @@ export function judgeDocument(options: JudgeDocumentOptions = {}): ScorerPolicy 
         }),
       },
       protect: (keep) => ({ sinks: Math.min(sinks, keep) }),
-      ...(share === "head" ? {} : { allocateHeads: (request) => bestOfHeads(request, 1) }),
+      ...(share === "head" ? {} : { allocateHeads: sharedByBest(() => 1) }),
       ...(share === "all" ? { acrossLayers: true } : {}),
       score: withKernel(
         async (layer) => {

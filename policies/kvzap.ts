@@ -1,4 +1,4 @@
-import { bestOfHeads } from "./_best_of_heads.ts";
+import { sharedByBest } from "./_best_of_heads.ts";
 import { fileFitted } from "./_file_fitted.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import {
@@ -88,7 +88,7 @@ export function kvZap(options: KvZapOptions = {}): ScorerPolicy {
       evidence: file ? { kind: "predicted", surrogate: networksOf(file) } : { kind: "predicted" },
       protect: { recent: window },
       ...(threshold === undefined ? {} : { threshold }),
-      allocateHeads: (request) => bestOfHeads(request, 1),
+      allocateHeads: sharedByBest(() => 1),
       ...(layerwise ? {} : { acrossLayers: true }),
       score: withKernel((layer) => layer.groupAttention(), (layer) => layer.groupAttention()),
     }),

@@ -1,3 +1,4 @@
+import { sharedBySize } from "./_best_of_heads.ts";
 import { exactShares } from "./_exact_shares.ts";
 import { expression } from "./_expression.ts";
 import { shownOptions } from "./_file_fitted.ts";
@@ -78,7 +79,7 @@ export function luKv(options: LuKvOptions = {}): ScorerPolicy {
     } as const;
     return {
       ...described,
-      allocateHeads: (request) => divided(request, ({ length }) => length),
+      allocateHeads: sharedBySize((request) => divided(request, ({ length }) => length)),
       forModel: oncePerModel(async (model) => {
         const fitted = await innerForModel(inner, model);
         const file = await modelFileFor(curves, NEEDS, model);
@@ -87,12 +88,13 @@ export function luKv(options: LuKvOptions = {}): ScorerPolicy {
         return wrapPolicy(about, { ...options, inner: fitted }, () => ({
           ...described,
           ...(notes.length > 0 ? { note: notes.join("; ") } : {}),
-          allocateHeads: (request) =>
+          allocateHeads: sharedBySize((request) =>
             divided(
               request,
               ({ length }, head, share) =>
                 dropped ? length * (1 - dropped(head, share, request.scores.length)) : length,
-            ),
+            )
+          ),
         }));
       }),
     };

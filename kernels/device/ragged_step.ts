@@ -28,7 +28,7 @@ export async function createRaggedStepKernel(
   const stay = ports.flatMap((port, layer) => [
     ...[port.presentKeys, port.presentValues, port.queries],
     ...(global.has(layer) ? [port.attentionSums] : []),
-  ]);
+  ]).concat(global.size > 0 ? [INPUT_NORMS] : []);
   const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const counting = createCounting(device);
@@ -58,6 +58,8 @@ export async function createRaggedStepKernel(
           paid.push(into[port.attentionSums] = tensor);
         }
       }
+      const [norms] = await empty(wantsNorms, [global.size * tokens]);
+      if (norms) into[INPUT_NORMS] = norms;
       const outputs = await kernel.run(
         {
           ...stepFeeds(model, inputs),
@@ -69,7 +71,6 @@ export async function createRaggedStepKernel(
         {
           fetches: [
             "logits",
-            ...(wantsNorms ? [INPUT_NORMS] : []),
             ...(wantsInputs ? [LAYER_INPUTS] : []),
             ...Object.keys(into),
           ],
@@ -79,9 +80,7 @@ export async function createRaggedStepKernel(
       made.move();
       return {
         ...{ logits: outputs.floats("logits"), queries: asked, attentionSums: paid },
-        ...(wantsNorms
-          ? { inputNorms: partsByLayer(outputs.floats(INPUT_NORMS), global.size) }
-          : {}),
+        ...(norms ? { inputNorms: norms } : {}),
         ...(wantsInputs
           ? { layerInputs: partsByLayer(outputs.floats(LAYER_INPUTS), global.size) }
           : {}),

@@ -9,24 +9,12 @@ import type { Device, DeviceTensor } from "./device.ts";
 import {
   groupedQueries,
   hiddenSlots,
-  shaped,
   sizeOf,
   slotWeights,
   turnedOver,
 } from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";
-
-/** The newest tokens of a layer, and what they see. */
-export interface SeenSlots {
-  /** Their rotated queries, `[tokens, heads, headDim]`. */
-  readonly queries: DeviceTensor;
-  /** Tokens of each KV head before them. */
-  readonly lengths: readonly number[];
-  /** Added to logits: `-Infinity` at slots that none of them sees, `[kvHeads, capacity]`. */
-  readonly unseen: Float32Array;
-  /** What the weights of each query are multiplied with, `[tokens]`. */
-  readonly factors: Float32Array;
-}
+import { createRepeatedKernel, type RepeatedKernel } from "./repeated_attention.ts";
 
 /** The newest tokens of a layer, and how they judge. */
 export interface JudgingSlots {
@@ -42,9 +30,7 @@ export interface JudgingSlots {
 }
 
 /** What repetitions of a text, and missing tokens, are judged by, where the cache lives. */
-export interface ReplayKernels extends AsyncDisposable {
-  /** The most that each slot gets from one of the newest tokens, `[heads, capacity]`. */
-  most(keys: DeviceTensor, seen: SeenSlots): Promise<Float32Array>;
+export interface ReplayKernels extends RepeatedKernel {
   /** What the newest tokens' outputs lose without each slot, `[heads, capacity]`. The caller owns it. */
   dropEffect(
     layer: { readonly keys: DeviceTensor; readonly values: DeviceTensor },
@@ -67,7 +53,7 @@ export function createReplayKernels(
   const kernels = loadedOnDemand(device);
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
-  const buildMost = () => mostGraph(shape, element);
+  const repeated = createRepeatedKernel(device, shape, element);
   const lengths = new Map<number, () => Graph>();
   const effects = new Map<string, () => Graph>();
   return {
@@ -89,18 +75,7 @@ export function createReplayKernels(
       }, ["effect"]);
       return found.kept("effect");
     },
-    async most(keys, { queries, lengths, unseen, factors }) {
-      const tokens = factors.length;
-      const slots = unseen.length / kvHeads;
-      const found = await kernels.run(buildMost, {
-        ...{ keys, queries },
-        held: floats(Float32Array.from(lengths), [kvHeads]),
-        counting: await kernels.counting(Math.max(tokens, slots)),
-        unseen: floats(unseen, [kvHeads, 1, 1, slots]),
-        factors: floats(factors, [1, 1, tokens, 1]),
-      });
-      return found.floats("most");
-    },
+    most: repeated.most,
     async outputLengths(values, output) {
       const hidden = output.length / (heads * headDim);
       const build = lengths.get(hidden) ?? (() => lengthsGraph(shape, hidden, element));
@@ -108,40 +83,11 @@ export function createReplayKernels(
       const feeds = { values, output: floats(output, [kvHeads, group, hidden, headDim]) };
       return (await kernels.run(build, feeds, ["lengths"])).kept("lengths");
     },
-    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await repeated[Symbol.asyncDispose]();
+      await kernels[Symbol.asyncDispose]();
+    },
   };
-}
-
-function mostGraph(shape: AttentionShape, element: CacheElement): Graph {
-  const { heads, kvHeads, headDim } = shape;
-  const graph = createGraph("most_attention");
-  const keys = exactInput(graph, "keys", element, ["H", "C", headDim]);
-  graph.input("queries", "float32", ["T", heads, headDim]);
-  graph.input("held", "float32", [kvHeads]);
-  graph.input("counting", "float32", ["N"]);
-  graph.input("unseen", "float32", [kvHeads, 1, 1, "C"]);
-  graph.input("factors", "float32", [1, 1, "T", 1]);
-  const tokens = sizeOf(graph, "queries", 0);
-  const capacity = sizeOf(graph, keys, 1);
-  const products = graph.op("MatMul", [
-    groupedQueries(graph, shape, "queries"),
-    turnedOver(graph, keys),
-  ]);
-  const logits = [
-    hiddenSlots(graph, kvHeads, { held: "held", counting: "counting", keys, tokens }),
-    "unseen",
-  ].reduce(
-    (sum, hidden) => graph.op("Add", [sum, hidden]),
-    shaped(graph, products, [kvHeads, heads / kvHeads, tokens, capacity]),
-  );
-  const weights = graph.op("Softmax", [logits], { attributes: { axis: { int: -1 } } });
-  const most = graph.op("ReduceMax", [
-    graph.op("Mul", [weights, "factors"]),
-    graph.integers([2]),
-  ], { attributes: { keepdims: { int: 0 } } });
-  graph.op("Reshape", [most, graph.integers([heads, -1])], { names: ["most"] });
-  graph.output("most", "float32", [heads, "C"]);
-  return graph.build();
 }
 
 function sameForHeads(matrix: Float32Array, heads: number): Float32Array {

@@ -8,6 +8,8 @@ export interface RowKernels extends AsyncDisposable {
   /** The sum; rows with fewer slots count as if zeros followed. */
   plus(a: DeviceTensor, b: DeviceTensor): Promise<DeviceTensor>;
   times(rows: DeviceTensor, factor: number): Promise<DeviceTensor>;
+  /** Each number times that of other rows in the same slot, which are as many or more. */
+  timesRows(rows: DeviceTensor, factors: DeviceTensor): Promise<DeviceTensor>;
   /** The numbers of rows, or of queries `[tokens, heads, headDim]`, in main memory. */
   read(rows: DeviceTensor): Promise<Float32Array>;
   /** Brings numbers from main memory. */
@@ -28,6 +30,7 @@ export function createRowKernels(device: Device): RowKernels {
     },
     times: (rows, factor) =>
       kept(timesGraph, { rows, factor: floats(Float32Array.of(factor), [1]) }),
+    timesRows: (rows, factors) => kept(timesRowsGraph, { rows, factors }),
     async read(rows) {
       const build = rows.dims.length === 3 ? readQueriesGraph : readGraph;
       return (await kernels.run(build, { rows })).floats("result");
@@ -53,6 +56,19 @@ function timesGraph(): Graph {
   graph.input("rows", "float32", ["A", "C"]);
   graph.input("factor", "float32", [1]);
   graph.op("Mul", ["rows", "factor"], { names: ["result"] });
+  graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+function timesRowsGraph(): Graph {
+  const graph = createGraph("multiply_rows");
+  graph.input("rows", "float32", ["A", "C"]);
+  graph.input("factors", "float32", ["A", "B"]);
+  const slots = graph.op("Shape", ["rows"], {
+    attributes: { start: { int: 1 }, end: { int: 2 } },
+  });
+  const same = graph.op("Slice", ["factors", graph.integers([0]), slots, graph.integers([1])]);
+  graph.op("Mul", ["rows", same], { names: ["result"] });
   graph.output("result", "float32", ["A", "C"]);
   return graph.build();
 }

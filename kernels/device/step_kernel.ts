@@ -24,11 +24,13 @@ export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
 
 /** What one step on a device gives. The caller owns the tensors. */
 export interface DeviceStepOutputs
-  extends Pick<StepOutputs, "logits" | "inputNorms" | "layerInputs"> {
+  extends Pick<StepOutputs, "logits" | "layerInputs"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */
   readonly attentionSums: readonly DeviceTensor[];
+  /** Norms of what attention reads, `[global layers · tokens]`; absent unless asked for. */
+  readonly inputNorms?: DeviceTensor;
 }
 
 /** A step graph, loaded on a device. */

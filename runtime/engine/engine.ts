@@ -1,7 +1,4 @@
-import type { QueryGaussian } from "../../kernels/expected_logits.ts";
-import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
 import type { DeviceTensor } from "../../kernels/device/device.ts";
-import type { RotaryRows } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
@@ -10,6 +7,7 @@ import type { Drawing } from "../sampling/drawing.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
+import type { ExpectedQueries, QueryMoments, RotatedQueries } from "./query_moments.ts";
 import type { Rows } from "./rows.ts";
 import type { NextToken, Sequence } from "./sequence.ts";
 
@@ -73,8 +71,8 @@ export interface StepResult {
   readonly sumsApart?: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];
-  /** Norms of what each global layer's attention reads, `[tokens]` each; none unless asked for. */
-  readonly inputNorms?: readonly Float32Array[];
+  /** Norms of what each global layer's attention reads; none unless asked for. */
+  readonly inputNorms?: StepNorms;
   /** What each global layer's attention reads, `[tokens, hidden]` each; none unless asked for. */
   readonly layerInputs?: readonly Float32Array[];
 }
@@ -110,12 +108,31 @@ export interface DeviceQueries extends Disposable {
   floats(): Promise<Float32Array>;
 }
 
+/** Norms of what the attention of each global layer reads, for the tokens of a step, where the cache lives. */
+export type StepNorms = HostNorms | DeviceNorms;
+
+/** Norms in main memory. */
+export interface HostNorms extends Disposable {
+  /** Main memory. */
+  readonly home: "host";
+  /** `[tokens]` of each global layer. */
+  readonly byLayer: readonly Float32Array[];
+}
+
+/** Norms on a device. */
+export interface DeviceNorms extends Disposable {
+  /** A device. */
+  readonly home: "device";
+  /** `[global layers · tokens]`. */
+  readonly tensor: DeviceTensor;
+}
+
 /** Tokens that were decoded behind a cache, on a copy of it. */
 export interface Following {
   /** The copy: its last entries are the tokens' own. */
   readonly cache: KvCache;
-  /** Their rotated queries in one layer, `[tokens, heads · headDim]`. */
-  readonly queries: Float32Array;
+  /** Their rotated queries in one layer, `[tokens, heads · headDim]` of each step that read some of them. */
+  readonly queries: readonly StepQueries[];
 }
 
 /** Tokens at the end of a cache that repeat a part of what stands before. */
@@ -131,8 +148,10 @@ export interface Repetition {
   readonly seen: readonly Int32Array[];
   /** Entries of each KV head before the repetition. */
   readonly held: readonly number[];
-  /** What the weights of each query are multiplied with. @default {1} */
-  readonly factors?: Float32Array | undefined;
+  /** The first of the `seen` entries of each KV head that are not asked about. */
+  readonly unasked: readonly number[];
+  /** What the weights of each query are divided by: the norms of one of the global layers. @default {1} */
+  readonly norms?: { readonly of: StepNorms; readonly layer: number } | undefined;
 }
 
 /** What tokens at the end of a cache would miss without each of its entries. */
@@ -230,31 +249,45 @@ export interface Engine {
     onCopy?: (bytes: number) => void,
   ): readonly LayerView[];
   /**
-   * Statistics of the un-rotated queries of some tokens.
+   * Adds the un-rotated queries of some tokens to moments of layers.
    *
-   * @param rotary Tables of all but the first `skip` of them, which are left out.
+   * @param skip The first tokens that are left out.
+   * @param before Moments of each of these layers. Absent: nothing was added yet.
+   * @returns New moments; those before are left as they are.
    */
-  queryStatistics(queries: StepQueries, rotary: RotaryRows, skip: number): Promise<ChunkStatistics>;
-  /** Moments of the logits of a layer's tokens under Gaussian queries. */
-  expectedLogits(cache: KvCache, layer: number, queries: QueryGaussian): Promise<ExpectedRows>;
+  addQueries(
+    layers: readonly RotatedQueries[],
+    skip: number,
+    before?: readonly QueryMoments[],
+  ): Promise<readonly QueryMoments[]>;
+  /**
+   * Moments of the logits of a layer's tokens under Gaussian queries.
+   *
+   * @param queries Their moments, which are rotated first. Without any, all are 0.
+   */
+  expectedLogits(cache: KvCache, layer: number, queries: ExpectedQueries): Promise<ExpectedRows>;
   /** Attention that a layer's tokens receive from tokens that follow them, summed over these. */
   followingAttention(cache: KvCache, layer: number, following: Following): Promise<Rows>;
   /**
-   * The most that a token of a repetition gives to each entry that all of them see, of a global layer: of
-   * each KV head `[heads of a group × seen]`.
+   * The most that a token of a repetition gives to each entry that is asked about, of a global layer, or what it
+   * got before where that is more.
+   *
+   * @param before Of the entries before the repetition. @default {0}
+   * @returns New rows, of the same entries.
    */
   repeatedAttention(
     cache: KvCache,
     layer: number,
     repetition: Repetition,
-  ): Promise<readonly Float32Array[]>;
+    before?: Rows,
+  ): Promise<Rows>;
   /**
    * How far the outputs of the last tokens of a global layer would move without each of its entries, the tokens'
    * own included: see `DropMeasure`.
    */
   dropEffect(cache: KvCache, layer: number, missing: Missing): Promise<Rows>;
-  /** Lengths of `W_O · V` for each query head and token of a layer: rows in main memory. */
-  outputLengths(cache: KvCache, layer: number): Promise<Float32Array>;
+  /** Lengths of `W_O · V` for each query head and token of a layer. */
+  outputLengths(cache: KvCache, layer: number): Promise<Rows>;
 }
 
 /**

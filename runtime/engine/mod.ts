@@ -20,20 +20,32 @@
  */
 export type {
   AdaptedInput,
+  DeviceNorms,
   DeviceQueries,
   DrawnStep,
   Engine,
   ExpectedRows,
   Following,
   Gathered,
+  HostNorms,
   HostQueries,
   Missing,
   ProbeInput,
   Repetition,
   StepInput,
+  StepNorms,
   StepQueries,
   StepResult,
 } from "./engine.ts";
+export type {
+  BaseMoments,
+  DeviceMoments,
+  ExpectedQueries,
+  HostMoments,
+  MeanRotation,
+  QueryMoments,
+  RotatedQueries,
+} from "./query_moments.ts";
 export { advanceTogether } from "./advance_together.ts";
 export type { NextToken, Sequence } from "./sequence.ts";
 export type { HostEngine, HostStepResult } from "./host/host_engine.ts";
@@ -58,7 +70,7 @@ export type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 export type { DeviceTensor } from "../../kernels/device/device.ts";
 export type { DrawSettings } from "../../kernels/draw_settings.ts";
 export type { ElementType } from "../../kernels/onnx/graph.ts";
-export type { QueryGaussian } from "../../kernels/expected_logits.ts";
+export type { MomentTensors } from "../../kernels/device/query_moments.ts";
 export type { ChunkStatistics } from "../../kernels/query_statistics.ts";
 export type { RotaryRows } from "../../kernels/rope.ts";
 export type { StepOutputs } from "../../kernels/step.ts";

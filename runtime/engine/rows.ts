@@ -18,8 +18,8 @@ export interface BaseRows extends Disposable {
   readonly lengths: readonly number[];
   /** The sum. Columns that one of the two lacks count as 0. */
   plus(other: Rows): MaybePromise<Rows>;
-  /** Each number times a factor. */
-  times(factor: number): MaybePromise<Rows>;
+  /** Each number times a factor, or times that in the same place of other rows of as many tokens or more. */
+  times(factor: number | Rows): MaybePromise<Rows>;
   /** The first columns of each KV head. */
   leading(lengths: readonly number[]): MaybePromise<Rows>;
   /**
@@ -38,7 +38,7 @@ export interface HostRows extends BaseRows {
   /** As {@linkcode BaseRows.plus}. */
   plus(other: Rows): HostRows;
   /** As {@linkcode BaseRows.times}. */
-  times(factor: number): HostRows;
+  times(factor: number | Rows): HostRows;
   /** As {@linkcode BaseRows.leading}. */
   leading(lengths: readonly number[]): HostRows;
   /** The numbers themselves. */

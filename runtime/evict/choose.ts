@@ -9,7 +9,7 @@ import { forLayers } from "./layers_together.ts";
 import { partsOfLayer } from "./part.ts";
 import { pinnedEntries, type TokenSpan } from "./pinned.ts";
 import type { Round } from "./rounds.ts";
-import type { LayerChoice } from "./select.ts";
+import type { LayerChoice } from "./divide.ts";
 
 /**
  * What stays of a cache, `[layer][KV head]`: ascending indices of its entries. Of a prompt that was

@@ -6,7 +6,8 @@ import {
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../errors.ts";
 import { checkedScores } from "./scores.ts";
-import { type LayerChoice, lift, selectAcross, selectFrom } from "./select.ts";
+import type { LayerChoice } from "./divide.ts";
+import { lift, selectAcross, selectFrom } from "./select.ts";
 
 /** Characters of what a policy threw that are shown at most. */
 const LONGEST_REASON = 1000;

@@ -88,7 +88,7 @@ function meanHeld(cache: KvCache): number {
 /** Statistics that the pieces of a prompt are added to, where its policy judges by any. */
 export function carriedStatistics(
   policy: Policy,
-  engine: Pick<Engine, "config" | "queryStatistics">,
+  engine: Pick<Engine, "config" | "addQueries">,
 ): PromptStatistics | undefined {
   if (!policy.phases?.reading) return undefined;
   return gatherPromptStatistics(policiesOf(policy).map(({ evidence }) => evidence), engine);
@@ -162,7 +162,7 @@ function keptOf({ cache, positionMap }: Sequence): KeptTokens {
  */
 export async function readPieces(request: ReadRequest): Promise<Reading> {
   const { engine, sequence, ids, policy, budget, onProgress } = request;
-  const statistics = carriedStatistics(policy, engine);
+  using statistics = carriedStatistics(policy, engine);
   const readings = joinReadings();
   let { earlier } = request;
   for (let done = 0; done === 0 || done < ids.length;) {

@@ -3,14 +3,12 @@ import type {
   EvictionPolicy,
   LayerView,
   Policy,
-  Protection,
   ScorerPolicy,
 } from "../../policies/policy.ts";
-import { PolicyError } from "../errors.ts";
-import { type LayerScorer, scorerOf } from "./layer_scorer.ts";
+import { chosenThere } from "./chosen_there.ts";
+import { dividedCounts, type LayerChoice, type ScoredHead } from "./divide.ts";
 import { protectedTokens } from "./protection.ts";
-import type { PinnedScore } from "./score_view.ts";
-import { checkedRescores, checkedScores, firstShare } from "./scores.ts";
+import { checkedRescores, checkedScores } from "./scores.ts";
 import { topK } from "./top_k.ts";
 
 /**
@@ -51,11 +49,6 @@ export function lift(policy: Policy): EvictionPolicy {
   return { ...shared, select: (layer, keep) => selectFrom(policy, [layer], keep) };
 }
 
-/** One KV head, scored. */
-interface ScoredHead extends Required<Protection> {
-  readonly scores: Float32Array;
-}
-
 /**
  * Kept indices of all KV heads, from views that show them all at once or one by one.
  *
@@ -67,10 +60,10 @@ export async function selectFrom(
   views: readonly LayerView[],
   keep: number,
 ): Promise<readonly Int32Array[]> {
-  const scorers = scorersFor(policy, views);
-  if (scorers) return await rankedThere(policy, views, scorers, keep);
+  const there = await chosenThere(policy, [{ policy, views, keep }]);
+  if (there) return there.flat();
   const heads = await scoredHeads(policy, views, keep);
-  const counts = await countsOf(policy, heads, keep, `layer ${views[0]?.layer ?? 0}`);
+  const counts = await dividedCounts(policy, heads, keep, `layer ${views[0]?.layer ?? 0}`);
   return await bestOf(policy, views, heads, counts);
 }
 
@@ -85,6 +78,8 @@ export async function selectAcross(
   policy: ScorerPolicy,
   layers: readonly LayerChoice[],
 ): Promise<readonly (readonly Int32Array[])[]> {
+  const there = await chosenThere(policy, layers);
+  if (there) return there;
   const byLayer: (readonly ScoredHead[])[] = [];
   for (const { policy: asked, views, keep } of layers) {
     byLayer.push(await scoredHeads(asked, views, keep));
@@ -94,7 +89,7 @@ export async function selectAcross(
     (sum, { keep }, layer) => sum + keep * (byLayer[layer]?.length ?? 0),
     0,
   );
-  const counts = await countsOf(policy, heads, total / heads.length, "all layers");
+  const counts = await dividedCounts(policy, heads, total / heads.length, "all layers");
   let from = 0;
   const kept: (readonly Int32Array[])[] = [];
   for (const [layer, ofLayer] of byLayer.entries()) {
@@ -102,16 +97,6 @@ export async function selectAcross(
     kept.push(await bestOf(asked, views, ofLayer, counts.slice(from, from += ofLayer.length)));
   }
   return kept;
-}
-
-/** A layer from which is chosen. */
-export interface LayerChoice {
-  /** The policy, as it is to be asked about this layer. */
-  readonly policy: ScorerPolicy;
-  /** What is shown of the layer: all of it, or each KV head. */
-  readonly views: readonly LayerView[];
-  /** Tokens per KV head, on average. */
-  readonly keep: number;
 }
 
 /** The scores of all KV heads of a layer, and what is protected. */
@@ -129,6 +114,7 @@ async function scoredHeads(
       const [from, to] = [head * length, (head + 1) * length];
       heads.push({
         ...protection,
+        length,
         scores: scores.subarray(from, to),
       });
     }
@@ -195,84 +181,6 @@ function aboveThreshold(
   if (left.length > 0) return left;
   return chosen.slice(0, 1).map((first) =>
     chosen.reduce((best, token) => score(token) > score(best) ? token : best, first)
-  );
-}
-
-/** What runs a policy's kernels for all views, if it needs nothing but them. */
-function scorersFor(
-  { score, allocateHeads, secondStage, threshold }: ScorerPolicy,
-  views: readonly LayerView[],
-): readonly LayerScorer[] | undefined {
-  if (
-    !score.kernel || allocateHeads || threshold !== undefined ||
-    (secondStage && !secondStage.rescore.kernel)
-  ) {
-    return undefined;
-  }
-  const scorers = views.flatMap((view) => scorerOf(view) ?? []);
-  return scorers.length === views.length ? scorers : undefined;
-}
-
-/** Kept indices of all KV heads, scored and chosen where the entries lie. */
-async function rankedThere(
-  policy: ScorerPolicy,
-  views: readonly LayerView[],
-  scorers: readonly LayerScorer[],
-  keep: number,
-): Promise<readonly Int32Array[]> {
-  const { kernel, pinned }: PinnedScore = policy.score;
-  const kept: Int32Array[] = [];
-  for (const [index, view] of views.entries()) {
-    const { sinks, recent } = await protectedTokens(policy, view, keep);
-    const count = Math.min(keep, view.length);
-    const again = policy.secondStage?.rescore.kernel;
-    const first = firstShare(policy);
-    const best = kernel
-      ? await scorers[index]?.best(kernel, {
-        ...{ count, sinks, recent },
-        ...(pinned ? { pinned: pinned(view) } : {}),
-        ...(again
-          ? {
-            second: {
-              kernel: again,
-              firstCount: Math.max(sinks + recent, Math.floor(first * count)),
-            },
-          }
-          : {}),
-      })
-      : undefined;
-    for (const ofHead of best ?? []) kept.push(ofHead.sort());
-  }
-  return kept;
-}
-
-/** How many tokens each head keeps. */
-async function countsOf(
-  { name, allocateHeads }: ScorerPolicy,
-  heads: readonly ScoredHead[],
-  keep: number,
-  where: string,
-): Promise<readonly number[]> {
-  if (!allocateHeads) return heads.map(({ scores: { length } }) => Math.min(keep, length));
-  const marked = heads.map(({ scores, sinks, recent }) => {
-    const pinned = scores.slice();
-    pinned.fill(Infinity, 0, sinks);
-    pinned.fill(Infinity, scores.length - recent);
-    return pinned;
-  });
-  const counts = await allocateHeads({ scores: marked, keep });
-  const held = marked.reduce((sum, { length }) => sum + length, 0);
-  const wanted = Math.min(held, Math.round(keep * heads.length));
-  const fits = Array.isArray(counts) && counts.length === heads.length &&
-    counts.every((count, head) => {
-      const { scores: { length } = [], sinks = 0, recent = 0 } = heads[head] ?? {};
-      return Number.isInteger(count) && count >= Math.max(1, sinks + recent) && count <= length;
-    });
-  if (fits && counts.reduce((sum, count) => sum + count, 0) === wanted) return counts;
-  throw new PolicyError(
-    `Policy '${name}' broke its contract in ${where}: 'allocateHeads' must give ` +
-      `${heads.length} integers from 1, or what it protects, to what a head holds, ${wanted} in ` +
-      `all, got ${JSON.stringify(counts)}`,
   );
 }
 

@@ -68,15 +68,8 @@ export async function gatherEvidence(
     }
     case "statistics":
       return { expected: await expectedLogits(evidence, request) };
-    case "replay": {
-      const most = await replayedAttention(evidence, request);
-      const lengths = globalLayersOf(sequence.cache).map((layer) => sequence.cache.lengths(layer));
-      const rows: Rows[] = [];
-      for (const [index, floats] of most.entries()) {
-        rows.push(scope.use(await engine.rows(floats, lengths[index] ?? [])));
-      }
-      return { attention: rows };
-    }
+    case "replay":
+      return { attention: await replayedAttention(evidence, request) };
     case "predicted":
       return { attention: await predictedRows(evidence, request) };
     case "lookahead":

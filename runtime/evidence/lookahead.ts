@@ -4,9 +4,8 @@ import { chooseKept } from "../evict/choose.ts";
 import { greedyTokens } from "./greedy.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
-import type { Engine, Gathered } from "../engine/engine.ts";
+import type { Engine, Gathered, StepQueries } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
-import { joined } from "../engine/host/keys_by_head.ts";
 import type { Rows } from "../engine/rows.ts";
 
 /** Evidence of pseudo queries. */
@@ -47,19 +46,17 @@ export async function lookaheadAttention(
   using drafted = await draftAnswer(steps, draft, request);
   const attentionSums: Rows[] = [];
   for (const [index, layer] of globalLayersOf(cache).entries()) {
-    const queries = drafted.queries[index] ?? new Float32Array();
-    const following = { cache: drafted.cache, queries };
+    const following = { cache: drafted.cache, queries: drafted.queries[index] ?? [] };
     attentionSums.push(scope.use(await engine.followingAttention(cache, layer, following)));
   }
-  const { heads, headDim } = engine.config;
-  return { queries: (drafted.queries[0]?.length ?? 0) / (heads * headDim), attentionSums };
+  return { queries: drafted.queries[0]?.length ?? 0, attentionSums };
 }
 
 interface Drafted extends Disposable {
   /** Its last entries are the draft's. */
   readonly cache: KvCache;
-  /** Rotated queries of the draft in each global layer, `[tokens, heads · headDim]`. */
-  readonly queries: readonly Float32Array[];
+  /** Rotated queries of each of the draft's tokens, in each global layer. */
+  readonly queries: readonly (readonly StepQueries[])[];
 }
 
 async function draftAnswer(
@@ -79,23 +76,21 @@ async function draftAnswer(
   // The draft's queries are shown to the whole cache: its keys stay at their own positions.
   if (!apart) await applyKept(drafted, kept, { engine, positions: undefined, merging });
   const globals = globalLayersOf(cache);
-  const queries: Float32Array[][] = globals.map(() => []);
+  const queries: StepQueries[][] = globals.map(() => []);
   const start = { engine, sequence: drafted, logits, steps, signal };
   const draftTokens = greedyTokens(start, {
     queries: true,
     temporary: true,
     // A query is made when its token is read: that of the last one judges too.
     readLast: true,
-    async onRead(_, step) {
-      using asked = new DisposableStack();
-      for (const ofLayer of step.queries) asked.use(ofLayer);
-      for (const [index, layer] of globals.entries()) {
-        const floats = await step.queries[layer]?.floats();
-        if (floats) queries[index]?.push(floats.slice());
+    onRead(_, step) {
+      for (const [layer, ofLayer] of step.queries.entries()) {
+        held.use(ofLayer);
+        queries[globals.indexOf(layer)]?.push(ofLayer);
       }
     },
   });
   for await (const _ of draftTokens);
   const owned = held.move();
-  return { cache: fork, queries: queries.map(joined), [Symbol.dispose]: () => owned.dispose() };
+  return { cache: fork, queries, [Symbol.dispose]: () => owned.dispose() };
 }

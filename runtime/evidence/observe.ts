@@ -118,7 +118,7 @@ export async function observePrompt(
   { engine, sequence, ids, before = [], evidence, facts, chunk, room = 0, scope, signal, ...given }:
     ObservedReading,
 ): Promise<ObservedPrompt> {
-  const { statistics = gatherPromptStatistics(evidence, engine), onProgress } = given;
+  const { statistics = scope.use(gatherPromptStatistics(evidence, engine)), onProgress } = given;
   const predictions = scope.use(predictScores(evidence, engine));
   const prefilled = await prefill(engine, sequence, ids, {
     chunk,

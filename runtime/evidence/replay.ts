@@ -1,8 +1,8 @@
 import type { ModelFacts, Replay } from "../../policies/policy.ts";
 import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
-import type { Engine, StepResult } from "../engine/engine.ts";
-import { emptyRows, rowsOfHead } from "../engine/packed_rows.ts";
+import type { Engine, Repetition, StepResult } from "../engine/engine.ts";
 import { pause } from "../engine/pause.ts";
+import type { Rows } from "../engine/rows.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
 import { mergedSpans, pinnedEntries } from "../evict/pinned.ts";
 
@@ -13,6 +13,8 @@ export interface ReplayRequest {
   readonly facts: Pick<ModelFacts, "encode" | "turnEnd">;
   /** All tokens that the sequence has read, evicted ones too. */
   readonly text: readonly number[];
+  /** Owns what is gathered. */
+  readonly scope: DisposableStack;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -27,27 +29,53 @@ interface Part {
 }
 
 /**
- * What each token that is held gets when the model repeats the text, at most, per global layer: rows of query
- * heads in main memory. The sequence is left as it was.
+ * What each token that is held gets when the model repeats the text, at most, per global layer. The sequence is
+ * left as it was.
  */
 export async function replayedAttention(
   replay: Replay,
   request: ReplayRequest,
-): Promise<readonly Float32Array[]> {
-  const { engine, sequence } = request;
+): Promise<readonly Rows[]> {
+  const { engine, sequence, scope } = request;
   const { cache } = sequence;
-  const group = engine.config.heads / engine.config.kvHeads;
-  const globals = globalLayersOf(cache);
-  const most = globals.map((layer) => emptyRows(group, cache.lengths(layer)));
   const parts = await partsOf(replay, request);
   await cache.reserve(Math.max(0, ...parts.map(({ ids }) => ids.length)));
+  using gathering = new DisposableStack();
+  const most = globalLayersOf(cache).map((layer) => gathering.use(mostOf(layer)));
   for (const part of parts) await repeatPart(part, replay, request, most);
-  if (replay.measure !== "contribution") return most;
-  for (const [index, layer] of globals.entries()) {
-    const lengths = await engine.outputLengths(cache, layer);
-    most[index]?.forEach((value, at, rows) => rows[at] = value * (lengths[at] ?? 0));
+  const all: Rows[] = [];
+  for (const { layer, rows } of most) {
+    using lengths = replay.measure === "contribution"
+      ? await engine.outputLengths(cache, layer)
+      : undefined;
+    all.push(scope.use(await (await rows()).times(lengths ?? 1)));
   }
-  return most;
+  return all;
+
+  function mostOf(layer: number): MostOfLayer {
+    const { heads, kvHeads } = engine.config;
+    const lengths = cache.lengths(layer);
+    const held = lengths.reduce((sum, length) => sum + length, 0);
+    let found: Rows | undefined;
+    return {
+      layer,
+      async raise(repetition) {
+        const more = await engine.repeatedAttention(cache, layer, repetition, found);
+        found?.[Symbol.dispose]();
+        found = more;
+      },
+      rows: async () => found ??= await engine.rows(new Float32Array(held * heads / kvHeads), lengths),
+      [Symbol.dispose]: () => found?.[Symbol.dispose](),
+    };
+  }
+}
+
+/** The most that tokens of a global layer got. Owns the rows. */
+interface MostOfLayer extends Disposable {
+  readonly layer: number;
+  /** Raises it to what a repetition gives. */
+  raise(repetition: Repetition): Promise<void>;
+  rows(): Promise<Rows>;
 }
 
 /** Repeats a part, and notes what its tokens get. */
@@ -55,15 +83,19 @@ async function repeatPart(
   { from, to, ids }: Part,
   { sinks, measure }: Replay,
   { engine, sequence, signal }: ReplayRequest,
-  most: readonly Float32Array[],
+  most: readonly MostOfLayer[],
 ): Promise<void> {
   const { cache } = sequence;
   const spans = (end: number) => [{ from: 0, to: Math.min(sinks, end) }];
-  const layers = globalLayersOf(cache).map((layer) => ({
-    layer,
-    held: cache.lengths(layer),
-    sinks: pinnedEntries(sequence, spans(from), layer),
-    seen: pinnedEntries(sequence, mergedSpans([...spans(from), { from, to }]), layer),
+  const layers = most.map((ofLayer) => ({
+    ofLayer,
+    held: cache.lengths(ofLayer.layer),
+    unasked: pinnedEntries(sequence, spans(from), ofLayer.layer).map(({ length }) => length),
+    seen: pinnedEntries(
+      sequence,
+      mergedSpans([...spans(from), { from, to }]),
+      ofLayer.layer,
+    ),
   }));
   const weighed = measure === "contribution";
   const size = Math.min(MOST_TOKENS, engine.maxStepTokens(mostHeld(cache) + ids.length));
@@ -80,20 +112,14 @@ async function repeatPart(
         observe: weighed && next.length === 1,
       });
       using _step = ownerOf(step);
-      for (const [index, { layer, held, sinks, seen }] of layers.entries()) {
-        const queries = step.queries[layer];
+      for (const [index, { ofLayer, held, unasked, seen }] of layers.entries()) {
+        const queries = step.queries[ofLayer.layer];
         if (!queries) continue;
-        const gotten = await engine.repeatedAttention(cache, layer, {
-          ...{ queries, tokens: next.length, seen, held },
-          factors: weighed ? step.inputNorms?.[index]?.map((norm) => 1 / norm) : undefined,
+        const { inputNorms } = step;
+        await ofLayer.raise({
+          ...{ queries, tokens: next.length, seen, held, unasked },
+          norms: weighed && inputNorms ? { of: inputNorms, layer: index } : undefined,
         });
-        for (const [head, ofHead] of gotten.entries()) {
-          const entries = seen[head] ?? new Int32Array();
-          const rows = most[index] ?? new Float32Array();
-          const group = ofHead.length / entries.length;
-          const into = rowsOfHead(rows, group, held, head);
-          raise(into, held[head] ?? 0, ofHead, entries, sinks[head]?.length ?? 0);
-        }
       }
     }
   } finally {
@@ -101,26 +127,10 @@ async function repeatPart(
   }
 }
 
-/** Raises numbers of some entries to others, row by row. */
-function raise(
-  rows: Float32Array,
-  held: number,
-  found: Float32Array,
-  entries: Int32Array,
-  skip: number,
-): void {
-  for (let row = 0; row * held < rows.length; row++) {
-    for (let at = skip; at < entries.length; at++) {
-      const entry = row * held + (entries[at] ?? 0);
-      const value = found[row * entries.length + at] ?? 0;
-      if (value > (rows[entry] ?? 0)) rows[entry] = value;
-    }
-  }
-}
-
-function ownerOf({ queries, attentionSums }: StepResult): DisposableStack {
+function ownerOf({ queries, attentionSums, inputNorms }: StepResult): DisposableStack {
   const owner = new DisposableStack();
   for (const one of [...queries, ...attentionSums]) owner.use(one);
+  owner.use(inputNorms);
   return owner;
 }
 

@@ -24,7 +24,7 @@ export async function readInPieces(
   const before = state.ids.length;
   const total = state.pending.length + ids.length;
   const readings = joinReadings();
-  const statistics = carriedStatistics(policy, engine);
+  using statistics = carriedStatistics(policy, engine);
   if (policy.phases?.reading) {
     // Keys of all pieces are rotated as those of the whole are.
     const { sequence } = state;

@@ -39,7 +39,8 @@ export async function answerUtility(
   const utilities: Float64Array[] = [];
   for (const [index, layer] of globalLayersOf(cache).entries()) {
     const paid = await attention[index]?.floats() ?? new Float32Array();
-    const lengths = await engine.outputLengths(cache, layer);
+    using rows = await engine.outputLengths(cache, layer);
+    const lengths = await rows.floats();
     const whole = paid.reduce((sum, share, at) => sum + share * (lengths[at] ?? 0), 0) || 1;
     for (let head = 0; head < kvHeads; head++) {
       const utility = new Float64Array(ids.length);

@@ -28,7 +28,10 @@ function measurement(model: Model): Measurement {
         if (!total) return;
         if (index === 0) measured += tokens;
         const { means, lengths } = total;
-        const { mean } = await engine.queryStatistics(queries, rotary, 0);
+        const [moments] = await engine.addQueries([{ queries, rotary }], 0);
+        if (!moments) return;
+        using _moments = moments;
+        const { mean } = await moments.statistics();
         mean.forEach((value, at) => means[at] = (means[at] ?? 0) + tokens * value);
         // Rotating a pair leaves its length as it is.
         const rows = await queries.floats();

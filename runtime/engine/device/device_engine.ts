@@ -3,6 +3,8 @@ import type { CacheKernels } from "../../../kernels/device/cache_kernels.ts";
 import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import type { MomentKernels, MomentTensors } from "../../../kernels/device/query_moments.ts";
+import type { SlotRun } from "../../../kernels/device/repeated_attention.ts";
 import type { ReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
@@ -14,6 +16,7 @@ import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { rotaryTables } from "../../rotary/rotary_tables.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
+  type DeviceNorms,
   type DeviceQueries,
   type Engine,
   type StepInput,
@@ -23,7 +26,8 @@ import {
 } from "../engine.ts";
 import { probeApart } from "../probe_apart.ts";
 import type { Sequence } from "../sequence.ts";
-import { deviceRows, writtenRows } from "./device_rows.ts";
+import { deviceMoments, type QueryMoments } from "../query_moments.ts";
+import { deviceRows, tensorOf, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
 import { createRunAhead } from "./run_ahead.ts";
 
@@ -39,6 +43,7 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly kernels: CacheKernels;
   readonly rows: RowKernels;
   readonly evidence: EvidenceKernels;
+  readonly moments: MomentKernels;
   readonly replay: ReplayKernels;
   /** A layer's output matrix, head by head. */
   readonly outputByHead: (layer: number) => Float32Array;
@@ -110,6 +115,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       checkFinite(logits);
     } catch (error) {
       for (const tensor of [...attentionSums, ...queries]) tensor[Symbol.dispose]();
+      inputNorms?.[Symbol.dispose]();
       throw error;
     }
     return {
@@ -119,7 +125,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         return deviceRows(tensor, seen, rowContext);
       }),
       queries: queries.map(queriesOf),
-      ...(inputNorms ? { inputNorms } : {}),
+      ...(inputNorms ? { inputNorms: normsOf(inputNorms) } : {}),
       ...(layerInputs ? { layerInputs } : {}),
     };
   };
@@ -203,50 +209,73 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         kernels: parts.views,
         ...(onCopy ? { onCopy } : {}),
       }),
-    queryStatistics: (queries, rotary, skip) =>
-      evidence.statistics(tensorOfQueries(queries), rotary, skip),
-    async expectedLogits(cache, layer, queries) {
+    async addQueries(layers, skip, before) {
+      const [first] = layers;
+      if (!first) return [];
+      const added = first.rotary.cos.length * 2 / headDim;
+      const held = before?.[0]?.count ?? 0;
+      const tensors = await parts.moments.add(
+        layers.map(({ queries, rotary }, layer) => {
+          const earlier = before?.[layer];
+          return {
+            queries: tensorOfQueries(queries),
+            rotary,
+            before: earlier && tensorsOfMoments(earlier),
+          };
+        }),
+        { skip, added, before: held },
+      );
+      return tensors.map((one) => deviceMoments(one, held + added, rowKernels.read));
+    },
+    async expectedLogits(cache, layer, { moments, rotation }) {
       const held = deviceCacheOf(cache);
-      const { mean, variance } = await evidence.expectedLogits(held.buffers(layer).keys, queries);
+      const { mean, variance } = await parts.moments.expectedLogits(
+        held.buffers(layer).keys,
+        moments && tensorsOfMoments(moments),
+        moments?.count ?? 0,
+        { cos: Float32Array.from(rotation.cos), sin: Float32Array.from(rotation.sin) },
+      );
       const rows = (tensor: DeviceTensor) => deviceRows(tensor, held.lengths(layer), rowContext);
       return { mean: rows(mean), variance: rows(variance) };
     },
     async followingAttention(cache, layer, { cache: copy, queries }) {
       const held = deviceCacheOf(cache);
       const drafted = deviceCacheOf(copy);
-      const tokens = queries.length / (heads * headDim);
+      const asked = queries.map(tensorOfQueries);
+      const tokens = asked.reduce((sum, { dims: [count = 0] }) => sum + count, 0);
       const pairs = drafted.lengths(layer).flatMap((length, head) =>
         Array.from({ length: tokens }, (_, token) => [head, length - tokens + token]).flat()
       );
       const lengths = held.lengths(layer);
       const tensor = await evidence.following(held.buffers(layer).keys, lengths, {
-        queries,
+        queries: asked,
         keys: drafted.buffers(layer).keys,
         pairs: Int32Array.from(pairs),
       });
       return deviceRows(tensor, lengths, rowContext);
     },
-    async repeatedAttention(cache, layer, { queries, tokens, seen, held, factors }) {
+    async repeatedAttention(cache, layer, repetition, before) {
+      const { queries, tokens, seen, held, unasked, norms } = repetition;
       const stored = deviceCacheOf(cache);
-      const slots = stored.capacity(layer);
-      const unseen = new Float32Array(kvHeads * slots).fill(-Infinity);
-      for (const [head, entries] of seen.entries()) {
-        for (const entry of entries) unseen[head * slots + entry] = 0;
-        unseen.fill(0, head * slots + (held[head] ?? 0), (head + 1) * slots);
-      }
-      const rows = await parts.replay.most(stored.buffers(layer).keys, {
+      using made = new DisposableStack();
+      const got = before
+        ? tensorOf(before)
+        : made.use(await parts.device.zeros([heads, Math.max(1, ...held)]));
+      const tensor = await parts.replay.most(stored.buffers(layer).keys, {
         queries: tensorOfQueries(queries),
         lengths: stored.lengths(layer).map((length) => length - tokens),
-        unseen,
-        factors: factors ?? new Float32Array(tokens).fill(1),
+        seen: seen.map((entries, head) => [
+          ...runsOf(entries),
+          // What was repeated before them; a query does not see what comes behind its own token.
+          { from: held[head] ?? 0, to: stored.capacity(layer) },
+        ]),
+        asked: seen.map((entries, head) => runsOf(entries.subarray(unasked[head] ?? 0))),
+        norms: norms?.of.home === "device"
+          ? { tensor: norms.of.tensor, from: norms.layer * tokens }
+          : undefined,
+        before: got,
       });
-      return seen.map((entries, head) => {
-        const most = new Float32Array(group * entries.length);
-        return most.map((_, at) => {
-          const row = head * group + Math.floor(at / entries.length);
-          return rows[row * slots + (entries[at % entries.length] ?? 0)] ?? 0;
-        });
-      });
+      return deviceRows(tensor, held, rowContext);
     },
     async dropEffect(cache, layer, { queries, weights, power, projected }) {
       const held = deviceCacheOf(cache);
@@ -261,11 +290,31 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       const held = deviceCacheOf(cache);
       const { values } = held.buffers(layer);
       const tensor = await parts.replay.outputLengths(values, parts.outputByHead(layer));
-      using rows = deviceRows(tensor, held.lengths(layer), rowContext);
-      return await rows.floats();
+      return deviceRows(tensor, held.lengths(layer), rowContext);
     },
   };
   return engine;
+}
+
+/** The tensors of moments that a device made. */
+function tensorsOfMoments(moments: QueryMoments): MomentTensors {
+  if (moments.home === "device") return moments.tensors;
+  throw new TypeError("Cannot work with moments in main memory: take those of this engine");
+}
+
+function normsOf(tensor: DeviceTensor): DeviceNorms {
+  return { home: "device", tensor, [Symbol.dispose]: () => tensor[Symbol.dispose]() };
+}
+
+/** Runs of ascending entries that follow one another. */
+function runsOf(entries: Int32Array): readonly SlotRun[] {
+  const runs: { from: number; to: number }[] = [];
+  for (const entry of entries) {
+    const last = runs.at(-1);
+    if (last?.to === entry) last.to++;
+    else runs.push({ from: entry, to: entry + 1 });
+  }
+  return runs;
 }
 
 /** The tensor of queries that a device made. */

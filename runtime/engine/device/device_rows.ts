@@ -30,7 +30,10 @@ export function deviceRows(
       return deviceRows(await kernels.plus(tensor, tensorOf(other)), longer, context);
     },
     async times(factor) {
-      return deviceRows(await kernels.times(tensor, factor), lengths, context);
+      const product = typeof factor === "number"
+        ? await kernels.times(tensor, factor)
+        : await kernels.timesRows(tensor, tensorOf(factor));
+      return deviceRows(product, lengths, context);
     },
     leading: (fewer) => deviceRows(tensor, fewer, context, false),
     async floats() {

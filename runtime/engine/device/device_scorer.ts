@@ -38,6 +38,9 @@ export function deviceScorer(
   };
   return {
     scores: async (kernel) => await kernels.scores({ ...spec, kernel }, run),
+    held: async (kernel, again) =>
+      await kernels.held({ ...spec, kernel, ...(again ? { again } : {}) }, run),
+    ranking: kernels.ranking,
     async best(kernel, { count, sinks, recent, pinned, second }) {
       const mask = pinned && marked(pinned, length);
       const rank = {

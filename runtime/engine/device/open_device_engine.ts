@@ -6,6 +6,7 @@ import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
+import { createMomentKernels } from "../../../kernels/device/query_moments.ts";
 import { createReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
 import { createLayerArithmetic } from "../../../kernels/device/view_kernels.ts";
@@ -61,12 +62,13 @@ export async function openDeviceEngine(
   const kernels = opening.use(createCacheKernels(device, element));
   const rows = opening.use(createRowKernels(device));
   const evidence = opening.use(createEvidenceKernels(device, config, element));
+  const moments = opening.use(createMomentKernels(device, config, element));
   const replay = opening.use(createReplayKernels(device, config, element));
   const arithmetic = opening.use(createLayerArithmetic(device, config, element));
   const scores = opening.use(createScoreKernels(device, element));
   const outputByHead = outputMatrices(config, readOutput);
   const engine = createDeviceEngine({
-    ...{ device, element, config, threads, step, kernels, rows, evidence, replay, now },
+    ...{ device, element, config, threads, step, kernels, rows, evidence, moments, replay, now },
     outputByHead,
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     adapted: (shape) => adapted.kernel(shape),

@@ -42,6 +42,8 @@ export interface ScoreSpec {
   readonly element: CacheElement;
   /** Absent: scores are wanted. */
   readonly rank?: RankSpec;
+  /** Scores of a second stage that are wanted besides. */
+  readonly again?: RescoreKernel;
 }
 
 /** Tensors of a layer that a kernel may ask for. */
@@ -78,10 +80,11 @@ export interface ScoreGraph {
  * `attention`, `mean`, `variance [heads of the model, capacity]`, `norms [kvHeads of the model,
  * capacity]`; where tokens are chosen `chosen [kvHeads, length, 2]` (KV head and slot) and
  * `chosen_rows [heads, length, 2]` (query head and slot); `pinned [kvHeads, length]`, 1 at tokens that
- * must stay. Output: `scores [kvHeads, length]`, or `best [kvHeads, count]`, indices, best first.
+ * must stay. Output: `scores [kvHeads, length]`, with a second
+ * stage `rescored` too, or `best [kvHeads, count]`, indices, best first.
  */
 export function buildScoreGraph(
-  { kernel, shape, chosen, element, rank }: ScoreSpec,
+  { kernel, shape, chosen, element, rank, again }: ScoreSpec,
 ): ScoreGraph {
   const graph = createGraph("scores");
   const { heads, kvHeads, headDim, length, firstHead } = shape;
@@ -163,6 +166,10 @@ export function buildScoreGraph(
   if (!rank) {
     graph.op("Identity", [scores], { names: ["scores"] });
     graph.output("scores", "float32", [kvHeads, length]);
+    if (again) {
+      graph.op("Identity", [again(builder, scores)], { names: ["rescored"] });
+      graph.output("rescored", "float32", [kvHeads, length]);
+    }
   } else {
     const pinned = rank.pinned ? graph.input("pinned", "float32", [kvHeads, length]) : undefined;
     emitRank(graph, builder, scores, rank, pinned);

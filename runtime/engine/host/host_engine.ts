@@ -24,7 +24,10 @@ import { columnsOfHead, joined, keysByHead, keysOf } from "./keys_by_head.ts";
 import { bestNorms } from "./best_norms.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
+import { emptyRows, rowsOfHead } from "../packed_rows.ts";
+import type { HostMoments } from "../query_moments.ts";
 import type { HostRows } from "../rows.ts";
+import { expectedGaussian, joinedMoments } from "./host_moments.ts";
 import { hostRows } from "./host_rows.ts";
 import { pastLayers, type Writing } from "./past_layers.ts";
 import { createTogether } from "./together.ts";
@@ -130,9 +133,10 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
       return hostRows(data, seen, group);
     };
-    const { attentionSums, sumsApart, ...others } = outputs;
+    const { attentionSums, sumsApart, inputNorms: byLayer, ...others } = outputs;
     return {
       ...others,
+      ...(byLayer ? { inputNorms: { home: "host", byLayer, [Symbol.dispose]() {} } } : {}),
       attentionSums: attentionSums.map(rowsOf),
       ...(sumsApart ? { sumsApart: sumsApart.map(rowsOf) } : {}),
       queries: outputs.queries.map(hostQueries),
@@ -208,13 +212,20 @@ export function createHostEngine(parts: HostParts): HostEngine {
       return outputs;
     },
     views: (cache, layer, gathered) => hostViews(hostCacheOf(cache), engine, layer, gathered),
-    async queryStatistics(queries, rotary, skip) {
+    async addQueries(layers, skip, before) {
       const { run } = await kernels.statistics();
-      return await run((await queries.floats()).subarray(skip * heads * headDim), rotary);
+      const all: HostMoments[] = [];
+      for (const [index, { queries, rotary }] of layers.entries()) {
+        const rows = (await queries.floats()).subarray(skip * heads * headDim);
+        const added = rows.length / (heads * headDim);
+        all.push(joinedMoments(before?.[index], await run(rows, rotary), added, headDim));
+      }
+      return all;
     },
-    async expectedLogits(cache, layer, queries) {
+    async expectedLogits(cache, layer, expected) {
       const { run } = await kernels.expectedLogits();
       const host = hostCacheOf(cache);
+      const queries = expectedGaussian(expected, config);
       const moments: { readonly mean: Float32Array; readonly variance: Float32Array }[] = [];
       for (const { keys, head } of keysByHead(host, layer)) {
         moments.push(
@@ -225,9 +236,10 @@ export function createHostEngine(parts: HostParts): HostEngine {
         hostRows(joined(moments.map((one) => one[name])), host.lengths(layer), group);
       return { mean: rows("mean"), variance: rows("variance") };
     },
-    async followingAttention(cache, layer, { cache: copy, queries }) {
+    async followingAttention(cache, layer, { cache: copy, queries: parts }) {
       const { run } = await kernels.queryAttention();
       const host = hostCacheOf(cache);
+      const queries = joined(await Promise.all(parts.map((part) => part.floats())));
       const own = lastKeys(hostCacheOf(copy), layer, queries.length / (heads * headDim));
       const rows: Float32Array[] = [];
       for (const { keys, head } of keysByHead(host, layer)) {
@@ -249,27 +261,36 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const before = keys.subarray(0, keys.length - own);
       return await run(before, { queries, keys: keys.subarray(keys.length - own) });
     },
-    async repeatedAttention(cache, layer, { queries, tokens, seen, held, factors }) {
+    async repeatedAttention(cache, layer, repetition, before) {
+      const { queries, tokens, seen, held, unasked, norms } = repetition;
       const { run } = await kernels.mostAttention();
       const host = hostCacheOf(cache);
       const asked = await queries.floats();
-      const most: Float32Array[] = [];
+      const factors = norms?.of.home === "host"
+        ? norms.of.byLayer[norms.layer]?.map((norm) => 1 / norm)
+        : undefined;
+      const most = before ? (await before.floats()).slice() : emptyRows(group, held);
       for (const [head, entries] of seen.entries()) {
         const from = held[head] ?? 0;
         const { keys } = host.head(layer, head);
         const own = keys.length / headDim - tokens;
-        const before = Int32Array.from({ length: own - from }, (_, index) => from + index);
-        most.push(
-          await run({
-            queries: columnsOfHead(asked, { kvHeads, width: group * headDim, head }),
-            seen: joined([entries, before].map((of) => keysOf(keys, headDim, of))),
-            own: keys.subarray(own * headDim),
-            asked: entries.length,
-            factors: factors ?? new Float32Array(tokens).fill(1),
-          }),
-        );
+        const repeated = Int32Array.from({ length: own - from }, (_, index) => from + index);
+        const found = await run({
+          queries: columnsOfHead(asked, { kvHeads, width: group * headDim, head }),
+          seen: joined([entries, repeated].map((of) => keysOf(keys, headDim, of))),
+          own: keys.subarray(own * headDim),
+          asked: entries.length,
+          factors: factors ?? new Float32Array(tokens).fill(1),
+        });
+        const rows = rowsOfHead(most, group, held, head);
+        for (let row = 0; row < group; row++) {
+          for (let at = unasked[head] ?? 0; at < entries.length; at++) {
+            const entry = row * from + (entries[at] ?? 0);
+            rows[entry] = Math.max(rows[entry] ?? 0, found[row * entries.length + at] ?? 0);
+          }
+        }
       }
-      return most;
+      return hostRows(most, held, group);
     },
     async dropEffect(cache, layer, { queries, weights, power, projected }) {
       const { run } = await kernels.dropEffect();
@@ -298,7 +319,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
         const { values } = host.head(layer, head);
         lengths.push(await run(values, output.subarray(head * size, (head + 1) * size)));
       }
-      return joined(lengths);
+      return hostRows(joined(lengths), host.lengths(layer), group);
     },
   };
   const { sequences = 1 } = parts;

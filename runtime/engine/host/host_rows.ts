@@ -27,7 +27,14 @@ export function hostRows(
     times(factor) {
       const product = new Float32Array(data.length);
       // Several times as fast as map().
-      for (let at = 0; at < data.length; at++) product[at] = (data[at] ?? 0) * factor;
+      if (typeof factor === "number") {
+        for (let at = 0; at < data.length; at++) product[at] = (data[at] ?? 0) * factor;
+      } else {
+        const factors = leadingOf(factor, lengths, group);
+        for (let at = 0; at < data.length; at++) {
+          product[at] = (data[at] ?? 0) * (factors[at] ?? 0);
+        }
+      }
       return hostRows(product, lengths, group);
     },
     leading(fewer) {
@@ -37,6 +44,12 @@ export function hostRows(
     floats: () => data,
     [Symbol.dispose]() {},
   };
+}
+
+/** The first columns of other rows. */
+function leadingOf(rows: Rows, lengths: readonly number[], group: number): Float32Array {
+  const more = (rows.lengths[0] ?? 0) - (lengths[0] ?? 0);
+  return more === 0 ? arrayOf(rows) : leadingRows(arrayOf(rows), group, lengths, more);
 }
 
 /** The array of rows in main memory. */
