@@ -1,7 +1,9 @@
 import { exactShares } from "./_exact_shares.ts";
-import { sameForHeads } from "./kernels/nodes.ts";
+import { sameForHeads, scalar, tokenCount } from "./kernels/nodes.ts";
 import {
   type HeadAllocationRequest,
+  type KernelBuilder,
+  type KernelValue,
   type LayerShape,
   type ModelFile,
   OptionError,
@@ -58,6 +60,16 @@ function recency(length: number, sinks: number): Float32Array {
   return Float32Array.from({ length }, (_, token) => token < sinks ? 2 * length : token);
 }
 
+/** The same where the cache lives, `[length]`. */
+function recencyKernel(builder: KernelBuilder, sinks: number): KernelValue {
+  const counting = builder.counting();
+  return builder.op("Where", [
+    builder.op("Less", [counting, scalar(builder, sinks)]),
+    builder.op("Mul", [tokenCount(builder), scalar(builder, 2)]),
+    counting,
+  ]);
+}
+
 /** Scores of streaming heads by recency, of the others by a policy. */
 export function scoreByKind(
   judge: ScorerPolicy | undefined,
@@ -70,7 +82,7 @@ export function scoreByKind(
         const ofHead = recency(length, sinks);
         return Float32Array.from({ length: kvHeads * length }, (_, at) => ofHead[at % length] ?? 0);
       },
-      (layer) => sameForHeads(layer, recency(layer.length, sinks)),
+      (layer) => sameForHeads(layer, recencyKernel(layer, sinks)),
     );
   }
   const { kernel } = judge.score;
@@ -93,8 +105,7 @@ export function scoreByKind(
           Float32Array.from({ length: shape.kvHeads }, (_, head) => streamsIn(shape, head) ? 1 : 0),
       );
       const streams = layer.op("Greater", [marks, layer.constant(Float32Array.of(0.5), [])]);
-      const recent = layer.constant(recency(layer.length, sinks), [1, layer.length]);
-      return layer.op("Where", [streams, recent, kernel(layer)]);
+      return layer.op("Where", [streams, recencyKernel(layer, sinks), kernel(layer)]);
     }),
   );
 }

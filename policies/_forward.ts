@@ -63,21 +63,18 @@ export function reachForwardKernel(
   scores: KernelValue,
   reach: ForwardReach,
 ): KernelValue {
-  const { kvHeads, length } = builder;
+  const { kvHeads } = builder;
   const nothing = (count: number) =>
     builder.constant(new Float32Array(kvHeads * count), [kvHeads, count]);
   const times = (value: KernelValue, factor: number) =>
     builder.op("Mul", [value, scalar(builder, factor)]);
   let reached = scores;
   for (const { shift, factor } of roundsOf(reach)) {
-    if (shift >= length) continue;
-    const shifted = joined(builder, [
-      nothing(shift),
-      columns(builder, reached, 0, length - shift),
-    ], 1);
+    // None where the text is shorter than that.
+    const all = joined(builder, [nothing(shift), reached], 1);
+    const shifted = columns(builder, all, 0, builder.tokens());
     reached = builder.op("Max", [reached, times(shifted, factor)]);
   }
-  if (length < 2) return reached;
-  const next = joined(builder, [columns(builder, scores, 1, length), nothing(1)], 1);
+  const next = columns(builder, joined(builder, [scores, nothing(1)], 1), 1);
   return builder.op("Max", [reached, times(next, reach.before)]);
 }

@@ -117,19 +117,24 @@ export function pool(
   return pooled;
 }
 
+/** Settings of {@linkcode poolKernel}. */
+export interface PoolKernelOptions extends Omit<PoolOptions, "end"> {
+  /** Last tokens whose scores stay as they are. @default {0} */
+  readonly spared?: number;
+}
+
 /** {@linkcode pool} where the cache lives: scores are `[kvHeads, length]`. */
 export function poolKernel(
   builder: KernelBuilder,
   scores: KernelValue,
-  { kernel, pooling, end }: PoolOptions,
+  { kernel, pooling, spared = 0 }: PoolKernelOptions,
 ): KernelValue {
-  const { length } = builder;
-  const reach = Math.min((kernel - 1) / 2, end - 1);
-  if (end < 1 || kernel === 1) return scores;
-  const batch = builder.op("Unsqueeze", [
-    columns(builder, scores, 0, end),
-    builder.integers([0]),
-  ]);
+  if (kernel === 1 || !builder.atLeast(spared + 1)) return scores;
+  const half = (kernel - 1) / 2;
+  // A shorter text is pooled by a window of its own.
+  const reach = builder.atLeast(spared + half + 1) ? half : builder.length - spared - 1;
+  const pooledColumns = spared > 0 ? columns(builder, scores, 0, -spared) : scores;
+  const batch = builder.op("Unsqueeze", [pooledColumns, builder.integers([0])]);
   const width = 2 * reach + 1;
   const window = {
     kernel_shape: { ints: [width] },
@@ -138,8 +143,7 @@ export function poolKernel(
   };
   const merged = MERGINGS[pooling].build(builder, batch, window, width / kernel);
   const pooled = builder.op("Squeeze", [merged, builder.integers([0])]);
-  if (end === length) return pooled;
-  return joined(builder, [pooled, columns(builder, scores, end, length)], 1);
+  return spared === 0 ? pooled : joined(builder, [pooled, columns(builder, scores, -spared)], 1);
 }
 
 /** The score that is the evidence itself, averaged over the query heads of a group and pooled. */
@@ -149,6 +153,6 @@ export function pooledAttention(pooling: Omit<PoolOptions, "end">): Score {
       const { length } = layer;
       return pool(await layer.groupAttention(), length, { ...pooling, end: length });
     },
-    (layer) => poolKernel(layer, layer.groupAttention(), { ...pooling, end: layer.length }),
+    (layer) => poolKernel(layer, layer.groupAttention(), pooling),
   );
 }

@@ -90,7 +90,7 @@ function softScore(group: "max" | "mean", pooling: Omit<PoolOptions, "end">): Tw
       const attention = group === "mean"
         ? layer.groupAttention()
         : groupMostKernel(layer, layer.attention());
-      return poolKernel(layer, attention, { ...pooling, end: layer.length });
+      return poolKernel(layer, attention, pooling);
     },
   };
 }

@@ -26,6 +26,6 @@ export function windowScore({ window, kernel, pooling }: WindowJudge): Score {
   const pooled = (length: number) => ({ kernel, pooling, end: Math.max(0, length - window) });
   return withKernel(
     async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
-    (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
+    (layer) => poolKernel(layer, layer.groupAttention(), { kernel, pooling, spared: window }),
   );
 }

@@ -62,7 +62,7 @@ export function h2o(options: H2oOptions = {}): ScorerPolicy {
         (layer) =>
           layer.op("Div", [
             layer.groupAttention(),
-            layer.given([layer.kvHeads, layer.length], visibleQueries),
+            layer.given([layer.kvHeads, "length"], visibleQueries),
           ]),
       ),
   }));

@@ -84,7 +84,7 @@ export function judgeDocument(options: JudgeDocumentOptions = {}): ScorerPolicy 
           return pool(groupMost(await layer.attention(), layer), length, poolingOf(length));
         },
         (layer) =>
-          poolKernel(layer, groupMostKernel(layer, layer.attention()), poolingOf(layer.length)),
+          poolKernel(layer, groupMostKernel(layer, layer.attention()), { kernel, pooling }),
       ),
     };
   });

@@ -1,7 +1,6 @@
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout, Settings } from "./_options.ts";
 import { lagKernel } from "./kernels/lagkv.ts";
-import { sameForHeads } from "./kernels/nodes.ts";
 import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode lagKv}. */
@@ -74,12 +73,7 @@ export function lagKv(options: LagKvOptions = {}): ScorerPolicy {
           }
         }
         return scores;
-      }, (layer) => {
-        const end = judgedEnd(layer.length, settings);
-        return end > sinks
-          ? lagKernel(layer, { sinks, lag, end })
-          : sameForHeads(layer, unjudged(layer.length, sinks));
-      }),
+      }, (layer) => lagKernel(layer, { sinks, lag })),
     };
   });
 }

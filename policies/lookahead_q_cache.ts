@@ -73,7 +73,8 @@ export function lookaheadQCache(options: LookaheadQCacheOptions = {}): ScorerPol
       ...(plus ? { protect: { recent: window } } : {}),
       score: withKernel(
         async (layer) => pool(await layer.groupAttention(), layer.length, pooled(layer.length)),
-        (layer) => poolKernel(layer, layer.groupAttention(), pooled(layer.length)),
+        (layer) =>
+          poolKernel(layer, layer.groupAttention(), { kernel, pooling, spared: plus ? window : 0 }),
       ),
     };
   });

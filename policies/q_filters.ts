@@ -88,11 +88,11 @@ function projections(file: ModelFile): Score {
     }
     return scores;
   }, (layer) => {
-    const { kvHeads, headDim, length } = layer;
+    const { kvHeads, headDim } = layer;
     const filters = layer.given([kvHeads, headDim, 1], (shape) => rows(shape).slice());
     const products = layer.op("MatMul", [layer.keys(), filters]);
     return layer.op("Neg", [
-      layer.op("Reshape", [products, layer.integers([kvHeads, length])]),
+      layer.op("Reshape", [products, layer.integers([kvHeads, -1])]),
     ]);
   });
 }

@@ -73,7 +73,8 @@ export function rKv(options: RKvOptions = {}): ScorerPolicy {
       score: withKernel(mixed, (layer) => {
         const weighed = (value: string, by: number) =>
           layer.op("Mul", [value, layer.constant(Float32Array.of(by), [])]);
-        const attention = poolKernel(layer, layer.groupAttention(), pooled(layer.length));
+        const merged = { kernel, pooling, spared: window };
+        const attention = poolKernel(layer, layer.groupAttention(), merged);
         const repeated = redundancyKernel(layer, threshold);
         return layer.op("Sub", [weighed(attention, lambda), weighed(repeated, 1 - lambda)]);
       }),

@@ -47,7 +47,7 @@ export function random(options: RandomOptions = {}): ScorerPolicy {
     };
     return {
       evidence: { kind: "none" },
-      score: withKernel(draw, (layer) => layer.given([layer.kvHeads, layer.length], draw)),
+      score: withKernel(draw, (layer) => layer.given([layer.kvHeads, "length"], draw)),
     };
   });
 }

@@ -39,8 +39,7 @@ export function streamingLlm(options: StreamingLlmOptions = {}): ScorerPolicy {
     score: withKernel(
       ({ kvHeads, length }) =>
         Float32Array.from({ length: kvHeads * length }, (_, index) => index % length),
-      (layer) =>
-        sameForHeads(layer, Float32Array.from({ length: layer.length }, (_, token) => token)),
+      (layer) => sameForHeads(layer, layer.counting()),
     ),
   }));
 }

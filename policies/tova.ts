@@ -1,5 +1,6 @@
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { sameForHeads } from "./kernels/nodes.ts";
 import { type ScorerPolicy, withKernel } from "./policy.ts";
 
 /** What the registry says about {@linkcode tova}. */
@@ -48,10 +49,10 @@ export function tova(options: TovaOptions = {}): ScorerPolicy {
       for (let head = 1; head < kvHeads; head++) scores.copyWithin(head * length, 0, length);
       return scores;
     }, (layer) =>
-      layer.op("Expand", [
+      sameForHeads(
+        layer,
         layer.op("ReduceMean", [layer.attention(), layer.integers([0])], { keepdims: { int: 1 } }),
-        layer.integers([layer.kvHeads, layer.length]),
-      ])),
+      )),
   }));
 }
 

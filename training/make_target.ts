@@ -1,6 +1,7 @@
 import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
 import type { Sequence } from "../runtime/engine/sequence.ts";
 import type { HostEngine } from "../runtime/engine/host/host_engine.ts";
+import { joined } from "../runtime/engine/host/keys_by_head.ts";
 import { replayedAttention } from "../runtime/evidence/replay.ts";
 import { greedyAnswer, type GreedyStart } from "../runtime/evidence/greedy.ts";
 import { prefill } from "../runtime/engine/prefill.ts";
@@ -76,20 +77,15 @@ async function repeatedMaps(
 ): Promise<Float32Array> {
   const { evidence } = kvZip({ chunk });
   if (evidence.kind !== "replay") throw new TypeError("KVzip judges by a repetition");
+  using scope = new DisposableStack();
   const layers = await replayedAttention(evidence, {
-    ...{ engine, sequence, text: prompt, signal },
+    ...{ engine, sequence, text: prompt, scope, signal },
     facts: {
       encode: (text) => tokenizer.encode(text, { bos: false }),
       turnEnd: turnEnd(tokenizer),
     },
   });
-  const maps = new Float32Array(layers.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const rows of layers) {
-    maps.set(rows, at);
-    at += rows.length;
-  }
-  return maps;
+  return joined(await Promise.all(layers.map((rows) => rows.floats())));
 }
 
 /** The model's own answer, at least one token, as far as the text that it ends before. */

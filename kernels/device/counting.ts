@@ -4,26 +4,28 @@ import type { Device, DeviceKernel, DeviceTensor } from "./device.ts";
 
 /** The floats 0, 1, 2 and so on, kept on a device: slots are compared with them. */
 export interface Counting extends AsyncDisposable {
-  /** At least so many of them. Valid until more are asked for. */
+  /** At least so many of them. Valid as long as the counting is. */
   atLeast(count: number): Promise<DeviceTensor>;
 }
 
 /** Begins to count when asked. */
 export function createCounting(device: Device): Counting {
   let kernel: Promise<DeviceKernel> | undefined;
-  let held: DeviceTensor | undefined;
+  // Fewer numbers stay for runs that were given them: all together are twice the most.
+  const held: DeviceTensor[] = [];
   return {
     async atLeast(count) {
-      if (held && (held.dims[0] ?? 0) >= count) return held;
+      const known = held.find(({ dims: [size = 0] }) => size >= count);
+      if (known) return known;
       const size = 2 ** Math.ceil(Math.log2(Math.max(count, 1024)));
       const { run } = await (kernel ??= device.load(sendGraph(), { stay: ["result"] }));
-      held?.[Symbol.dispose]();
       const numbers = Float32Array.from({ length: size }, (_, index) => index);
-      held = (await run({ numbers: floats(numbers, [size]) })).kept("result");
-      return held;
+      const made = (await run({ numbers: floats(numbers, [size]) })).kept("result");
+      held.push(made);
+      return made;
     },
     async [Symbol.asyncDispose]() {
-      held?.[Symbol.dispose]();
+      for (const one of held.splice(0)) one[Symbol.dispose]();
       await (await kernel)?.[Symbol.asyncDispose]();
     },
   };

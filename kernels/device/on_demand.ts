@@ -16,7 +16,7 @@ export interface OnDemand extends AsyncDisposable {
     feeds: Readonly<Record<string, Tensor | DeviceTensor>>,
     stay?: readonly string[],
   ): Promise<DeviceOutputs>;
-  /** At least so many of the floats 0, 1, 2 and so on. Valid until more are asked for. */
+  /** At least so many of the floats 0, 1, 2 and so on. Valid as long as the kernels are. */
   counting(count: number): Promise<DeviceTensor>;
 }
 

@@ -55,7 +55,9 @@ export function createLayerArithmetic(
     async outputNorms(values, output) {
       const width = output.length / (kvHeads * headDim);
       const [, capacity = 1] = values.dims;
-      const parts = Math.min(width, Math.ceil(kvHeads * capacity * width / MOST_NUMBERS));
+      // Powers of two: few graphs serve all lengths.
+      const fewest = Math.max(1, kvHeads * capacity * width / MOST_NUMBERS);
+      const parts = Math.min(width, 2 ** Math.ceil(Math.log2(fewest)));
       const build = norms.get(parts) ??
         (() => normsGraph({ parts, width, share: kvHeads / heads, headDim }, element));
       norms.set(parts, build);

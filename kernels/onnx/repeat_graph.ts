@@ -8,9 +8,15 @@ export function nameInCopy(copy: number, name: Value): Value {
 /**
  * A graph that does several times what a graph does, side by side: inputs and outputs once for each
  * copy, under {@linkcode nameInCopy}; constants once for all.
+ *
+ * @param once Inputs that are the same for all copies, and keep their names.
  */
-export function repeatGraph(graph: Graph, copies: number): Graph {
-  const shared = new Set(graph.initializers.map(({ name }) => name));
+export function repeatGraph(
+  graph: Graph,
+  copies: number,
+  once: ReadonlySet<Value> = new Set(),
+): Graph {
+  const shared = new Set([...once, ...graph.initializers.map(({ name }) => name)]);
   const all = Array.from({ length: copies }, (_, copy) => {
     const rename = (name: Value): Value =>
       name === "" || shared.has(name) ? name : nameInCopy(copy, name);
@@ -20,12 +26,16 @@ export function repeatGraph(graph: Graph, copies: number): Graph {
     name: graph.name,
     initializers: graph.initializers,
     nodes: all.flatMap(({ nodes }) => nodes),
-    inputs: all.flatMap(({ inputs }) => inputs),
+    inputs: [
+      ...graph.inputs.filter(({ name }) => once.has(name)),
+      ...all.flatMap(({ inputs }) => inputs.filter(({ name }) => !once.has(name))),
+    ],
     outputs: all.flatMap(({ outputs }) => outputs),
   };
 }
 
-function renamed(graph: Graph, rename: (name: Value) => Value): Graph {
+/** The same graph with other names. */
+export function renamed(graph: Graph, rename: (name: Value) => Value): Graph {
   const port = ({ name, type, shape }: Port): Port => ({
     name: rename(name),
     type,

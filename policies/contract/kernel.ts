@@ -12,11 +12,20 @@ export type KernelAttribute =
 
 /**
  * Builds a kernel: arithmetic on a layer as a graph of ONNX operators (opset 21), which runs where the
- * cache lives. It is built again for layers of another size: all sizes are plain numbers. Tensors are
- * 32-bit floats unless an operator makes others. No size may be 0.
+ * cache lives. Tensors are 32-bit floats unless an operator makes others. No size may be 0.
+ *
+ * A kernel that does not read `length` is built once, for layers of any length; one that asks
+ * {@linkcode KernelBuilder.atLeast} once for each answer.
  */
-export interface KernelBuilder
-  extends Readonly<Pick<LayerShape, "heads" | "kvHeads" | "headDim" | "length">> {
+export interface KernelBuilder extends Readonly<Pick<LayerShape, "heads" | "kvHeads" | "headDim">> {
+  /** Tokens that are shown. A kernel that reads it is built, and loaded, anew for layers of another length. */
+  readonly length: number;
+  /** Whether at least so many tokens are shown. */
+  atLeast(count: number): boolean;
+  /** How many tokens are shown, a 64-bit integer `[1]`, as operators want sizes and ends. */
+  tokens(): KernelValue;
+  /** The floats 0, 1, 2 and so on, one for each token, `[length]`. */
+  counting(): KernelValue;
   /** Keys, rotated at their positions, `[kvHeads, length, headDim]`: head by head. */
   keys(): KernelValue;
   /** Values, `[kvHeads, length, headDim]`. */
@@ -31,8 +40,15 @@ export interface KernelBuilder
   expectedLogits(): { readonly mean: KernelValue; readonly variance: KernelValue };
   /** `LayerView.outputNorms()`, `[kvHeads, length]`. */
   outputNorms(): KernelValue;
-  /** Numbers that are made in main memory for each layer and sent, such as positions. */
-  given(shape: readonly number[], make: (layer: LayerShape) => Float32Array): KernelValue;
+  /**
+   * Numbers that are made in main memory for each layer and sent, such as positions.
+   *
+   * @param shape `"length"` stands for as many as there are tokens.
+   */
+  given(
+    shape: readonly (number | "length")[],
+    make: (layer: LayerShape) => Float32Array,
+  ): KernelValue;
   /** Numbers that are the same for every layer. */
   constant(numbers: Float32Array, shape: readonly number[]): KernelValue;
   /** A list of 64-bit integers, as operators want axes, shapes and counts. */

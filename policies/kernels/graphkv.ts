@@ -1,5 +1,5 @@
 import type { KernelBuilder, KernelValue } from "../policy.ts";
-import { norms, scalar } from "./nodes.ts";
+import { everywhere, norms, scalar } from "./nodes.ts";
 
 /** How scores decay: options of the policy. */
 export interface Decay {
@@ -15,7 +15,7 @@ export function decayKernel(
   inner: KernelValue,
   { rounds, sources, neighbours, decay }: Decay,
 ): KernelValue {
-  const { kvHeads, length } = builder;
+  const { kvHeads } = builder;
   if (decay === 0 || rounds === 0) return inner;
   const keys = builder.keys();
   const unit = builder.op("Div", [
@@ -39,8 +39,9 @@ export function decayKernel(
       { axis: { int: -1 } },
     );
   let scores = inner;
-  let isSource = builder.constant(new Float32Array(kvHeads * length), [kvHeads, length]);
-  let left = length;
+  let isSource = everywhere(builder, 0);
+  // Of fewer tokens, it matters how many there are.
+  let left = builder.atLeast(rounds * sources + neighbours) ? Infinity : builder.length;
   for (let round = 0; round < rounds && left > 0; round++) {
     const count = Math.min(sources, left);
     left -= count;
@@ -60,7 +61,7 @@ export function decayKernel(
     const [nearest = "", near = ""] = highest(cosines, marks, Math.min(neighbours, left));
     const spread = builder.op("ScatterElements", [
       // Not a constant of that size, which the graph would carry: it can be as large as the keys.
-      builder.op("Expand", [scalar(builder, 0), builder.integers([kvHeads, count, length])]),
+      builder.op("Expand", [scalar(builder, 0), builder.op("Shape", [cosines])]),
       near,
       nearest,
     ], { axis: { int: 2 } });

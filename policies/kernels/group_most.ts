@@ -25,10 +25,10 @@ export function groupMost(
 
 /** The same as a graph. */
 export function groupMostKernel(builder: KernelBuilder, rows: KernelValue): KernelValue {
-  const { heads, kvHeads, length } = builder;
+  const { heads, kvHeads } = builder;
   const grouped = builder.op("Reshape", [
     rows,
-    builder.integers([kvHeads, heads / kvHeads, length]),
+    builder.integers([kvHeads, heads / kvHeads, -1]),
   ]);
   return builder.op("ReduceMax", [grouped, builder.integers([1])], { keepdims: { int: 0 } });
 }

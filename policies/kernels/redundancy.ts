@@ -48,7 +48,6 @@ function lastAlike(cosines: Float32Array, own: number, threshold: number): numbe
 
 /** The same where the keys lie: `[length, length]` numbers for each KV head. */
 export function redundancyKernel(builder: KernelBuilder, threshold: number): KernelValue {
-  const { length } = builder;
   const keys = builder.keys();
   const unit = builder.op("Div", [
     keys,
@@ -58,9 +57,9 @@ export function redundancyKernel(builder: KernelBuilder, threshold: number): Ker
     unit,
     builder.op("Transpose", [unit], { perm: { ints: [0, 2, 1] } }),
   ]);
-  const counting = Float32Array.from({ length }, (_, index) => index);
-  const row = builder.constant(counting, [1, 1, length]);
-  const column = builder.constant(counting, [1, length, 1]);
+  const counting = builder.counting();
+  const row = builder.op("Reshape", [counting, builder.integers([1, 1, -1])]);
+  const column = builder.op("Reshape", [counting, builder.integers([1, -1, 1])]);
   const zero = scalar(builder, 0);
   const others = builder.op("Where", [builder.op("Equal", [row, column]), zero, cosines]);
   const alike = builder.op("Where", [

@@ -52,7 +52,7 @@ function normalise(row: Float64Array): void {
 
 /** The same scores where the keys lie. */
 export function bandScoresKernel(builder: KernelBuilder, queries: BandQueries): KernelValue {
-  const { heads, kvHeads, headDim, length } = builder;
+  const { heads, kvHeads, headDim } = builder;
   const group = heads / kvHeads;
   const half = headDim / 2;
   // Columns of a KV head: the queries of its group.
@@ -63,7 +63,7 @@ export function bandScoresKernel(builder: KernelBuilder, queries: BandQueries): 
   const keys = builder.keys();
   const squares = builder.op("Reshape", [
     builder.op("Mul", [keys, keys]),
-    builder.integers([kvHeads, length, 2, half]),
+    builder.integers([kvHeads, -1, 2, half]),
   ]);
   const lengths = builder.op("Sqrt", [
     builder.op("ReduceSum", [squares, builder.integers([2])], { keepdims: { int: 0 } }),

@@ -71,7 +71,7 @@ export function predictScores(
     }
   };
   return {
-    ...(wanted.length > 0 ? { onInputs } : {}),
+    ...(bySurrogate.size > 0 ? { onInputs } : {}),
     rows({ surrogate }, layer, lengths, earlier) {
       const chunks = bySurrogate.get(surrogate)?.byLayer[layer] ?? [];
       const all = emptyRows(group, lengths);

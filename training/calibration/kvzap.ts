@@ -59,10 +59,11 @@ function measurement({ engine }: Model, facts: ModelFacts): Measurement {
       },
       signal,
     });
-    const request = { engine, sequence, facts, text: ids, signal };
+    using scope = new DisposableStack();
+    const request = { engine, sequence, facts, text: ids, scope, signal };
     const most = await replayedAttention(evidence, request);
     for (const [layer, rows] of inputs.entries()) {
-      const shares = most[layer] ?? new Float32Array();
+      const shares = await most[layer]?.floats() ?? new Float32Array();
       const values = new Float32Array(ids.length * kvHeads);
       for (let head = 0; head < kvHeads; head++) {
         for (let token = 0; token < ids.length; token++) {

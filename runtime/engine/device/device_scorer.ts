@@ -23,7 +23,7 @@ export function deviceScorer(
   const { firstHead } = tensors;
   const group = heads / kvHeads;
   const spec = {
-    shape: { heads, kvHeads, headDim, length, firstHead },
+    shape: { heads, kvHeads, headDim, firstHead },
     chosen: slots !== undefined,
   };
   const run: ScoreRun = {
@@ -41,21 +41,12 @@ export function deviceScorer(
     held: async (kernel, again) =>
       await kernels.held({ ...spec, kernel, ...(again ? { again } : {}) }, run),
     ranking: kernels.ranking,
-    async best(kernel, { count, sinks, recent, pinned, second }) {
-      const mask = pinned && marked(pinned, length);
-      const rank = {
-        ...{ count, sinks, recent, pinned: mask !== undefined },
-        ...(second ? { second } : {}),
-      };
-      const best = await kernels.best(
-        { ...spec, kernel, rank },
-        { ...run, ...(mask ? { pinned: mask } : {}) },
-      );
-      return Array.from(
-        { length: kvHeads },
-        (_, head) => best.slice(head * count, (head + 1) * count),
-      );
-    },
+    best: async (kernel, { second, ...wanted }) =>
+      await kernels.best(
+        { ...spec, kernel, ...(second ? { again: second.kernel } : {}) },
+        run,
+        { ...wanted, ...(second ? { firstCount: second.firstCount } : {}) },
+      ),
     part(kept, first) {
       const shown = kept.map((indices, head) => {
         const whole = slots?.[first + head];
@@ -85,12 +76,4 @@ function pairsOf(slots: readonly Int32Array[], perHead: number, firstRow: number
         .flatMap((row) => Array.from(ofHead).flatMap((slot) => [row, slot]))
     ),
   );
-}
-
-function marked(pinned: readonly Int32Array[], length: number): Float32Array {
-  const marks = new Float32Array(pinned.length * length);
-  for (const [head, indices] of pinned.entries()) {
-    for (const index of indices) marks[head * length + index] = 1;
-  }
-  return marks;
 }

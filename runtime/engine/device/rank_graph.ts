@@ -49,7 +49,9 @@ export function buildRankGraph(spec: RankGraphSpec): Graph {
   if (spec.pinned) graph.input("pinned", "int64", ["P", 2]);
   if (spec.threshold) graph.input("threshold", "float32", [1]);
   if (!spec.even) {
-    for (let tensor = 0; tensor < spec.tensors; tensor++) graph.input(`pads.${tensor}`, "int64", [4]);
+    for (let tensor = 0; tensor < spec.tensors; tensor++) {
+      graph.input(`pads.${tensor}`, "int64", [4]);
+    }
   }
   const [sinks = "", from = "", length = "", first = ""] = graph.ops(
     "Split",
@@ -63,14 +65,15 @@ export function buildRankGraph(spec: RankGraphSpec): Graph {
   const slots = leading(graph, "width");
   const highest = number(Infinity);
   const held = (values: Value, otherwise: Value) =>
-    where(graph.op("Less", [slots, length]), values, otherwise);
+    spec.even ? values : where(graph.op("Less", [slots, length]), values, otherwise);
   const filled = (values: Value, shape: Value) => graph.op("Expand", [values, shape]);
   const shapeOf = (value: Value) => graph.op("Shape", [value]);
   const one = graph.constant(Float32Array.of(1), [1, 1]);
   const top = graph.constant(Float32Array.of(Infinity), [1, 1]);
   /** Scores of all heads, those that outrank all others raised. */
   const raised = (name: "scores" | "rescored"): Value => {
-    const scores = graph.op("Max", [stacked(graph, spec, name), number(LOWEST)]);
+    const all = stacked(graph, spec, name);
+    const scores = spec.even ? all : graph.op("Max", [all, number(LOWEST)]);
     const last = where(graph.op("GreaterOrEqual", [slots, from]), highest, scores);
     const certain = where(graph.op("Less", [slots, sinks]), highest, last);
     const inside = held(certain, number(-Infinity));

@@ -3,13 +3,16 @@ import { loadedOnDemand } from "../../../kernels/device/on_demand.ts";
 import { together } from "../../../kernels/device/together.ts";
 import type { Graph } from "../../../kernels/onnx/graph.ts";
 import { floats, integers } from "../../../kernels/session.ts";
-import type {
-  BestOfAll,
-  BestOfEach,
-  RankedScores,
-  Ranking,
-} from "../../evict/layer_scorer.ts";
-import { buildRankGraph, type RankGraphSpec, ROW_COLUMNS } from "./rank_graph.ts";
+import type { BestOfAll, BestOfEach, RankedScores, Ranking } from "../../evict/layer_scorer.ts";
+import {
+  countFeeds,
+  headFeeds,
+  namesPinned,
+  type RankedHeads,
+  wantedOfEach,
+  widthOf,
+} from "./rank_feeds.ts";
+import { buildRankGraph, type RankGraphSpec } from "./rank_graph.ts";
 
 /** Ranks scores where they lie. Owns the loaded graphs. */
 export interface RankKernels extends Ranking, AsyncDisposable {}
@@ -26,14 +29,13 @@ export function createRankKernels(device: Device): RankKernels {
   const run = async (
     scores: readonly RankedScores[],
     how: Omit<RankGraphSpec, "tensors" | "even" | "pinned">,
-    firstCounts: readonly number[],
     feeds: DeviceFeeds,
+    firstCounts?: readonly number[],
   ) => {
-    const lengths = scores.map(lengthOf);
-    const width = Math.max(...lengths);
-    const even = lengths.every((length) => length === width);
-    const pins = pinnedPairs(scores);
-    const spec = { ...how, tensors: scores.length, even, pinned: pins.length > 0 };
+    const all = scores.map(headsOf);
+    const width = widthOf(all);
+    const even = all.every(({ length }) => length === width);
+    const spec = { ...how, tensors: scores.length, even, pinned: namesPinned(all) };
     const key = JSON.stringify(spec);
     const build = builds.get(key) ?? (() => buildRankGraph(spec));
     builds.set(key, build);
@@ -41,16 +43,13 @@ export function createRankKernels(device: Device): RankKernels {
     for (const [index, { held }] of scores.entries()) {
       tensors[`scores.${index}`] = held.scores;
       if (how.second && held.rescored) tensors[`rescored.${index}`] = held.rescored;
-      if (!even) tensors[`pads.${index}`] = integers([0, 0, 0, width - (lengths[index] ?? 0)]);
+      if (!even) tensors[`pads.${index}`] = integers([0, 0, 0, width - (all[index]?.length ?? 0)]);
     }
-    const heads = scores.reduce((sum, one) => sum + headsOf(one), 0);
     const outputs = await kernels.run(build, {
       ...tensors,
       ...feeds,
-      rows: floats(rowsOf(scores, firstCounts), [heads, ROW_COLUMNS.length]),
+      ...headFeeds(all, firstCounts),
       counting: await kernels.counting(width),
-      width: integers([width]),
-      ...(pins.length > 0 ? { pinned: integers(pins, [pins.length / 2, 2]) } : {}),
     });
     return {
       width,
@@ -64,14 +63,14 @@ export function createRankKernels(device: Device): RankKernels {
       const scores = jobs.flatMap((job) => job.scores);
       const [{ wanted: { count, safe, threshold } }] = jobs;
       const how = { shared: true, second: false, threshold: threshold !== undefined };
-      const { best, passing, width } = await run(scores, how, [], {
+      const { best, passing, width } = await run(scores, how, {
         count: integers([count]),
-        safe: integers([Math.min(safe, Math.max(...scores.map(lengthOf)))]),
+        safe: integers([Math.min(safe, widthOf(scores.map(headsOf)))]),
         groups: integers([jobs.length]),
-        ...(threshold === undefined ? {} : { threshold: floats(Float32Array.of(threshold), [1]) }),
+        ...thresholdFeeds(threshold),
       });
       return jobs.map((job, group) => {
-        const heads = job.scores.reduce((sum, one) => sum + headsOf(one), 0);
+        const heads = job.scores.reduce((sum, one) => sum + headsOf(one).heads, 0);
         const kept = Array.from({ length: heads }, (): number[] => []);
         for (let at = group * count; at < (group + 1) * count; at++) {
           const place = best[at] ?? 0;
@@ -85,22 +84,16 @@ export function createRankKernels(device: Device): RankKernels {
     (a, b) => eachKey(a) === eachKey(b),
     async (jobs) => {
       const scores = jobs.flatMap((job) => job.scores);
+      const [{ wanted: { threshold, firstCounts: first } }] = jobs;
       const counts = jobs.flatMap(({ wanted }) => wanted.counts);
-      const firstCounts = jobs.flatMap(({ wanted }) => wanted.firstCounts ?? []);
-      const [{ wanted: { threshold } }] = jobs;
-      const second = firstCounts.length > 0;
-      const count = Math.max(...counts);
+      const firstCounts = first && jobs.flatMap(({ wanted }) => wanted.firstCounts ?? []);
+      const second = firstCounts !== undefined;
       const how = { shared: false, second, threshold: threshold !== undefined };
-      const { best, passing } = await run(scores, how, firstCounts, {
-        count: integers([count]),
-        ...(second ? { first: integers([Math.max(1, ...firstCounts)]) } : {}),
-        ...(threshold === undefined ? {} : { threshold: floats(Float32Array.of(threshold), [1]) }),
-      });
-      const all = counts.map((own, head) =>
-        best.slice(head * count, head * count + own)
-          .filter((_, at) => passing?.[head * count + at] !== 0)
-          .sort()
-      );
+      const { best, passing } = await run(scores, how, {
+        ...countFeeds({ counts, firstCounts }),
+        ...thresholdFeeds(threshold),
+      }, firstCounts);
+      const all = wantedOfEach(best, counts, passing);
       let from = 0;
       return jobs.map(({ wanted }) => all.slice(from, from += wanted.counts.length));
     },
@@ -112,12 +105,13 @@ export function createRankKernels(device: Device): RankKernels {
   };
 }
 
-function headsOf({ held: { scores: { dims } } }: RankedScores): number {
-  return dims[0] ?? 0;
+function headsOf({ held, sinks, recent, pinned }: RankedScores): RankedHeads {
+  const [heads = 0, length = 0] = held.scores.dims;
+  return { heads, length, sinks, recent, pinned };
 }
 
-function lengthOf({ held: { scores: { dims } } }: RankedScores): number {
-  return dims[1] ?? 0;
+function thresholdFeeds(threshold: number | undefined): DeviceFeeds {
+  return threshold === undefined ? {} : { threshold: floats(Float32Array.of(threshold), [1]) };
 }
 
 /** Jobs of which this is the same are ranked side by side: as many heads, of the same lengths. */
@@ -128,29 +122,4 @@ function sharedKey({ scores, wanted: { count, safe, threshold } }: Job<BestOfAll
 /** Heads do not depend on one another here. */
 function eachKey({ wanted: { firstCounts, threshold } }: Job<BestOfEach>): string {
   return JSON.stringify([threshold, firstCounts !== undefined]);
-}
-
-/** What a ranking is told about each head: {@linkcode ROW_COLUMNS}. */
-function rowsOf(scores: readonly RankedScores[], firstCounts: readonly number[]): Float32Array {
-  const rows: number[] = [];
-  let head = 0;
-  for (const one of scores) {
-    const length = lengthOf(one);
-    for (let of = 0; of < headsOf(one); of++) {
-      rows.push(one.sinks, length - one.recent, length, firstCounts[head++] ?? 0);
-    }
-  }
-  return Float32Array.from(rows);
-}
-
-/** Head, counted through all scores, and token of what is pinned. */
-function pinnedPairs(scores: readonly RankedScores[]): readonly number[] {
-  const pairs: number[] = [];
-  let head = 0;
-  for (const one of scores) {
-    for (let of = 0; of < headsOf(one); of++, head++) {
-      for (const token of one.pinned?.[of] ?? []) pairs.push(head, token);
-    }
-  }
-  return pairs;
 }

@@ -1,5 +1,5 @@
 import type { CacheElement } from "../../../kernels/device/layer_buffers.ts";
-import { createGraph, type Graph, type GraphBuilder } from "../../../kernels/onnx/graph.ts";
+import { createGraph, type Graph } from "../../../kernels/onnx/graph.ts";
 import type {
   KernelBuilder,
   KernelValue,
@@ -8,42 +8,22 @@ import type {
   ScoreKernel,
 } from "../../../policies/policy.ts";
 
-/** Which tokens of each KV head are wanted, besides their scores. */
-export interface RankSpec {
-  /** Tokens per KV head. */
-  readonly count: number;
-  /** Leading tokens that are among them. */
-  readonly sinks: number;
-  /** Last tokens that are. */
-  readonly recent: number;
-  /** Whether others are, which an input marks. */
-  readonly pinned: boolean;
-  /** How all but the first `firstCount` tokens are chosen by other scores. */
-  readonly second?: {
-    readonly kernel: RescoreKernel;
-    readonly firstCount: number;
-  };
-}
-
-/** What a score graph is built for. */
+/** What a score graph is built for: any number of tokens, unless its kernel wants to know it. */
 export interface ScoreSpec {
   readonly kernel: ScoreKernel;
-  /** Query heads and KV heads that are shown, the first of these, and their tokens. */
+  /** Scores of a second stage that are wanted besides. */
+  readonly again?: RescoreKernel;
+  /** Query heads and KV heads that are shown, and the first of these. */
   readonly shape: {
     readonly heads: number;
     readonly kvHeads: number;
     readonly headDim: number;
-    readonly length: number;
     readonly firstHead: number;
   };
   /** Whether only some tokens are shown, which inputs name. */
   readonly chosen: boolean;
   /** Type of keys and values. */
   readonly element: CacheElement;
-  /** Absent: scores are wanted. */
-  readonly rank?: RankSpec;
-  /** Scores of a second stage that are wanted besides. */
-  readonly again?: RescoreKernel;
 }
 
 /** Tensors of a layer that a kernel may ask for. */
@@ -60,15 +40,20 @@ export const LAYER_INPUTS = [
 /** One of {@linkcode LAYER_INPUTS}. */
 export type LayerInput = typeof LAYER_INPUTS[number];
 
+/** Inputs that are the same for all layers of one shape. */
+export const SHARED_INPUTS: ReadonlySet<string> = new Set(["tokens", "counting"]);
+
 /** A score graph and what it must be fed. */
 export interface ScoreGraph {
   readonly graph: Graph;
+  /** Fewest and most tokens that it serves. */
+  readonly serves: { readonly least: number; readonly most: number };
   /** Tensors of the layer. */
   readonly inputs: ReadonlySet<LayerInput>;
   /** Numbers that are computed for each layer. */
   readonly given: readonly {
     readonly name: string;
-    readonly shape: readonly number[];
+    readonly shape: readonly (number | "length")[];
     readonly make: (layer: LayerShape) => Float32Array;
   }[];
 }
@@ -78,27 +63,40 @@ export interface ScoreGraph {
  *
  * Inputs, those that the kernel asks for: `keys`, `values [kvHeads of the model, capacity, headDim]`,
  * `attention`, `mean`, `variance [heads of the model, capacity]`, `norms [kvHeads of the model,
- * capacity]`; where tokens are chosen `chosen [kvHeads, length, 2]` (KV head and slot) and
- * `chosen_rows [heads, length, 2]` (query head and slot); `pinned [kvHeads, length]`, 1 at tokens that
- * must stay. Output: `scores [kvHeads, length]`, with a second
- * stage `rescored` too, or `best [kvHeads, count]`, indices, best first.
+ * capacity]`; `tokens [1]`, how many are shown; where these are chosen `chosen [kvHeads, length, 2]` (KV
+ * head and slot) and `chosen_rows [heads, length, 2]` (query head and slot); `counting [N]`, the floats 0, 1,
+ * 2 and so on, at least as many as there are tokens. Outputs: `scores [kvHeads, length]`, and with a
+ * second stage `rescored`.
+ *
+ * @param length Tokens for which the kernel is built, where it wants to know.
  */
 export function buildScoreGraph(
-  { kernel, shape, chosen, element, rank, again }: ScoreSpec,
+  { kernel, again, shape, chosen, element }: ScoreSpec,
+  length: number,
 ): ScoreGraph {
   const graph = createGraph("scores");
-  const { heads, kvHeads, headDim, length, firstHead } = shape;
+  const { heads, kvHeads, headDim, firstHead } = shape;
   const group = heads / kvHeads;
   const inputs = new Set<LayerInput>();
   const given: ScoreGraph["given"][number][] = [];
+  let [least, most] = [1, Infinity];
   const declared = new Map<string, KernelValue>();
   const declare = (name: string, make: () => KernelValue): KernelValue => {
     const known = declared.get(name) ?? make();
     declared.set(name, known);
     return known;
   };
+  const tokens = () => declare("tokens", () => graph.input("tokens", "int64", [1]));
+  const counting = () =>
+    declare("counting", () =>
+      graph.op("Slice", [
+        graph.input("counting", "float32", ["N"]),
+        graph.integers([0]),
+        tokens(),
+        graph.integers([0]),
+      ]));
   const pairs = (name: "chosen" | "chosen_rows", rows: number) =>
-    declare(name, () => graph.input(name, "int64", [rows, length, 2]));
+    declare(name, () => graph.input(name, "int64", [rows, "L", 2]));
   /** What is shown of `[rows of the model, capacity, …]`. */
   const cut = (value: KernelValue, perHead: number): KernelValue => {
     const rows = perHead * kvHeads;
@@ -110,7 +108,9 @@ export function buildScoreGraph(
     return graph.op("Slice", [
       value,
       graph.integers([from, 0]),
-      graph.integers([from + rows, length]),
+      graph.op("Concat", [graph.integers([from + rows]), tokens()], {
+        attributes: { axis: { int: 0 } },
+      }),
       graph.integers([0, 1]),
     ]);
   };
@@ -133,7 +133,18 @@ export function buildScoreGraph(
     heads,
     kvHeads,
     headDim,
-    length,
+    get length() {
+      [least, most] = [length, length];
+      return length;
+    },
+    atLeast(count) {
+      const enough = length >= count;
+      if (enough) least = Math.max(least, count);
+      else most = Math.min(most, count - 1);
+      return enough;
+    },
+    tokens,
+    counting,
     keys: () => entries("keys"),
     values: () => entries("values"),
     attention: () => rows("attention"),
@@ -142,7 +153,7 @@ export function buildScoreGraph(
         if (group === 1) return rows("attention");
         const byGroup = graph.op("Reshape", [
           rows("attention"),
-          graph.integers([kvHeads, group, length]),
+          graph.integers([kvHeads, group, -1]),
         ]);
         return graph.op("ReduceMean", [byGroup, graph.integers([1])], {
           attributes: { keepdims: { int: 0 } },
@@ -152,7 +163,8 @@ export function buildScoreGraph(
     expectedLogits: () => ({ mean: rows("mean"), variance: rows("variance") }),
     outputNorms: () => rows("norms"),
     given(size, make) {
-      const name = graph.input(`given_${given.length}`, "float32", size);
+      const dimensions = size.map((one) => one === "length" ? "L" : one);
+      const name = graph.input(`given_${given.length}`, "float32", dimensions);
       given.push({ name, shape: size, make });
       return name;
     },
@@ -163,62 +175,11 @@ export function buildScoreGraph(
       graph.ops(operator, values, count, { attributes }),
   };
   const scores = kernel(builder);
-  if (!rank) {
-    graph.op("Identity", [scores], { names: ["scores"] });
-    graph.output("scores", "float32", [kvHeads, length]);
-    if (again) {
-      graph.op("Identity", [again(builder, scores)], { names: ["rescored"] });
-      graph.output("rescored", "float32", [kvHeads, length]);
-    }
-  } else {
-    const pinned = rank.pinned ? graph.input("pinned", "float32", [kvHeads, length]) : undefined;
-    emitRank(graph, builder, scores, rank, pinned);
-    graph.output("best", "int64", [kvHeads, rank.count]);
+  graph.op("Identity", [scores], { names: ["scores"] });
+  graph.output("scores", "float32", [kvHeads, "L"]);
+  if (again) {
+    graph.op("Identity", [again(builder, scores)], { names: ["rescored"] });
+    graph.output("rescored", "float32", [kvHeads, "L"]);
   }
-  return { graph: graph.build(), inputs, given };
-}
-
-function emitRank(
-  graph: GraphBuilder,
-  builder: KernelBuilder,
-  scores: KernelValue,
-  { count, sinks, recent, second }: RankSpec,
-  pinned: KernelValue | undefined,
-): void {
-  const { kvHeads, length } = builder;
-  const row = Float32Array.from(
-    { length },
-    (_, token) => token < sinks || token >= length - recent ? 1 : 0,
-  );
-  let mask = graph.op("Expand", [
-    graph.constant(row, [1, length]),
-    graph.integers([kvHeads, length]),
-  ]);
-  if (pinned !== undefined) mask = graph.op("Max", [mask, pinned]);
-  const best = (values: KernelValue, count: number, names: readonly string[] = []): KernelValue => {
-    const raised = graph.op("Where", [
-      graph.op("Greater", [mask, graph.constant(Float32Array.of(0.5), [])]),
-      graph.constant(Float32Array.of(Infinity), []),
-      values,
-    ]);
-    const [, indices = ""] = graph.ops("TopK", [raised, graph.integers([count])], 2, {
-      attributes: { axis: { int: -1 }, largest: { int: 1 }, sorted: { int: 1 } },
-      names: names.length > 0 ? [`${names[0]}_values`, ...names] : [],
-    });
-    return indices;
-  };
-  if (!second) {
-    best(scores, count, ["best"]);
-    return;
-  }
-  const rescored = second.kernel(builder, scores);
-  if (second.firstCount > 0) {
-    const ones = new Float32Array(kvHeads * second.firstCount).fill(1);
-    mask = graph.op("ScatterElements", [
-      mask,
-      best(scores, second.firstCount),
-      graph.constant(ones, [kvHeads, second.firstCount]),
-    ], { attributes: { axis: { int: 1 } } });
-  }
-  best(rescored, count, ["best"]);
+  return { graph: graph.build(), serves: { least, most }, inputs, given };
 }

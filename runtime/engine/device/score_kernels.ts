@@ -1,13 +1,29 @@
+import { createCounting } from "../../../kernels/device/counting.ts";
+import type {
+  Device,
+  DeviceFeeds,
+  DeviceKernel,
+  DeviceOutputs,
+  DeviceTensor,
+} from "../../../kernels/device/device.ts";
 import type { CacheElement } from "../../../kernels/device/layer_buffers.ts";
-import type { Device, DeviceKernel, DeviceOutputs, DeviceTensor } from "../../../kernels/device/device.ts";
 import { together } from "../../../kernels/device/together.ts";
+import type { Graph } from "../../../kernels/onnx/graph.ts";
+import { joinGraphs } from "../../../kernels/onnx/join_graphs.ts";
 import { nameInCopy, repeatGraph } from "../../../kernels/onnx/repeat_graph.ts";
-import { floats, integers, type Tensor } from "../../../kernels/session.ts";
+import { floats, integers } from "../../../kernels/session.ts";
 import type { LayerShape } from "../../../policies/policy.ts";
 import type { HeldScores, Ranking } from "../../evict/layer_scorer.ts";
+import { countFeeds, headFeeds, namesPinned, wantedOfEach } from "./rank_feeds.ts";
+import { buildRankGraph } from "./rank_graph.ts";
 import { createRankKernels } from "./rank_kernels.ts";
-import { rankTogether } from "./rank_together.ts";
-import { buildScoreGraph, LAYER_INPUTS, type ScoreGraph, type ScoreSpec } from "./score_graph.ts";
+import {
+  buildScoreGraph,
+  LAYER_INPUTS,
+  type ScoreGraph,
+  type ScoreSpec,
+  SHARED_INPUTS,
+} from "./score_graph.ts";
 
 /** The tensors of a layer; each is asked for only by kernels that need it. */
 export interface LayerTensors {
@@ -30,89 +46,138 @@ export interface ScoreRun {
   readonly chosen?: Int32Array;
   /** Query head and slot of each, `[heads, length]` pairs. */
   readonly chosenRows?: Int32Array;
-  /** 1 at tokens that must stay, `[kvHeads, length]`. */
-  readonly pinned?: Float32Array;
 }
+
+/** Which tokens of a layer are wanted. */
+export interface BestWanted {
+  /** Tokens per KV head. */
+  readonly count: number;
+  /** How many of them by the first scores, where there are others. */
+  readonly firstCount?: number;
+  /** Leading tokens that are among them. */
+  readonly sinks: number;
+  /** Last tokens that are. */
+  readonly recent: number;
+  /** Others that are, indices per KV head. */
+  readonly pinned?: readonly Int32Array[];
+}
+
+/** A kernel, and what it is shown of a layer. */
+export type ScoreRequest = Omit<ScoreSpec, "element">;
 
 /** Runs score kernels where caches live. Owns the loaded graphs. */
 export interface ScoreKernels extends AsyncDisposable {
   /** Scores, `[kvHeads × length]`. */
-  scores(
-    spec: Omit<ScoreSpec, "element" | "rank" | "again">,
-    run: ScoreRun,
-  ): Promise<Float32Array>;
-  /** Indices of the best tokens, `[kvHeads × count]`, best first. */
-  best(spec: Required<Omit<ScoreSpec, "element" | "again">>, run: ScoreRun): Promise<Int32Array>;
+  scores(spec: Omit<ScoreRequest, "again">, run: ScoreRun): Promise<Float32Array>;
+  /** Indices of the best tokens of each KV head, ascending. */
+  best(spec: ScoreRequest, run: ScoreRun, wanted: BestWanted): Promise<readonly Int32Array[]>;
   /** Scores that stay on the device, and those of a second stage. The caller owns them. */
-  held(spec: Omit<ScoreSpec, "element" | "rank">, run: ScoreRun): Promise<HeldScores>;
+  held(spec: ScoreRequest, run: ScoreRun): Promise<HeldScores>;
   /** Ranks such scores. */
   readonly ranking: Ranking;
 }
+
+/** What becomes of scores. */
+type Use = "sent" | "held" | "ranked" | "ranked, some pinned";
 
 interface Loaded {
   readonly spec: ScoreSpec;
   /** Layers that one run scores. */
   readonly copies: number;
-  /** Whether scores stay on the device. */
-  readonly stays: boolean;
+  readonly use: Use;
   readonly built: ScoreGraph;
   readonly kernel: Promise<DeviceKernel>;
 }
 
-/** A layer whose best tokens are wanted. */
+/** A layer that is to be scored. */
 interface Wanted {
   readonly spec: ScoreSpec;
   readonly run: ScoreRun;
 }
 
-/** Graphs that are kept: a prompt needs one for each length of its layers. */
+/** One whose best tokens are wanted. */
+interface BestJob extends Wanted {
+  readonly wanted: BestWanted;
+}
+
+type Group<Job> = readonly [Job, ...Job[]];
+
+/** Graphs that are kept: a kernel that asks for the number of tokens has one for each. */
 const MAX_LOADED = 32;
 
 /** Loads graphs when they are first asked for; those that were not used for longest are dropped. */
 export function createScoreKernels(device: Device, element: CacheElement): ScoreKernels {
-  let loaded: Loaded[] = [];
-  const load = async (spec: ScoreSpec, copies = 1, stays = false): Promise<Loaded> => {
+  let loaded: readonly Loaded[] = [];
+  const counting = createCounting(device);
+  const ranking = createRankKernels(device);
+  const load = async ([{ spec, run }, ...others]: Group<Wanted>, use: Use): Promise<Loaded> => {
+    const copies = 1 + others.length;
+    const { length } = run.layer;
     const known = loaded.find((one) =>
-      one.copies === copies && one.stays === stays && isSame(one.spec, spec)
+      one.copies === copies && one.use === use && isSame(one.spec, spec) &&
+      one.built.serves.least <= length && length <= one.built.serves.most
     );
-    const built = known?.built ?? buildScoreGraph(spec);
-    const repeated = copies === 1 ? built.graph : repeatGraph(built.graph, copies);
-    const graph = copies > 1 && spec.rank ? rankTogether(repeated, copies) : repeated;
-    const stay = stays ? graph.outputs.map(({ name }) => name) : [];
-    const found = known ?? { spec, copies, stays, built, kernel: device.load(graph, { stay }) };
+    const found = known ?? loadedNow(spec, length, copies, use);
     loaded = [...loaded.filter((one) => one !== found), found];
-    while (loaded.length > MAX_LOADED) {
-      const dropped = loaded.shift();
-      await (await dropped?.kernel)?.[Symbol.asyncDispose]();
-    }
+    const dropped = loaded.slice(0, Math.max(0, loaded.length - MAX_LOADED));
+    loaded = loaded.slice(dropped.length);
+    for (const { kernel } of dropped) await (await kernel)[Symbol.asyncDispose]();
     return found;
   };
-  type Group = readonly [Wanted, ...Wanted[]];
-  const nameIn = (group: Group, copy: number, of: string) =>
-    group.length === 1 ? of : nameInCopy(copy, of);
+  const loadedNow = (spec: ScoreSpec, length: number, copies: number, use: Use): Loaded => {
+    const built = buildScoreGraph(spec, length);
+    const graph = usedGraph(built.graph, copies, use, spec.again !== undefined);
+    const stay = use === "held" ? graph.outputs.map(({ name }) => name) : [];
+    return { spec, copies, use, built, kernel: device.load(graph, { stay }) };
+  };
   /** Scores layers of one shape in one run, which waits for the device once. */
-  const runTogether = async (group: Group, stays: boolean): Promise<DeviceOutputs> => {
-    const [first] = group;
-    const { built, kernel } = await load(first.spec, group.length, stays);
+  const runTogether = async (
+    group: Group<Wanted>,
+    use: Use,
+    further: DeviceFeeds = {},
+  ): Promise<DeviceOutputs> => {
+    const { built, kernel } = await load(group, use);
+    const { run } = await kernel;
+    const [{ run: { layer: { length } } }] = group;
     using made = new DisposableStack();
-    const feeds: Record<string, Tensor | DeviceTensor> = {};
-    for (const [copy, { spec, run }] of group.entries()) {
-      for (const [of, value] of Object.entries(await feedsOf(spec, built, run, made))) {
-        feeds[nameIn(group, copy, of)] = value;
+    const feeds: Record<string, DeviceFeeds[string]> = { ...further };
+    for (const [copy, one] of group.entries()) {
+      for (const [of, value] of Object.entries(await feedsOf(one, built, made))) {
+        feeds[nameIn(group.length, copy, of)] = value;
       }
     }
-    return await (await kernel).run(feeds);
+    const declared = new Set(built.graph.inputs.map(({ name }) => name));
+    if (declared.has("tokens")) feeds.tokens = integers([length]);
+    const counts = declared.has("counting") || use.startsWith("ranked");
+    if (counts) feeds.counting = await counting.atLeast(length);
+    return await run(feeds);
   };
-  const bestOf = async (group: Group): Promise<readonly Int32Array[]> => {
-    const best = (await runTogether(group, false)).integers("best");
-    const each = best.length / group.length;
-    return group.map((_, copy) => best.slice(copy * each, (copy + 1) * each));
+  const bestOf = async (
+    group: Group<BestJob>,
+  ): Promise<readonly (readonly Int32Array[])[]> => {
+    const [{ spec: { shape: { kvHeads }, again } }] = group;
+    const all = group.map(({ run: { layer: { length } }, wanted }) => ({
+      ...{ heads: kvHeads, length },
+      ...{ sinks: wanted.sinks, recent: wanted.recent, pinned: wanted.pinned },
+    }));
+    const ofHeads = (of: (wanted: BestWanted) => number) =>
+      group.flatMap(({ wanted }) => new Array<number>(kvHeads).fill(of(wanted)));
+    const counts = ofHeads(({ count }) => count);
+    const firstCounts = again && ofHeads(({ firstCount = 0 }) => firstCount);
+    const use = namesPinned(all) ? "ranked, some pinned" : "ranked";
+    const outputs = await runTogether(group, use, {
+      ...headFeeds(all, firstCounts),
+      ...countFeeds({ counts, firstCounts }),
+    });
+    const heads = wantedOfEach(outputs.integers("best"), counts);
+    return group.map((_, layer) => heads.slice(layer * kvHeads, (layer + 1) * kvHeads));
   };
-  const heldOf = async (group: Group): Promise<readonly HeldScores[]> => {
-    const outputs = await runTogether(group, true);
+  const heldOf = async (group: Group<Wanted>): Promise<readonly HeldScores[]> => {
+    const outputs = await runTogether(group, "held");
     return group.map(({ spec }, copy): HeldScores => {
-      const scores = outputs.kept(nameIn(group, copy, "scores"));
-      const rescored = spec.again && outputs.kept(nameIn(group, copy, "rescored"));
+      const kept = (name: string) => outputs.kept(nameIn(group.length, copy, name));
+      const scores = kept("scores");
+      const rescored = spec.again && kept("rescored");
       return {
         scores,
         ...(rescored ? { rescored } : {}),
@@ -123,22 +188,19 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
       };
     });
   };
-  const alike = (a: Wanted, b: Wanted) => isSame(a.spec, b.spec);
-  const best = together<Wanted, Int32Array>(alike, bestOf);
+  const alike = (a: Wanted, b: Wanted) =>
+    isSame(a.spec, b.spec) && a.run.layer.length === b.run.layer.length;
+  const best = together<BestJob, readonly Int32Array[]>(alike, bestOf);
   const held = together<Wanted, HeldScores>(alike, heldOf);
-  const ranking = createRankKernels(device);
   return {
-    async scores(spec, run) {
-      const whole = { ...spec, element };
-      const { built, kernel } = await load(whole);
-      using made = new DisposableStack();
-      return (await (await kernel).run(await feedsOf(whole, built, run, made))).floats("scores");
-    },
-    best: (spec, run) => best({ spec: { ...spec, element }, run }),
+    scores: async (spec, run) =>
+      (await runTogether([{ spec: { ...spec, element }, run }], "sent")).floats("scores"),
+    best: (spec, run, wanted) => best({ spec: { ...spec, element }, run, wanted }),
     held: (spec, run) => held({ spec: { ...spec, element }, run }),
     ranking,
     async [Symbol.asyncDispose]() {
       await ranking[Symbol.asyncDispose]();
+      await counting[Symbol.asyncDispose]();
       const all = loaded;
       loaded = [];
       for (const { kernel } of all) await (await kernel)[Symbol.asyncDispose]();
@@ -146,13 +208,37 @@ export function createScoreKernels(device: Device, element: CacheElement): Score
   };
 }
 
+function nameIn(copies: number, copy: number, name: string): string {
+  return copies === 1 || SHARED_INPUTS.has(name) ? name : nameInCopy(copy, name);
+}
+
+/**
+ * Score graphs side by side and, where their tokens are ranked, one ranking for all of them, whose output is
+ * the only one: sorting takes dozens of kernels however many rows there are, and each output that is brought
+ * back is waited for.
+ */
+function usedGraph(graph: Graph, copies: number, use: Use, second: boolean): Graph {
+  const all = copies === 1 ? graph : repeatGraph(graph, copies, SHARED_INPUTS);
+  if (use === "sent" || use === "held") return all;
+  const pinned = use === "ranked, some pinned";
+  const how = { tensors: copies, even: true, shared: false, threshold: false };
+  const links = ["scores", ...(second ? ["rescored"] : [])].flatMap((name) =>
+    Array.from(
+      { length: copies },
+      (_, copy) => [`${name}.${copy}`, nameIn(copies, copy, name)] as const,
+    )
+  );
+  return joinGraphs(all, buildRankGraph({ ...how, second, pinned }), new Map(links));
+}
+
+/** What a layer's copy of a graph is fed, besides what is the same for all. */
 async function feedsOf(
-  { shape: { heads, kvHeads, length } }: ScoreSpec,
+  { spec: { shape: { heads, kvHeads } }, run }: Wanted,
   built: ScoreGraph,
-  run: ScoreRun,
   made: DisposableStack,
-): Promise<Readonly<Record<string, Tensor | DeviceTensor>>> {
-  const feeds: Record<string, Tensor | DeviceTensor> = {};
+): Promise<DeviceFeeds> {
+  const { length } = run.layer;
+  const feeds: Record<string, DeviceFeeds[string]> = {};
   for (const name of LAYER_INPUTS) {
     if (!built.inputs.has(name)) continue;
     feeds[name] = name === "norms" ? made.use(await run.tensors.norms()) : run.tensors[name]();
@@ -162,14 +248,13 @@ async function feedsOf(
   if (declared.has("chosen_rows")) {
     feeds.chosen_rows = integers(run.chosenRows ?? [], [heads, length, 2]);
   }
-  if (run.pinned) feeds.pinned = floats(run.pinned, [kvHeads, length]);
-  for (const { name, shape, make } of built.given) feeds[name] = floats(make(run.layer), shape);
+  for (const { name, shape, make } of built.given) {
+    feeds[name] = floats(make(run.layer), shape.map((size) => size === "length" ? length : size));
+  }
   return feeds;
 }
 
 function isSame(a: ScoreSpec, b: ScoreSpec): boolean {
-  const plain = ({ rank, ...rest }: ScoreSpec) =>
-    JSON.stringify([rest.shape, rest.chosen, rank && { ...rank, second: rank.second?.firstCount }]);
-  return a.kernel === b.kernel && a.again === b.again && a.rank?.second?.kernel === b.rank?.second?.kernel &&
-    plain(a) === plain(b);
+  const plain = ({ shape, chosen }: ScoreSpec) => JSON.stringify([shape, chosen]);
+  return a.kernel === b.kernel && a.again === b.again && plain(a) === plain(b);
 }

@@ -1,0 +1,100 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Crossing } from "../../../../kernels/device/device.ts";
+import type { Policy } from "../../../../policies/policy.ts";
+import { type TwinModel, twinModel } from "../../../_device_model.ts";
+import { smallPolicies } from "../../../_small_policies.ts";
+import { randomIds } from "../../../_test_model.ts";
+
+const MODEL = "tiny-llama31";
+const BUDGET = 20;
+/** Prompts of two lengths: what grows, grows with the difference. */
+const [SHORT, LONG] = [50, 100];
+
+/** What runs the model, whatever the policy is: ids, rotary tables, logits, sizes. */
+const STEPS = /^(even_step|device_step|decode_step|ahead_step|counting|zeros|grow_entries)$/;
+
+/** What of it a policy may ask for. */
+const ASKED = /^(layer_inputs|input_norms)$/;
+
+/** Slots of a cache: whole numbers that say which tokens are meant. */
+const INDICES = /^(slots|best|pinned|chosen|chosen_rows)$/;
+
+/** What a policy sends for each token of the prompt besides indices, by array; all others send nothing so. */
+const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<string, number>>>> =
+  {
+    // Random numbers are made in main memory, so that they are the same everywhere.
+    random: ({ layers, kvHeads }) => ({ "scores given_0": 4 * layers * kvHeads }),
+    // Rotary tables, to turn queries back: as a step sends them, once for all layers.
+    expected_attention: ({ headDim }) => ({
+      "add_queries cos": 2 * headDim,
+      "add_queries sin": 2 * headDim,
+    }),
+    // Scores that small networks predict; without networks, zeros.
+    kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
+  };
+
+/** What comes back besides indices and logits, and whether it grows with the text; nothing for all others. */
+const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays">>>> = {
+  // Queries of the window that judges by what is lost.
+  drop_kv: { "read_queries result": "stays" },
+  rest_kv: { "read_queries result": "stays" },
+  // Scores that were predicted go along with the tokens.
+  kvzap: { "read_rows result": "grows" },
+  // Values are merged in main memory.
+  merge: { "key_similarity cosines": "grows", "read_entries result": "grows" },
+};
+
+interface Sizes {
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** Bytes of each array that crossed for a policy, but for indices and what steps send and give. */
+async function crossed(
+  { there: { device }, session, host }: TwinModel,
+  policy: Policy,
+  tokens: number,
+): Promise<{ readonly sent: Map<string, number>; readonly received: Map<string, number> }> {
+  const [sent, received] = [new Map<string, number>(), new Map<string, number>()];
+  const indices = { out: 0 };
+  device.onCrossing = ({ kernel, name, direction, bytes }: Crossing) => {
+    const array = name.replace(/^copy \d+\//, "").replace(/\.\d+$/, "");
+    if (STEPS.test(kernel) && !ASKED.test(array)) return;
+    if (INDICES.test(array)) {
+      if (direction === "out") indices.out += bytes;
+      return;
+    }
+    const all = direction === "in" ? sent : received;
+    const key = `${kernel} ${array}`;
+    all.set(key, (all.get(key) ?? 0) + bytes);
+  };
+  await using open = session({ policy, budget: BUDGET, chunk: 128 });
+  await open.read({ ids: randomIds(tokens, host.model.config.vocabulary, 7) });
+  device.onCrossing = undefined;
+  // Indices of what is kept, eight bytes each, whatever the text's length.
+  const { layers, kvHeads } = host.model.config;
+  assert(indices.out <= 2 * 8 * layers * kvHeads * 2 * BUDGET, `${indices.out} bytes of indices`);
+  return { sent, received };
+}
+
+for (const { name, policy } of await smallPolicies()) {
+  Deno.test(`on a device, it is known what ${name} sends and brings back, and what of it grows with the text`, async () => {
+    await using twin = await twinModel(MODEL);
+    const { config } = twin.host.model;
+    const [short, long] = [await crossed(twin, policy, SHORT), await crossed(twin, policy, LONG)];
+    const back = [...long.received].map(([array, bytes]) =>
+      [array, bytes > (short.received.get(array) ?? 0) ? "grows" : "stays"] as const
+    );
+    const expected = RECEIVED[name] ?? {};
+    assertEquals(Object.fromEntries(back), expected, "what comes back besides indices and logits");
+    const grown = Object.fromEntries(
+      [...long.sent].flatMap(([array, bytes]) => {
+        const more = (bytes - (short.sent.get(array) ?? 0)) / (LONG - SHORT);
+        return more === 0 ? [] : [[array, more] as const];
+      }),
+    );
+    assertEquals(grown, SENT_BY_TOKEN[name]?.(config) ?? {}, "what grows with the text");
+  });
+}
