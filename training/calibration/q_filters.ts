@@ -30,10 +30,10 @@ function measurement(model: Model): Measurement {
         const half = tokens * headDim / 2;
         // They stay rotated.
         const still = { cos: new Float32Array(half).fill(1), sin: new Float32Array(half) };
-        const [moments] = await engine.addQueries([{ queries, rotary: still }], 0);
-        if (!moments) return;
-        using _moments = moments;
-        const { mean, products } = await moments.statistics();
+        const [added] = await engine.addQueries([{ queries, rotary: still }], 0);
+        if (!added) return;
+        using _added = added;
+        const { mean, products } = await added.statistics();
         mean.forEach((value, at) => total.sums[at] = (total.sums[at] ?? 0) + tokens * value);
         for (let at = 0; at < products.length; at++) {
           const row = Math.floor(at / headDim);
