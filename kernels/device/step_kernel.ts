@@ -23,8 +23,7 @@ export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
 }
 
 /** What one step on a device gives. The caller owns the tensors. */
-export interface DeviceStepOutputs
-  extends Pick<StepOutputs, "logits" | "layerInputs"> {
+export interface DeviceStepOutputs extends Pick<StepOutputs, "logits" | "layerInputs"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */

@@ -50,7 +50,12 @@ export async function chosenThere(
     return { ...protection, view, held, pinned: pinned?.(view) };
   });
   const where = policy.acrossLayers ? "all layers" : `layer ${first.view.layer}`;
-  const kept = await ranked(policy, judged, { keep: meanKeep(layers), where }, first.scorer.ranking);
+  const kept = await ranked(
+    policy,
+    judged,
+    { keep: meanKeep(layers), where },
+    first.scorer.ranking,
+  );
   let from = 0;
   return layers.map(({ views }) => {
     const heads = views.reduce((sum, { kvHeads }) => sum + kvHeads, 0);

@@ -1,10 +1,5 @@
 import { policyMembers } from "../../policies/contract/members.ts";
-import type {
-  EvictionPolicy,
-  LayerView,
-  Policy,
-  ScorerPolicy,
-} from "../../policies/policy.ts";
+import type { EvictionPolicy, LayerView, Policy, ScorerPolicy } from "../../policies/policy.ts";
 import { chosenThere } from "./chosen_there.ts";
 import { dividedCounts, type LayerChoice, type ScoredHead } from "./divide.ts";
 import { protectedTokens } from "./protection.ts";

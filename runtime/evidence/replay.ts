@@ -64,7 +64,8 @@ export async function replayedAttention(
         found?.[Symbol.dispose]();
         found = more;
       },
-      rows: async () => found ??= await engine.rows(new Float32Array(held * heads / kvHeads), lengths),
+      rows: async () =>
+        found ??= await engine.rows(new Float32Array(held * heads / kvHeads), lengths),
       [Symbol.dispose]: () => found?.[Symbol.dispose](),
     };
   }
