@@ -1,4 +1,5 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
+import type { RotaryRows } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
@@ -7,7 +8,7 @@ import type { Drawing } from "../sampling/drawing.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
-import type { ExpectedQueries, QueryMoments, RotatedQueries } from "./query_moments.ts";
+import type { ExpectedQueries, QueryMoments } from "./query_moments.ts";
 import type { Rows } from "./rows.ts";
 import type { NextToken, Sequence } from "./sequence.ts";
 
@@ -125,6 +126,14 @@ export interface DeviceNorms extends Disposable {
   readonly home: "device";
   /** `[global layers · tokens]`. */
   readonly tensor: DeviceTensor;
+}
+
+/** Queries of one layer, and how they were rotated. */
+export interface RotatedQueries {
+  /** Rotated, `[tokens, heads · headDim]`. */
+  readonly queries: StepQueries;
+  /** Tables of the tokens that are not left out. Layers that are rotated alike have the same object. */
+  readonly rotary: RotaryRows;
 }
 
 /** Tokens that were decoded behind a cache, on a copy of it. */

@@ -32,6 +32,7 @@ export type {
   Missing,
   ProbeInput,
   Repetition,
+  RotatedQueries,
   StepInput,
   StepNorms,
   StepQueries,
@@ -44,7 +45,6 @@ export type {
   HostMoments,
   MeanRotation,
   QueryMoments,
-  RotatedQueries,
 } from "./query_moments.ts";
 export { advanceTogether } from "./advance_together.ts";
 export type { NextToken, Sequence } from "./sequence.ts";

@@ -1,9 +1,7 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { MomentTensors } from "../../kernels/device/query_moments.ts";
 import type { ChunkStatistics } from "../../kernels/query_statistics.ts";
-import type { RotaryRows } from "../../kernels/rope.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
-import type { StepQueries } from "./engine.ts";
 
 /** Moments of the un-rotated queries of one layer, where the cache lives. Whoever asked for them owns them. */
 export type QueryMoments = HostMoments | DeviceMoments;
@@ -34,14 +32,6 @@ export interface DeviceMoments extends BaseMoments {
   readonly home: "device";
   /** The numbers. */
   readonly tensors: MomentTensors;
-}
-
-/** Queries of one layer, and how they were rotated. */
-export interface RotatedQueries {
-  /** Rotated, `[tokens, heads · headDim]`. */
-  readonly queries: StepQueries;
-  /** Tables of the tokens that are not left out. Layers that are rotated alike have the same object. */
-  readonly rotary: RotaryRows;
 }
 
 /** What queries to come are expected to be, in one layer. */
