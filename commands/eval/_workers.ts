@@ -40,7 +40,7 @@ export async function openWorkers(
   for (let worker = 0; worker < count; worker++) {
     models.push(opened.use(await openModel({ ...flags, threads }, progress, signal)));
   }
-  note(`${count} samples at a time, ${threads} threads each`);
+  note(`${count} samples at a time, ${threads} ${threads === 1 ? "thread" : "threads"} each`);
   const owned = opened.move();
   return { models, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
