@@ -8,9 +8,6 @@ export interface Apart {
   readonly wanted: Value;
 }
 
-/** More rows than there are. */
-const END = 2 ** 31 - 1;
-
 /**
  * Attention that each key received, summed over new tokens, as flat numbers: rows of all heads one behind
  * the other. Where first tokens are summed apart, their sums come first, then those of the others.
@@ -34,10 +31,12 @@ function sumsApart(
   { tokens, wanted }: Apart,
 ): { readonly first: Value; readonly others: Value } {
   const both = builder.branch("apart");
-  const rows = (from: Value, to: Value) =>
-    rowSums(both, both.op("Slice", [weights, from, to, both.integers([1])]));
-  both.output(rows(both.integers([0]), tokens), "float32", ["A"]);
-  both.output(rows(tokens, both.integers([END])), "float32", ["N"]);
+  const rows = both.op("Slice", [weights, both.integers([0]), tokens, both.integers([1])]);
+  const ofFirst = rowSums(both, rows);
+  both.output(ofFirst, "float32", ["A"]);
+  // The others are most of the rows, which a slice would copy. Rounding makes no attention less than none.
+  const rest = both.op("Sub", [rowSums(both, weights), ofFirst]);
+  both.output(both.op("Relu", [rest]), "float32", ["N"]);
   const alike = builder.branch("alike");
   const none = alike.op("Identity", [alike.constant(new Float32Array(0), [0])]);
   alike.output(none, "float32", ["A"]);

@@ -47,11 +47,13 @@ export function reachForward(
     for (const { shift, factor } of roundsOf(reach)) {
       // From the end, so that what is read was not written in this round.
       for (let token = length - 1; token >= shift; token--) {
-        row[token] = Math.max(row[token] ?? 0, factor * (row[token - shift] ?? 0));
+        const reaching = factor * (row[token - shift] ?? 0);
+        if (reaching > (row[token] ?? 0)) row[token] = reaching;
       }
     }
     for (let token = 0; token + 1 < length; token++) {
-      row[token] = Math.max(row[token] ?? 0, reach.before * (scores[start + token + 1] ?? 0));
+      const reaching = reach.before * (scores[start + token + 1] ?? 0);
+      if (reaching > (row[token] ?? 0)) row[token] = reaching;
     }
   }
   return reached;

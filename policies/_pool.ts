@@ -29,10 +29,8 @@ export const poolingOptions = {
 
 /** One way to merge neighbouring scores: a new one is a word above, twice, and an entry below. */
 interface Merging {
-  /** What a window without scores gives. */
-  readonly empty: number;
-  /** Merges scores into what was merged so far, one by one, in place. */
-  readonly merge: (merged: Float64Array, scores: Float32Array) => void;
+  /** Merges the scores from an index to before another, of which there is one at least. */
+  readonly merge: (scores: Float32Array, from: number, to: number) => number;
   /** What the merged scores of a window are divided by. */
   readonly divisor: (kernel: number) => number;
   /**
@@ -52,21 +50,23 @@ interface Merging {
 const MERGINGS: Readonly<Record<Pooling, Merging>> = {
   // The padding is left out.
   max: {
-    empty: -Infinity,
-    merge(merged, scores) {
-      for (let i = 0; i < merged.length; i++) {
+    merge(scores, from, to) {
+      let most = -Infinity;
+      for (let i = from; i < to; i++) {
         const score = scores[i] ?? 0;
-        if (score > (merged[i] ?? 0)) merged[i] = score;
+        if (score > most) most = score;
       }
+      return most;
     },
     divisor: () => 1,
     build: (builder, scores, window) => builder.op("MaxPool", [scores], window),
   },
   // The padding counts as zeros.
   avg: {
-    empty: 0,
-    merge(merged, scores) {
-      for (let i = 0; i < merged.length; i++) merged[i] = (merged[i] ?? 0) + (scores[i] ?? 0);
+    merge(scores, from, to) {
+      let sum = 0;
+      for (let i = from; i < to; i++) sum += scores[i] ?? 0;
+      return sum;
     },
     divisor: (kernel) => kernel,
     build: (builder, scores, window, share) =>
@@ -98,20 +98,16 @@ export function pool(
   length: number,
   { kernel, pooling, end }: PoolOptions,
 ): Float32Array {
-  const { empty, merge, divisor } = MERGINGS[pooling];
+  const { merge, divisor } = MERGINGS[pooling];
   const pooled = scores.slice();
   const reach = Math.min((kernel - 1) / 2, end - 1);
-  const merged = new Float64Array(end);
+  const divided = divisor(kernel);
   for (let start = 0; start < scores.length; start += length) {
-    merged.fill(empty);
-    for (let offset = -reach; offset <= reach; offset++) {
-      const first = Math.max(0, -offset);
-      const last = Math.min(end, end - offset);
-      const shifted = scores.subarray(start + first + offset, start + last + offset);
-      merge(merged.subarray(first, last), shifted);
-    }
+    const row = scores.subarray(start, start + end);
     for (let token = 0; token < end; token++) {
-      pooled[start + token] = (merged[token] ?? 0) / divisor(kernel);
+      const from = Math.max(0, token - reach);
+      const to = Math.min(end, token + reach + 1);
+      pooled[start + token] = merge(row, from, to) / divided;
     }
   }
   return pooled;

@@ -19,8 +19,9 @@ export function hostRows(
     lengths,
     plus(other) {
       const wider = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
-      const total = emptyRows(group, wider);
-      addRows(total, data, { group, lengths: wider, added: lengths });
+      const whole = wider.every((length, head) => length === lengths[head]);
+      const total = whole ? data.slice() : emptyRows(group, wider);
+      if (!whole) addRows(total, data, { group, lengths: wider, added: lengths });
       addRows(total, arrayOf(other), { group, lengths: wider, added: other.lengths });
       return hostRows(total, wider, group);
     },
