@@ -159,11 +159,7 @@ export function tokenMajor(
   return rows;
 }
 
-/**
- * Keeps only some entries of each head; the rest of the memory goes back. What is more than half of it is
- * moved to its beginning; of less a copy is made: memory that stays is zeroed where it shrinks, which costs
- * more.
- */
+/** Keeps only some entries of each head; the rest of the memory goes back. */
 export function compactStore(
   store: HostLayer,
   kept: readonly Int32Array[],
@@ -173,7 +169,7 @@ export function compactStore(
   const counts = kept.map(({ length }) => length);
   const [first = 0] = counts;
   const alike = counts.every((count) => count === first);
-  if (store.slots !== undefined && alike && 2 * first > store.slots) {
+  if (store.slots !== undefined && alike) {
     if (first < longest(store)) {
       for (const [head, indices] of kept.entries()) {
         const [start, end] = [entryAt(store, head, 0), entryAt(store, head, store.slots)];
