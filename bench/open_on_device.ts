@@ -22,6 +22,8 @@ export interface OpenedDevice extends AsyncDisposable {
   readonly label: string;
   /** Bytes that crossed, and what is held. */
   usage(): DeviceUsage;
+  /** Graphs that were loaded so far. */
+  graphs(): number;
   session(options: SessionOptions): Session;
 }
 
@@ -47,11 +49,19 @@ export async function openOnDevice(
     readOutput: (layer) =>
       readRows(tensorOf(checkpoint, checkpoint.family.layer.attentionOutput, layer)),
   });
+  const { device: there } = opened;
+  const load = there.load.bind(there);
+  let loaded = 0;
+  there.load = (...given) => {
+    loaded++;
+    return load(...given);
+  };
   const { tokenizer, facts } = host;
   const now = () => performance.now();
   return {
     label,
-    usage: () => opened.device.usage,
+    usage: () => there.usage,
+    graphs: () => loaded,
     session: (options) => createSession({ engine: opened.engine, tokenizer, facts, now }, options),
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };

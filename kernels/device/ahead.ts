@@ -17,6 +17,7 @@ import { drawColumns } from "./draw_nodes.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import type { LayerBuffers } from "./layer_buffers.ts";
 import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
+import { countedKinds, type WindowRooms } from "./window_attention.ts";
 
 /** Steps that are to be run one behind another. */
 export interface AheadInputs {
@@ -24,7 +25,7 @@ export interface AheadInputs {
   readonly id: number;
   /** Rotary tables of each step's token: as many steps as there are. */
   readonly rotary: readonly (readonly RotaryRows[])[];
-  /** Layers with room for all steps, each with as many tokens in all heads. */
+  /** Layers with room for all steps, those of a kind with as many tokens in all heads. */
   readonly layers: readonly AheadLayer[];
   /** How tokens are drawn. @default {the likeliest is taken} */
   readonly draw?: AheadDraw;
@@ -79,9 +80,10 @@ export async function createAheadKernel(
   device: Device,
   capture: GraphCapture,
   model: StepModel,
-  options: AheadGraphOptions,
+  { windows, ...options }: AheadGraphOptions & { readonly windows: WindowRooms },
 ): Promise<AheadKernel> {
   const { headDim, vocabulary } = model;
+  const kinds = countedKinds(model);
   const rows = rowsOfStep(vocabulary);
   const width = planWidth(model, options.draws);
   await using opening = new AsyncDisposableStack();
@@ -105,7 +107,9 @@ export async function createAheadKernel(
     most: MOST_AHEAD,
     async run({ id, rotary, layers, draw, endsAt }) {
       const steps = rotary.length;
-      const held = layers[0]?.lengths[0] ?? 0;
+      const held = kinds.map((window) =>
+        layers.find((_, layer) => model.layerKinds[layer]?.window === window)?.lengths[0] ?? 0
+      );
       const rotaryRoom = await rooms.roomFor(layers);
       const inputs: Record<string, DeviceTensor> = {
         ...{ plan, turn, found, told, all_logits: logits, [ROTARY_ROOM]: rotaryRoom },
@@ -119,6 +123,8 @@ export async function createAheadKernel(
         const port = aheadPorts(layer);
         inputs[port.keys] = outputs[port.presentKeys] = batch(keys);
         inputs[port.values] = outputs[port.presentValues] = batch(values);
+        const window = model.layerKinds[layer]?.window;
+        if (window !== undefined) Object.assign(outputs, windows.outputs(layer, window));
       }
       const rowOf = (step: number, following: number): Float32Array => {
         const row = new Float32Array(width);
@@ -127,7 +133,10 @@ export async function createAheadKernel(
           row.set(table, at);
           at += table.length;
         }
-        row.set([held + step, step === 0 ? id : 0, step === 0 ? 1 : 0, step, following], at);
+        const first = step === 0;
+        row.set(held.map((count) => count + step), at);
+        at += held.length;
+        row.set([first ? id : 0, first ? 1 : 0, step, following], at);
         if (draw) {
           row.set(drawColumns(draw.settings, draw.uniforms[step] ?? 0), at + PLAN_COLUMNS.length);
         }

@@ -12,13 +12,14 @@ import type { CacheElement } from "./layer_buffers.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { MOST_COMPARED } from "./likelier_tokens.ts";
 import { repeatedTables } from "./rotary_room.ts";
-import { attendInSlots } from "./step_attention.ts";
+import { attendInSlots, type CountedTokens } from "./step_attention.ts";
+import { attendInWindow, countedKinds, windowPlace } from "./window_attention.ts";
 
 /** Steps that a plan has rows for. */
 export const MOST_AHEAD = 16;
 
-/** Columns of a plan behind the rotary tables. */
-export const PLAN_COLUMNS = ["count", "id", "given", "slot", "next"] as const;
+/** Columns of a plan behind the rotary tables and the counts of each kind of layers. */
+export const PLAN_COLUMNS = ["id", "given", "slot", "next"] as const;
 
 /** Columns of what a step tells: the id that it read, the one that follows, and whether that is certain. */
 export const TOLD_COLUMNS = ["read", "found", "certain"] as const;
@@ -34,12 +35,16 @@ export function rowsOfStep(vocabulary: number): number {
   return Math.ceil(vocabulary / LOGIT_BLOCK);
 }
 
-/** Columns of a plan: rotary tables, {@linkcode PLAN_COLUMNS}, and how each step draws where it does. */
+/**
+ * Columns of a plan: rotary tables, tokens of each of {@linkcode countedKinds}, {@linkcode PLAN_COLUMNS}, and how
+ * each step draws where it does.
+ */
 export function planWidth(
-  { headDim, ropes }: Pick<StepModel, "headDim" | "ropes">,
+  { headDim, ropes, layerKinds }: Pick<StepModel, "headDim" | "ropes" | "layerKinds">,
   draws: boolean,
 ): number {
-  return headDim * ropes.length + PLAN_COLUMNS.length + (draws ? DRAW_COLUMNS.length : 0);
+  return headDim * ropes.length + countedKinds({ layerKinds }).length + PLAN_COLUMNS.length +
+    (draws ? DRAW_COLUMNS.length : 0);
 }
 
 /** How a graph of steps that feed one another is built. */
@@ -54,8 +59,8 @@ export interface AheadGraphOptions {
  * Builds the graph of a decoding step that feeds the next one: captured, it runs several times for one
  * turn of the processor.
  *
- * Inputs: `plan`, a row for each step: rotary tables, tokens that all layers hold before it, the id that it
- * reads, whether that is given (1) or the one that the step before found, the row of `all_logits` that it
+ * Inputs: `plan`, a row for each step: rotary tables, tokens that the layers of each kind hold before it, the id that
+ * it reads, whether that is given (1) or the one that the step before found, the row of `all_logits` that it
  * writes, which row of the plan is next, and where tokens are drawn {@linkcode DRAW_COLUMNS}. `turn [1]`:
  * which one is now; `found [1]`: the id that was found last; `all_logits [steps · rows, 256]`, see {@linkcode
  * rowsOfStep}; `told [steps, 3]`, see {@linkcode TOLD_COLUMNS}; where tokens are drawn `seen [vocabulary in
@@ -70,7 +75,9 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
   const element: CacheElement = half ? "float16" : "float32";
   const { headDim, ropes, layers, vocabulary } = model;
   const tables = [...ropes.keys()].flatMap((rope) => [...rotaryNames(rope)]);
-  const columns = [...PLAN_COLUMNS, ...draws ? ["draw"] : []];
+  const kinds = countedKinds(model);
+  const counts = kinds.map((_, kind) => `count.${kind}`);
+  const columns = [...counts, ...PLAN_COLUMNS, ...draws ? ["draw"] : []];
   plain.input("plan", "float32", [MOST_AHEAD, planWidth(model, draws)]);
   plain.input("turn", "int32", [1]);
   plain.input("found", "int32", [1]);
@@ -78,7 +85,7 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
   plain.input("all_logits", "float32", [MOST_AHEAD * rows, LOGIT_BLOCK]);
   const row = plain.op("Gather", ["plan", "turn"]);
   const sizes = [
-    ...[...tables.map(() => headDim / 2), ...PLAN_COLUMNS.map(() => 1)],
+    ...[...tables.map(() => headDim / 2), ...counts.map(() => 1), ...PLAN_COLUMNS.map(() => 1)],
     ...draws ? [DRAW_COLUMNS.length] : [],
   ];
   plain.ops("Split", [row, plain.integers(sizes)], sizes.length, {
@@ -87,16 +94,23 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
   });
   for (const name of half ? tables : []) cast(plain, `${name}_32`, "float16", [name]);
   const number = (value: number) => plain.constant(Float32Array.of(value), [1]);
-  const [count, id, given, slot, following] = PLAN_COLUMNS.map((name) =>
-    plain.op("Reshape", [name, plain.integers([1])])
-  );
+  const single = (name: string) => plain.op("Reshape", [name, plain.integers([1])]);
+  const [id, given, slot, following] = PLAN_COLUMNS.map(single);
   const read = plain.op("Where", [
     plain.op("Greater", [given ?? "", number(0.5)]),
     id ?? "",
     cast(plain, "found", "float32"),
   ]);
-  const lastIndex = cast(plain, count ?? "", "int32");
-  const total = cast(plain, plain.op("Add", [count ?? "", number(1)]), "int32");
+  const counted = counts.map(single).map((count): CountedTokens => ({
+    lastIndex: cast(plain, count, "int32"),
+    total: cast(plain, plain.op("Add", [count, number(1)]), "int32"),
+  }));
+  const { kvHeads } = model;
+  const places = kinds.map((window, kind) =>
+    window === undefined
+      ? undefined
+      : windowPlace(plain, counted[kind]?.total ?? "", { window, kvHeads })
+  );
   const tableRows = repeatedTables(plain, model, element);
   const embedding = declareEmbedding(graph, model.embedding);
   const output = model.output ? declareWeight(graph, model.output) : embedding.product;
@@ -104,14 +118,16 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
   const normalise = emitLayers(graph, model, declared, {
     rows: scaledRows(graph, model, embedding.lookUp(graph, cast(plain, read, "int32"))),
     arithmetic: "float",
-    attendUnrotated: ({ rope, ...tokens }, layer) =>
-      attendInSlots(
-        plain,
-        tokens,
-        { shape: model, layer, element },
-        { lastIndex, total },
-        rope === undefined ? [] : tableRows[rope],
-      ),
+    attendUnrotated: ({ rope, ...tokens }, layer) => {
+      const turned = rope === undefined ? [] : tableRows[rope] ?? [];
+      const window = model.layerKinds[layer]?.window;
+      const kind = kinds.indexOf(window);
+      const step = { shape: model, layer, element, window };
+      const place = places[kind];
+      return place
+        ? attendInWindow(plain, tokens, step, place, turned)
+        : attendInSlots(plain, tokens, step, counted[kind] ?? { lastIndex: "", total: "" }, turned);
+    },
   });
   const product = output(graph, normalise(model.finalNorm), "float");
   const logits = half ? cast(plain, product, "float32") : product;

@@ -11,6 +11,7 @@ import type { CacheElement } from "./layer_buffers.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { repeatedTables, ROTARY_ROOM } from "./rotary_room.ts";
 import { attendInSlots, countedTokens } from "./step_attention.ts";
+import { attendInWindow, createWindowRooms, windowPlace } from "./window_attention.ts";
 
 /** Steps that are tried: the first two are recorded, the others replayed. */
 const STEPS = 6;
@@ -62,7 +63,11 @@ export async function isCapturedRight(
       [PORTS.total]: counts.total,
     };
     const mixed = tensor([1, heads.heads * headDim], "float32");
-    const outputs = { mixed, [PORTS.presentKeys]: keys, [PORTS.presentValues]: values };
+    using windows = createWindowRooms(capture, heads, element);
+    const outputs = {
+      ...{ mixed, [PORTS.presentKeys]: keys, [PORTS.presentValues]: values },
+      ...(heads.window === undefined ? {} : windows.outputs(0, heads.window)),
+    };
     const past = { keys: [] as number[], values: [] as number[] };
     for (let step = 0; step < STEPS; step++) {
       const numbers = waves(width, step + 1);
@@ -114,13 +119,17 @@ function checkGraph(heads: TriedHeads, element: CacheElement, normed: boolean): 
   const tokens = unrotated(builder, { ...heads, rmsEpsilon: EPSILON }, norms, {
     ...{ qkv: "given", rope: 0 },
   });
-  const mixed = attendInSlots(
-    plain,
-    tokens,
-    { shape: heads, layer: 0, element, window },
-    countedTokens(plain, 0),
-    tables,
-  );
+  const step = { shape: heads, layer: 0, element, window };
+  const counted = countedTokens(plain, 0);
+  const mixed = window === undefined
+    ? attendInSlots(plain, tokens, step, counted, tables)
+    : attendInWindow(
+      plain,
+      tokens,
+      step,
+      windowPlace(plain, counted.total, { window, kvHeads }),
+      tables ?? [],
+    );
   // A node that computes: copies are not recorded.
   const one = plain.constant(Float32Array.of(1), []);
   plain.op("Mul", [cast(plain, mixed, "float32"), one], { names: ["mixed"] });

@@ -6,6 +6,7 @@ import { layerPorts } from "./layer_ports.ts";
 import { packedToken } from "./packed_tokens.ts";
 import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
 import type { DeviceStepInputs } from "./step_kernel.ts";
+import type { WindowRooms } from "./window_attention.ts";
 
 /** A step of one token, started as a whole. */
 export interface DecodeKernel extends AsyncDisposable {
@@ -18,7 +19,7 @@ export async function createDecodeKernel(
   device: Device,
   capture: GraphCapture,
   model: StepModel,
-  half: boolean,
+  { half, windows }: { readonly half: boolean; readonly windows: WindowRooms },
 ): Promise<DecodeKernel> {
   const { headDim, vocabulary } = model;
   const ports = model.layers.map((_, layer) => layerPorts(layer));
@@ -51,7 +52,8 @@ export async function createDecodeKernel(
       for (const [layer, { keys, values, lengths }] of layers.entries()) {
         const port = ports[layer] ?? layerPorts(layer);
         const total = (lengths[0] ?? 0) + 1;
-        const kind = `${model.layerKinds[layer]?.window ?? "global"} ${total}`;
+        const window = model.layerKinds[layer]?.window;
+        const kind = `${window ?? "global"} ${total}`;
         if (!kinds.includes(kind)) {
           kinds.push(kind);
           totals.push(total);
@@ -61,6 +63,7 @@ export async function createDecodeKernel(
         inputs[port.total] = counted.total;
         inputs[port.keys] = outputs[port.presentKeys] = batch(keys);
         inputs[port.values] = outputs[port.presentValues] = batch(values);
+        if (window !== undefined) Object.assign(outputs, windows.outputs(layer, window));
       }
       kernel.write("token", token, packedToken({ ids, rotary }, headDim));
       for (const [index, total] of totals.entries()) {

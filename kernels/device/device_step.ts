@@ -10,6 +10,7 @@ import { createEvenStepKernel } from "./even_step.ts";
 import { newTokens } from "./packed_tokens.ts";
 import { createRaggedStepKernel } from "./ragged_step.ts";
 import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
+import { createWindowRooms, holdAlike } from "./window_attention.ts";
 
 /** How step graphs are loaded. */
 export interface DeviceStepOptions extends DeviceStepGraphOptions {
@@ -40,13 +41,21 @@ export async function createDeviceStepKernel(
   const ragged = once(() => createRaggedStepKernel(device, model, options));
   const { capture } = device;
   const captured = right.captured && !options.adapters ? capture : undefined;
-  const decode = captured && once(() => createDecodeKernel(device, captured, model, half));
-  const aheadWays = captured && {
-    likeliest: once(() => createAheadKernel(device, captured, model, { half, draws: false })),
-    drawn: once(() => createAheadKernel(device, captured, model, { half, draws: true })),
-  };
+  const windows = captured &&
+    opening.use(createWindowRooms(captured, model, half ? "float16" : "float32"));
+  const ways = captured && windows && { capture: captured, half, windows };
+  const decode = ways && once(() => createDecodeKernel(device, ways.capture, model, ways));
+  const aheadWith = (draws: boolean) =>
+    ways && once(() => createAheadKernel(device, ways.capture, model, { ...ways, draws }));
+  const [likeliest, drawn] = [aheadWith(false), aheadWith(true)];
+  const aheadWays = likeliest && drawn && { likeliest, drawn };
   const able = { likeliest: true, drawn: model.vocabulary <= MOST_DRAWN };
-  const slides = model.layerKinds.some(({ window }) => window !== undefined);
+  const { layerKinds: kinds } = model;
+  const windowsAlike = (layers: readonly SlottedLayer[]) =>
+    holdAlike(
+      layers.filter((_, layer) => kinds[layer]?.window !== undefined),
+      { layerKinds: kinds.filter(({ window }) => window !== undefined) },
+    );
   // What does not fit is told when a model is opened.
   await (right.few || right.many ? even() : ragged());
   const opened = opening.move();
@@ -55,13 +64,13 @@ export async function createDeviceStepKernel(
       const tokens = newTokens(inputs, model.headDim);
       const evenly = (tokens < FEW ? right.few : right.many) && inputs.layers.every(isEven) &&
         !isQuickerMasked(inputs, { tokens, long }) && !inputs.inputNorms && !inputs.layerInputs;
-      if (evenly && decode && takesStep(inputs)) {
+      if (evenly && decode && takesStep(inputs) && windowsAlike(inputs.layers)) {
         return { logits: await (await decode()).run(inputs), queries: [], attentionSums: [] };
       }
       return await (await (evenly ? even() : ragged())).run(inputs);
     },
     mostAhead: (layers, settings) =>
-      aheadWays && able[wayOf(settings)] && !slides && holdAlike(layers) ? MOST_AHEAD : 0,
+      aheadWays && able[wayOf(settings)] && holdAlike(layers, model) ? MOST_AHEAD : 0,
     async runAhead(inputs) {
       const way = wayOf(inputs.draw?.settings);
       const kernel = await aheadWays?.[way]().catch(() => undefined);
@@ -122,10 +131,4 @@ function isQuickerMasked(
 
 function isEven({ lengths }: SlottedLayer): boolean {
   return lengths.every((length) => length === lengths[0]);
-}
-
-/** Whether all heads of all layers hold as many tokens. */
-function holdAlike(layers: readonly SlottedLayer[]): boolean {
-  const [first] = layers[0]?.lengths ?? [];
-  return layers.every(({ lengths }) => lengths.every((length) => length === first));
 }

@@ -2,6 +2,7 @@ import { createAheadKernel } from "../../kernels/device/ahead.ts";
 import { buildAheadGraph } from "../../kernels/device/ahead_graph.ts";
 import { openBindingDevice } from "../../kernels/device/binding_device.ts";
 import { buildDecodeGraph } from "../../kernels/device/decode_graph.ts";
+import { createWindowRooms } from "../../kernels/device/window_attention.ts";
 import type { Device, DeviceTensor } from "../../kernels/device/device.ts";
 import { buildEvenStepGraph } from "../../kernels/device/device_step_graph.ts";
 import { layerPorts } from "../../kernels/device/layer_ports.ts";
@@ -73,7 +74,8 @@ export async function openRawStep(
   if (ahead) {
     const { capture } = device;
     if (!capture) throw new Error("This device captures no graphs");
-    const kernel = await createAheadKernel(device, capture, model, { half, draws });
+    const windows = createWindowRooms(capture, model, element);
+    const kernel = await createAheadKernel(device, capture, model, { half, draws, windows });
     const lengths = new Array<number>(kvHeads).fill(held);
     const steps = new Array(ahead).fill(rotary);
     const settings = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0, repetitionPenalty: 1.1 };
@@ -95,6 +97,7 @@ export async function openRawStep(
       runAhead: run,
       async [Symbol.asyncDispose]() {
         await kernel[Symbol.asyncDispose]();
+        windows[Symbol.dispose]();
         await device[Symbol.asyncDispose]();
       },
     };
@@ -115,11 +118,16 @@ export async function openRawStep(
       [ROTARY_ROOM]: await device.zeros([held + 1, headDim / 2], element),
       ...cached((port) => ({ [port.lastIndex]: last, [port.total]: total })),
     };
+    const windows = createWindowRooms(capture, model, element);
+    const seen = model.layerKinds.map(({ window }, layer) =>
+      window === undefined ? {} : windows.outputs(layer, window)
+    );
+    const outputs = Object.assign({ ...present, logits }, ...seen);
     const runAhead = async () => {
       kernel.write("token", token, packedToken({ ids: [5], rotary }, headDim));
       kernel.write("last_index", last, int32s([held]));
       kernel.write("total", total, int32s([held + 1]));
-      await kernel.run({ inputs, outputs: { ...present, logits } });
+      await kernel.run({ inputs, outputs });
     };
     return {
       graph,
@@ -132,6 +140,7 @@ export async function openRawStep(
       },
       async [Symbol.asyncDispose]() {
         await kernel[Symbol.asyncDispose]();
+        windows[Symbol.dispose]();
         await device[Symbol.asyncDispose]();
       },
     };

@@ -41,10 +41,9 @@ export interface RunAhead {
 }
 
 interface Ahead {
-  /** Where the steps wrote. */
-  readonly keys: DeviceTensor;
+  /** Where the steps wrote, and behind how many tokens, layer by layer. */
+  readonly layers: readonly { readonly keys: DeviceTensor; readonly held: number }[];
   readonly position: number;
-  readonly held: number;
   readonly steps: readonly AheadStep[];
   /** What they were drawn for. */
   readonly drawing: Drawing | undefined;
@@ -76,8 +75,11 @@ export function createRunAhead(ways: AheadWays): RunAhead {
     const ahead = memory.get(cache);
     if (!ahead) return undefined;
     const { used } = ahead;
-    const same = position === ahead.position + used && cache.stored(0)[0] === ahead.held + used &&
-      cache.buffers(0).keys === ahead.keys && ahead.drawing === drawing;
+    // Each kind of layers counts its tokens, and any may have got other buffers.
+    const same = position === ahead.position + used && ahead.drawing === drawing &&
+      ahead.layers.every(({ keys, held }, layer) =>
+        cache.stored(layer)[0] === held + used && cache.buffers(layer).keys === keys
+      );
     const step = ahead.steps[used];
     if (!same || step?.id !== id) return undefined;
     ahead.used++;
@@ -100,12 +102,12 @@ export function createRunAhead(ways: AheadWays): RunAhead {
     const wholly = before === undefined || before.used === before.steps.length;
     const size = wholly ? 2 * (sizes.get(cache) ?? 0.5) : 1;
     const { position } = sequence;
-    const held = cache.stored(0)[0] ?? 0;
+    const spare = layers.map(({ lengths }, layer) => cache.capacity(layer) - (lengths[0] ?? 0));
     const steps = Math.max(
       1,
       Math.min(
         ...[size, most, Math.floor(LONGEST / stepTime)],
-        ...[cache.capacity(0) - held, ways.context - position],
+        ...[Math.min(...spare), ways.context - position],
       ),
     );
     sizes.set(cache, steps);
@@ -122,8 +124,8 @@ export function createRunAhead(ways: AheadWays): RunAhead {
     stepTime = (ways.now() - begun) / steps;
     const [first] = found;
     if (first?.id !== id) return undefined;
-    const { keys } = cache.buffers(0);
-    memory.set(cache, { ...{ keys, position, held, drawing }, steps: found, used: 1 });
+    const behind = layers.map(({ keys, lengths: [held = 0] }) => ({ keys, held }));
+    memory.set(cache, { ...{ layers: behind, position, drawing }, steps: found, used: 1 });
     return first;
   };
   return {

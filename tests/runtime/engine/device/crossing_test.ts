@@ -68,7 +68,7 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
     device.capture
       ? {
         // The plan of the first step is sent for its recording too.
-        "in ahead_step plan": (steps + 1) * MOST_AHEAD * (headDim + PLAN_COLUMNS.length) * 4,
+        "in ahead_step plan": (steps + 1) * MOST_AHEAD * (headDim + 1 + PLAN_COLUMNS.length) * 4,
         // Its id, the one that follows and whether that is certain: no logits.
         "out ahead_step told": steps * TOLD_COLUMNS.length * 4,
       }

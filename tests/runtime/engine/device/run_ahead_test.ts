@@ -4,7 +4,9 @@ import type { GenerateOptions } from "../../../../runtime/session/generate.ts";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { testProvider } from "../../../_device.ts";
 import { twinModel } from "../../../_device_model.ts";
-import { newSequence, randomIds } from "../../../_test_model.ts";
+import { newSequence, randomIds, WINDOWED } from "../../../_test_model.ts";
+import { snapKv } from "../../../../policies/snapkv.ts";
+import { mostSliding } from "../../../../runtime/cache/windows.ts";
 
 // What runs ahead is captured, which needs a GPU, or a software one.
 const ignore = testProvider() !== "webgpu";
@@ -123,3 +125,47 @@ Deno.test(
     assertEquals(cache.length(0), engine.config.context);
   },
 );
+
+for (const name of WINDOWED) {
+  Deno.test(
+    `answers of ${name}, whose window slides, are run ahead and drawn on a device as in main memory`,
+    { ignore },
+    async () => {
+      await using hasty = await twinModel(name, { now: () => 0 });
+      const { device, engine: { config } } = hasty.there;
+      const window = Math.max(...config.layerKinds.map(({ window = 0 }) => window));
+      // So long that sliding layers get other buffers while the answer is written.
+      const most = mostSliding({ window });
+      const long = randomIds(most - 6, config.vocabulary, 4);
+      const policy = snapKv({ window: 4, kernel: 3 });
+      let told = 0;
+      device.onCrossing = ({ kernel, name, bytes }) => {
+        if (kernel === "ahead_step" && name === "told") told += bytes;
+      };
+      const short = randomIds(7, config.vocabulary, 5);
+      const asked = [
+        { ids: short, options: { temperature: 0.8, topK: 40, seed: 3 } },
+        { ids: long, options: {} },
+      ];
+      for (const { ids, options } of asked) {
+        await using host = hasty.host.model.session({ policy, budget: 12 });
+        await using there = hasty.session({ policy, budget: 12 });
+        const answers: (readonly number[])[] = [];
+        for (const session of [host, there]) {
+          await session.read({ ids });
+          using mark = await session.mark();
+          for (const maxTokens of [14, 5]) {
+            const generation = session.generate({ ...options, maxTokens });
+            for await (const _ of generation);
+            answers.push(generation.ids);
+            // What was run ahead behind it means nothing any more.
+            await session.rollback(mark);
+          }
+        }
+        assertEquals(answers.slice(2), answers.slice(0, 2), `${ids.length} tokens`);
+      }
+      device.onCrossing = undefined;
+      assert(told > 0, "nothing was run ahead");
+    },
+  );
+}
