@@ -15,6 +15,18 @@ export interface ShippedFile {
 /** All of them; `kvjudge inspect FILE` shows the identity that a row needs. */
 export const SHIPPED_FILES: readonly ShippedFile[] = [
   {
+    policy: "duo_attention",
+    model: "smollm2-135m-instruct",
+    identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
+    file: new URL("./duo_attention_smollm2_135m_instruct.safetensors", import.meta.url),
+  },
+  {
+    policy: "kvzap",
+    model: "smollm2-135m-instruct",
+    identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
+    file: new URL("./kvzap_smollm2_135m_instruct.safetensors", import.meta.url),
+  },
+  {
     policy: "lu_kv",
     model: "smollm2-135m-instruct",
     identity: "cbae7369398599916727994afd464cd0ef498d807615b06575ec4c0d91df7d1c",
