@@ -3,9 +3,10 @@ import { dropEffect, identity } from "../drop_effect.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
 import { outputLengths } from "../output_lengths.ts";
-import { floats } from "../session.ts";
+import { floats, integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
+import { joinedInGroups } from "./joined_in_groups.ts";
 import {
   groupedQueries,
   hiddenSlots,
@@ -18,8 +19,8 @@ import { createRepeatedKernel, type RepeatedKernel } from "./repeated_attention.
 
 /** The newest tokens of a layer, and how they judge. */
 export interface JudgingSlots {
-  /** Their rotated queries, `[tokens, heads · headDim]`. */
-  readonly queries: Float32Array;
+  /** Rotated queries, one behind the other, `[tokens, heads, headDim]`: theirs are the last. */
+  readonly queries: readonly DeviceTensor[];
   /** Tokens of each KV head before them. */
   readonly lengths: readonly number[];
   /** Weight of each query. */
@@ -60,14 +61,17 @@ export function createReplayKernels(
     async dropEffect({ keys, values }, { queries, lengths, weights, power, output }) {
       const tokens = weights.length;
       const hidden = output ? output.length / (heads * headDim) : headDim;
-      const name = `${hidden} ${output !== undefined} ${power}`;
-      const size = { hidden, ofHeads: output ? group : 1 };
+      const name = `${hidden} ${output !== undefined} ${power} ${queries.length}`;
+      const size = { hidden, ofHeads: output ? group : 1, parts: queries.length };
       const build = effects.get(name) ?? (() => effectGraph(shape, element, size, power));
       effects.set(name, build);
+      const given = queries.reduce((sum, { dims: [count = 0] }) => sum + count, 0);
+      const parts = queries.map((tensor, part) => [`queries.${part}`, tensor] as const);
       const same = output ?? sameForHeads(identity(headDim), kvHeads);
       const found = await kernels.run(build, {
         ...{ keys, values },
-        queries: floats(queries, [1, tokens, heads * headDim]),
+        ...Object.fromEntries(parts),
+        from: integers([given - tokens]),
         held: floats(Float32Array.from(lengths), [kvHeads]),
         counting: await kernels.counting(Math.max(tokens, keys.dims[1] ?? 0)),
         weights: floats(weights, [1, tokens, 1]),
@@ -100,7 +104,12 @@ function sameForHeads(matrix: Float32Array, heads: number): Float32Array {
 function effectGraph(
   shape: AttentionShape,
   element: CacheElement,
-  { hidden, ofHeads }: { readonly hidden: number; readonly ofHeads: number },
+  { hidden, ofHeads, parts }: {
+    readonly hidden: number;
+    readonly ofHeads: number;
+    /** Tensors that the queries come in. */
+    readonly parts: number;
+  },
   power: 1 | 2,
 ): Graph {
   const { heads, kvHeads, headDim } = shape;
@@ -108,14 +117,27 @@ function effectGraph(
   const graph = createGraph("drop_effect");
   const keys = exactInput(graph, "keys", element, [kvHeads, "C", headDim]);
   const values = exactInput(graph, "values", element, [kvHeads, "C", headDim]);
-  graph.input("queries", "float32", [1, "T", heads * headDim]);
+  graph.input("from", "int64", [1]);
   graph.input("held", "float32", [kvHeads]);
   graph.input("counting", "float32", ["N"]);
   graph.input("weights", "float32", [1, "T", 1]);
   graph.input("output", "float32", [kvHeads, ofHeads, hidden, headDim]);
-  const tokens = sizeOf(graph, "queries", 1);
+  const all = joinedInGroups(
+    graph,
+    Array.from(
+      { length: parts },
+      (_, part) => graph.input(`queries.${part}`, "float32", [`Q${part}`, heads, headDim]),
+    ),
+  );
+  const queries = graph.op("Slice", [
+    all,
+    "from",
+    graph.integers([Number.MAX_SAFE_INTEGER]),
+    graph.integers([0]),
+  ]);
+  const tokens = sizeOf(graph, "weights", 1);
   const products = graph.op("MatMul", [
-    groupedQueries(graph, shape, "queries"),
+    groupedQueries(graph, shape, queries),
     turnedOver(graph, keys),
   ]);
   const shares = slotWeights(graph, shape, keys, products, {
@@ -136,8 +158,8 @@ function effectGraph(
       graph.integers([1]),
     ], { attributes: { keepdims: { int: 1 } } });
   });
-  const all = graph.op("Concat", ofGroup, { attributes: { axis: { int: 1 } } });
-  graph.op("Reshape", [all, graph.integers([heads, -1])], { names: ["effect"] });
+  const effects = graph.op("Concat", ofGroup, { attributes: { axis: { int: 1 } } });
+  graph.op("Reshape", [effects, graph.integers([heads, -1])], { names: ["effect"] });
   graph.output("effect", "float32", [heads, "C"]);
   return graph.build();
 }

@@ -109,6 +109,16 @@ export interface DeviceQueries extends Disposable {
   floats(): Promise<Float32Array>;
 }
 
+/** Tokens that queries are of. */
+export function queryCount(
+  queries: StepQueries,
+  { heads, headDim }: Pick<ModelConfig, "heads" | "headDim">,
+): number {
+  return queries.home === "device"
+    ? queries.tensor.dims[0] ?? 0
+    : queries.data.length / (heads * headDim);
+}
+
 /** Norms of what the attention of each global layer reads, for the tokens of a step, where the cache lives. */
 export type StepNorms = HostNorms | DeviceNorms;
 
@@ -165,9 +175,9 @@ export interface Repetition {
 
 /** What tokens at the end of a cache would miss without each of its entries. */
 export interface Missing {
-  /** Their rotated queries in one layer, `[tokens, heads · headDim]`. */
-  readonly queries: Float32Array;
-  /** Weight of each query. */
+  /** Rotated queries in one layer, `[tokens, heads · headDim]` of each step: theirs are the last. */
+  readonly queries: readonly StepQueries[];
+  /** Weight of each of theirs. */
   readonly weights: Float32Array;
   /** Power of the lengths. */
   readonly power: 1 | 2;

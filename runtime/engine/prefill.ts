@@ -3,7 +3,6 @@ import type { Engine, StepQueries } from "./engine.ts";
 import type { Sequence } from "./sequence.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "../evidence/statistics.ts";
-import { joined } from "./host/keys_by_head.ts";
 import type { Rows } from "./rows.ts";
 
 /**
@@ -37,7 +36,7 @@ export interface PrefillOptions {
   readonly lastQueries?: number | undefined;
   /** Tokens that are to be read behind these for a while: the cache takes no more room for them then. @default {0} */
   readonly room?: number | undefined;
-  /** Owns the rows that are observed. */
+  /** Owns the rows that are observed, and the last queries. */
   readonly scope?: DisposableStack | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
@@ -50,10 +49,10 @@ export interface Prefilled {
   /** One for each entry of the {@linkcode Observation}, in its order. */
   readonly observed: readonly Observed[];
   /**
-   * Rotated queries of the last tokens that were asked for, or of all where these are fewer, per global layer
-   * `[tokens, heads · headDim]`, in main memory.
+   * Rotated queries of the last tokens that were asked for, or of all where these are fewer, per global layer:
+   * those of each step.
    */
-  readonly lastQueries: readonly Float32Array[];
+  readonly lastQueries: readonly (readonly StepQueries[])[];
 }
 
 // Weights of the attention are laid out in full while they are observed: short chunks bound them.
@@ -82,7 +81,7 @@ export async function prefill(
   const { cache } = sequence;
   const globals = globalLayersOf(cache);
   const wantedFrom = Math.max(0, ids.length - lastQueries);
-  const last = globals.map((): Float32Array[] => []);
+  const last = globals.map((): StepQueries[] => []);
   const observations = (observe === "none" ? [] : observe).map((last) => ({
     last,
     queries: Math.min(last, ids.length),
@@ -118,13 +117,14 @@ export async function prefill(
     });
     if (!observing) step.attentionSums.forEach((rows) => rows[Symbol.dispose]());
     await onInputs?.(step.layerInputs ?? [], end - start);
-    await shown(step.queries, async (queries) => {
-      await onQueries?.(queries, { position, planned }, end - start);
-      for (const [index, layer] of (wanted ? globals : []).entries()) {
-        const floats = await queries[layer]?.floats();
-        if (floats) last[index]?.push(floats.slice());
-      }
-    });
+    using others = new DisposableStack();
+    for (const [layer, queries] of step.queries.entries()) {
+      const kept = wanted ? last[globals.indexOf(layer)] : undefined;
+      (kept ? scope : others).use(queries);
+      kept?.push(queries);
+    }
+    await onQueries?.(step.queries, { position, planned }, end - start);
+    others.dispose();
     try {
       for (const [index, { sums }] of begun.entries()) {
         await sums.add(step.attentionSums, index === begun.length - 1);
@@ -141,16 +141,7 @@ export async function prefill(
   for (const { last, queries, sums } of observations) {
     observed.push({ last, queries, attentionSums: await sums.of(engine, sequence) });
   }
-  return { logits, observed, lastQueries: last.map(joined) };
-}
-
-async function shown(
-  queries: readonly StepQueries[],
-  use: (queries: readonly StepQueries[]) => Promise<void> | undefined,
-): Promise<void> {
-  using held = new DisposableStack();
-  for (const one of queries) held.use(one);
-  await use(queries);
+  return { logits, observed, lastQueries: last };
 }
 
 interface RunningSums {

@@ -1,7 +1,7 @@
 import type { DropMeasure, Evidence, ModelFacts } from "../../policies/policy.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import { EvidenceError } from "../errors.ts";
-import type { Engine } from "../engine/engine.ts";
+import { type Engine, queryCount, type StepQueries } from "../engine/engine.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
 import type { Rows } from "../engine/rows.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
@@ -19,27 +19,26 @@ export interface DropRequest {
  * What the outputs of the last tokens would lose without each token that is held, per global layer.
  *
  * @param size Tokens that judge, at most.
- * @param queries Queries of the last tokens, of as many or more.
+ * @param queries Queries of the last tokens, of as many or more, step by step for each global layer.
  */
 export async function dropEffects(
   measure: DropMeasure,
   size: number,
-  queries: readonly Float32Array[],
+  queries: readonly (readonly StepQueries[])[],
   { engine, sequence: { cache }, scope }: Omit<DropRequest, "facts">,
 ): Promise<readonly Rows[]> {
-  const width = engine.config.heads * engine.config.headDim;
   const rows: Rows[] = [];
   for (const [index, layer] of globalLayersOf(cache).entries()) {
-    const ofLayer = queries[index];
-    if (!ofLayer?.length) {
+    const ofLayer = queries[index] ?? [];
+    const tokens = ofLayer.reduce((sum, one) => sum + queryCount(one, engine.config), 0);
+    if (tokens === 0) {
       throw new EvidenceError(
         "Cannot gather evidence: the queries of the last prompt tokens were not kept when the prompt was read",
       );
     }
-    const judging = ofLayer.subarray(Math.max(0, ofLayer.length - size * width));
     const effect = await engine.dropEffect(cache, layer, {
-      queries: judging,
-      weights: weightsOf(judging.length / width, measure.decay),
+      queries: ofLayer,
+      weights: weightsOf(Math.min(size, tokens), measure.decay),
       power: measure.power,
       projected: measure.output === "layer",
     });
@@ -68,12 +67,9 @@ export async function softDropEffects(
     const { queries } = await engine.advance(sequence, { embeddings, queries: true });
     using asked = new DisposableStack();
     for (const ofLayer of queries) asked.use(ofLayer);
-    const floats: Float32Array[] = [];
-    for (const layer of globals) {
-      floats.push(await queries[layer]?.floats() ?? new Float32Array());
-    }
+    const ofGlobal = globals.map((layer) => queries.slice(layer, layer + 1));
     const rows: Rows[] = [];
-    for (const [index, all] of (await dropEffects(measure, count, floats, request)).entries()) {
+    for (const [index, all] of (await dropEffects(measure, count, ofGlobal, request)).entries()) {
       rows.push(scope.use(await all.leading(held[index] ?? [])));
     }
     return rows;

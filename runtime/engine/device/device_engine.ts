@@ -280,7 +280,8 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     async dropEffect(cache, layer, { queries, weights, power, projected }) {
       const held = deviceCacheOf(cache);
       const tensor = await parts.replay.dropEffect(held.buffers(layer), {
-        ...{ queries, weights, power },
+        queries: queries.map(tensorOfQueries),
+        ...{ weights, power },
         lengths: held.lengths(layer).map((length) => length - weights.length),
         output: projected ? parts.outputByHead(layer) : undefined,
       });

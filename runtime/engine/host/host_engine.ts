@@ -292,9 +292,11 @@ export function createHostEngine(parts: HostParts): HostEngine {
       }
       return hostRows(most, held, group);
     },
-    async dropEffect(cache, layer, { queries, weights, power, projected }) {
+    async dropEffect(cache, layer, { queries: parts, weights, power, projected }) {
       const { run } = await kernels.dropEffect();
       const host = hostCacheOf(cache);
+      const all = joined(await Promise.all(parts.map((part) => part.floats())));
+      const queries = all.subarray(all.length - weights.length * heads * headDim);
       const output = projected ? kernels.outputByHead(layer) : undefined;
       const size = (output?.length ?? 0) / kvHeads;
       const rows: Float32Array[] = [];

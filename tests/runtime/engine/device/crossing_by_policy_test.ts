@@ -35,9 +35,6 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
 
 /** What comes back besides indices and logits, and whether it grows with the text; nothing for all others. */
 const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays">>>> = {
-  // Queries of the window that judges by what is lost.
-  drop_kv: { "read_queries result": "stays" },
-  rest_kv: { "read_queries result": "stays" },
   // Scores that were predicted go along with the tokens.
   kvzap: { "read_rows result": "grows" },
   // Values are merged in main memory.
