@@ -44,7 +44,9 @@ export interface ExpectedQueries {
 
 /** The mean of rotations. */
 export interface MeanRotation {
+  /** Means of cosines. */
   readonly cos: Float64Array;
+  /** Means of sines. */
   readonly sin: Float64Array;
 }
 
