@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { MOST_AHEAD, PLAN_COLUMNS, TOLD_COLUMNS } from "../../../../kernels/device/ahead_graph.ts";
 import type { Crossing } from "../../../../kernels/device/device.ts";
 import { type Policy, withKernel } from "../../../../policies/policy.ts";
+import { ROW_COLUMNS } from "../../../../runtime/engine/device/rank_graph.ts";
 import { twinModel } from "../../../_device_model.ts";
 import { randomIds } from "../../../_test_model.ts";
 
@@ -80,6 +81,11 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
     ...step(TOKENS, 2),
     "in observe held": layers * 4,
     "in gather_entries slots": layers * kvHeads * BUDGET * 4,
+    // How many tokens there are and are wanted, and what of each head is protected: once for all layers.
+    "in scores tokens": 8,
+    "in scores width": 8,
+    "in scores count": 8,
+    "in scores rows": layers * kvHeads * ROW_COLUMNS.length * 4,
     "out scores best": layers * kvHeads * BUDGET * 8,
   });
   const decoding = await phase(async () => {
