@@ -30,6 +30,8 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
       "add_queries cos": 2 * headDim,
       "add_queries sin": 2 * headDim,
     }),
+    // Which tokens are dropped: numbers of slots, as indices are.
+    merge: ({ layers, kvHeads }) => ({ "key_similarity tokens": 8 * layers * kvHeads }),
     // Scores that small networks predict; without networks, zeros.
     kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
   };
