@@ -1,11 +1,27 @@
+import { cast } from "./onnx/cast.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 
-/** New tokens whose attention is summed apart from that of those behind them. */
+/**
+ * New tokens whose attention is summed apart from that of those behind them. It is done without a branch:
+ * there would be one for each part of each layer, and graphs in branches take more memory than a layer's norms.
+ */
 export interface Apart {
-  /** How many, from the first on, `[1]`. */
+  /** How many, from the first on, and at least one, `[1]`. */
   readonly tokens: Value;
-  /** Whether there are any, a boolean scalar. */
-  readonly wanted: Value;
+  /** 1 where there are any, else 0, `[1]`, as a float. */
+  readonly share: Value;
+  /** How many of their sums are given, at most, `[1]`: none where there are none. */
+  readonly end: Value;
+}
+
+/** Starts an {@linkcode Apart}. @param tokens How many, `[1]`, 0 for none. */
+export function summedApart(builder: GraphBuilder, tokens: Value): Apart {
+  const any = builder.op("Min", [tokens, builder.integers([1])]);
+  return {
+    tokens: builder.op("Max", [tokens, builder.integers([1])]),
+    share: cast(builder, any, "float32"),
+    end: builder.op("Mul", [any, builder.integers([2 ** 31 - 1])]),
+  };
 }
 
 /**
@@ -28,26 +44,16 @@ export function attentionSums(
 function sumsApart(
   builder: GraphBuilder,
   weights: Value,
-  { tokens, wanted }: Apart,
+  { tokens, share, end }: Apart,
 ): { readonly first: Value; readonly others: Value } {
-  const both = builder.branch("apart");
-  const rows = both.op("Slice", [weights, both.integers([0]), tokens, both.integers([1])]);
-  const ofFirst = rowSums(both, rows);
-  both.output(ofFirst, "float32", ["A"]);
-  // The others are most of the rows, which a slice would copy. Rounding makes no attention less than none.
-  const rest = both.op("Sub", [rowSums(both, weights), ofFirst]);
-  both.output(both.op("Relu", [rest]), "float32", ["N"]);
-  const alike = builder.branch("alike");
-  const none = alike.op("Identity", [alike.constant(new Float32Array(0), [0])]);
-  alike.output(none, "float32", ["A"]);
-  alike.output(rowSums(alike, weights), "float32", ["N"]);
-  const [first = "", others = ""] = builder.ops("If", [wanted], 2, {
-    attributes: {
-      then_branch: { graph: both.build() },
-      else_branch: { graph: alike.build() },
-    },
-  });
-  return { first, others };
+  const rows = builder.op("Slice", [weights, builder.integers([0]), tokens, builder.integers([1])]);
+  const ofFirst = rowSums(builder, rows);
+  // The others are most of the rows, which a slice would copy.
+  const others = builder.op("Sub", [
+    rowSums(builder, weights),
+    builder.op("Mul", [ofFirst, share]),
+  ]);
+  return { first: builder.op("Slice", [ofFirst, builder.integers([0]), end]), others };
 }
 
 // The sum over one axis is ten times as fast as the sum over two.

@@ -217,8 +217,14 @@ function sumsOf(
   if (apart === 0) return { attentionSums: all };
   return {
     sumsApart: all.map((both) => both.subarray(0, both.length / 2)),
-    attentionSums: all.map((both) => both.subarray(both.length / 2)),
+    attentionSums: all.map((both) => notBelowZero(both.subarray(both.length / 2))),
   };
+}
+
+// Sums of the others are differences: rounding makes no attention less than none.
+function notBelowZero(sums: Float32Array): Float32Array {
+  for (let index = 0; index < sums.length; index++) if ((sums[index] ?? 0) < 0) sums[index] = 0;
+  return sums;
 }
 
 /** Tokens above which unpacking weights costs less than multiplying each row in bytes. */

@@ -1,5 +1,6 @@
 import type { AdapterShape } from "./adapters.ts";
 import { growsInPlace, nothing } from "./attention_nodes.ts";
+import { summedApart } from "./attention_sums.ts";
 import { presentValues } from "./branches.ts";
 import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
@@ -120,13 +121,7 @@ export function buildStepGraph(
     ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     rounded: graph.op("Squeeze", ["rounded", graph.integers([0])]),
-    apart: {
-      tokens: "apart",
-      wanted: graph.op("Squeeze", [
-        graph.op("Greater", ["apart", graph.integers([0])]),
-        graph.integers([0]),
-      ]),
-    },
+    apart: summedApart(graph, "apart"),
     ragged: raggedLayers(graph, layers),
     tokens: newTokens(graph),
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,
