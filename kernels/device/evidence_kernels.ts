@@ -6,7 +6,7 @@ import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceFeeds, DeviceTensor } from "./device.ts";
 import { joinedInGroups } from "./joined_in_groups.ts";
 import { groupedQueries, hiddenSlots, shaped, sizeOf, turnedOver } from "./masked_attention.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 
 /** Queries that were made behind a cache, and where the keys lie that they brought. */
 export interface DeviceFollowing {
@@ -40,16 +40,14 @@ export function createEvidenceKernels(
 ): EvidenceKernels {
   const kernels = loadedOnDemand(device);
   const { kvHeads } = shape;
-  const builds = new Map<number, () => Graph>();
+  const builds = buildsOf((parts: number) => followingGraph(shape, element, parts));
   return {
     async following(keys, lengths, { queries, keys: own, pairs }) {
       const tokens = pairs.length / (2 * kvHeads);
       const parts = queries.length;
-      const build = builds.get(parts) ?? (() => followingGraph(shape, element, parts));
-      builds.set(parts, build);
       const asked: Record<string, DeviceFeeds[string]> = {};
       for (const [part, tensor] of queries.entries()) asked[`queries.${part}`] = tensor;
-      const found = await kernels.run(build, {
+      const found = await kernels.run(builds(parts), {
         ...asked,
         keys,
         own,

@@ -3,7 +3,7 @@ import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats } from "../session.ts";
 import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 import { together } from "./together.ts";
 
 /** Gathers entries of layers into buffers of their own. */
@@ -25,13 +25,11 @@ interface Wanted {
 /** Loads graphs when they are first asked for, one for each number of layers. */
 export function createGatherKernel(device: Device, element: CacheElement): GatherKernel {
   const kernels = loadedOnDemand(device);
-  const builds = new Map<number, () => Graph>();
+  const builds = buildsOf((layers: number) => gatherGraph(layers, element));
   const gatherAll = async (
     group: readonly [Wanted, ...Wanted[]],
   ): Promise<readonly LayerBuffers[]> => {
     const layers = group.length;
-    const build = builds.get(layers) ?? (() => gatherGraph(layers, element));
-    builds.set(layers, build);
     const [first] = group;
     const [kvHeads = 1] = first.buffers.keys.dims;
     const count = first.slots.length / kvHeads;
@@ -44,7 +42,7 @@ export function createGatherKernel(device: Device, element: CacheElement): Gathe
     }
     const names = group.flatMap((_, layer) => [`kept_keys.${layer}`, `kept_values.${layer}`]);
     const found = await kernels.run(
-      build,
+      builds(layers),
       { ...feeds, slots: floats(slots, [layers, kvHeads, count]) },
       names,
     );

@@ -20,6 +20,22 @@ export interface OnDemand extends AsyncDisposable {
   counting(count: number): Promise<DeviceTensor>;
 }
 
+/**
+ * Builds of graphs that differ in how they are made: one and the same function for what is alike, since that is
+ * what {@linkcode OnDemand.run} knows a graph by.
+ *
+ * @param build Makes a graph. What it is told must be as JSON what it is.
+ */
+export function buildsOf<Spec>(build: (spec: Spec) => Graph): (spec: Spec) => () => Graph {
+  const known = new Map<string, () => Graph>();
+  return (spec) => {
+    const key = JSON.stringify(spec);
+    const found = known.get(key) ?? (() => build(spec));
+    known.set(key, found);
+    return found;
+  };
+}
+
 /** Loads nothing yet. */
 export function loadedOnDemand(device: Device): OnDemand {
   const loaded = new Map<() => Graph, Promise<DeviceKernel>>();

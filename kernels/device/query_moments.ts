@@ -7,7 +7,7 @@ import { floats, integers } from "../session.ts";
 import type { Device, DeviceFeeds, DeviceTensor } from "./device.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { turnedOver } from "./masked_attention.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 
 /** Moments of un-rotated queries of one layer. Whoever asked for them owns them. */
 export interface MomentTensors {
@@ -65,16 +65,13 @@ export function createMomentKernels(
   const kernels = loadedOnDemand(device);
   const { heads, headDim } = shape;
   const half = headDim / 2;
-  const builds = new Map<string, () => Graph>();
+  const builds = buildsOf((of: Added) => addingGraph(shape, of));
   const buildExpected = () => expectedGraph(shape, element);
   return {
     async add(layers, { skip, added, before }) {
       const tables = [...new Set(layers.map(({ rotary }) => rotary))];
       const ofLayers = layers.map(({ rotary }) => tables.indexOf(rotary));
       const further = before > 0;
-      const key = JSON.stringify([ofLayers, further]);
-      const build = builds.get(key) ?? (() => addingGraph(shape, ofLayers, further));
-      builds.set(key, build);
       const feeds: Record<string, DeviceFeeds[string]> = { first: integers([skip]) };
       for (const [table, { cos, sin }] of tables.entries()) {
         feeds[`cos.${table}`] = floats(cos, [added, 1, half]);
@@ -92,7 +89,7 @@ export function createMomentKernels(
         feeds.weights = floats(Float32Array.of(share, share * before), [2]);
       }
       const names = layers.flatMap((_, layer) => [`mean.${layer}`, `products.${layer}`]);
-      const found = await kernels.run(build, feeds, names);
+      const found = await kernels.run(builds({ tables: ofLayers, further }), feeds, names);
       return layers.map((_, layer) => ({
         mean: found.kept(`mean.${layer}`),
         products: found.kept(`products.${layer}`),
@@ -114,12 +111,15 @@ export function createMomentKernels(
   };
 }
 
-/** @param tables Which rotary tables each layer has. */
-function addingGraph(
-  { heads, headDim }: AttentionShape,
-  tables: readonly number[],
-  further: boolean,
-): Graph {
+/** What queries are added to. */
+interface Added {
+  /** Which rotary tables each layer has. */
+  readonly tables: readonly number[];
+  /** Whether others were added before. */
+  readonly further: boolean;
+}
+
+function addingGraph({ heads, headDim }: AttentionShape, { tables, further }: Added): Graph {
   const graph = createGraph("add_queries");
   const half = headDim / 2;
   graph.input("first", "int64", [1]);

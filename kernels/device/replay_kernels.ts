@@ -14,7 +14,7 @@ import {
   slotWeights,
   turnedOver,
 } from "./masked_attention.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 import { createRepeatedKernel, type RepeatedKernel } from "./repeated_attention.ts";
 
 /** The newest tokens of a layer, and how they judge. */
@@ -55,37 +55,32 @@ export function createReplayKernels(
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
   const repeated = createRepeatedKernel(device, shape, element);
-  const lengths = new Map<number, () => Graph>();
-  const effects = new Map<string, () => Graph>();
+  const lengthBuilds = buildsOf((hidden: number) => lengthsGraph(shape, hidden, element));
+  const effectBuilds = buildsOf((spec: Effect) => effectGraph(shape, element, spec));
   return {
     async dropEffect({ keys, values }, { queries, lengths, weights, power, output }) {
       const tokens = weights.length;
       const hidden = output ? output.length / (heads * headDim) : headDim;
-      const name = `${hidden} ${output !== undefined} ${power} ${queries.length}`;
-      const size = { hidden, ofHeads: output ? group : 1, parts: queries.length };
-      const build = effects.get(name) ?? (() => effectGraph(shape, element, size, power));
-      effects.set(name, build);
+      const spec = { hidden, ofHeads: output ? group : 1, parts: queries.length, power };
       const given = queries.reduce((sum, { dims: [count = 0] }) => sum + count, 0);
       const parts = queries.map((tensor, part) => [`queries.${part}`, tensor] as const);
       const same = output ?? sameForHeads(identity(headDim), kvHeads);
-      const found = await kernels.run(build, {
+      const found = await kernels.run(effectBuilds(spec), {
         ...{ keys, values },
         ...Object.fromEntries(parts),
         from: integers([given - tokens]),
         held: floats(Float32Array.from(lengths), [kvHeads]),
         counting: await kernels.counting(Math.max(tokens, keys.dims[1] ?? 0)),
         weights: floats(weights, [1, tokens, 1]),
-        output: floats(same, [kvHeads, size.ofHeads, hidden, headDim]),
+        output: floats(same, [kvHeads, spec.ofHeads, hidden, headDim]),
       }, ["effect"]);
       return found.kept("effect");
     },
     most: repeated.most,
     async outputLengths(values, output) {
       const hidden = output.length / (heads * headDim);
-      const build = lengths.get(hidden) ?? (() => lengthsGraph(shape, hidden, element));
-      lengths.set(hidden, build);
       const feeds = { values, output: floats(output, [kvHeads, group, hidden, headDim]) };
-      return (await kernels.run(build, feeds, ["lengths"])).kept("lengths");
+      return (await kernels.run(lengthBuilds(hidden), feeds, ["lengths"])).kept("lengths");
     },
     async [Symbol.asyncDispose]() {
       await repeated[Symbol.asyncDispose]();
@@ -100,17 +95,23 @@ function sameForHeads(matrix: Float32Array, heads: number): Float32Array {
   return all;
 }
 
+/** How what is lost is measured. */
+interface Effect {
+  /** Numbers of an output. */
+  readonly hidden: number;
+  /** Query heads of a group that have an output matrix of their own. */
+  readonly ofHeads: number;
+  /** Tensors that the queries come in. */
+  readonly parts: number;
+  /** Power of the lengths. */
+  readonly power: 1 | 2;
+}
+
 /** Query head by query head of the groups. */
 function effectGraph(
   shape: AttentionShape,
   element: CacheElement,
-  { hidden, ofHeads, parts }: {
-    readonly hidden: number;
-    readonly ofHeads: number;
-    /** Tensors that the queries come in. */
-    readonly parts: number;
-  },
-  power: 1 | 2,
+  { hidden, ofHeads, parts, power }: Effect,
 ): Graph {
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;

@@ -1,7 +1,6 @@
 import type { Device, DeviceFeeds } from "../../../kernels/device/device.ts";
-import { loadedOnDemand } from "../../../kernels/device/on_demand.ts";
+import { buildsOf, loadedOnDemand } from "../../../kernels/device/on_demand.ts";
 import { together } from "../../../kernels/device/together.ts";
-import type { Graph } from "../../../kernels/onnx/graph.ts";
 import { floats, integers } from "../../../kernels/session.ts";
 import type { BestOfAll, BestOfEach, RankedScores, Ranking } from "../../evict/layer_scorer.ts";
 import {
@@ -25,7 +24,7 @@ interface Job<Wanted> {
 /** Loads graphs when they are first asked for, one for each number of layers. */
 export function createRankKernels(device: Device): RankKernels {
   const kernels = loadedOnDemand(device);
-  const builds = new Map<string, () => Graph>();
+  const builds = buildsOf(buildRankGraph);
   const run = async (
     scores: readonly RankedScores[],
     how: Omit<RankGraphSpec, "tensors" | "even" | "pinned">,
@@ -36,16 +35,13 @@ export function createRankKernels(device: Device): RankKernels {
     const width = widthOf(all);
     const even = all.every(({ length }) => length === width);
     const spec = { ...how, tensors: scores.length, even, pinned: namesPinned(all) };
-    const key = JSON.stringify(spec);
-    const build = builds.get(key) ?? (() => buildRankGraph(spec));
-    builds.set(key, build);
     const tensors: Record<string, DeviceFeeds[string]> = {};
     for (const [index, { held }] of scores.entries()) {
       tensors[`scores.${index}`] = held.scores;
       if (how.second && held.rescored) tensors[`rescored.${index}`] = held.rescored;
       if (!even) tensors[`pads.${index}`] = integers([0, 0, 0, width - (all[index]?.length ?? 0)]);
     }
-    const outputs = await kernels.run(build, {
+    const outputs = await kernels.run(builds(spec), {
       ...tensors,
       ...feeds,
       ...headFeeds(all, firstCounts),
