@@ -3,7 +3,8 @@ import type { GraphBuilder, Value } from "./onnx/graph.ts";
 
 /**
  * New tokens whose attention is summed apart from that of those behind them. It is done without a branch:
- * there would be one for each part of each layer, and graphs in branches take more memory than a layer's norms.
+ * there would be one for each part of each layer, and onnxruntime keeps a graph for each side of it, which took
+ * 75 MB of a model with 24 layers.
  */
 export interface Apart {
   /** How many, from the first on, and at least one, `[1]`. */
