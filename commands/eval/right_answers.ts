@@ -1,7 +1,7 @@
 import { EnumType } from "@cliffy/command";
 import { makeCodes } from "../../evaluation/right_answers/codes.ts";
 import type { AnswerItem, QuestionPlace, Split } from "../../evaluation/right_answers/item.ts";
-import type { AnswerRow, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
+import type { AnswerRow, RightAnswers, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
 import { withModel } from "../_model_command.ts";
@@ -107,6 +107,7 @@ async function makeItems(
 
 function show({ rows, results }: RightAnswersReport): string {
   const counts = rows.map(({ tokens }) => tokens);
+  const above = results.filter(({ aboveBudget }) => aboveBudget > 0);
   return [
     `${rows.length} prompts of ${Math.min(...counts)} to ${
       Math.max(...counts)
@@ -125,17 +126,39 @@ function show({ rows, results }: RightAnswersReport): string {
         percent(shareOfFull),
       ]),
     ]),
+    ...above.length > 0
+      ? [
+        "A ratio came to fewer tokens than a policy always keeps: those were kept " +
+        `(${above.map(aboveOf).join("; ")}).\n`,
+      ]
+      : [],
   ].join("\n");
+}
+
+/** Which answers are from more than their budget. */
+function aboveOf({ policy, budget, question, aboveBudget, total }: RightAnswers): string {
+  return `${policy} at ${budget}, question at the ${question}, in ${aboveBudget} of ${total} prompts`;
 }
 
 function record({ rows, results }: RightAnswersReport, perPrompt: boolean): object {
   return {
-    results: results.map(({ interval, shareOfFull, ...result }) => ({
+    results: results.map(({ interval, shareOfFull, aboveBudget, ...result }) => ({
       ...result,
       share: result.right / result.total,
       share_interval: interval,
       share_of_full: shareOfFull,
+      above_budget: aboveBudget,
     })),
-    ...perPrompt ? { per_prompt: rows satisfies readonly AnswerRow[] } : {},
+    ...perPrompt ? { per_prompt: rows.map(rowRecord) } : {},
+  };
+}
+
+function rowRecord({ answers, ...row }: AnswerRow): object {
+  return {
+    ...row,
+    answers: answers.map(({ aboveBudget, ...answer }) => ({
+      ...answer,
+      above_budget: aboveBudget,
+    })),
   };
 }

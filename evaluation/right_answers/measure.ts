@@ -1,11 +1,13 @@
 import type { Measurement } from "../measurement.ts";
 import { cacheShapeOf } from "../../runtime/engine/engine.ts";
-import { keepCount } from "../../runtime/evict/budget.ts";
+import { isRatio, keepCount } from "../../runtime/evict/budget.ts";
+import type { KeptTokens } from "../../runtime/evict/choose.ts";
 import { PromptError } from "../../runtime/errors.ts";
 import { conversationIds } from "../../runtime/tokenizer/completion_form.ts";
 import { oracle } from "../../policies/oracle.ts";
+import { globalKept } from "../global_kept.ts";
 import { readEvidence } from "../read_evidence.ts";
-import { type Interval, wilson } from "../statistics.ts";
+import { type Interval, mean, wilson } from "../statistics.ts";
 import { type AnswerItem, isRight, messagesOf, type QuestionPlace } from "./item.ts";
 
 /**
@@ -29,6 +31,8 @@ export interface GivenAnswer {
   readonly budget: string | null;
   readonly text: string;
   readonly right: boolean;
+  /** Whether more was kept than the budget, a ratio of the prompt: what the policy always keeps. */
+  readonly aboveBudget: boolean;
 }
 
 /** The answers to one prompt. */
@@ -52,6 +56,8 @@ export interface RightAnswers {
   readonly interval: Interval;
   /** `right` against that of the whole cache; `null` if that is 0. */
   readonly shareOfFull: number | null;
+  /** Answers from more than the budget: a ratio of these prompts is less than the policy always keeps. */
+  readonly aboveBudget: number;
 }
 
 /** What was measured. */
@@ -68,10 +74,11 @@ const ORACLE = "oracle";
 
 /**
  * Counts right greedy answers: with the whole cache, and with what each policy keeps at each budget.
- * Every prompt is read once; each answer is decoded from a copy of its cache.
+ * Every prompt is read once; each answer is decoded from a copy of its cache. A policy that always keeps
+ * more than a budget that is a ratio keeps that, and no more.
  *
  * @throws {PromptError} If a prompt and its answer are longer than the model's context.
- * @throws {BudgetError} If a policy protects more tokens than a budget keeps.
+ * @throws {BudgetError} If a policy always keeps more than a budget in tokens or bytes.
  */
 export async function measureRightAnswers(
   request: RightAnswersRequest,
@@ -121,23 +128,32 @@ async function answerItem(
     ids,
     policies: policies.map(({ policy }) => policy),
     answerTokens,
+    raise: "ratios",
     ...(chunk === undefined ? {} : { chunk }),
     ...(signal ? { signal } : {}),
   });
-  const given = (policy: string, budget: string | null, answer: readonly number[]): GivenAnswer => {
+  const given = (
+    kind: Kind,
+    answer: readonly number[],
+    aboveBudget = false,
+  ): GivenAnswer => {
     const text = tokenizer.decode(answer, { skipSpecial: true });
-    return { policy, budget, text, right: isRight(text, item.expected) };
+    return { ...kind, text, right: isRight(text, item.expected), aboveBudget };
   };
-  const answers = [given(FULL, null, evidence.answer)];
+  const shape = cacheShapeOf(engine);
+  const answers = [given({ policy: FULL, budget: null }, evidence.answer)];
   for (const { label, policy } of policies) {
     for (const { label: budget, budget: amount } of budgets) {
-      const shape = cacheShapeOf(engine);
-      const all = keepCount(ids.length, amount, shape) >= ids.length;
-      const by = { policy, budget: amount };
-      const answer = all && !policy.phases?.decoding
-        ? evidence.answer
-        : (await evidence.answerFrom(await evidence.keep(policy, amount), answerTokens, by)).result;
-      answers.push(given(label, budget, answer));
+      const kind = { policy: label, budget };
+      const count = keepCount(ids.length, amount, shape);
+      if (count >= ids.length && !policy.phases?.decoding) {
+        answers.push(given(kind, evidence.answer));
+        continue;
+      }
+      const kept = await evidence.keep(policy, amount);
+      const above = isRatio(amount) && meanLength(globalKept(kept, model.config)) > count;
+      const { result } = await evidence.answerFrom(kept, answerTokens, { policy, budget: amount });
+      answers.push(given(kind, result, above));
     }
   }
   return { id: item.id, question, tokens: ids.length, expected: item.expected, answers };
@@ -150,9 +166,10 @@ interface Kind {
 
 function count(rows: readonly AnswerRow[], question: QuestionPlace, kind: Kind): RightAnswers {
   const ofPlace = rows.filter((row) => row.question === question);
-  const rightOf = ({ policy, budget }: Kind) =>
+  const answersOf = ({ policy, budget }: Kind) =>
     ofPlace.flatMap(({ answers }) => answers)
-      .filter((one) => one.policy === policy && one.budget === budget && one.right).length;
+      .filter((one) => one.policy === policy && one.budget === budget);
+  const rightOf = (kind: Kind) => answersOf(kind).filter((one) => one.right).length;
   const right = rightOf(kind);
   const full = rightOf({ policy: FULL, budget: null });
   const total = ofPlace.length;
@@ -163,5 +180,11 @@ function count(rows: readonly AnswerRow[], question: QuestionPlace, kind: Kind):
     total,
     interval: wilson(right, total),
     shareOfFull: full === 0 ? null : right / full,
+    aboveBudget: answersOf(kind).filter((one) => one.aboveBudget).length,
   };
+}
+
+/** Tokens that a KV head keeps, on average. */
+function meanLength(kept: KeptTokens): number {
+  return mean(kept.flat().map(({ length }) => length));
 }

@@ -115,8 +115,25 @@ Deno.test("kvjudge eval right_answers counts the answers to both kinds of questi
     share: 0,
     share_interval: report.results[0].share_interval,
     share_of_full: null,
+    above_budget: 0,
   });
   assertEquals(report.per_prompt[0].answers.length, 3);
+  assertEquals(report.per_prompt[0].answers[1].above_budget, false);
+});
+
+Deno.test("kvjudge eval right_answers says where more than a ratio was kept", async () => {
+  using home = testFolder();
+  const model = await textModel(home.path, 4096);
+  const args = ["right_answers", "--kind", "facts", "--items", "1", "--tokens", "20"];
+  const { code, out, err } = await evaluate(
+    home.path,
+    [...args, "-p", "snapkv", "-b", "1%,50%", "--answer-tokens", "3"],
+    model,
+  );
+  assertEquals([code, err], [0, ""]);
+  const note = "A ratio came to fewer tokens than a policy always keeps: those were kept " +
+    "(snapkv at 1%, question at the end, in 1 of 1 prompts).";
+  assertEquals(out.trimEnd().split("\n").at(-1), note);
 });
 
 const MISTAKES: readonly (readonly [readonly string[], RegExp])[] = [

@@ -3,7 +3,7 @@ import { makeCodes } from "../../../evaluation/right_answers/codes.ts";
 import { isRight, messagesOf } from "../../../evaluation/right_answers/item.ts";
 import { measureRightAnswers } from "../../../evaluation/right_answers/measure.ts";
 import { parsePolicies } from "../../../evaluation/policy_list.ts";
-import { PromptError } from "../../../runtime/errors.ts";
+import { BudgetError, PromptError } from "../../../runtime/errors.ts";
 import { testModel } from "../../_test_model.ts";
 import { testFolder, textModel } from "../../commands/_run_cli.ts";
 
@@ -95,4 +95,30 @@ Deno.test("measureRightAnswers() refuses questions that the model's context cann
     budgets: [],
   } as const;
   await assertRejects(() => measureRightAnswers(request), PromptError, "the model's context of 64");
+});
+
+Deno.test("measureRightAnswers() keeps what a policy always keeps where a ratio is less", async () => {
+  using folder = testFolder();
+  await using test = await testModel(await textModel(folder.path));
+  const request = {
+    model: test.model,
+    items: [item],
+    places: ["end"],
+    policies: await parsePolicies("snapkv,snapkv(window=8)"),
+    answerTokens: 10,
+  } as const;
+  const ratio = { label: "10%", budget: { ratio: 0.1 } };
+  const window = { label: "32", budget: 32 };
+  const { rows: [row], results } = await measureRightAnswers({ ...request, budgets: [ratio] });
+  const { tokens = 0, answers = [] } = row ?? {};
+  assert(tokens * 0.1 >= 8 && tokens * 0.1 < 32, `${tokens} tokens`);
+  assertEquals(
+    results.map(({ policy, aboveBudget }) => [policy, aboveBudget]),
+    [["full", 0], ["snapkv", 1], ["snapkv(window=8)", 0], ["oracle", 0]],
+  );
+  const inTokens = { ...request, policies: request.policies.slice(0, 1), budgets: [window] };
+  const { rows: [kept] } = await measureRightAnswers(inTokens);
+  assertEquals(answers[1]?.text, kept?.answers[1]?.text);
+  const less = { ...request, budgets: [{ label: "20", budget: 20 }] };
+  await assertRejects(() => measureRightAnswers(less), BudgetError, "always keeps 32");
 });
