@@ -1,7 +1,11 @@
 import { EnumType } from "@cliffy/command";
 import { makeCodes } from "../../evaluation/right_answers/codes.ts";
 import type { AnswerItem, QuestionPlace, Split } from "../../evaluation/right_answers/item.ts";
-import type { AnswerRow, RightAnswers, RightAnswersReport } from "../../evaluation/right_answers/measure.ts";
+import type {
+  AnswerRow,
+  RightAnswers,
+  RightAnswersReport,
+} from "../../evaluation/right_answers/measure.ts";
 import type { Tokenizer } from "../../runtime/tokenizer/tokenizer.ts";
 import { defined } from "../_defined.ts";
 import { withModel } from "../_model_command.ts";
