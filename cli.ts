@@ -4,6 +4,7 @@
  * @module
  */
 import { Command } from "@cliffy/command";
+import { refuseEmptyValues } from "./commands/_empty_values.ts";
 import { note } from "./commands/_output.ts";
 import { reportError } from "./commands/_report_error.ts";
 import type { Subcommand } from "./commands/_subcommand.ts";
@@ -85,6 +86,7 @@ function rootCommand() {
     root.command(
       name,
       command.action(async (_options, ...line: string[]) => {
+        refuseEmptyValues(line);
         const subcommand = await load();
         await subcommand.parse(line);
       }),

@@ -34,6 +34,12 @@ export async function readPrompt(
   }
   const file = flags.promptFile ?? (nothing || question === "-" ? "-" : undefined);
   const document = file === undefined ? undefined : await readInput(file, "the prompt");
+  if (document?.trim() === "" && question !== undefined && question !== "-") {
+    throw new PromptError(
+      `Cannot ask about ${file === "-" ? "standard input" : file}: it is empty; ` +
+        "give a document, or a question alone",
+    );
+  }
   const text = joinPrompt(document, question === "-" ? undefined : question);
   if (text === "" || (!flags.raw && text.trim() === "")) {
     throw new PromptError(`Cannot read an empty prompt: ${WAYS_IN}`);

@@ -21,7 +21,7 @@ import {
   type ConstraintSpec,
   createConstraintCompiler,
 } from "./sampling/constraint.ts";
-import { defaultThreads } from "./device/processor.ts";
+import { defaultThreads, MAX_THREADS } from "./device/processor.ts";
 import { createSession } from "./session/open.ts";
 import type { Session, SessionOptions } from "./session/session.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
@@ -41,7 +41,7 @@ export interface LoadOptions {
    * @default {"cpu"}
    */
   readonly device?: DeviceChoice;
-  /** Threads. @default {one per processor} */
+  /** Threads, up to 1024. @default {one per processor} */
   readonly threads?: number;
   /**
    * Sequences that one decoding step may advance together, up to 16, in main memory. Each makes loading
@@ -165,7 +165,7 @@ export async function loadModel(source: string, options: LoadOptions = {}): Prom
     weightCopies = "auto",
   } = options;
   checkCopies(weightCopies);
-  checkCount("threads", threads);
+  checkCount("threads", threads, MAX_THREADS);
   checkCount("sequences", sequences, MAX_SEQUENCES);
   const device = await chooseDevice(options.device ?? "cpu");
   const path = await resolveModel(source, {
@@ -255,13 +255,12 @@ const LOAD_OPTIONS: OptionKinds<LoadOptions> = {
   now: "function",
 };
 
-function checkCount(name: "threads" | "sequences", count: number, most = Infinity): void {
+function checkCount(name: "threads" | "sequences", count: number, most: number): void {
   if (Number.isInteger(count) && count >= 1 && count <= most) return;
-  const range = most === Infinity ? "of at least 1" : `from 1 to ${most}`;
   throw new KvjudgeError(
     `Cannot run ${
       name === "threads" ? "on" : "with"
-    } ${count} ${name}: '${name}' must be an integer ${range}`,
+    } ${count} ${name}: '${name}' must be an integer from 1 to ${most}`,
     { options: [name] },
   );
 }

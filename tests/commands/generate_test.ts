@@ -224,6 +224,12 @@ const mistakes: readonly [string, string[], RegExp, string?][] = [
   ["empty standard input", [], /Cannot read an empty prompt/, ""],
   ["blank standard input", ["-"], /Cannot read an empty prompt/, " \n"],
   [
+    "a question about an empty file",
+    ["-f", "/dev/null", "Why?"],
+    /ask about \/dev\/null: it is empty/,
+  ],
+  ["a question about nothing", ["-f", "-", "Why?"], /ask about standard input: it is empty/, " \n"],
+  [
     "a prompt file that is not there",
     ["-f", "no/such.txt"],
     /from no\/such\.txt: there is no such/,

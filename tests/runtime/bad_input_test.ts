@@ -208,13 +208,15 @@ Deno.test("loadModel() says what is wrong with a path or a name", async () => {
       "did you mean smollm2-135m-instruct?",
     );
     await assertRejects(() => load(home), CheckpointError, "Cannot");
-    const [threads, precision] = [0, "fp16"];
+    const precision = "fp16";
     const tiny = fixture("tiny-llama");
-    await assertRejects(
-      () => loadModel(tiny, { home, threads }),
-      KvjudgeError,
-      "Cannot run on 0 threads: 'threads' must be an integer of at least 1",
-    );
+    for (const threads of [0, 1.5, 1025]) {
+      await assertRejects(
+        () => loadModel(tiny, { home, threads }),
+        KvjudgeError,
+        `Cannot run on ${threads} threads: 'threads' must be an integer from 1 to 1024`,
+      );
+    }
     await assertRejects(
       () => Reflect.apply(loadModel, undefined, [tiny, { home, precision }]),
       KvjudgeError,
