@@ -25,6 +25,13 @@ export const softJudgeOptions = {
     default: 4,
     about: "tokens of the answer, read with the whole cache before the soft tokens, that judge too",
   },
+  reach: {
+    kind: "integer",
+    min: 0,
+    default: 24,
+    about: "tokens behind each one that what the draft attends to reaches, as an answer that " +
+      "copies goes on from there; 0: the draft's attention as it is",
+  },
   window: {
     kind: "integer",
     min: 0,
@@ -56,7 +63,7 @@ export function softJudge(
   needs: Omit<SoftTokenNeeds, "policy">,
 ): ScorerPolicy {
   return makePolicy(about, options, (settings) => {
-    const { softTokens, draft, window, group, kernel, pooling } = settings;
+    const { softTokens, draft, reach, window, group, kernel, pooling } = settings;
     const ofSoft = softScore(group, { kernel, pooling });
     return {
       options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
@@ -66,7 +73,7 @@ export function softJudge(
         ...(draft > 0 ? { draft } : {}),
       },
       protect: { recent: window },
-      score: draft > 0 ? withDraft(ofSoft) : withKernel(ofSoft.host, ofSoft.kernel),
+      score: draft > 0 ? withDraft(ofSoft, reach) : withKernel(ofSoft.host, ofSoft.kernel),
     };
   });
 }
@@ -95,24 +102,31 @@ function softScore(group: "max" | "mean", pooling: Omit<PoolOptions, "end">): Tw
   };
 }
 
-// Chosen on questions set aside (docs/training.md).
-const REACH = { reach: 24, decay: 0.95, before: 0.7 };
+/** What a draft attends to, where its score reaches other tokens. */
+function draftScore(reach: number): TwoScores {
+  // Chosen on questions set aside (docs/training.md), as the default of `reach` is.
+  const reaching = reach > 0 ? { reach, decay: 0.95, before: 0.7 } : undefined;
+  return {
+    async host(layer) {
+      const attention = groupMost(await layer.draftAttention(), layer);
+      return reaching === undefined ? attention : reachForward(attention, layer.length, reaching);
+    },
+    kernel(layer) {
+      const attention = groupMostKernel(layer, layer.draftAttention());
+      return reaching === undefined ? attention : reachForwardKernel(layer, attention, reaching);
+    },
+  };
+}
 
-/** The score of soft tokens times what a draft attends to, which reaches the tokens behind. */
-function withDraft(ofSoft: TwoScores): Score {
+/** The score of soft tokens times what a draft attends to. */
+function withDraft(ofSoft: TwoScores, reach: number): Score {
+  const ofDraft = draftScore(reach);
   return withKernel(
     async (layer) => {
       const soft = await ofSoft.host(layer);
-      const draft = groupMost(await layer.draftAttention(), layer);
-      const scores = reachForward(draft, layer.length, REACH);
-      for (let token = 0; token < scores.length; token++) {
-        scores[token] = (scores[token] ?? 0) * (soft[token] ?? 0);
-      }
-      return scores;
+      const draft = await ofDraft.host(layer);
+      return draft.map((share, token) => share * (soft[token] ?? 0));
     },
-    (layer) => {
-      const draft = groupMostKernel(layer, layer.draftAttention());
-      return layer.op("Mul", [reachForwardKernel(layer, draft, REACH), ofSoft.kernel(layer)]);
-    },
+    (layer) => layer.op("Mul", [ofDraft.kernel(layer), ofSoft.kernel(layer)]),
   );
 }

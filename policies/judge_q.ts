@@ -21,7 +21,7 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * Differs from the paper: scores are pooled by an average of 5 tokens, and the beginning of the answer
  * judges too. `draft` tokens of it are decoded with the whole cache, the soft tokens stand behind them,
  * and the score is multiplied with what the last prompt token and the draft attend to, where each
- * token's share reaches the 24 tokens behind it. All of that gave more right answers on questions set
+ * token's share reaches the `reach` tokens behind it. All of that gave more right answers on questions set
  * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no
  * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
  * quality is not the paper's, and the session's notes say so.
@@ -38,6 +38,7 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * assertEquals(options, {
  *   softTokens: "soft.safetensors",
  *   draft: 4,
+ *   reach: 24,
  *   window: 16,
  *   group: "max",
  *   kernel: 5,

@@ -52,6 +52,19 @@ Deno.test("judgeQ() multiplies with what a draft attends to, and the tokens behi
   const scores = [...await policy.score(layer)].map((score) => Number(score.toFixed(4)));
   assertEquals(scores, [4 * 0.7, 0, 0, Number((6 * 0.95 ** 2).toFixed(4))]);
   assertEquals(policy.evidence.kind === "soft" && policy.evidence.draft, 4);
+  assertEquals(
+    await judgeQ({ kernel: 1, reach: 1 }).score(layer),
+    new Float32Array([2.8, 0, 0, 0]),
+  );
+});
+
+Deno.test("judgeQ() takes what a draft attends to as it is, where it reaches nothing", async () => {
+  const draft = new Float32Array([0.5, 1, 0, 0, 0, 0, 0, 2]);
+  const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention, draft });
+  assertEquals(
+    await judgeQ({ kernel: 1, reach: 0 }).score(layer),
+    new Float32Array([2, 0, 0, 12]),
+  );
 });
 
 Deno.test("judgeQ() wants no draft where it has none", () => {
@@ -68,6 +81,7 @@ Deno.test("judgeQ() refuses options out of range", () => {
       [{ softTokens: 3 }, `'softTokens' must be a path, a URL, soft tokens or "untrained", got 3`],
       [{ draft: -1 }, "'draft' must be an integer of at least 0, got -1"],
       [{ draft: 1.5 }, "'draft' must be an integer of at least 0, got 1.5"],
+      [{ reach: -1 }, "'reach' must be an integer of at least 0, got -1"],
       [{ group: "most" }, '\'group\' must be "max" or "mean", got "most"'],
       [{ window: -1 }, "'window' must be an integer of at least 0, got -1"],
       [{ kernel: 2 }, "'kernel' must be an odd integer of at least 1, got 2"],

@@ -142,6 +142,7 @@ const VARIANTS: readonly ScorerPolicy[] = [
   chunkKv({ inner: expectedAttention({ sinks: 0 }), chunk: 64 }),
   judgeQ({ draft: 0, group: "mean", kernel: 3 }),
   judgeQ({ draft: 3, pooling: "max", window: 0 }),
+  judgeQ({ draft: 3, reach: 0 }),
   criticalKv({ inner: chunkKv({ inner: h2o({ recent: 1 }), chunk: 3 }), first: 0.3 }),
 ];
 
