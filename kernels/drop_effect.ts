@@ -1,6 +1,7 @@
 import type { AttentionShape } from "./attention_nodes.ts";
 import { causalMask } from "./most_attention.ts";
 import { createGraph, type Graph, type GraphBuilder, MICROSOFT, type Value } from "./onnx/graph.ts";
+import { outputProducts } from "./output_lengths.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
 /** Queries of one KV head, all that they see, and what counts. */
@@ -60,7 +61,7 @@ export async function createDropEffectKernel(
 }
 
 /** A matrix that changes nothing. */
-export function identity(size: number): Float32Array {
+function identity(size: number): Float32Array {
   const matrix = new Float32Array(size * size);
   for (let row = 0; row < size; row++) matrix[row * size + row] = 1;
   return matrix;
@@ -103,7 +104,8 @@ function buildDropEffect(
     attributes: { axis: { int: 2 } },
   });
   const shares = graph.op("Softmax", [all], { attributes: { axis: { int: 2 } } });
-  const effect = dropEffect(graph, { shares, values: "values", output: "output", power });
+  const products = outputProducts(graph, "output", 3);
+  const effect = dropEffect(graph, { shares, values: "values", products, power });
   const sum = graph.op("ReduceSum", [
     graph.op("Mul", [effect, "weights"]),
     graph.integers([1]),
@@ -118,14 +120,14 @@ function buildDropEffect(
  *
  * @param shares `[heads, queries, tokens]`.
  * @param values `[heads or 1, tokens, headDim]`.
- * @param output `[heads or 1, hidden, headDim]`.
+ * @param products `WᵀW`, `[heads or 1, headDim, headDim]`; absent where lengths are those before the output matrix.
  */
 export function dropEffect(
   graph: GraphBuilder,
-  { shares, values, output, power }: {
+  { shares, values, products, power }: {
     readonly shares: Value;
     readonly values: Value;
-    readonly output: Value;
+    readonly products: Value | undefined;
     readonly power: 1 | 2;
   },
 ): Value {
@@ -136,11 +138,11 @@ export function dropEffect(
     graph.op("ReduceSum", [graph.op("Mul", [rows, moved]), graph.integers([2])], {
       attributes: { keepdims: { int: 1 } },
     });
-  const products = graph.op("MatMul", [turned(output), output]);
+  const behind = (rows: Value) => products ? graph.op("MatMul", [rows, products]) : rows;
   const mixed = graph.op("MatMul", [shares, values]);
-  const moved = graph.op("MatMul", [values, products]);
+  const moved = behind(values);
   const ofValues = turned(squares(values, moved));
-  const ofMixed = squares(mixed, graph.op("MatMul", [mixed, products]));
+  const ofMixed = squares(mixed, behind(mixed));
   const across = graph.op("MatMul", [mixed, turned(moved)]);
   const distances = graph.op("Relu", [
     graph.op("Sub", [

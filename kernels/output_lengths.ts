@@ -36,9 +36,24 @@ function buildOutputLengths(group: number, hidden: number, headDim: number): Gra
   const graph = createGraph("output_lengths");
   graph.input("values", "float32", [1, "N", headDim]);
   graph.input("output", "float32", [group, hidden, headDim]);
-  const lengths = outputLengths(graph, "values", "output");
+  const lengths = outputLengths(graph, "values", outputProducts(graph, "output", 3));
   graph.output(graph.op("Identity", [lengths], { names: ["lengths"] }), "float32", [group, "N"]);
   return graph.build();
+}
+
+/**
+ * `WᵀW` of matrices `W`.
+ *
+ * @param output `[…, hidden, headDim]`.
+ * @param rank How many sizes it has.
+ * @returns `[…, headDim, headDim]`.
+ */
+export function outputProducts(graph: GraphBuilder, output: Value, rank: number): Value {
+  const others = Array.from({ length: rank - 2 }, (_, axis) => axis);
+  const turned = graph.op("Transpose", [output], {
+    attributes: { perm: { ints: [...others, rank - 1, rank - 2] } },
+  });
+  return graph.op("MatMul", [turned, output]);
 }
 
 /**
@@ -46,12 +61,10 @@ function buildOutputLengths(group: number, hidden: number, headDim: number): Gra
  * out.
  *
  * @param values `[heads or 1, tokens, headDim]`.
- * @param output `[heads, hidden, headDim]`.
+ * @param products {@linkcode outputProducts}, `[heads, headDim, headDim]`.
  * @returns `[heads, tokens]`.
  */
-export function outputLengths(graph: GraphBuilder, values: Value, output: Value): Value {
-  const turned = graph.op("Transpose", [output], { attributes: { perm: { ints: [0, 2, 1] } } });
-  const products = graph.op("MatMul", [turned, output]);
+export function outputLengths(graph: GraphBuilder, values: Value, products: Value): Value {
   const squares = graph.op("ReduceSum", [
     graph.op("Mul", [graph.op("MatMul", [values, products]), values]),
     graph.integers([2]),

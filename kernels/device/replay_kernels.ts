@@ -1,5 +1,5 @@
 import type { AttentionShape } from "../attention_nodes.ts";
-import { dropEffect, identity } from "../drop_effect.ts";
+import { dropEffect } from "../drop_effect.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
 import { outputLengths } from "../output_lengths.ts";
@@ -26,8 +26,8 @@ export interface JudgingSlots {
   /** Weight of each query. */
   readonly weights: Float32Array;
   readonly power: 1 | 2;
-  /** The layer's output matrix, head by head, where lengths are those behind it. */
-  readonly output: Float32Array | undefined;
+  /** Products of the layer's output matrix, where lengths are those behind it. */
+  readonly products: DeviceTensor | undefined;
 }
 
 /** What repetitions of a text, and missing tokens, are judged by, where the cache lives. */
@@ -40,9 +40,9 @@ export interface ReplayKernels extends RepeatedKernel {
   /**
    * Lengths of what values become in a layer's output, `[heads, capacity]`. The caller owns them.
    *
-   * @param output The layer's output matrix, `[kvHeads, heads of a group · hidden, headDim]`.
+   * @param products Those of the layer's output matrix, `[kvHeads, heads of a group, headDim, headDim]`.
    */
-  outputLengths(values: DeviceTensor, output: Float32Array): Promise<DeviceTensor>;
+  outputLengths(values: DeviceTensor, products: DeviceTensor): Promise<DeviceTensor>;
 }
 
 /** Loads kernels when they are first asked for. */
@@ -52,19 +52,16 @@ export function createReplayKernels(
   element: CacheElement,
 ): ReplayKernels {
   const kernels = loadedOnDemand(device);
-  const { heads, kvHeads, headDim } = shape;
-  const group = heads / kvHeads;
+  const { kvHeads } = shape;
   const repeated = createRepeatedKernel(device, shape, element);
-  const lengthBuilds = buildsOf((hidden: number) => lengthsGraph(shape, hidden, element));
+  const lengthsBuild = () => lengthsGraph(shape, element);
   const effectBuilds = buildsOf((spec: Effect) => effectGraph(shape, element, spec));
   return {
-    async dropEffect({ keys, values }, { queries, lengths, weights, power, output }) {
+    async dropEffect({ keys, values }, { queries, lengths, weights, power, products }) {
       const tokens = weights.length;
-      const hidden = output ? output.length / (heads * headDim) : headDim;
-      const spec = { hidden, ofHeads: output ? group : 1, parts: queries.length, power };
+      const spec = { projected: products !== undefined, parts: queries.length, power };
       const given = queries.reduce((sum, { dims: [count = 0] }) => sum + count, 0);
       const parts = queries.map((tensor, part) => [`queries.${part}`, tensor] as const);
-      const same = output ?? sameForHeads(identity(headDim), kvHeads);
       const found = await kernels.run(effectBuilds(spec), {
         ...{ keys, values },
         ...Object.fromEntries(parts),
@@ -72,15 +69,13 @@ export function createReplayKernels(
         held: floats(Float32Array.from(lengths), [kvHeads]),
         counting: await kernels.counting(Math.max(tokens, keys.dims[1] ?? 0)),
         weights: floats(weights, [1, tokens, 1]),
-        output: floats(same, [kvHeads, spec.ofHeads, hidden, headDim]),
+        ...(products ? { products } : {}),
       }, ["effect"]);
       return found.kept("effect");
     },
     most: repeated.most,
-    async outputLengths(values, output) {
-      const hidden = output.length / (heads * headDim);
-      const feeds = { values, output: floats(output, [kvHeads, group, hidden, headDim]) };
-      return (await kernels.run(lengthBuilds(hidden), feeds, ["lengths"])).kept("lengths");
+    async outputLengths(values, products) {
+      return (await kernels.run(lengthsBuild, { values, products }, ["lengths"])).kept("lengths");
     },
     async [Symbol.asyncDispose]() {
       await repeated[Symbol.asyncDispose]();
@@ -89,18 +84,10 @@ export function createReplayKernels(
   };
 }
 
-function sameForHeads(matrix: Float32Array, heads: number): Float32Array {
-  const all = new Float32Array(heads * matrix.length);
-  for (let head = 0; head < heads; head++) all.set(matrix, head * matrix.length);
-  return all;
-}
-
 /** How what is lost is measured. */
 interface Effect {
-  /** Numbers of an output. */
-  readonly hidden: number;
-  /** Query heads of a group that have an output matrix of their own. */
-  readonly ofHeads: number;
+  /** Whether lengths are those behind the output matrix. */
+  readonly projected: boolean;
   /** Tensors that the queries come in. */
   readonly parts: number;
   /** Power of the lengths. */
@@ -111,7 +98,7 @@ interface Effect {
 function effectGraph(
   shape: AttentionShape,
   element: CacheElement,
-  { hidden, ofHeads, parts, power }: Effect,
+  { projected, parts, power }: Effect,
 ): Graph {
   const { heads, kvHeads, headDim } = shape;
   const group = heads / kvHeads;
@@ -122,7 +109,8 @@ function effectGraph(
   graph.input("held", "float32", [kvHeads]);
   graph.input("counting", "float32", ["N"]);
   graph.input("weights", "float32", [1, "T", 1]);
-  graph.input("output", "float32", [kvHeads, ofHeads, hidden, headDim]);
+  const matrices = [kvHeads, group, headDim, headDim];
+  const products = projected ? graph.input("products", "float32", matrices) : undefined;
   const all = joinedInGroups(
     graph,
     Array.from(
@@ -137,11 +125,11 @@ function effectGraph(
     graph.integers([0]),
   ]);
   const tokens = sizeOf(graph, "weights", 1);
-  const products = graph.op("MatMul", [
+  const logits = graph.op("MatMul", [
     groupedQueries(graph, shape, queries),
     turnedOver(graph, keys),
   ]);
-  const shares = slotWeights(graph, shape, keys, products, {
+  const shares = slotWeights(graph, shape, keys, logits, {
     hidden: hiddenSlots(graph, kvHeads, { held: "held", counting: "counting", keys, tokens }),
     tokens,
   });
@@ -152,7 +140,7 @@ function effectGraph(
   const ofGroup = Array.from({ length: group }, (_, head) => {
     const effect = dropEffect(graph, {
       ...{ shares: row(shares, head), values, power },
-      output: row("output", Math.min(head, ofHeads - 1)),
+      products: products && row(products, head),
     });
     return graph.op("ReduceSum", [
       graph.op("Mul", [effect, "weights"]),
@@ -168,21 +156,20 @@ function effectGraph(
 /** Query head by query head of the groups: no tensor is larger than the values. */
 function lengthsGraph(
   { heads, kvHeads, headDim }: AttentionShape,
-  hidden: number,
   element: CacheElement,
 ): Graph {
   const group = heads / kvHeads;
   const graph = createGraph("output_lengths");
   const values = exactInput(graph, "values", element, [kvHeads, "C", headDim]);
-  graph.input("output", "float32", [kvHeads, group, hidden, headDim]);
+  graph.input("products", "float32", [kvHeads, group, headDim, headDim]);
   const ofGroup: Value[] = [];
   for (let row = 0; row < group; row++) {
-    const output = graph.op("Gather", [
-      "output",
+    const products = graph.op("Gather", [
+      "products",
       graph.constant(BigInt64Array.of(BigInt(row)), []),
     ], { attributes: { axis: { int: 1 } } });
     ofGroup.push(
-      graph.op("Unsqueeze", [outputLengths(graph, values, output), graph.integers([1])]),
+      graph.op("Unsqueeze", [outputLengths(graph, values, products), graph.integers([1])]),
     );
   }
   const all = graph.op("Concat", ofGroup, { attributes: { axis: { int: 1 } } });

@@ -1,7 +1,7 @@
 import type { HeadShape } from "../attention_nodes.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type Value } from "../onnx/graph.ts";
-import { floats, integers } from "../session.ts";
+import { integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { turnedOver } from "./masked_attention.ts";
@@ -24,9 +24,9 @@ export interface LayerArithmeticKernels extends AsyncDisposable {
   /**
    * How far values can move a layer's output, `[kvHeads, capacity]`. The caller owns it.
    *
-   * @param output The layer's output matrix, `[kvHeads, heads of a group · hidden, headDim]`.
+   * @param output The layer's output matrix, `[kvHeads, heads of a group · hidden, headDim]`, of the cache's numbers.
    */
-  outputNorms(values: DeviceTensor, output: Float32Array): Promise<DeviceTensor>;
+  outputNorms(values: DeviceTensor, output: DeviceTensor): Promise<DeviceTensor>;
 }
 
 /** Numbers of the largest tensor that output norms lay out: 64 MiB. */
@@ -53,7 +53,7 @@ export function createLayerArithmetic(
       return found.floats("cosines");
     },
     async outputNorms(values, output) {
-      const width = output.length / (kvHeads * headDim);
+      const [, width = 1] = output.dims;
       const [, capacity = 1] = values.dims;
       // Powers of two: few graphs serve all lengths.
       const fewest = Math.max(1, kvHeads * capacity * width / MOST_NUMBERS);
@@ -61,8 +61,7 @@ export function createLayerArithmetic(
       const build = norms.get(parts) ??
         (() => normsGraph({ parts, width, share: kvHeads / heads, headDim }, element));
       norms.set(parts, build);
-      const feeds = { values, output: floats(output, [kvHeads, width, headDim]) };
-      return (await kernels.run(build, feeds, ["norms"])).kept("norms");
+      return (await kernels.run(build, { values, output }, ["norms"])).kept("norms");
     },
     [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
   };
@@ -105,12 +104,12 @@ function normsGraph(
 ): Graph {
   const graph = createGraph("output_norms");
   const values = exactInput(graph, "values", element, ["H", "C", headDim]);
-  graph.input("output", "float32", ["H", width, headDim]);
+  const output = exactInput(graph, "output", element, ["H", width, headDim]);
   let sums: Value | undefined;
   for (let part = 0; part < parts; part++) {
     const [from, to] = [part, part + 1].map((at) => Math.floor(width * at / parts));
     const rows = graph.op("Slice", [
-      "output",
+      output,
       graph.integers([from ?? 0]),
       graph.integers([to ?? width]),
       graph.integers([1]),

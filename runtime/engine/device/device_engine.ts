@@ -4,6 +4,7 @@ import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { MomentKernels, MomentTensors } from "../../../kernels/device/query_moments.ts";
+import type { HeldOutputs } from "../../../kernels/device/output_matrices.ts";
 import type { SlotRun } from "../../../kernels/device/repeated_attention.ts";
 import type { ReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
@@ -45,8 +46,7 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly evidence: EvidenceKernels;
   readonly moments: MomentKernels;
   readonly replay: ReplayKernels;
-  /** A layer's output matrix, head by head. */
-  readonly outputByHead: (layer: number) => Float32Array;
+  readonly outputs: HeldOutputs;
   readonly views: ViewKernels;
   /** Milliseconds. */
   readonly now: () => number;
@@ -283,14 +283,15 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         queries: queries.map(tensorOfQueries),
         ...{ weights, power },
         lengths: held.lengths(layer).map((length) => length - weights.length),
-        output: projected ? parts.outputByHead(layer) : undefined,
+        products: projected ? await parts.outputs.products(layer) : undefined,
       });
       return deviceRows(tensor, held.lengths(layer), rowContext);
     },
     async outputLengths(cache, layer) {
       const held = deviceCacheOf(cache);
       const { values } = held.buffers(layer);
-      const tensor = await parts.replay.outputLengths(values, parts.outputByHead(layer));
+      const products = await parts.outputs.products(layer);
+      const tensor = await parts.replay.outputLengths(values, products);
       return deviceRows(tensor, held.lengths(layer), rowContext);
     },
   };

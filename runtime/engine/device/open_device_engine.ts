@@ -5,6 +5,7 @@ import { openDevice } from "../../../kernels/device/open_device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import { createHeldOutputs } from "../../../kernels/device/output_matrices.ts";
 import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
 import { createMomentKernels } from "../../../kernels/device/query_moments.ts";
 import { createReplayKernels } from "../../../kernels/device/replay_kernels.ts";
@@ -66,16 +67,18 @@ export async function openDeviceEngine(
   const replay = opening.use(createReplayKernels(device, config, element));
   const arithmetic = opening.use(createLayerArithmetic(device, config, element));
   const scores = opening.use(createScoreKernels(device, element));
-  const outputByHead = outputMatrices(config, readOutput);
+  const read = outputMatrices(config, readOutput);
+  const outputs = opening.use(createHeldOutputs(device, config, element, read));
   const engine = createDeviceEngine({
     ...{ device, element, config, threads, step, kernels, rows, evidence, moments, replay, now },
-    outputByHead,
+    outputs,
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     adapted: (shape) => adapted.kernel(shape),
     views: {
       scores,
       similarity: (keys, of) => arithmetic.similarity(keys, of),
-      outputNorms: (values, layer) => arithmetic.outputNorms(values, outputByHead(layer)),
+      outputNorms: async (values, layer) =>
+        await arithmetic.outputNorms(values, await outputs.matrix(layer)),
       read: (tensor) => rows.read(tensor),
     },
   });

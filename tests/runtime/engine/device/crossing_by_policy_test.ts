@@ -36,6 +36,17 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
     kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
   };
 
+/** Bytes that a policy sends when it first runs with a model, and never again, by array; all others send nothing so. */
+const SENT_ONCE: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<string, number>>>> = {
+  critical_kv: (sizes) => ({ "output_matrix output": outputBytes(sizes) }),
+  kvzip_plus: (sizes) => ({ "output_products output": outputBytes(sizes) }),
+  rest_kv: (sizes) => ({ "output_products output": outputBytes(sizes) }),
+};
+
+/** All layers' output matrices, in 32-bit floats. */
+const outputBytes = ({ layers, heads, headDim, hidden }: Sizes) =>
+  4 * layers * heads * headDim * hidden;
+
 /** What comes back besides indices and logits, and whether it grows with the text; nothing for all others. */
 const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays">>>> = {
   // Scores that were predicted go along with the tokens.
@@ -49,6 +60,7 @@ interface Sizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly hidden: number;
 }
 
 /** Bytes of each array that crossed for a policy, but for indices and what steps send and give. */
@@ -106,6 +118,8 @@ for (const { name, policy } of await smallPolicies()) {
         }),
       );
       assertEquals(grown, SENT_BY_TOKEN[name]?.(config) ?? {}, "what grows with the text");
+      const once = Object.fromEntries([...short.sent].filter(([array]) => !long.sent.has(array)));
+      assertEquals(once, SENT_ONCE[name]?.(config) ?? {}, "what is sent once");
     },
   );
 }
