@@ -1,7 +1,6 @@
-import { dirname } from "node:path";
-import { writeError } from "../runtime/atomic_file.ts";
 import { PromptError } from "../runtime/errors.ts";
 import type { Prompt } from "../runtime/tokenizer/prompt.ts";
+import { checkTarget } from "./_check_target.ts";
 import { type PromptFlags, readPrompt } from "./_prompt.ts";
 
 /**
@@ -28,7 +27,7 @@ export function questionBelow(question: string): string {
  * Refuses a place for a saved cache before a document is read for it.
  *
  * @throws {PromptError} If there is no document.
- * @throws {StorageError} If the folder does not exist.
+ * @throws {StorageError} If the folder does not exist, or the place is one.
  */
 export async function checkSaving(path: string, flags: PromptFlags): Promise<void> {
   if (flags.promptFile === undefined && flags.idsFile === undefined) {
@@ -37,9 +36,15 @@ export async function checkSaving(path: string, flags: PromptFlags): Promise<voi
         "kvjudge chat",
     );
   }
-  try {
-    await Deno.stat(dirname(path));
-  } catch (error) {
-    throw writeError(path, error);
-  }
+  await checkTarget(path);
+}
+
+/**
+ * Refuses what is no saved cache before a model is loaded for it.
+ *
+ * @throws {SavedCacheError} If the file is missing, damaged or something else.
+ */
+export async function checkCache(path: string): Promise<void> {
+  const { readSavedCacheInfo } = await import("../runtime/session/saved/file.ts");
+  readSavedCacheInfo(path);
 }

@@ -1,7 +1,7 @@
 import type { Model } from "../runtime/model.ts";
 import { PromptError } from "../runtime/errors.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
-import { readDocument } from "./_document.ts";
+import { checkCache, readDocument } from "./_document.ts";
 import { openModel } from "./_model_command.ts";
 import { note, write } from "./_output.ts";
 import { openProgress } from "./_progress.ts";
@@ -44,6 +44,7 @@ async function chat(flags: AnswerFlags, first: string | undefined): Promise<void
   const sampling = samplingOptions(flags);
   checkGenerateOptions(sampling);
   const settings = await readSettings(flags);
+  if (flags.cache !== undefined) await checkCache(flags.cache);
   const document = flags.promptFile === undefined ? undefined : await readDocument(flags);
   const terminal = Deno.stdin.isTerminal();
   using interrupts = listenForInterrupts();

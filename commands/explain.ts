@@ -1,3 +1,4 @@
+import { checkTarget } from "./_check_target.ts";
 import { forcesColors } from "./_colors.ts";
 import { explain, showExplanation, summary } from "./_explanation.ts";
 import { type ModelFlags, withModel } from "./_model_command.ts";
@@ -47,8 +48,8 @@ async function run(flags: ExplainFlags, question: string | undefined): Promise<v
   const { scores = false, logits = false, json = false, html } = flags;
   const settings = await readSettings(flags);
   const given = await readPrompt(flags, question, Deno.stdin.isTerminal());
+  if (html !== undefined) await checkTarget(html);
   const page = html === undefined ? undefined : await import("./explain/page/write.ts");
-  if (html !== undefined) await page?.checkTarget(html);
   await withModel(flags, async ({ model, progress, signal }) => {
     const { promptIds } = await import("../runtime/tokenizer/prompt.ts");
     checkChoice(flags, model.config);

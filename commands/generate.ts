@@ -11,7 +11,7 @@ import type {
   SessionStats,
 } from "../runtime/session/mod.ts";
 import { answerCommand, type AnswerFlags, samplingOptions } from "./_answer_command.ts";
-import { checkSaving, questionBelow, readDocument } from "./_document.ts";
+import { checkCache, checkSaving, questionBelow, readDocument } from "./_document.ts";
 import { withModel } from "./_model_command.ts";
 import { formatBytes, note, write } from "./_output.ts";
 import { readablePrompt } from "./_plain_prompt.ts";
@@ -132,6 +132,7 @@ async function planOf(flags: GenerateFlags, question: string | undefined): Promi
   const terminal = Deno.stdin.isTerminal();
   if (cache !== undefined) {
     const asked = await questionAlone(question, terminal);
+    await checkCache(cache);
     return async (session, options) => {
       const { record: { told } } = await session.load(cache);
       if (asked === undefined) return { answer: session.generate(options) };

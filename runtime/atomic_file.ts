@@ -59,6 +59,8 @@ export function writeError(path: string, error: unknown): KvjudgeError {
   if (error instanceof KvjudgeError) return error;
   const reason = error instanceof Deno.errors.NotFound
     ? "its folder does not exist; make it first"
+    : error instanceof Deno.errors.IsADirectory
+    ? "it is a folder; give the name of a file"
     : error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable
     ? "writing there is not permitted; choose another folder"
     : error instanceof Error && "code" in error && error.code === "ENOSPC"

@@ -356,6 +356,21 @@ const savingMistakes: readonly [string, string[], RegExp][] = [
     ["-f", "deno.json", "--save-cache", "no/such/x.cache"],
     /Cannot write no\/such\/x\.cache: its folder does not exist/,
   ],
+  [
+    "a folder as the place",
+    ["-f", "deno.json", "--save-cache", "docs"],
+    /Cannot write docs: it is a folder; give/,
+  ],
+  [
+    "a cache that is not there",
+    ["--cache", "no.cache", "Why?"],
+    /no\.cache: it does not exist; give one/,
+  ],
+  [
+    "a cache that is none",
+    ["--cache", "deno.json", "Why?"],
+    /deno\.json: its header claims .*; give one/,
+  ],
   ["both", ["--cache", "a", "--save-cache", "b"], /"--(save-)?cache"/],
   ["a cache beside a document", ["--cache", "a", "-f", "b", "x"], /"--cache"/],
   ["an empty question to a cache", ["--cache", "a", " "], /Cannot ask an empty question/],

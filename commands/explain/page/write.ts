@@ -1,6 +1,4 @@
-import { dirname } from "node:path";
-import { writeAtomically, writeError } from "../../../runtime/atomic_file.ts";
-import { StorageError } from "../../../runtime/errors.ts";
+import { writeAtomically } from "../../../runtime/atomic_file.ts";
 import type { Tokenizer } from "../../../runtime/tokenizer/tokenizer.ts";
 import type { Explanation } from "../../_explanation.ts";
 import type { HeadChoice } from "../_choice.ts";
@@ -16,23 +14,6 @@ export interface PageRequest {
   readonly tokenizer: Tokenizer;
   /** Per layer `[heads × tokens]`; none where the policy has none. */
   readonly scores: readonly Float32Array[];
-}
-
-/**
- * Looks whether the page can be written, before a long prompt is read for it.
- *
- * @throws {StorageError} If its folder is missing or it is a folder itself.
- */
-export async function checkTarget(path: string): Promise<void> {
-  try {
-    await Deno.stat(dirname(path));
-  } catch (error) {
-    throw writeError(path, error);
-  }
-  const there = await Deno.stat(path).catch(() => undefined);
-  if (there?.isDirectory) {
-    throw new StorageError(`Cannot write ${path}: it is a folder; give the name of a file`);
-  }
 }
 
 /**

@@ -77,11 +77,12 @@ function reading<T>(path: string, read: () => T): T {
     return read();
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    const reason = error.message.replace(/^Cannot read .*? as safetensors: /, "")
-      .replace(/; fetch.*$|\.$/, "");
-    throw new SavedCacheError(`Cannot load a saved cache from ${path}: ${reason}`, {
-      cause: error,
-    });
+    const reason = error.message.replace(`Cannot read ${path}`, "")
+      .replace(/^( as safetensors)?: /, "").replace(/; fetch.*$|\.$/, "");
+    throw new SavedCacheError(
+      `Cannot load a saved cache from ${path}: ${reason}; give one as it was saved`,
+      { cause: error },
+    );
   }
 }
 
