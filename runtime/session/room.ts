@@ -33,15 +33,19 @@ export async function makeRoom(
   if (evictable && judges && held() + tokens > config.context) {
     await evictHeld(context, { budget, reread: Math.min(state.tail, wanted) });
   }
-  const first = evictable ? 0 : spared(config.context - held());
+  const first = evictable ? 0 : spared(config.context - held() - tokens);
   if (first + held() < sequence.position) await closeGaps(context, first);
   if (fits()) return undefined;
-  return `${held()} tokens are held after eviction; give a smaller budget`;
+  return evictable
+    ? `${held()} tokens are held after eviction; give a smaller budget`
+    : `its windows hold ${held()} tokens; give less at once`;
 }
 
 /**
  * Positions to leave free before what windows hold, so that tokens can be taken off the end: where no
  * layer is global, nothing else lies there.
+ *
+ * @param free Positions that neither the windows nor the tokens to come take.
  */
 function spared(free: number): number {
   return Math.max(0, Math.min(DEFAULT_SLACK, Math.floor(free / 4)));

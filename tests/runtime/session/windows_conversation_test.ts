@@ -92,6 +92,35 @@ Deno.test("a model whose layers all slide goes on past its context as if it had 
   }
 });
 
+Deno.test("where all layers slide, whatever fits beside the windows is answered, and no more", async () => {
+  await using test = await windowModel("tiny-mistral-window");
+  const [context, window] = [180, 32];
+  for (const policy of [full(), knorm()]) {
+    await using short = openWindowSession(test.model, { policy, context });
+    await using long = openWindowSession(test.model, { policy, context: 5000 });
+    const most = context - 1 - (window - 1);
+    for (const session of [short, long]) await session.read({ ids: randomIds(90, 320) });
+    for (const count of [60, 112, most]) {
+      const question = words(count, count);
+      const [first, second] = [
+        await whole(short.ask(question, { maxTokens: 9 })),
+        await whole(long.ask(question, { maxTokens: 9 })),
+      ];
+      assertEquals(first.ids, second.ids, `${count} tokens`);
+    }
+    await assertRejects(
+      () => whole(short.ask(words(1, most + 1), { maxTokens: 9 })),
+      PromptError,
+      "its windows hold 31 tokens; give less at once",
+    );
+    const [first, second] = [
+      await whole(short.generate({ maxTokens: 9 })),
+      await whole(long.generate({ maxTokens: 9 })),
+    ];
+    assertEquals(first.ids, second.ids);
+  }
+});
+
 Deno.test("what is longer than the context is read in pieces with windows", async () => {
   for (const name of WINDOW_MODELS) {
     await using test = await windowModel(name);
