@@ -60,7 +60,10 @@ Deno.test("writeAtomically() says what is wrong with the place", async () => {
     assertMatch((await assertRejects(missing, StorageError)).message, /folder does not exist/);
     Deno.mkdirSync(`${folder}/dir/full`, { recursive: true });
     const directory = () => writeAtomically(`${folder}/dir`, encode("x"));
-    assertMatch((await assertRejects(directory, StorageError)).message, /^Cannot write .*\/dir: it is a folder; give/);
+    assertMatch(
+      (await assertRejects(directory, StorageError)).message,
+      /^Cannot write .*\/dir: it is a folder; give/,
+    );
     assertEquals(names(folder), ["dir"]);
   });
 });
