@@ -9,6 +9,7 @@ import { checkEvenAttention, type EvenSupport, FEW } from "./even_check.ts";
 import { createEvenStepKernel } from "./even_step.ts";
 import { newTokens } from "./packed_tokens.ts";
 import { createRaggedStepKernel } from "./ragged_step.ts";
+import { createSentOnce } from "./sent_once.ts";
 import type { DeviceStepInputs, DeviceStepKernel, SlottedLayer } from "./step_kernel.ts";
 import { createWindowRooms, holdAlike } from "./window_attention.ts";
 
@@ -37,8 +38,11 @@ export async function createDeviceStepKernel(
   await using opening = new AsyncDisposableStack();
   const once = <T extends AsyncDisposable>(load: () => Promise<T>): () => Promise<T> =>
     loadedOnce(opening, load);
-  const even = once(() => createEvenStepKernel(device, model, { ...options, support: right }));
-  const ragged = once(() => createRaggedStepKernel(device, model, options));
+  const sentOnce = opening.use(createSentOnce(device));
+  const even = once(() =>
+    createEvenStepKernel(device, model, { ...options, support: right, sentOnce })
+  );
+  const ragged = once(() => createRaggedStepKernel(device, model, { ...options, sentOnce }));
   const { capture } = device;
   const captured = right.captured && !options.adapters ? capture : undefined;
   const windows = captured &&

@@ -1,8 +1,8 @@
 import { observedLayers } from "../observed_layers.ts";
-import { adapterFeeds, adapterTensors } from "../adapters.ts";
+import { adapterTensors } from "../adapters.ts";
 import { int32s } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
-import type { Device, DeviceTensor } from "./device.ts";
+import type { Device, DeviceFeeds, DeviceTensor } from "./device.ts";
 import type { SlottedLayer, StepRun } from "./step_kernel.ts";
 import { buildEvenStepGraph, type DeviceStepGraphOptions } from "./device_step_graph.ts";
 import type { EvenSupport } from "./even_check.ts";
@@ -11,6 +11,7 @@ import { createObserveKernel } from "./observe.ts";
 import { newTokens } from "./packed_tokens.ts";
 import { oneInteger } from "./one_integer.ts";
 import { createScratch } from "./scratch.ts";
+import type { SentOnce } from "./sent_once.ts";
 import { stepFeeds } from "./step_feeds.ts";
 
 /**
@@ -20,7 +21,10 @@ import { stepFeeds } from "./step_feeds.ts";
 export async function createEvenStepKernel(
   device: Device,
   model: StepModel,
-  { support, ...options }: DeviceStepGraphOptions & { readonly support: EvenSupport },
+  { support, sentOnce, ...options }: DeviceStepGraphOptions & {
+    readonly support: EvenSupport;
+    readonly sentOnce: SentOnce;
+  },
 ): Promise<StepRun> {
   const { heads, headDim } = model;
   const element = options.half ? "float16" : "float32";
@@ -48,10 +52,8 @@ export async function createEvenStepKernel(
       const { layers, queries = false, observe = false } = inputs;
       const tokens = newTokens(inputs, headDim);
       const into: Record<string, DeviceTensor> = {};
-      const feeds: Record<string, Parameters<typeof kernel.run>[0][string]> = {
-        ...stepFeeds(model, inputs),
-        ...adapterFeeds(tensors, inputs.adapters),
-      };
+      using given = await stepFeeds(model, inputs, tensors, sentOnce);
+      const feeds: Record<string, DeviceFeeds[string]> = { ...given.feeds };
       for (const [layer, { keys, values, lengths }] of layers.entries()) {
         const port = ports[layer] ?? layerPorts(layer);
         const total = (lengths[0] ?? 0) + tokens;
@@ -65,15 +67,15 @@ export async function createEvenStepKernel(
       for (const [layer, tensor] of asked.entries()) into[queryNames[layer] ?? ""] = tensor;
       const outputs = await kernel.run(feeds, { fetches: ["logits", ...Object.keys(into)], into });
       using results = new DisposableStack();
-      const given: DeviceTensor[] = [];
+      const copies: DeviceTensor[] = [];
       for (const tensor of queries ? asked : []) {
-        given.push(results.use(await observing.queries(tensor)));
+        copies.push(results.use(await observing.queries(tensor)));
       }
       const attentionSums = observe && global.length > 0
         ? await observing.sums(observed(global, layers, asked))
         : [];
       results.move();
-      return { logits: outputs.floats("logits"), queries: given, attentionSums };
+      return { logits: outputs.floats("logits"), queries: copies, attentionSums };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

@@ -1,5 +1,5 @@
 import { observedLayers } from "../observed_layers.ts";
-import { adapterFeeds, adapterTensors } from "../adapters.ts";
+import { adapterTensors } from "../adapters.ts";
 import { floats, integers } from "../session.ts";
 import { partsByLayer } from "../step.ts";
 import { LAYER_INPUTS, WANTED_INPUTS } from "../step_graph.ts";
@@ -14,13 +14,14 @@ import {
 } from "./device_step_graph.ts";
 import { layerPorts } from "./layer_ports.ts";
 import { newTokens } from "./packed_tokens.ts";
+import type { SentOnce } from "./sent_once.ts";
 import { stepFeeds } from "./step_feeds.ts";
 
 /** Loads the step graph whose KV heads may hold different numbers of tokens. */
 export async function createRaggedStepKernel(
   device: Device,
   model: StepModel,
-  options: DeviceStepGraphOptions = {},
+  { sentOnce, ...options }: DeviceStepGraphOptions & { readonly sentOnce: SentOnce },
 ): Promise<StepRun> {
   const { heads, headDim } = model;
   const ports = model.layers.map((_, layer) => layerPorts(layer));
@@ -60,11 +61,11 @@ export async function createRaggedStepKernel(
       }
       const [norms] = await empty(wantsNorms, [global.size * tokens]);
       if (norms) into[INPUT_NORMS] = norms;
+      using given = await stepFeeds(model, inputs, tensors, sentOnce);
       const outputs = await kernel.run(
         {
-          ...stepFeeds(model, inputs),
+          ...given.feeds,
           ...slotFeeds(model, inputs.layers, tokens),
-          ...adapterFeeds(tensors, inputs.adapters),
           counting: await counting.atLeast(most),
           [WANTED_INPUTS]: integers([wantsInputs ? tokens : 0]),
         },

@@ -1,13 +1,35 @@
+import { adapterFeeds, type AdapterTensor } from "../adapters.ts";
 import { floats } from "../session.ts";
 import type { StepModel } from "../step_model.ts";
+import type { DeviceFeeds } from "./device.ts";
 import { packedTokens } from "./packed_tokens.ts";
+import type { SentOnce } from "./sent_once.ts";
 import type { DeviceStepInputs } from "./step_kernel.ts";
 
-/** What both step graphs are fed. */
-export function stepFeeds({ hidden, headDim }: StepModel, inputs: DeviceStepInputs) {
+/** What a step is fed. Disposing of it gives back what stays on the device. */
+export interface StepFeeds extends Disposable {
+  readonly feeds: DeviceFeeds;
+}
+
+/**
+ * What both step graphs are fed. Trained tokens and adapters are the same each time and stay where they are
+ * used.
+ *
+ * @param adapters Tensors of the graph's adapters, if it has any.
+ */
+export async function stepFeeds(
+  { hidden, headDim }: StepModel,
+  inputs: DeviceStepInputs,
+  adapters: readonly AdapterTensor[],
+  sentOnce: SentOnce,
+): Promise<StepFeeds> {
   const { embeddings = new Float32Array(0) } = inputs;
-  return {
-    ...packedTokens(inputs, headDim),
-    embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
-  };
+  const soft = { embeddings: floats(embeddings, [embeddings.length / hidden, hidden]) };
+  const tokens = packedTokens(inputs, headDim);
+  if (embeddings.length === 0) {
+    const feeds = { ...tokens, ...soft, ...adapterFeeds(adapters, inputs.adapters) };
+    return { feeds, [Symbol.dispose]() {} };
+  }
+  const lent = await sentOnce.lend({ ...soft, ...adapterFeeds(adapters, inputs.adapters) });
+  return { feeds: { ...tokens, ...lent.tensors }, [Symbol.dispose]: () => lent[Symbol.dispose]() };
 }

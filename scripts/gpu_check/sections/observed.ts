@@ -3,6 +3,7 @@ import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvenStepKernel } from "../../../kernels/device/even_step.ts";
 import { openDevice } from "../../../kernels/device/open_device.ts";
 import { createRaggedStepKernel } from "../../../kernels/device/ragged_step.ts";
+import { createSentOnce } from "../../../kernels/device/sent_once.ts";
 import type { StepRun } from "../../../kernels/device/step_kernel.ts";
 import { rotaryRows } from "../../../kernels/rope.ts";
 import { knownAdapter } from "../adapter_file.ts";
@@ -27,8 +28,9 @@ export const observed: Section = {
     const element = half ? "float16" : "float32";
     await using device = openDevice(options.device);
     const support = await checkEvenAttention(device, model, element);
-    await using even = await createEvenStepKernel(device, model, { half, support });
-    await using ragged = await createRaggedStepKernel(device, model, { half });
+    await using sentOnce = createSentOnce(device);
+    await using even = await createEvenStepKernel(device, model, { half, support, sentOnce });
+    await using ragged = await createRaggedStepKernel(device, model, { half, sentOnce });
     for (const held of [...options.lengths, ...options.long]) {
       for (const tokens of TOKENS) {
         using made = new DisposableStack();

@@ -15,7 +15,7 @@ const [SHORT, LONG] = [50, 100];
 const STEPS = /^(even_step|device_step|decode_step|ahead_step|counting|zeros|grow_entries)$/;
 
 /** What of it a policy may ask for. */
-const ASKED = /^(layer_inputs|input_norms)$/;
+const ASKED = /^(layer_inputs|input_norms|embeddings|adapter\..*)$/;
 
 /** Slots of a cache: whole numbers that say which tokens are meant. */
 const INDICES = /^(slots|best|pinned|chosen|chosen_rows)$/;
@@ -41,6 +41,13 @@ const SENT_ONCE: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<strin
   critical_kv: (sizes) => ({ "output_matrix output": outputBytes(sizes) }),
   kvzip_plus: (sizes) => ({ "output_products output": outputBytes(sizes) }),
   rest_kv: (sizes) => ({ "output_products output": outputBytes(sizes) }),
+  ...Object.fromEntries(
+    Object.entries({ judge_q: 32, judge_document: 32, lookahead_kv: 32, restore_kv: 8 })
+      .map(([name, soft]) => [
+        name,
+        ({ hidden }: Sizes) => ({ "sent_once numbers": 4 * soft * hidden }),
+      ]),
+  ),
 };
 
 /** All layers' output matrices, in 32-bit floats. */
@@ -73,7 +80,7 @@ async function crossed(
   const indices = { out: 0 };
   device.onCrossing = ({ kernel, name, direction, bytes }: Crossing) => {
     const array = name.replace(/^copy \d+\//, "").replace(/\.\d+$/, "");
-    if (STEPS.test(kernel) && !ASKED.test(array)) return;
+    if (bytes === 0 || (STEPS.test(kernel) && !ASKED.test(array))) return;
     if (INDICES.test(array)) {
       if (direction === "out") indices.out += bytes;
       return;
