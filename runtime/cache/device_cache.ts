@@ -39,6 +39,7 @@ import {
   type SlidingWays,
   storedPositions,
 } from "./device_sliding_layer.ts";
+import { grownCapacity, GROWTH } from "./growth.ts";
 import { createHold } from "./holds.ts";
 import { layerList, lengthsAt, longest } from "./layer_list.ts";
 import type { DeviceKvCache, HeadEntries } from "./kv_cache.ts";
@@ -54,9 +55,6 @@ export interface DeviceCacheContext {
   /** Largest buffer of the device, in bytes; absent where there is no limit. */
   readonly maxBufferBytes?: number;
 }
-
-/** Slots that growth by itself makes at first. */
-const FIRST_GROWTH = 16;
 
 /**
  * Slots that are taken behind those that were reserved: soft tokens and the beginning of an answer then
@@ -136,7 +134,7 @@ function deviceCache(
     const needed = longest(layer) + tokens;
     if (needed <= layer.capacity) return;
     checkFits(needed);
-    const generous = Math.max(needed, FIRST_GROWTH, Math.ceil(layer.capacity * 1.25));
+    const generous = Math.max(needed, grownCapacity(layer.capacity, GROWTH.device));
     const grown = Math.min(generous, maxSlots);
     const ends = Math.min(reserved + SPARE, maxSlots);
     // Where what was reserved is reached, the spare slots come along.

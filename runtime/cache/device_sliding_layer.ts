@@ -10,6 +10,7 @@ import {
   shiftedTokens,
   type TokenPiece,
 } from "./device_tokens.ts";
+import { grownCapacity, GROWTH } from "./growth.ts";
 import type { Hold, Holder } from "./holds.ts";
 import { keptTokens, mostTokens } from "./sliding_layer.ts";
 
@@ -46,9 +47,6 @@ export interface SlidingWays {
   /** Buffers of so many slots in which nothing lies. */
   readonly empty: (capacity: number) => Promise<LayerBuffers>;
 }
-
-/** Smallest capacity that growth by itself makes, in tokens. */
-const FIRST_GROWTH = 16;
 
 /** Makes a sliding layer that was given nothing. */
 export function createDeviceSliding(window: number, slack: number): DeviceSlidingLayer {
@@ -122,7 +120,7 @@ export async function roomInSliding(
   if (fits && !layer.scattered) return;
   const from = stored + tokens > most ? layer.end - kept : layer.end - stored;
   const needed = layer.end - from + tokens;
-  const grown = Math.max(FIRST_GROWTH, Math.ceil(capacity * 1.5), Math.min(reserved, most));
+  const grown = Math.max(grownCapacity(capacity, GROWTH.sliding), Math.min(reserved, most));
   await moveMain(layer, from, Math.max(needed, Math.min(grown, most)), ways);
 }
 

@@ -1,4 +1,5 @@
 import type { CacheShape } from "./bytes_per_token.ts";
+import { grownCapacity, GROWTH } from "./growth.ts";
 import { keepRows } from "./keep_rows.ts";
 import { longest } from "./layer_list.ts";
 import { allocate, release, resized } from "./memory.ts";
@@ -27,14 +28,8 @@ export interface HostLayer extends Restable {
 
 type HeadShape = Pick<CacheShape, "kvHeads" | "headDim">;
 
-/** Smallest capacity that growth by itself makes, in tokens. */
-const FIRST_GROWTH = 16;
-
-/**
- * Share that a layer grows by, and the least of it in tokens. Each head moves to its new place, so that what
- * is added lies in memory though nothing fills it: half a long prompt's cache would be too much for an answer.
- */
-const GROWTH = { share: 1 / 8, least: 64 } as const;
+/** Fewest tokens that a layer grows by: a short answer moves it once. */
+const LEAST_GROWTH = 64;
 
 /** Tokens that a segment has to spare after it grew: its block. */
 const BLOCK = 16;
@@ -90,12 +85,7 @@ export function growStore(store: HostLayer, tokens: number, shape: HeadShape): v
   if (store.slots === undefined) {
     layOut(store, store.lengths.map((one) => one + tokens + BLOCK), shape);
   } else {
-    const { share, least } = GROWTH;
-    const more = Math.min(
-      Math.ceil(store.slots / 2),
-      Math.max(least, Math.ceil(store.slots * share)),
-    );
-    const grown = Math.max(FIRST_GROWTH, store.slots + more);
+    const grown = grownCapacity(store.slots, GROWTH.host, LEAST_GROWTH);
     resize(store, Math.max(longest(store) + tokens, grown), shape);
   }
 }

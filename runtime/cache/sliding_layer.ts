@@ -1,4 +1,5 @@
 import type { CacheShape } from "./bytes_per_token.ts";
+import { FIRST_CAPACITY, grownCapacity, GROWTH } from "./growth.ts";
 import type { Hold, Holder } from "./holds.ts";
 import type { LayerSlots } from "./kv_cache.ts";
 import { release, resized } from "./memory.ts";
@@ -33,9 +34,6 @@ interface HeldRows {
 }
 
 type HeadShape = Pick<CacheShape, "kvHeads" | "headDim">;
-
-/** Smallest capacity that growth by itself makes, in tokens. */
-const FIRST_GROWTH = 16;
 
 /** Makes a sliding layer that was given nothing. */
 export function createSliding(window: number, slack: number): SlidingLayer {
@@ -120,7 +118,7 @@ function makeRoom(layer: SlidingLayer, tokens: number, shape: HeadShape): void {
   if (end - layer.first > mostTokens(layer)) dropBefore(layer, end - keptTokens(layer), shape);
   const needed = end - layer.first;
   if (needed > layer.capacity) {
-    const grown = Math.max(FIRST_GROWTH, Math.ceil(layer.capacity * 1.5));
+    const grown = grownCapacity(layer.capacity, GROWTH.sliding);
     resize(layer, Math.max(needed, Math.min(grown, mostTokens(layer))), shape);
   }
 }
@@ -231,7 +229,7 @@ export function releaseSliding(layer: SlidingLayer): void {
 /** Tokens that a layer ever has room for, copies for holds aside: some more than it keeps, so that moves are rare. */
 export function mostTokens(layer: Pick<SlidingLayer, "window" | "slack">): number {
   const kept = keptTokens(layer);
-  return kept + Math.max(FIRST_GROWTH, Math.ceil(kept / 4));
+  return kept + Math.max(FIRST_CAPACITY, Math.ceil(kept / 4));
 }
 
 /** Number of the first token that a query behind the first `end` ones sees. */
