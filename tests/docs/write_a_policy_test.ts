@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { ROOT, source } from "../_source_tree.ts";
 import { runCli, testFolder, textModel } from "../commands/_run_cli.ts";
 import { serveModules } from "../plugins/_serve.ts";
+import { words } from "./_command_lines.ts";
 
 const PAGE = source("docs/write_a_policy.md");
 
@@ -14,11 +15,6 @@ function blocks(language: string): readonly string[] {
 
 /** Files of the page by name: each begins with a comment that names it. */
 const files = new Map(blocks("ts").map((text) => [/^\/\/ (\S+)\n/.exec(text)?.[1] ?? "", text]));
-
-/** Words of a command line; quotes hold words together. */
-function words(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? "");
-}
 
 Deno.test("write_a_policy.md: every file and every command of the page works as it stands", async (t) => {
   using folder = testFolder();
