@@ -13,6 +13,8 @@ import config from "./deno.json" with { type: "json" };
 /** A subcommand: what the list says of it, and how to load it. */
 interface Entry {
   readonly description: string;
+  /** Whether it has commands, each with flags of its own. */
+  readonly nested?: true;
   readonly load: () => Promise<Subcommand>;
 }
 
@@ -35,10 +37,12 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   eval: {
     description: "Measure what policies keep, and the answers they leave.",
+    nested: true,
     load: async () => (await import("./commands/eval.ts")).evalCommand(config.version),
   },
   train: {
     description: "Train soft tokens.",
+    nested: true,
     load: async () => (await import("./commands/train.ts")).trainCommand(config.version),
   },
   worker: {
@@ -47,10 +51,12 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   queue: {
     description: "Show and mend a queue.",
+    nested: true,
     load: async () => (await import("./commands/queue.ts")).queueCommand(),
   },
   policies: {
     description: "List the policies, check one of your own.",
+    nested: true,
     load: async () => (await import("./commands/policies.ts")).policiesCommand(),
   },
   inspect: {
@@ -63,6 +69,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   models: {
     description: "List, fetch, verify and remove models.",
+    nested: true,
     load: async () => (await import("./commands/models.ts")).modelsCommand(),
   },
 };
@@ -115,12 +122,17 @@ export async function main(args: readonly string[]): Promise<number> {
     await rootCommand().parse([...args]);
     return 0;
   } catch (error) {
-    const [name = ""] = args;
-    const command = Object.hasOwn(COMMANDS, name) ? `kvjudge ${name}` : "kvjudge";
-    const { text, exitCode } = reportError(error, command, debugging());
+    const { text, exitCode } = reportError(error, commandOf(args), debugging());
     if (text !== "") note(text);
     return exitCode;
   }
+}
+
+/** The command that words call, as its help is asked for. */
+function commandOf([name = "", second = ""]: readonly string[]): string {
+  if (!Object.hasOwn(COMMANDS, name)) return "kvjudge";
+  const nested = COMMANDS[name]?.nested === true && /^[a-z][\w-]*$/.test(second);
+  return nested ? `kvjudge ${name} ${second}` : `kvjudge ${name}`;
 }
 
 function debugging(): boolean {

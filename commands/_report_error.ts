@@ -56,7 +56,9 @@ export function reportError(error: unknown, command: string, debug: boolean): Er
   // The reader of the output has closed it, as `head` does: no failure.
   if (error instanceof Deno.errors.BrokenPipe) return { text: "", exitCode: 0 };
   if (error instanceof ValidationError) {
-    const hint = `hint: ${command} --help shows what can be given`;
+    const unknown = error.message.startsWith("Unknown command");
+    const helped = unknown ? command.replace(/(?<=kvjudge \w+) .*/, "") : command;
+    const hint = `hint: ${helped} --help shows what can be given`;
     return { text: `error: ${error.message}\n${hint}${stack}`, exitCode: error.exitCode };
   }
   if (error instanceof KvjudgeError) {

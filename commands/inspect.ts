@@ -63,6 +63,7 @@ export function inspectCommand(): Subcommand {
             json ? `${JSON.stringify({ kind: "model", ...found })}\n` : showModel(found),
           );
         }
+        await requireThere(file);
         const inspection = await inspect(file, model, signal);
         write(json ? `${JSON.stringify(inspection)}\n` : show(inspection));
       })
@@ -101,6 +102,21 @@ async function named(name: string): Promise<string | undefined> {
     if (error instanceof FetchError) return undefined;
     throw error;
   }
+}
+
+/**
+ * Refuses what is nothing at all; an address is left to those who fetch it.
+ *
+ * @throws {PromptError} If there is no such file.
+ */
+async function requireThere(source: string): Promise<void> {
+  if (/^\w+:\/\//.test(source)) return;
+  if (await Deno.stat(source).then(() => true, () => false)) return;
+  const { PromptError } = await import("../runtime/errors.ts");
+  throw new PromptError(
+    `Cannot inspect ${JSON.stringify(source)}: there is no such file or folder, and no model of ` +
+      "that name was fetched; check the path, or see kvjudge models list",
+  );
 }
 
 async function startOf(path: string): Promise<string> {

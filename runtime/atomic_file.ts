@@ -61,6 +61,8 @@ export function writeError(path: string, error: unknown): KvjudgeError {
     ? "its folder does not exist; make it first"
     : error instanceof Deno.errors.IsADirectory
     ? "it is a folder; give the name of a file"
+    : error instanceof Deno.errors.NotADirectory || error instanceof Deno.errors.AlreadyExists
+    ? "a file stands where a folder is needed; choose another place"
     : error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable
     ? "writing there is not permitted; choose another folder"
     : error instanceof Error && "code" in error && error.code === "ENOSPC"

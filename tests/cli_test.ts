@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { main } from "../cli.ts";
 import config from "../deno.json" with { type: "json" };
 import { loadedModules, sourceFiles } from "./_source_tree.ts";
+import { callCli } from "./commands/_call_cli.ts";
 import { runCli } from "./commands/_run_cli.ts";
 
 const subcommands = sourceFiles("commands/").filter((file) => !file.startsWith("commands/_"));
@@ -78,6 +79,8 @@ const mistakes: readonly [string, string[], RegExp][] = [
   ["--scores without --json", ["explain", "--scores", "x"], /"--scores" depends on.*"--json"/],
   ["two questions", ["generate", "a", "b"], /Too many arguments/],
   ["two questions behind --", ["generate", "--", "a", "b"], /one question, in quotes/],
+  ["a missing file of eval", ["eval", "hit_rate"], /Missing required option "--prompts"/],
+  ["an unknown command of eval", ["eval", "hitrate"], /Did you mean command "hit_rate"/],
   ["an argument that nobody takes", ["train", "judge-q", "x"], /No arguments allowed/],
 ];
 
@@ -88,10 +91,25 @@ for (const [what, args, message] of mistakes) {
     const [sentence = "", hint = "", ...rest] = err.trimEnd().split("\n");
     assertMatch(sentence, /^error: /);
     assertMatch(sentence, message);
-    assertMatch(hint, /^hint: kvjudge( \w+)? --help/);
+    assertMatch(hint, /^hint: kvjudge( \w+( [\w-]+)?)? --help/);
     assertEquals(rest, []);
   });
 }
+
+Deno.test("the hint names the help that has the flags", async () => {
+  const hints: readonly [args: string[], hint: string][] = [
+    [["eval", "hit_rate"], "kvjudge eval hit_rate"],
+    [["eval", "hitrate"], "kvjudge eval"],
+    [["train", "judge-q", "x"], "kvjudge train judge-q"],
+    [["models", "--none"], "kvjudge models"],
+    [["explain", "--scores", "x"], "kvjudge explain"],
+    [["genrate"], "kvjudge"],
+  ];
+  for (const [args, hint] of hints) {
+    const { err } = await callCli(args);
+    assertStringIncludes(err, `\nhint: ${hint} --help shows`);
+  }
+});
 
 Deno.test("kvjudge shows the stack of a mistake only with KVJUDGE_DEBUG=1", async () => {
   const args = ["generate", "x", "--policy", "none"];

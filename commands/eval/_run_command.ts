@@ -2,6 +2,7 @@ import { EnumType } from "@cliffy/command";
 import type { QuestionOrder } from "../../evaluation/benchmarks/benchmark.ts";
 import type { RunSummary } from "../../evaluation/run/summary_record.ts";
 import type { QuestionSetting } from "../../evaluation/run/run_prompt.ts";
+import { checkFolder } from "../_check_target.ts";
 import { defined } from "../_defined.ts";
 import { type ModelWork, withModel } from "../_model_command.ts";
 import { QUEUE_WORDS } from "../_queue.ts";
@@ -113,6 +114,7 @@ export function questionRecord({ question, visibleQuestion }: QuestionFlags) {
 export async function runEval(flags: RunFlags, plan: RunPlan): Promise<void> {
   atLeast("--samples", flags.samples, 1);
   checkWorkers(flags);
+  if (flags.out !== undefined) await checkFolder(flags.out);
   const settings = await readEvalSettings(flags, plan.answerTokens);
   if (flags.queue === undefined) {
     return await withModel(flags, async (given) => {

@@ -2,6 +2,7 @@ import { LOCAL_TOKENS } from "../../evaluation/critical_hits.ts";
 import type { HitRateReport, PromptRow } from "../../evaluation/hit_rate.ts";
 import { type BrokenLine, type PromptSet, readPromptSet } from "../../evaluation/prompt_set.ts";
 import type { Estimate } from "../../evaluation/statistics.ts";
+import { checkFolder } from "../_check_target.ts";
 import { defined } from "../_defined.ts";
 import { withModel } from "../_model_command.ts";
 import { note, write } from "../_output.ts";
@@ -57,6 +58,7 @@ async function run(flags: HitRateFlags, version: string): Promise<void> {
   const { responseTokens, limit, seed, chunk, json = false, perPrompt = false } = flags;
   atLeast("--response-tokens", responseTokens, 1);
   atLeast("--limit", limit, 1);
+  if (flags.out !== undefined) await checkFolder(flags.out);
   const settings = await readEvalSettings(flags, responseTokens);
   const place = flags.prompts === "-" ? "standard input" : flags.prompts;
   const set = readPromptSet(await readInput(flags.prompts, "prompts"), place);

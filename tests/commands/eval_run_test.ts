@@ -127,7 +127,8 @@ Deno.test("kvjudge eval ruler says in a sentence what it cannot do", async () =>
     [["--tasks", "vt", "--lengths", "20"], "ask for more tokens"],
     [["--tasks", "vt", "--lengths", "2200"], "more than the model's context of 2048"],
     [["--squad", `${home.path}/none.json`], "there is no such file"],
-    [["--out", "/dev/null/run", "--tasks", "vt", "--lengths", "1200"], "Cannot write"],
+    [["--out", "/dev/null/run"], "a file stands where a folder is needed; choose another place"],
+    [["--out", "/dev/null"], "Cannot write into /dev/null: a file has that name; give another"],
   ];
   for (const [args, message] of cases) {
     const { code, err } = await callCli(

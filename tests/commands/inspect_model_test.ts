@@ -73,8 +73,14 @@ Deno.test("kvjudge inspect refuses what it cannot list in one sentence", async (
     const [source, message] of [
       [path, /^error: Cannot read .*x\.gguf as GGUF: .*the file ends at 4.*\n$/],
       [folder.path, /^error: Cannot inspect .*: it has no model\.safetensors.*\n$/],
-      [`${folder.path}/none.gguf`, /^error: Cannot read .*none\.gguf.* does not exist.*\n$/],
-      ["qwen3-0.6b", /^error: Cannot read qwen3-0\.6b: it does not exist.*\n$/],
+      [
+        `${folder.path}/none.gguf`,
+        /^error: Cannot inspect ".*none\.gguf": there is no such file.*\n$/,
+      ],
+      [
+        "qwen3-0.6b",
+        /^error: Cannot inspect "qwen3-0\.6b": .* no model of that name was fetched; .*\n$/,
+      ],
     ] as const
   ) {
     const env = { KVJUDGE_HOME: folder.path };

@@ -118,7 +118,10 @@ Deno.test("kvjudge inspect refuses what is no file of soft tokens in one sentenc
   await writeTokens(path);
   const whole = await Deno.readFile(path);
   const cases: readonly [contents: Uint8Array | undefined, message: RegExp][] = [
-    [undefined, /^error: Cannot read .*soft\.safetensors: it does not exist\.\n$/],
+    [
+      undefined,
+      /^error: Cannot inspect ".*soft\.safetensors": there is no such file or folder, .*\n$/,
+    ],
     [new Uint8Array(0), /^error: Cannot read .*: it has only 0 bytes; .*\n$/],
     [new TextEncoder().encode("not a file of tokens at all"), /^error: Cannot read .*header.*\n$/],
     [whole.subarray(0, whole.length - 10), /^error: Cannot read .*but the file has.*\n$/],
