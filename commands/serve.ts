@@ -11,6 +11,7 @@ import {
   apiKeysOf,
   bytesOf,
   KEY_VARIABLE,
+  portOf,
   schedulerOptions,
   type ServeFlags,
 } from "./serve/settings.ts";
@@ -94,14 +95,15 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const apiKeys = await apiKeysOf(flags);
   const settings = await schedulerOptions(flags);
   const maxBody = bytesOf(flags.maxBody, "--max-body");
+  const port = portOf(flags.port);
   const { createScheduler } = await import("../server/engine/create_scheduler.ts");
-  const { startServer } = await import("../server/server.ts");
+  const { isLoopback, startServer } = await import("../server/server.ts");
   using stopping = listenForStop();
   const started = settings.now();
   const scheduler = createScheduler(settings);
   const server = await startServer(scheduler, {
     host: flags.host,
-    port: flags.port,
+    port,
     eviction: { policy: flags.policy ?? false, budget: parseBudget(flags.budget) },
     allowPolicies: flags.allowPolicy ?? [],
     apiKeys,
@@ -110,8 +112,11 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
     version,
     log: (error) => note(reportError(error, "kvjudge serve", true).text),
   });
-  const { host, port } = server.listening;
-  note(`listening on http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+  const { host, port: listening } = server.listening;
+  note(`listening on http://${host.includes(":") ? `[${host}]` : host}:${listening}`);
+  if (apiKeys.length === 0 && !isLoopback(host)) {
+    note(`note: whoever reaches ${host} may ask, as there is no key; give one in ${KEY_VARIABLE}`);
+  }
   try {
     const loaded = scheduler.ready.then(() => {
       const names = settings.models.map(({ id }) => id).join(", ");

@@ -49,7 +49,12 @@ export async function listen(
   if (!isHttpServer(server)) throw new Error("the adaptor made no HTTP server");
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(cannotListen(error, host, port)));
-    server.listen(port, host, () => resolve());
+    try {
+      server.listen(port, host, () => resolve());
+    } catch (error) {
+      // What is no port is thrown at once.
+      reject(error instanceof RangeError ? cannotListen(error, host, port) : error);
+    }
   });
   const address = server.address();
   return {
@@ -74,6 +79,8 @@ function cannotListen(error: Error, host: string, port: number): Error {
     ? "it is in use already; give another --port"
     : code === "EACCES"
     ? "this user may not; give a --port above 1023"
+    : code === "ERR_SOCKET_BAD_PORT"
+    ? "a port is an integer from 0 to 65535; give another --port"
     : `${error.message}; give another --host or --port`;
   return new StorageError(`Cannot listen on ${host}:${port}: ${why}`, { cause: error });
 }

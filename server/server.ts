@@ -78,12 +78,17 @@ export async function startServer(
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]", "::1"];
 
+/** Whether only this machine reaches an address. */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.includes(host);
+}
+
 /**
  * Names of a server that only this machine can reach: a page that points a name of its own here would
  * otherwise pass for the server's own. One that is reached from elsewhere has names that it cannot know.
  */
 function hostsOf({ host, allowOrigins }: ServerOptions): readonly string[] | undefined {
-  if (!LOOPBACK.includes(host) || allowOrigins.includes("*")) return undefined;
+  if (!isLoopback(host) || allowOrigins.includes("*")) return undefined;
   const others = allowOrigins.filter((origin) => URL.canParse(origin))
     .map((origin) => new URL(origin).hostname);
   return [...LOOPBACK, ...others];

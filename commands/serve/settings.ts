@@ -118,6 +118,16 @@ function atLeast(least: number, value: number, flag: string): number {
   throw new PromptError(`Cannot use ${value} for ${flag}: it must be at least ${least}`);
 }
 
+/**
+ * A port, looked at before a model is loaded for it.
+ *
+ * @throws {PromptError} If it is none.
+ */
+export function portOf(value: number): number {
+  if (value >= 0 && value <= 65_535) return value;
+  throw new PromptError(`Cannot use ${value} for --port: give a port from 0 to 65535, 0 for any`);
+}
+
 function seconds(value: number): number {
   if (value > 0 && value <= 86_400) return value * 1000;
   throw new PromptError(

@@ -74,7 +74,8 @@ Deno.test("serve answers, keeps documents over a restart, and lets what runs end
 
 Deno.test("a second signal ends the server at once", async () => {
   using folder = testFolder();
-  const server = await startServer(["-m", await textModel(folder.path)]);
+  const server = await startServer(["-m", await textModel(folder.path), "--host", "0.0.0.0"]);
+  await server.heard(/whoever reaches 0\.0\.0\.0 may ask, as there is no key/);
   await server.heard(/ready with text-model/);
   const running = await ask(server.url, { max_tokens: 480, n: 64, stream: true });
   server.child.kill("SIGTERM");
@@ -95,10 +96,14 @@ Deno.test("serve refuses what it cannot do before it loads a model", async () =>
     [["--cache-precision", "int8", "--device", "cuda"], /int8 on a device.*--cache-precision/],
     [["--parallel", "0"], /--parallel/],
     [["--timeout", "0"], /--timeout/],
+    [["--port", "65536"], /Cannot use 65536 for --port: give a port from 0 to 65535/],
+    [["--port", "-1"], /Cannot use -1 for --port/],
     [["--api-key-file", `${folder.path}/empty`], /no key/],
     [["-m", "a/x", "-m", "b/x"], /two models as 'x'/],
   ];
-  const runs = cases.map(([args]) => runCli(["serve", "--port", "0", ...args]));
+  const runs = cases.map(([args]) =>
+    runCli(["serve", ...(args.includes("--port") ? [] : ["--port", "0"]), ...args])
+  );
   for (const [at, { code, err }] of (await Promise.all(runs)).entries()) {
     const [args, pattern] = cases[at] ?? [[], /never/];
     assertEquals(code, 2, `${args.join(" ")}: ${err}`);

@@ -126,4 +126,11 @@ Deno.test("an address that cannot be had is told plainly", async () => {
   await using server = await testServer(fakeScheduler());
   const second = () => testServer(fakeScheduler(), { port: server.port });
   await assertRejects(second, StorageError, "it is in use already; give another --port");
+  for (const port of [-1, 65_536, 1.5]) {
+    await assertRejects(
+      () => testServer(fakeScheduler(), { port }),
+      StorageError,
+      `:${port}: a port is an integer from 0 to 65535; give another --port`,
+    );
+  }
 });
