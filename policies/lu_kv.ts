@@ -1,16 +1,11 @@
 import { sharedBySize } from "./_best_of_heads.ts";
-import { exactShares } from "./_exact_shares.ts";
 import { expression } from "./_expression.ts";
 import { shownOptions } from "./_file_fitted.ts";
+import { dividedBy, type MeasuredShares, UNPROTECTED } from "./_measured_shares.ts";
 import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { innerForModel, innerOption, wrapPolicy } from "./_wrap.ts";
-import {
-  type HeadAllocationRequest,
-  type ModelFile,
-  OptionError,
-  type ScorerPolicy,
-} from "./policy.ts";
+import { type ModelFile, OptionError, type ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode luKv}. */
 export const about = {
@@ -41,15 +36,16 @@ const PERCENTAGES = 99;
  * answers attend to does it keep, if it keeps the best 1, 2, … 100 % by the inner policy's scores? A file holds
  * the division of a budget among all KV heads of all layers by which the least is lost, for every percentage;
  * between two of them it is interpolated. So the budget goes where the inner policy chooses well and where
- * it matters, at no cost while a prompt is read.
+ * it matters, at no cost while a prompt is read. What the inner policy protects, such as its window, is given
+ * to each head first; shares are those of the rest.
  *
  * `kvjudge train lu-kv` makes the file, for a model and an inner policy; it is refused for another model.
  * Those that come with the project are in `policies/model_files/`.
  *
  * Differs from the paper: utility is the attention of the answer's queries times the length of what the value
- * adds to the layer's output, as a share of what the layer's heads add; curves are averaged over the measured prompts before the budget is divided,
- * where its authors average divisions; the total is the budget to the token, where their code rounds layer by
- * layer; what the inner policy protects is kept by each head.
+ * adds to the layer's output, as a share of what the layer's heads add; curves are averaged over the measured
+ * prompts before the budget is divided, where its authors average divisions; the total is the budget to the
+ * token, where their code rounds layer by layer; what the inner policy protects is no part of the shares.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its budget
  * itself. When a prompt is read: if the file was made for another model or policy, or does not fit it.
@@ -79,22 +75,16 @@ export function luKv(options: LuKvOptions = {}): ScorerPolicy {
     } as const;
     return {
       ...described,
-      allocateHeads: sharedBySize((request) => divided(request, ({ length }) => length)),
+      allocateHeads: sharedBySize((request) => dividedBy(undefined, request)),
       forModel: oncePerModel(async (model) => {
         const fitted = await innerForModel(inner, model);
         const file = await modelFileFor(curves, NEEDS, model);
-        const dropped = file && droppedShares(file);
+        const measured = file && measuredShares(file);
         const notes = [fitted.note, noteOf(file, expression(inner))].filter((one) => one);
         return wrapPolicy(about, { ...options, inner: fitted }, () => ({
           ...described,
           ...(notes.length > 0 ? { note: notes.join("; ") } : {}),
-          allocateHeads: sharedBySize((request) =>
-            divided(
-              request,
-              ({ length }, head, share) =>
-                dropped ? length * (1 - dropped(head, share, request.scores.length)) : length,
-            )
-          ),
+          allocateHeads: sharedBySize((request) => dividedBy(measured, request)),
         }));
       }),
     };
@@ -109,11 +99,8 @@ function noteOf(file: ModelFile | undefined, inner: string): string | undefined 
   return `the budgets of its heads were measured with ${measured}, not with ${inner}`;
 }
 
-/** The share of a head that is dropped, where a share is dropped in all. */
-type DroppedShare = (head: number, share: number, heads: number) => number;
-
 /** Reads what was measured; between two percentages it is interpolated. */
-function droppedShares({ tensors: { dropped } }: ModelFile): DroppedShare {
+function measuredShares({ tensors: { dropped }, card }: ModelFile): MeasuredShares {
   const [percentages, layers = 0, kvHeads = 0] = dropped?.shape ?? [];
   if (!dropped || percentages !== PERCENTAGES || dropped.shape.length !== 3) {
     throw new OptionError(
@@ -126,7 +113,7 @@ function droppedShares({ tensors: { dropped } }: ModelFile): DroppedShare {
   const measured = layers * kvHeads;
   const at = (percent: number, head: number): number =>
     percent <= 0 ? 0 : percent > PERCENTAGES ? 1 : data[(percent - 1) * measured + head] ?? 0;
-  return (head, share, heads) => {
+  const droppedOf = (head: number, share: number, heads: number): number => {
     if (heads !== measured) {
       throw new OptionError(
         `Cannot use the file of policy '${about.name}': it has budgets of ${layers} × ${kvHeads} KV heads, ` +
@@ -137,23 +124,7 @@ function droppedShares({ tensors: { dropped } }: ModelFile): DroppedShare {
     const part = 100 * share - below;
     return (1 - part) * at(below, head) + part * at(below + 1, head);
   };
-}
-
-/** Divides a budget by what each head should get. */
-function divided(
-  { scores, keep }: HeadAllocationRequest,
-  ideal: (ofHead: Float32Array, head: number, dropped: number) => number,
-): readonly number[] {
-  const held = scores.reduce((sum, { length }) => sum + length, 0);
-  const total = Math.min(held, Math.round(keep * scores.length));
-  return exactShares(
-    total,
-    scores.map((ofHead, head) => ({
-      ideal: ideal(ofHead, head, 1 - total / held),
-      least: Math.max(1, ofHead.reduce((count, score) => count + Number(score === Infinity), 0)),
-      most: ofHead.length,
-    })),
-  );
+  return { dropped: droppedOf, apart: card?.shares === UNPROTECTED };
 }
 
 export default luKv;

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { adaKv } from "../../policies/ada_kv.ts";
 import { knorm } from "../../policies/knorm.ts";
 import { luKv } from "../../policies/lu_kv.ts";
+import { UNPROTECTED } from "../../policies/_measured_shares.ts";
 import { type ModelFile, OptionError } from "../../policies/policy.ts";
 import { pyramid } from "../../policies/pyramid.ts";
 import { snapKv } from "../../policies/snapkv.ts";
@@ -49,6 +50,21 @@ Deno.test("lu_kv keeps what is protected in every head, and one token at least",
   assertEquals(await allocate({ scores, keep: 10 }), [19, 1]);
   const marked = scores.map((ofHead) => ofHead.slice().fill(Infinity, 16));
   assertEquals(await allocate({ scores: marked, keep: 10 }), [16, 4]);
+});
+
+Deno.test("lu_kv gives out what is protected first, where shares were measured without it", async () => {
+  const { allocate } = await allocatorOf(fileOf([0.2, 0.8], { shares: UNPROTECTED }));
+  const scores = [new Float32Array(100), new Float32Array(100)];
+  assertEquals(await allocate({ scores, keep: 50 }), [80, 20]);
+  // 32 of each stay; of the 68 others half are dropped in all: 13.6 and 54.4.
+  const marked = scores.map((ofHead) => ofHead.slice().fill(Infinity, 68));
+  assertEquals(await allocate({ scores: marked, keep: 66 }), [86, 46]);
+  // Shares of the whole would give the second head less than its window, and the first what it lost.
+  const { allocate: ofWhole } = await allocatorOf(fileOf([0.2, 0.8]));
+  assertEquals(await ofWhole({ scores: marked, keep: 40 }), [48, 32]);
+  assertEquals(await allocate({ scores: marked, keep: 40 }), [45, 35]);
+  assertEquals(await allocate({ scores: marked, keep: 32 }), [32, 32]);
+  assertEquals(await allocate({ scores: marked, keep: 100 }), [100, 100]);
 });
 
 Deno.test("lu_kv without a file gives each head the same, and says so", async () => {

@@ -1,4 +1,5 @@
 import { expression } from "../../policies/_expression.ts";
+import { UNPROTECTED } from "../../policies/_measured_shares.ts";
 import type { ModelFacts, ScorerPolicy } from "../../policies/policy.ts";
 import type { Model } from "../../runtime/model.ts";
 import { emptySequence } from "../../runtime/engine/sequence.ts";
@@ -62,14 +63,15 @@ function measurement(
     });
     const keep = Math.ceil(length / 2);
     const { sinks, recent } = await protectionOf(policy, { layer: 0, length }, keep);
+    const end = Math.max(sinks, length - recent);
     const ofGlobals = globalLayersOf(cache).map((layer) => scores[layer] ?? new Float32Array());
     const utilities = await answerUtility({ engine, sequence, logits, prompt, signal });
     for (const [index, utility] of utilities.entries()) {
       const head = index % kvHeads;
-      const ranked = ofGlobals[Math.floor(index / kvHeads)]
-        ?.slice(head * length, (head + 1) * length) ?? new Float32Array();
-      ranked.fill(Infinity, 0, sinks).fill(Infinity, Math.max(0, length - recent));
-      addCurve(curves[index] ??= new Float64Array(POINTS), ranked, utility);
+      const ofHead = ofGlobals[Math.floor(index / kvHeads)]
+        ?.subarray(head * length, (head + 1) * length) ?? new Float32Array();
+      const curve = curves[index] ??= new Float64Array(POINTS);
+      addCurve(curve, ofHead.subarray(sinks, end), utility.subarray(sinks, end));
     }
   };
   return {
@@ -78,12 +80,12 @@ function measurement(
       tensors: {
         dropped: { shape: [99, curves.length / kvHeads, kvHeads], data: headBudgets(curves) },
       },
-      card: { inner: name },
+      card: { inner: name, shares: UNPROTECTED },
     }),
   };
 }
 
-/** Adds what is kept of the utility when the best 0, 1, … 100 % stay. */
+/** Adds what is kept of the utility when the best 0, 1, … 100 % of what is not protected stay besides it. */
 function addCurve(curve: Float64Array, scores: Float32Array, utility: Float64Array): void {
   const order = [...scores.keys()].sort((a, b) => {
     const [first = 0, second = 0] = [scores[a], scores[b]];

@@ -65,6 +65,18 @@ Deno.test("added tokens such as <think> are the same ids from GGUF and from toke
   assertEquals(others.filter((id) => id === thought).length, 1);
 });
 
+Deno.test("added tokens of a GGUF file are found within words: it cannot say that they are words", () => {
+  const tokens = ["h", "i", "Ġ", "hi", "Ġhi", "<s>", "<|im_end|>", "ih"];
+  const fromGguf = createTokenizer(tinyGguf({ "ggml.tokens": tokens }));
+  const fromJson = (single_word: boolean) =>
+    createTokenizer(tinySource({}, {
+      added_tokens: [{ id: 7, content: "ih", special: false, normalized: false, single_word }],
+    }));
+  assertEquals(fromGguf.encode("hih ih"), [0, 7, 2, 7]);
+  assertEquals(fromGguf.encode("hih ih"), fromJson(false).encode("hih ih"));
+  assertEquals(fromJson(true).encode("hih ih"), [3, 0, 2, 7]);
+});
+
 Deno.test("readGgufTokenizer() gives SentencePiece's own ids from pieces and scores", () => {
   const { metadata, cases } = fixture("sentencepiece.json");
   const tokenizer = createTokenizer({ kind: "gguf", metadata });

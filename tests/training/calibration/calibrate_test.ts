@@ -4,6 +4,7 @@ import { snapKv } from "../../../policies/snapkv.ts";
 import { duoAttention } from "../../../policies/duo_attention.ts";
 import { kvZap } from "../../../policies/kvzap.ts";
 import { luKv } from "../../../policies/lu_kv.ts";
+import { UNPROTECTED } from "../../../policies/_measured_shares.ts";
 import type { ScorerPolicy } from "../../../policies/policy.ts";
 import { loadModel } from "../../../runtime/model.ts";
 import { readModelFile } from "../../../runtime/model_files/file.ts";
@@ -80,7 +81,8 @@ Deno.test("the same measurement gives the same bytes", async () => {
   const made: Uint8Array[] = [];
   for (const name of ["a", "b"]) {
     const out = `${test.folder}/${name}.safetensors`;
-    await test.run(luKvCalibration(snapKv({ window: 4 })), { out });
+    const { card } = await test.run(luKvCalibration(snapKv({ window: 4 })), { out });
+    assertEquals(card.shares, UNPROTECTED);
     made.push(await Deno.readFile(out));
   }
   assertEquals(made[0], made[1]);
