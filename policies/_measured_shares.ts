@@ -34,9 +34,7 @@ export function dividedBy(
     heads.map(({ length, stays }, head) => {
       const all = length - (fixed[head] ?? 0);
       return {
-        ideal: measured
-          ? length - all * measured.dropped(head, share, scores.length)
-          : length,
+        ideal: measured ? length - all * measured.dropped(head, share, scores.length) : length,
         least: Math.max(1, stays),
         most: length,
       };
