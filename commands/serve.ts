@@ -11,6 +11,7 @@ import {
   apiKeysOf,
   bytesOf,
   KEY_VARIABLE,
+  originsOf,
   portOf,
   schedulerOptions,
   type ServeFlags,
@@ -96,6 +97,7 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
   const settings = await schedulerOptions(flags);
   const maxBody = bytesOf(flags.maxBody, "--max-body");
   const port = portOf(flags.port);
+  const allowOrigins = originsOf(flags.allowOrigin);
   const { createScheduler } = await import("../server/engine/create_scheduler.ts");
   const { isLoopback, startServer } = await import("../server/server.ts");
   using stopping = listenForStop();
@@ -107,7 +109,7 @@ async function serve(flags: ServeFlags, version: string): Promise<void> {
     eviction: { policy: flags.policy ?? false, budget: parseBudget(flags.budget) },
     allowPolicies: flags.allowPolicy ?? [],
     apiKeys,
-    allowOrigins: flags.allowOrigin ?? [],
+    allowOrigins,
     maxBody,
     version,
     log: (error) => note(reportError(error, "kvjudge serve", true).text),

@@ -128,6 +128,20 @@ export function portOf(value: number): number {
   throw new PromptError(`Cannot use ${value} for --port: give a port from 0 to 65535, 0 for any`);
 }
 
+/**
+ * Origins as browsers write them: with a path or a slash behind it, none would ever match.
+ *
+ * @throws {PromptError} If one is none.
+ */
+export function originsOf(given: readonly string[] = []): readonly string[] {
+  const wrong = given.find((origin) => !/^(\*|null|[a-z][a-z\d+.-]*:\/\/[^/\s]+)$/.test(origin));
+  if (wrong === undefined) return given;
+  throw new PromptError(
+    `Cannot use ${JSON.stringify(wrong)} for --allow-origin: give an origin such as ` +
+      "https://chat.example, without a path, or * for all",
+  );
+}
+
 function seconds(value: number): number {
   if (value > 0 && value <= 86_400) return value * 1000;
   throw new PromptError(

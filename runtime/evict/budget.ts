@@ -138,7 +138,7 @@ export function parseBudget(text: string): UniformBudget {
   const digits = match?.[1];
   const unit = match?.[2]?.toLowerCase();
   if (digits === undefined || unit === undefined) {
-    return fail(JSON.stringify(text), "it is not a number");
+    return fail(JSON.stringify(text), "it is not a number in digits");
   }
   const value = Number(digits);
   const budget = unit === ""

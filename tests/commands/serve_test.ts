@@ -97,6 +97,11 @@ Deno.test("serve refuses what it cannot do before it loads a model", async () =>
     [["--parallel", "0"], /--parallel/],
     [["--timeout", "0"], /--timeout/],
     [["--port", "65536"], /Cannot use 65536 for --port: give a port from 0 to 65535/],
+    [["--allow-origin", "chat.example"], /--allow-origin: give an origin such as https:/],
+    [
+      ["--allow-origin", "*", "--allow-origin", "http://a.example/"],
+      /without a path, or \* for all/,
+    ],
     [["--port", "-1"], /Cannot use -1 for --port/],
     [["--api-key-file", `${folder.path}/empty`], /no key/],
     [["-m", "a/x", "-m", "b/x"], /two models as 'x'/],
