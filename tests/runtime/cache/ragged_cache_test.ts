@@ -3,7 +3,7 @@ import { bytesPerToken } from "../../../runtime/cache/bytes_per_token.ts";
 import { createHostCache } from "../../../runtime/cache/host_cache.ts";
 import { heldBytes } from "./_held_bytes.ts";
 
-Deno.test("createHostCache() holds as many entries as ragged heads keep, and at most a block more each", () => {
+Deno.test("pitfall 10, memory that heads free: createHostCache() holds as many entries as ragged heads keep, and at most a block more each", () => {
   const shape = { layers: 1, kvHeads: 3, headDim: 4 };
   const entry = bytesPerToken({ ...shape, kvHeads: 1 });
   using cache = createHostCache(shape);

@@ -18,6 +18,7 @@ const SENTENCES: readonly (readonly [string, RegExp])[] = [
   ["vkAllocateMemory failed with VK_ERROR_OUT_OF_DEVICE_MEMORY", /its memory is full/],
   ["CUDA failure 2: out of memory ; GPU=0", /its memory is full/],
   ["Failed to run: Device was lost (reason 1)", /the device was lost.*load the model again/],
+  // Pitfall 21: what a driver says of 16-bit floats that it has not.
   ["Program requires f16 but the device does not support it", /it has no 16-bit floats/],
   ["Something else\n  at line 3", /onnxruntime says: Something else; /],
 ];

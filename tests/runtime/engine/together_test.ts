@@ -58,7 +58,7 @@ function entriesOf({ cache }: Sequence): number[] {
 
 for (const [name, precision] of CASES) {
   for (const count of [2, 3, 5, 7]) {
-    Deno.test(`advanceTogether() with ${count} sequences of ${name} in ${precision} is one after the other to the bit`, async () => {
+    Deno.test(`pitfall 19, padding of batches: advanceTogether() with ${count} sequences of ${name} in ${precision} is one after the other to the bit`, async () => {
       // Five at once: seven are a step of five and one of two.
       await using model = await loadModel(fixture(name), { precision, sequences: 5 });
       const { engine } = model;

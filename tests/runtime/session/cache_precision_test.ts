@@ -9,10 +9,13 @@ import type { CachePrecision } from "../../../runtime/cache/narrow_rows.ts";
 import { PromptError, SavedCacheError } from "../../../runtime/errors.ts";
 import { readSafetensors } from "../../../runtime/checkpoint/safetensors.ts";
 import { readSavedCacheInfo } from "../../../runtime/session/saved/file.ts";
+import { createSession } from "../../../runtime/session/open.ts";
 import { sessionSettings } from "../../../runtime/session/settings.ts";
 import type { Session } from "../../../runtime/session/session.ts";
+import { largestDifference } from "../../_close.ts";
 import { randomIds, tinyModel } from "../../_test_model.ts";
 import { withFolder } from "../../_temp_folder.ts";
+import { wordTokenizer } from "../../_word_tokenizer.ts";
 
 const inner = snapKv({ window: 8, kernel: 3 });
 const POLICIES = {
@@ -78,6 +81,36 @@ for (const name of ["tiny-llama31", "tiny-gemma3"]) {
     });
   }
 }
+
+Deno.test("pitfall 17, a shift of a quantised cache: conversations go beyond the context in 16 and 8 bits too", async () => {
+  await using test = await tinyModel("tiny-llama31");
+  const { engine, facts } = test.model;
+  const config = { ...engine.config, context: 128, eosIds: [] };
+  const tokenizer = wordTokenizer(config.vocabulary);
+  const talk = async (cachePrecision: CachePrecision) => {
+    const parts = { engine: { ...engine, config }, tokenizer, facts, now: () => 0 };
+    // Whose choice no rounding changes.
+    await using session = createSession(parts, {
+      ...{ policy: streamingLlm(), budget: 48, cachePrecision },
+    });
+    const logits: Float32Array[] = [];
+    for (let turn = 0; turn < 8; turn++) {
+      const ids = randomIds(40, config.vocabulary, turn);
+      logits.push((await session.append({ ids })).logits);
+    }
+    await using fork = await session.fork();
+    assertEquals(await answered(fork), await answered(session));
+    assertEquals([session.ids.length, session.stats().rerotations > 2], [332, true]);
+    return logits;
+  };
+  const wide = await talk("fp32");
+  // Of logits of up to 26.
+  for (const [precision, most] of [["fp16", 0.1], ["int8", 1.5]] as const) {
+    const narrow = await talk(precision);
+    const off = Math.max(...narrow.map((one, turn) => largestDifference(one, wide[turn] ?? [])));
+    assert(off > 0 && off < most, `${precision}: ${off}`);
+  }
+});
 
 Deno.test("rounding reaches what is kept, and nothing where it is not asked for", async () => {
   await using test = await tinyModel("tiny-qwen3");

@@ -71,7 +71,7 @@ for (const { name, load } of Object.values(registry)) {
   const { default: create } = await load();
   const { options = {}, evicts, phases } = await create();
   if (evicts === false || "inner" in options || phases?.decoding) continue;
-  Deno.test(`while_decoding(${name}) never holds more than target and interval`, async () => {
+  Deno.test(`pitfall 14, growth while decoding: while_decoding(${name}) never holds more than target and interval`, async () => {
     await using test = await tinyModel("tiny-llama31");
     const inner = await createPolicy(name, SMALL[name] ?? {});
     const policy = whileDecoding({ inner: inner as ScorerPolicy, every: EVERY, target: TARGET });
