@@ -8,7 +8,7 @@ import { summarise, type Summary } from "./statistics.ts";
 export const EVICTING_POLICY = "snapkv";
 
 /** The peer that ratios are taken to: 8 bits against 8 bits. */
-export const FAIR_PEER = "llama_cpp_q8_0";
+const FAIR_PEER = "llama_cpp_q8_0";
 
 /** One line of a table, for prompts of one length. */
 interface LengthRow {

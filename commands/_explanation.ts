@@ -93,7 +93,7 @@ function tokensOf(
 }
 
 /** The layers that count: those that a policy evicts; all where every one slides. */
-export function countedLayers({ layers }: Pick<Explanation, "layers">): readonly ExplainedLayer[] {
+function countedLayers({ layers }: Pick<Explanation, "layers">): readonly ExplainedLayer[] {
   const globals = layers.filter(({ window }) => window === undefined);
   return globals.length > 0 ? globals : layers;
 }

@@ -171,7 +171,7 @@ function summary(
 }
 
 /** Means of each layer and KV head over prompts. */
-export function meanByHead(prompts: readonly HeadRates[]): HeadRates {
+function meanByHead(prompts: readonly HeadRates[]): HeadRates {
   return (prompts[0] ?? []).map((ofLayer, layer) =>
     ofLayer.map((_, head) => mean(prompts.map((rates) => rates[layer]?.[head] ?? NaN)))
   );

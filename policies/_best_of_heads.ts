@@ -27,7 +27,7 @@ export function sharedBySize(
  *
  * @param safe Tokens of each head that stay in any case, at least 1.
  */
-export function bestOfHeads(
+function bestOfHeads(
   { scores, keep }: HeadAllocationRequest,
   safe: number,
 ): readonly number[] {

@@ -32,7 +32,7 @@ export function listPolicies(folder: URL = FOLDER): readonly string[] {
 }
 
 /** Source of the registry, from what the policies export. */
-export async function generateRegistry(): Promise<string> {
+async function generateRegistry(): Promise<string> {
   const names = listPolicies();
   const entries = await Promise.all(names.map(describe));
   return `// deno-fmt-ignore-file
@@ -60,7 +60,7 @@ ${entries.join("\n")}
 }
 
 /** Source of `policies/_factories.ts`: every policy by its function's name, with its options. */
-export async function generateFactories(): Promise<string> {
+async function generateFactories(): Promise<string> {
   const lines = await Promise.all(
     listPolicies().map(async (name) => {
       const module: PolicyModule = await import(new URL(`${name}.ts`, FOLDER).href);

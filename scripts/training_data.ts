@@ -156,7 +156,7 @@ const TRAINING_PROSE = 0.8;
  * @throws {TrainingError} If a record is broken, a length is out of range, or there is too little of
  * anything.
  */
-export function addedData(
+function addedData(
   records: readonly unknown[],
   haystack: string,
   { copying, documents: texts, tokens, seed }: AddedOptions,

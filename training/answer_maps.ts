@@ -7,7 +7,7 @@ import type { HostKvCache } from "../runtime/cache/kv_cache.ts";
 export const SEGMENTS = 4;
 
 /** Queries that the mean of the highest is of. */
-export const HIGHEST = 4;
+const HIGHEST = 4;
 
 /** What an answer's queries attend to, in several ways. */
 export interface AnswerMaps {

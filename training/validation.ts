@@ -6,7 +6,7 @@ import type { TrainingSettings } from "./settings.ts";
 import { topK } from "../runtime/evict/top_k.ts";
 
 /** Budgets that hit rates are measured at, in tokens per KV head. */
-export const VALIDATION_BUDGETS = [64, 128, 256] as const;
+const VALIDATION_BUDGETS = [64, 128, 256] as const;
 
 /** How well soft tokens choose, by budget: means over examples, layers and KV heads. */
 export interface Validation {

@@ -28,7 +28,7 @@ export interface QuestionFlags {
 }
 
 /** Policies of the field that a run measures where none are named. */
-export const RUN_POLICIES =
+const RUN_POLICIES =
   "random,streaming_llm,h2o,snapkv,pyramidkv,lookahead_q_cache,graphkv,judge_q,oracle";
 
 const RUN_BUDGETS = "64,128,256,512";
@@ -179,7 +179,7 @@ function perplexity(score: number | null): string {
 }
 
 /** The table of a run: one line for each policy and budget, tasks averaged. */
-export function showSummary({ rows, metrics }: RunSummary): string {
+function showSummary({ rows, metrics }: RunSummary): string {
   const lines = rows.map(({ task, variant, policy, budget, score, bytesAfter, refused }) => [
     task,
     variant,

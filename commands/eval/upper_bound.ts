@@ -44,7 +44,7 @@ function withBounds(policies: string): string {
 }
 
 /** Means over all samples, and the share of the way from the baseline to the bound. */
-export function showBounds({ rows }: RunSummary): string {
+function showBounds({ rows }: RunSummary): string {
   const variants = [...new Set(rows.map(({ variant }) => variant))];
   const mean = (variant: string, policy: string, budget: string | null) => {
     const scores = rows

@@ -24,7 +24,7 @@ export interface TensorNeed {
  * A generator, so that a damaged config with a billion layers costs nothing: the first missing
  * tensor ends it.
  */
-export function* neededTensors(family: ModelFamily, config: ModelConfig): Generator<TensorNeed> {
+function* neededTensors(family: ModelFamily, config: ModelConfig): Generator<TensorNeed> {
   const { embedding, finalNorm, output } = family;
   const sizes = sizesOf(config);
   for (const tensor of [embedding, finalNorm, ...(config.tied ? [] : [output])]) {

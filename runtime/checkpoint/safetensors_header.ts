@@ -5,7 +5,7 @@ import { openRange, type RangeFile } from "./file_range.ts";
 import { isRecord } from "./read_json.ts";
 
 /** Bits per element of the number formats that a safetensors file can hold. */
-export const SAFETENSORS_BITS: Readonly<Record<string, number>> = {
+const SAFETENSORS_BITS: Readonly<Record<string, number>> = {
   BOOL: 8,
   U8: 8,
   I8: 8,

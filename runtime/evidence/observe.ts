@@ -58,7 +58,7 @@ function queriesFor(evidence: readonly Evidence[]): number {
 }
 
 /** What must be observed for several kinds of evidence. */
-export function observationForAll(evidence: readonly Evidence[]): Observation {
+function observationForAll(evidence: readonly Evidence[]): Observation {
   const windows = evidence.flatMap((one) => {
     const observation = observationFor(one);
     return observation === "none" ? [] : observation;

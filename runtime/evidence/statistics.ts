@@ -61,7 +61,7 @@ export function gatherPromptStatistics(
 }
 
 /** Begins to gather; `skip` leading tokens are left out: attention sinks are outliers. */
-export function gatherQueryStatistics(
+function gatherQueryStatistics(
   { config, addQueries }: Pick<Engine, "config" | "addQueries">,
   skip: number,
 ): QueryStatistics {

@@ -33,9 +33,6 @@ const FETCH_RECORD = v.object({
   files: v.pipe(v.array(v.pipe(RECORDED_FILE, v.readonly())), v.readonly()),
 });
 
-/** A file that was fetched. */
-export type RecordedFile = Readonly<v.InferOutput<typeof RECORDED_FILE>>;
-
 /** What a finished fetch left behind. */
 export type FetchRecord = Readonly<v.InferOutput<typeof FETCH_RECORD>>;
 

@@ -98,6 +98,6 @@ async function findFetched(
 }
 
 /** Name of the lock of a repository's files. */
-export function lockName({ repository }: ModelReference): string {
+function lockName({ repository }: ModelReference): string {
   return repository.replace("/", "--");
 }

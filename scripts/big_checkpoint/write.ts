@@ -13,7 +13,7 @@ export function isBigFormat(name: string): name is BigFormat {
 }
 
 /** Where {@linkcode writeBigCheckpoint} puts a checkpoint. */
-export function bigCheckpointPath(
+function bigCheckpointPath(
   out: string,
   name: string,
   format: BigFormat,

@@ -23,7 +23,7 @@ const LEFT_OUT = /^(docs|examples|\.ci)\/|\.(md|svg)$/;
 const OTHER_BUILDS = ["darwin", "win32", "linux/arm64"];
 
 /** Debian's packages of the Vulkan loader and of what drivers of GPUs lean on. */
-export const DEBIAN = [
+const DEBIAN = [
   ...["libvulkan1", "libglvnd0", "libegl1", "libglx0", "libgl1", "libx11-6", "libxext6"],
   ...["libxcb1", "libxau6", "libxdmcp6", "libbsd0", "libmd0", "libdrm2", "libgbm1"],
   ...["libwayland-client0", "libwayland-server0", "libexpat1", "libffi8"],

@@ -17,7 +17,7 @@ const STATE_EVERY = 200;
  *
  * @param onClosed Called when all has ended that was to end before it closes.
  */
-export async function runEngine(
+async function runEngine(
   commands: AsyncIterable<Command>,
   report: (report: Report) => void,
   onClosed: () => void,

@@ -45,7 +45,7 @@ export const TOOL = v.looseObject({
 });
 
 /** Whether and which tools are called. */
-export const TOOL_CHOICE = v.union([
+const TOOL_CHOICE = v.union([
   v.picklist(["none", "auto", "required"]),
   v.looseObject({
     type: v.literal("function"),
@@ -54,7 +54,7 @@ export const TOOL_CHOICE = v.union([
 ], '"none", "auto", "required" or {type: "function", function: {name}}');
 
 /** What every answer must be. */
-export const RESPONSE_FORMAT = v.variant("type", [
+const RESPONSE_FORMAT = v.variant("type", [
   v.looseObject({ type: v.literal("text") }),
   v.looseObject({ type: v.literal("json_object") }),
   v.looseObject({

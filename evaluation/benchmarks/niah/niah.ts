@@ -1,4 +1,4 @@
-import type { BenchmarkSample, GeneratedTask, GenerationRequest } from "../benchmark.ts";
+import type { GeneratedTask, GenerationRequest } from "../benchmark.ts";
 import { BenchmarkError } from "../errors.ts";
 import { createDraw } from "../generation/draw.ts";
 import { createGeneratedTask, type Preparation } from "../generation/generated_task.ts";
@@ -77,28 +77,6 @@ export function niahTask(
     maxTokens: 64,
     prepare: (request) => prepare(prose, depths, needle, request),
   });
-}
-
-/** A {@linkcode GenerationRequest} for several lengths. */
-export interface NiahGridRequest extends Omit<GenerationRequest, "tokens" | "samples"> {
-  /** Tokens of a prompt. */
-  readonly lengths: readonly number[];
-  /** Samples of each length and depth. @default {1} */
-  readonly perCell?: number;
-}
-
-/**
- * Samples for a whole map: every depth at every length.
- *
- * @throws {BenchmarkError} As {@linkcode niahTask}, or if a length is too short.
- */
-export function* niahGrid(
-  options: NiahOptions,
-  { lengths, perCell = 1, ...request }: NiahGridRequest,
-): Iterable<BenchmarkSample> {
-  const task = niahTask(options);
-  const samples = perCell * (options.depths ?? NIAH_DEPTHS).length;
-  for (const tokens of lengths) yield* task.generate({ ...request, tokens, samples });
 }
 
 const NAME = "niah";

@@ -3,7 +3,7 @@ import { inputOf } from "../forward.ts";
 import type { BackwardStep, Rule, Rules, Shape } from "../rule.ts";
 
 /** Shape of two values that are combined number by number. */
-export function broadcast(a: Shape, b: Shape): Shape {
+function broadcast(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, axis) => {
     const x = a[axis - rank + a.length] ?? 1;

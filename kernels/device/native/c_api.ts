@@ -87,7 +87,7 @@ export interface CApi {
  *
  * @throws {Error} If the library is not loaded, or is older than the functions that are called here.
  */
-export function openCApi(): CApi {
+function openCApi(): CApi {
   const library = LIBRARY[Deno.build.os];
   if (library === undefined) throw new Error(`onnxruntime has no library on ${Deno.build.os}`);
   const loaded = Deno.dlopen(library, { OrtGetApiBase: { parameters: [], result: "pointer" } });

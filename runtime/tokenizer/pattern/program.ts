@@ -41,7 +41,7 @@ export interface CompiledPattern extends Program {
 }
 
 /** Steps at most: the time and memory of a match grow with them. */
-export const MOST_INSTRUCTIONS = 1000;
+const MOST_INSTRUCTIONS = 1000;
 
 const LINE_END = String.raw`[\n\r\u2028\u2029]`;
 

@@ -33,7 +33,7 @@ const records = [0, 50, 100].map((depth) =>
   }, { facts: { depth, length: 1024 }, workers: depth === 0 ? 1 : 4 })
 );
 
-Deno.test("pitfall 23, benchmarks too easy or too hard: writeReport() writes tables and figures that link to one another", async () => {
+Deno.test("pitfall 23, benchmarks too easy: writeReport() shows the whole cache beside every score, in files that link to one another", async () => {
   using folder = testFolder();
   writeRun(folder.path, records);
   const files = await writeReport(`${folder.path}/`);

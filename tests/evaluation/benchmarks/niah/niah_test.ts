@@ -4,7 +4,6 @@ import { BenchmarkError } from "../../../../evaluation/benchmarks/errors.ts";
 import { createProse } from "../../../../evaluation/benchmarks/generation/prose.ts";
 import {
   NIAH_DEPTHS,
-  niahGrid,
   type NiahOptions,
   niahTask,
   ORIGINAL_NEEDLE,
@@ -87,18 +86,6 @@ Deno.test("niahTask() takes another needle", () => {
   assertEquals(sample?.answers, ["7417"]);
   assert(sample?.context.includes("The code is 7417."));
   assert(sample?.question.startsWith("What is the code? "));
-});
-
-Deno.test("niahGrid() gives every depth at every length", () => {
-  const grid = [...niahGrid(
-    { haystack: STORY, depths: [0, 50, 100] },
-    { lengths: [300, 600], perCell: 2, seed: 0, countTokens: countWords },
-  )];
-  assertEquals(
-    grid.map(({ facts }) => [facts.length, facts.depth]),
-    [300, 600].flatMap((length) => [0, 50, 100, 0, 50, 100].map((depth) => [length, depth])),
-  );
-  assertEquals(new Set(grid.map(({ id }) => id)).size, 12);
 });
 
 Deno.test("niahTask() refuses in one sentence what it cannot hide", () => {
