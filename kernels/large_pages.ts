@@ -1,4 +1,4 @@
-import { readMappings } from "./mapped_pages.ts";
+import { openMemoryAdvice, readMappings } from "./process_memory.ts";
 
 /** MADV_HUGEPAGE and MADV_COLLAPSE of Linux 6.1 and later. */
 const ADVICE = [14, 25] as const;
@@ -18,35 +18,23 @@ const LEAST = 4n << 20n;
 export async function inLargePages<Loaded>(load: () => Promise<Loaded>): Promise<Loaded> {
   const before = new Set(ownMappings());
   const loaded = await load();
-  const library = openLibrary();
+  const library = openMemoryAdvice();
   if (!library) return loaded;
   try {
-    const { madvise } = library.symbols;
+    const { madviseAside } = library.symbols;
     for (const mapping of ownMappings()) {
       if (before.has(mapping)) continue;
       const [from, to] = wholePages(mapping);
       if (to - from < LEAST) continue;
-      // What cannot be done is left out: it works either way. The calls take long, on another thread.
+      // What cannot be done is left out: it works either way.
       for (const advice of ADVICE) {
-        await madvise(Deno.UnsafePointer.create(from), to - from, advice);
+        await madviseAside(Deno.UnsafePointer.create(from), to - from, advice);
       }
     }
   } finally {
     library.close();
   }
   return loaded;
-}
-
-function openLibrary() {
-  if (Deno.build.os !== "linux") return undefined;
-  try {
-    return Deno.dlopen("libc.so.6", {
-      madvise: { parameters: ["pointer", "usize", "i32"], result: "i32", nonblocking: true },
-    });
-  } catch {
-    // Another C library.
-    return undefined;
-  }
 }
 
 /** Ranges of addresses that can be written and are of no file, as `from-to`. */

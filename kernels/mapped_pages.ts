@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { openMemoryAdvice, readMappings } from "./process_memory.ts";
 
 /** Pages of files that onnxruntime has mapped into memory. */
 export interface MappedPages extends Disposable {
@@ -30,7 +30,7 @@ const DONT_NEED = 4;
  * @param files Real paths.
  */
 export function mappedPages(files: ReadonlySet<string>): MappedPages {
-  const library = openLibrary();
+  const library = openMemoryAdvice();
   const count = (change: number) => {
     for (const file of files) {
       const left = (loads.get(file) ?? 0) + change;
@@ -60,18 +60,6 @@ export function mappedPages(files: ReadonlySet<string>): MappedPages {
   };
 }
 
-function openLibrary() {
-  if (Deno.build.os !== "linux") return undefined;
-  try {
-    return Deno.dlopen("libc.so.6", {
-      madvise: { parameters: ["pointer", "usize", "i32"], result: "i32" },
-    });
-  } catch {
-    // Another C library.
-    return undefined;
-  }
-}
-
 interface Mapping {
   readonly address: bigint;
   readonly bytes: bigint;
@@ -84,13 +72,4 @@ function mappingsOf(files: ReadonlySet<string>): Mapping[] {
     const address = BigInt(`0x${from}`);
     return [{ address, bytes: BigInt(`0x${to}`) - address }];
   });
-}
-
-/** What the process has mapped, as Linux tells it; nothing elsewhere. */
-export function readMappings(): string {
-  try {
-    return readFileSync("/proc/self/maps", "utf8");
-  } catch {
-    return "";
-  }
 }

@@ -1,5 +1,5 @@
 import { probeProvider, type ProviderAbilities } from "../../kernels/device/provider_probe.ts";
-import type { ProviderName } from "./device_report.ts";
+import { type ProviderName, PROVIDERS } from "./device_report.ts";
 
 /** What a probe says of a provider, as one line of JSON. */
 export type ProbeAnswer =
@@ -32,8 +32,8 @@ async function adapterName(): Promise<string | undefined> {
 }
 
 if (import.meta.main) {
-  const [provider = "cpu"] = Deno.args;
-  const answer = JSON.stringify(await probeHere(provider as ProviderName));
+  const provider = PROVIDERS.find((name) => name === Deno.args[0]) ?? "cpu";
+  const answer = JSON.stringify(await probeHere(provider));
   Deno.stdout.writeSync(new TextEncoder().encode(`${answer}\n`));
   Deno.exit(0);
 }
