@@ -5,6 +5,7 @@ import { OptionError } from "../../policies/policy.ts";
 import { parseBudget } from "../../runtime/evict/budget.ts";
 import { BudgetError } from "../../runtime/errors.ts";
 import { CATALOG } from "../../runtime/models/catalog.ts";
+import { source } from "../_source_tree.ts";
 import { callCli } from "../commands/_call_cli.ts";
 import { pages, scriptText, shownLines, words } from "./_command_lines.ts";
 
@@ -96,12 +97,44 @@ Deno.test("every kvjudge command line of the docs names commands, flags, policie
   assertEquals(wrong, []);
 });
 
+/** Every command, as the words that call it. */
+async function allCommands(): Promise<readonly (readonly string[])[]> {
+  const found: string[][] = [[]];
+  for (const path of found) {
+    found.push(...commandsIn(await helpOf(path)).map((name) => [...path, name]));
+  }
+  return found;
+}
+
+/** Flags of Deno, which pages speak of too. */
+const DENO_FLAGS = /^--(allow-\w+|cached-only|include|self-extracting)$/;
+
+Deno.test("every flag that the docs speak of is one of kvjudge, of a script or of Deno", async () => {
+  const helped = await Promise.all((await allCommands()).map(helpOf));
+  const flags = new Set(helped.flatMap((help) => [...flagsIn(help).keys()]));
+  const scripts = ["bench/main.ts", "scripts/test.ts"].map(scriptText).join("\n");
+  const declared = (flag: string) =>
+    new RegExp(`["']?\\b${flag.slice(2)}["']?\\b:|"(--)?${flag.slice(2)}"`).test(scripts);
+  const unknown: string[] = [];
+  let spoken = 0;
+  for (const page of pages()) {
+    const text = source(page).replaceAll(/^```[\s\S]*?^```$/gm, "");
+    for (const [, code = ""] of text.matchAll(/`([^`]+)`/g)) {
+      for (const [flag] of code.matchAll(/(?<![\w-])--[a-z][\w-]*/g)) {
+        spoken++;
+        if (flags.has(flag) || DENO_FLAGS.test(flag) || declared(flag)) continue;
+        unknown.push(`${page}: ${flag}`);
+      }
+    }
+  }
+  assertEquals(unknown, []);
+  assert(spoken > 200, `${spoken} flags`);
+});
+
 Deno.test("every example in the help of a command is one that it takes", async () => {
-  const queue: string[][] = [[]];
   let examples = 0;
-  for (let path = queue.shift(); path; path = queue.shift()) {
+  for (const path of await allCommands()) {
     const help = await helpOf(path);
-    queue.push(...commandsIn(help).map((name) => [...(path ?? []), name]));
     const [, section = ""] = /^Examples:\n([\s\S]*)/m.exec(help) ?? [];
     for (const [, line = ""] of section.matchAll(/kvjudge (.*)$/gm)) {
       examples++;
