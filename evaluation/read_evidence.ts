@@ -50,10 +50,13 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
   const evidence = wanted.map((policy) => policy.evidence);
   const begun = now();
   const reading = { engine, sequence, ids, evidence, facts, chunk, scope, signal, onProgress };
-  const observed = await observePrompt(reading);
+  const answerFollows = then.length === 0;
+  const observed = await observePrompt({ ...reading, answerFollows });
   const read = now();
   const { bytes } = cache;
-  const alone = opening.use(ownReadings({ engine, ids, facts, chunk, raise, now, signal }));
+  const alone = opening.use(
+    ownReadings({ engine, ids, facts, chunk, raise, answerFollows, now, signal }),
+  );
 
   /** Logits of the last token before the answer; what stands between is read first. */
   const logitsBefore = async (from: Sequence, own?: OwnReading): Promise<Float32Array> => {

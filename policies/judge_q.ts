@@ -22,7 +22,9 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * judges too. `draft` tokens of it are decoded with the whole cache, the soft tokens stand behind them,
  * and the score is multiplied with what the last prompt token and the draft attend to, where each
  * token's share reaches the `reach` tokens behind it. All of that gave more right answers on questions set
- * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no
+ * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no answer
+ * follows what is read (a document before its question, a piece of a text before the next) the soft
+ * tokens judge alone. Where no
  * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
  * quality is not the paper's, and the session's notes say so.
  *

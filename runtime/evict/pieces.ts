@@ -168,6 +168,7 @@ export async function readPieces(request: ReadRequest): Promise<Reading> {
   for (let done = 0; done === 0 || done < ids.length;) {
     const piece = nextPiece({ engine, sequence, policy, budget, rest: ids.length - done });
     const from = done;
+    const last = from + piece.tokens >= ids.length;
     const reading = await readPrompt({
       ...request,
       ids: ids.slice(from, from + piece.tokens),
@@ -175,6 +176,7 @@ export async function readPieces(request: ReadRequest): Promise<Reading> {
       budget: piece.budget,
       statistics,
       earlier,
+      ...(last ? {} : { answerFollows: false }),
       onProgress: (read) => onProgress?.(from + read, ids.length),
     });
     readings.add(reading);

@@ -51,6 +51,8 @@ export interface ReadRequest {
   readonly statistics?: PromptStatistics | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** Whether an answer follows: where none does, no draft of one judges. @default {true} */
+  readonly answerFollows?: boolean | undefined;
   /** Called before the cache is compacted, if it is: the last chance to copy it. */
   readonly beforeCompaction?: (() => MaybePromise<void>) | undefined;
 }
@@ -121,6 +123,7 @@ export async function readPrompt(given: ReadRequest): Promise<Reading> {
     ...{ engine, sequence, ids, before: earlierIds },
     ...{ evidence, facts, chunk, statistics, scope, signal },
     room: restoring?.count,
+    answerFollows: request.answerFollows,
   };
   const observed = await observePrompt({ ...reading, onProgress: request.onProgress });
   const read = now();

@@ -32,6 +32,13 @@ export interface EvidenceRequest {
   readonly keep: readonly number[];
   /** What held tokens received before, where attention is accumulated. */
   readonly earlier?: AttentionSums | undefined;
+  /**
+   * Whether what follows the text is an answer. None follows a document before its question, nor a piece of a
+   * text before the next: the beginning of one would judge by what nobody asked.
+   *
+   * @default {true}
+   */
+  readonly answerFollows?: boolean | undefined;
   /** Owns what is gathered. */
   readonly scope: DisposableStack;
   readonly signal?: AbortSignal | undefined;
@@ -78,7 +85,8 @@ export async function gatherEvidence(
       if (evidence.measure) {
         return { attention: await softDropEffects(evidence, evidence.measure, request) };
       }
-      if (evidence.draft) {
+      const { answerFollows = true } = request;
+      if (evidence.draft && answerFollows) {
         const { attentionSums } = observedLast(1, prefilled);
         return await softBehindDraft(evidence, evidence.draft, { ...request, last: attentionSums });
       }
@@ -88,7 +96,8 @@ export async function gatherEvidence(
         observe: true,
         ...(adapters ? { adapters } : {}),
       });
-      return { attention: await meanOverPrompt(attentionSums, sequence, count, scope) };
+      const attention = await meanOverPrompt(attentionSums, sequence, count, scope);
+      return evidence.draft ? { attention, draft: await even(request) } : { attention };
     }
     case "given": {
       const ids = await answerIds(evidence.queries, request);
@@ -96,6 +105,21 @@ export async function gatherEvidence(
       return { attention: await meanOverPrompt(attentionSums, sequence, ids.length, scope) };
     }
   }
+}
+
+/** What a draft that says nothing attends to: all alike. */
+async function even(
+  { engine, sequence: { cache }, scope }: EvidenceRequest,
+): Promise<readonly Rows[]> {
+  const { heads, kvHeads } = engine.config;
+  const rows: Rows[] = [];
+  for (const layer of globalLayersOf(cache)) {
+    const lengths = cache.lengths(layer);
+    const held = lengths.reduce((sum, length) => sum + length, 0);
+    const ones = new Float32Array(held * heads / kvHeads).fill(1);
+    rows.push(scope.use(await engine.rows(ones, lengths)));
+  }
+  return rows;
 }
 
 async function predictedRows(

@@ -69,7 +69,7 @@ function observationForAll(evidence: readonly Evidence[]): Observation {
 /** How {@linkcode observePrompt} reads. */
 export interface ObservedReading
   extends
-    Pick<EvidenceRequest, "engine" | "sequence" | "facts">,
+    Pick<EvidenceRequest, "engine" | "sequence" | "facts" | "answerFollows">,
     Pick<PrefillOptions, "chunk" | "room" | "signal" | "onProgress"> {
   /** Tokens that are read behind what the sequence holds. */
   readonly ids: readonly number[];
@@ -119,6 +119,7 @@ export async function observePrompt(
     ObservedReading,
 ): Promise<ObservedPrompt> {
   const { statistics = scope.use(gatherPromptStatistics(evidence, engine)), onProgress } = given;
+  const { answerFollows } = given;
   const predictions = scope.use(predictScores(evidence, engine));
   const prefilled = await prefill(engine, sequence, ids, {
     chunk,
@@ -135,6 +136,7 @@ export async function observePrompt(
   const from = { engine, sequence, facts, prefilled, text, statistics, predictions, scope, signal };
   return {
     logits: prefilled.logits,
-    gather: (one, { keep, earlier }) => gatherEvidence(one, { ...from, keep, earlier }),
+    gather: (one, { keep, earlier }) =>
+      gatherEvidence(one, { ...from, answerFollows, keep, earlier }),
   };
 }

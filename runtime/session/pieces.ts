@@ -51,7 +51,15 @@ export async function readInPieces(
     passed ||= !fits;
     const earlier = policy.phases?.reading ? state.attentionSums : undefined;
     const scores = pieces === 1 && last && readOptions.scores === true;
-    const given = { ...readOptions, scores, statistics, earlier, onProgress: progress };
+    const answerFollows = last && state.transcript.kind !== "document";
+    const given = {
+      ...readOptions,
+      scores,
+      statistics,
+      earlier,
+      answerFollows,
+      onProgress: progress,
+    };
     readings.add(await readAndEvict(now, piece, given, last ? beforeEviction : () => {}));
     if (!last) tally.readEvictions++;
     if (last) break;

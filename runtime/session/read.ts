@@ -16,7 +16,7 @@ import { countDecodeEviction, countReading } from "./tally.ts";
 import { judgeOf, outcomeOf } from "./outcome.ts";
 
 /** What a piece of a text takes along from the pieces before it. */
-type Carried = Pick<ReadRequest, "earlier" | "statistics">;
+type Carried = Pick<ReadRequest, "earlier" | "statistics" | "answerFollows">;
 
 /**
  * Reads what is pending and some ids, and evicts what the policy does not keep of all that is held.
@@ -104,7 +104,7 @@ export async function evictHeld(context: SessionContext, due: DueEviction): Prom
 async function evicting(
   { model, options, state }: SessionContext,
   ids: readonly number[],
-  { earlier, statistics, scores = false, signal, onProgress }: ReadOptions & Carried,
+  { earlier, statistics, answerFollows, scores = false, signal, onProgress }: ReadOptions & Carried,
   beforeEviction: () => MaybePromise<void>,
 ): Promise<Reading> {
   const { engine, now } = model;
@@ -127,6 +127,7 @@ async function evicting(
       raise: "ratios",
       earlier: earlier ?? (scored ? state.attentionSums : undefined),
       statistics,
+      answerFollows,
       scores,
       now,
       signal,

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { parsePolicies } from "../../evaluation/policy_list.ts";
 import { readEvidence } from "../../evaluation/read_evidence.ts";
 import { judgeQ } from "../../policies/judge_q.ts";
@@ -46,6 +46,24 @@ Deno.test("readEvidence() lets every policy keep what it keeps in a session of i
       assertEquals(await evidence.keep(policy, amount), kept, `${policy.name} at ${amount}`);
     }
   }
+});
+
+Deno.test("readEvidence() judges by no draft where a question follows the prompt", async () => {
+  await using tiny = await tinyModel(NAME);
+  const { model } = tiny;
+  const judge = { softTokens: softTokens(model.config.hidden), kernel: 1, window: 4 };
+  const [drafting, alone] = [judgeQ(judge), judgeQ({ ...judge, draft: 0 })];
+  const facts = await model.facts();
+  const policies = [drafting, alone];
+  const request = { engine: model.engine, facts, ids, policies, answerTokens: 5 };
+  const kept = async (then: readonly number[]) => {
+    using evidence = await readEvidence({ ...request, then });
+    return [await evidence.keep(drafting, budget), await evidence.keep(alone, budget)];
+  };
+  const [unasked, asked] = [await kept([7, 8, 9]), await kept([])];
+  assertEquals(unasked[0], unasked[1]);
+  assertEquals(asked[1], unasked[1]);
+  assertNotEquals(asked[0], asked[1]);
 });
 
 Deno.test("readEvidence() reads once, answers once and probes equal judges once", async () => {

@@ -150,6 +150,26 @@ Deno.test("invariant 5 on a device: soft tokens, answers and drafts leave no tra
   }
 });
 
+Deno.test("a draft that nobody asked for counts all tokens alike, on a device as well", async () => {
+  await using twin = await twinModel("tiny-llama31");
+  const facts = await twin.host.model.facts();
+  const ids = promptOf(twin, 5);
+  const { evidence } = judgeQ();
+  for (const engine of [twin.host.model.engine, twin.there.engine]) {
+    const sequence = newSequence(engine);
+    using _cache = sequence.cache;
+    using scope = new DisposableStack();
+    const observe = observationFor(evidence);
+    const prefilled = await prefill(engine, sequence, ids, { chunk: 16, observe, scope });
+    const request = { engine, sequence, facts, prefilled, text: ids, keep: [], scope };
+    const { draft = [] } = await gatherEvidence(evidence, { ...request, answerFollows: false });
+    assertEquals(draft.length, engine.config.layers);
+    for (const rows of draft) {
+      assertEquals(await rows.floats(), new Float32Array(engine.config.heads * PROMPT).fill(1));
+    }
+  }
+});
+
 Deno.test("invariant 6 on a device: the same seed gives the same answer, and a policy cannot change the cache", async () => {
   await using twin = await twinModel("tiny-llama");
   const ids = promptOf(twin, 6);
