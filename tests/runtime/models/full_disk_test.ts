@@ -1,30 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FetchError } from "../../../runtime/errors.ts";
 import { fetchReference } from "../../../runtime/models/fetch_model.ts";
+import { mayMount, mountDisk, unmount } from "../../_mounted_disk.ts";
 import { filesBelow, testContext } from "./_context.ts";
 import { sha256, startHub, testBytes } from "./_hub.ts";
-
-/** Runs a program and says whether it succeeded. */
-function succeeds(command: string, ...args: string[]): boolean {
-  try {
-    return new Deno.Command(command, { args, stdout: "null", stderr: "null" }).outputSync().success;
-  } catch {
-    return false;
-  }
-}
-
-/** Mounts a disk of so many bytes, where this user may. */
-function mountDisk(path: string, bytes: number, ...options: string[]): boolean {
-  return Deno.build.os === "linux" &&
-    succeeds("mount", "-t", "tmpfs", "-o", [`size=${bytes}`, ...options].join(), "tmpfs", path);
-}
-
-function mayMount(): boolean {
-  const path = Deno.makeTempDirSync();
-  const mounted = mountDisk(path, 65_536) && succeeds("umount", path);
-  Deno.removeSync(path);
-  return mounted;
-}
 
 Deno.test({
   name: "fetchReference() says that the disk is full, and goes on where it stopped once it is not",
@@ -52,7 +31,7 @@ Deno.test({
       const range = hub.requests.at(-1)?.range ?? "";
       assert(Number(/^bytes=(\d+)-$/.exec(range)?.[1]) > 100_000, range);
     } finally {
-      assert(succeeds("umount", disk));
+      assert(unmount(disk));
       await Deno.remove(disk);
     }
   },

@@ -21,6 +21,22 @@ Deno.test("createTextStream() gives a character only once all of its bytes are t
   assertEquals(pieces(new TextEncoder().encode("é🙂!")), ["", "é", "", "", "", "🙂", "!", ""]);
 });
 
+Deno.test("createTextStream() gives joined emoji and CJK whole, wherever tokens cut them", () => {
+  const text = "👨\u200d👩\u200d👧 🏳\ufe0f\u200d🌈 漢字かな e\u0301 👍🏽";
+  const ids = new TextEncoder().encode(text);
+  // Each piece is text: characters are never cut, and joiners stay between what they join.
+  const whole = pieces(ids);
+  assertEquals(whole.join(""), text);
+  assertEquals(whole.filter((piece) => [...piece].length > 1), []);
+  for (let cut = 1; cut < ids.length; cut++) {
+    const shown = pieces(ids.slice(0, cut)).join("");
+    assertEquals(text.startsWith(shown), true, `${cut}: ${shown}`);
+    const stream = createTextStream(bytes, true, { after: [...ids.slice(0, cut)], goesOn: true });
+    const rest = [...ids.slice(cut)].map((id) => stream.push(id)).join("");
+    assertEquals(text.slice(shown.length), rest, `${cut}`);
+  }
+});
+
 Deno.test("createTextStream() drops a character that stays incomplete", () => {
   assertEquals(pieces([0x61, 0xf0, 0x9f]), ["a", "", "", ""]);
 });
