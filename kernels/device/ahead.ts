@@ -5,17 +5,16 @@ import {
   type AheadGraphOptions,
   aheadPorts,
   buildAheadGraph,
-  LOGIT_BLOCK,
   MOST_AHEAD,
   PLAN_COLUMNS,
   planWidth,
-  rowsOfStep,
   TOLD_COLUMNS,
 } from "./ahead_graph.ts";
 import type { DrawSettings } from "../draw_settings.ts";
 import { drawColumns } from "./draw_nodes.ts";
 import type { Device, DeviceTensor, GraphCapture } from "./device.ts";
 import type { LayerBuffers } from "./layer_buffers.ts";
+import { LOGIT_BLOCK, rowsOfStep } from "./likeliest_token.ts";
 import { createRotaryRooms, ROTARY_ROOM } from "./rotary_room.ts";
 import { countedKinds, type WindowRooms } from "./window_attention.ts";
 

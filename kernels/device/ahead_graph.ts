@@ -5,11 +5,12 @@ import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/
 import { rotaryNames } from "../rotary_inputs.ts";
 import type { StepModel } from "../step_model.ts";
 import { declareWeight } from "../weight.ts";
-import { DRAW_COLUMNS, type DrawnToken, drawToken, isFinite } from "./draw_nodes.ts";
+import { DRAW_COLUMNS, type DrawnToken, drawToken } from "./draw_nodes.ts";
 import { withoutFusedMatMul } from "./gemm.ts";
 import { inHalf } from "./half.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { layerPorts } from "./layer_ports.ts";
+import { inBlocks, likeliest, LOGIT_BLOCK, rowsOfStep } from "./likeliest_token.ts";
 import { MOST_COMPARED } from "./likelier_tokens.ts";
 import { repeatedTables } from "./rotary_room.ts";
 import { attendInSlots, type CountedTokens } from "./step_attention.ts";
@@ -24,16 +25,8 @@ export const PLAN_COLUMNS = ["id", "given", "slot", "next"] as const;
 /** Columns of what a step tells: the id that it read, the one that follows, and whether that is certain. */
 export const TOLD_COLUMNS = ["read", "found", "certain"] as const;
 
-/** Logits that one thread of a device compares, or writes. */
-export const LOGIT_BLOCK = 256;
-
 /** The largest vocabulary of which tokens are drawn: its blocks are compared with one another. */
 export const MOST_DRAWN = LOGIT_BLOCK * MOST_COMPARED;
-
-/** Rows of `all_logits` for each step. */
-export function rowsOfStep(vocabulary: number): number {
-  return Math.ceil(vocabulary / LOGIT_BLOCK);
-}
 
 /**
  * Columns of a plan: rotary tables, tokens of each of {@linkcode countedKinds}, {@linkcode PLAN_COLUMNS}, and how
@@ -163,36 +156,6 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
 export function aheadPorts(layer: number) {
   const { keys, values, presentKeys, presentValues } = layerPorts(layer);
   return { keys, values, presentKeys, presentValues };
-}
-
-/** Logits `[1, vocabulary]` as `[blocks, 256]`, filled up with what is never the largest. */
-function inBlocks(graph: GraphBuilder, logits: Value, vocabulary: number): Value {
-  const spare = rowsOfStep(vocabulary) * LOGIT_BLOCK - vocabulary;
-  const filled = spare === 0 ? logits : graph.op("Concat", [
-    logits,
-    graph.constant(new Float32Array(spare).fill(-3e38), [1, spare]),
-  ], { attributes: { axis: { int: 1 } } });
-  return graph.op("Reshape", [filled, graph.integers([-1, LOGIT_BLOCK])]);
-}
-
-/** The likeliest token, the lowest id of equals, as a float. */
-function likeliest(graph: GraphBuilder, blocks: Value): DrawnToken {
-  const largest = (values: Value, axis: number) =>
-    cast(
-      graph,
-      graph.op("ArgMax", [values], { attributes: { axis: { int: axis }, keepdims: { int: 0 } } }),
-      "int32",
-    );
-  const best = graph.op("ReduceMax", [blocks, graph.integers([1])], {
-    attributes: { keepdims: { int: 0 } },
-  });
-  const block = graph.op("Reshape", [largest(best, 0), graph.integers([1])]);
-  const within = graph.op("Gather", [largest(blocks, 1), block]);
-  const from = graph.op("Mul", [block, graph.constant(Int32Array.of(LOGIT_BLOCK), [1])]);
-  return {
-    id: cast(graph, graph.op("Add", [from, within]), "float32"),
-    certain: isFinite(graph, graph.op("Gather", [best, block])),
-  };
 }
 
 /** A token that is drawn, behind the one that was read: that one counts as seen. */

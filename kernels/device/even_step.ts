@@ -13,6 +13,7 @@ import { oneInteger } from "./one_integer.ts";
 import { createScratch } from "./scratch.ts";
 import type { SentOnce } from "./sent_once.ts";
 import { stepFeeds } from "./step_feeds.ts";
+import { createUnseenLogits } from "./unseen_logits.ts";
 
 /**
  * Loads the step graph of which all KV heads of a layer hold equally many tokens. What new tokens attend
@@ -39,6 +40,7 @@ export async function createEvenStepKernel(
   const kernel = opening.use(await device.load(graph, { stay, inPlace: true }));
   const observing = opening.use(createObserveKernel(device, model, global.length, element));
   const constant = support.ignoresLastIndex ? opening.use(await oneInteger(device)) : undefined;
+  const unseen = opening.use(createUnseenLogits(device, model.vocabulary, options.half === true));
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
   const scratch = opening.use(
     createScratch(
@@ -65,7 +67,10 @@ export async function createEvenStepKernel(
       const asked = queries || observe ? await scratch.take(tokens) : [];
       using _scratch = { [Symbol.dispose]: () => scratch.giveBack(asked) };
       for (const [layer, tensor] of asked.entries()) into[queryNames[layer] ?? ""] = tensor;
-      const outputs = await kernel.run(feeds, { fetches: ["logits", ...Object.keys(into)], into });
+      using room = await unseen.roomFor(inputs);
+      Object.assign(into, room.into);
+      const fetches = [...new Set(["logits", ...Object.keys(into)])];
+      const outputs = await kernel.run(feeds, { fetches, into });
       using results = new DisposableStack();
       const copies: DeviceTensor[] = [];
       for (const tensor of queries ? asked : []) {
@@ -74,8 +79,9 @@ export async function createEvenStepKernel(
       const attentionSums = observe && global.length > 0
         ? await observing.sums(observed(global, layers, asked))
         : [];
+      const seen = await room.seen(outputs);
       results.move();
-      return { logits: outputs.floats("logits"), queries: copies, attentionSums };
+      return { ...seen, queries: copies, attentionSums };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };

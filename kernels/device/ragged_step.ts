@@ -16,6 +16,7 @@ import { layerPorts } from "./layer_ports.ts";
 import { newTokens } from "./packed_tokens.ts";
 import type { SentOnce } from "./sent_once.ts";
 import { stepFeeds } from "./step_feeds.ts";
+import { createUnseenLogits } from "./unseen_logits.ts";
 
 /** Loads the step graph whose KV heads may hold different numbers of tokens. */
 export async function createRaggedStepKernel(
@@ -30,9 +31,14 @@ export async function createRaggedStepKernel(
     ...[port.presentKeys, port.presentValues, port.queries],
     ...(global.has(layer) ? [port.attentionSums] : []),
   ]).concat(global.size > 0 ? [INPUT_NORMS] : []);
-  const kernel = await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true });
+  await using opening = new AsyncDisposableStack();
+  const kernel = opening.use(
+    await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true }),
+  );
+  const unseen = opening.use(createUnseenLogits(device, model.vocabulary, options.half === true));
   const tensors = options.adapters ? adapterTensors(model, options.adapters) : [];
-  const counting = createCounting(device);
+  const counting = opening.use(createCounting(device));
+  const opened = opening.move();
   return {
     async run(inputs) {
       const { layers, queries = false, observe = false } = inputs;
@@ -61,6 +67,8 @@ export async function createRaggedStepKernel(
       }
       const [norms] = await empty(wantsNorms, [global.size * tokens]);
       if (norms) into[INPUT_NORMS] = norms;
+      using room = await unseen.roomFor(inputs);
+      Object.assign(into, room.into);
       using given = await stepFeeds(model, inputs, tensors, sentOnce);
       const outputs = await kernel.run(
         {
@@ -71,26 +79,23 @@ export async function createRaggedStepKernel(
         },
         {
           fetches: [
-            "logits",
-            ...(wantsInputs ? [LAYER_INPUTS] : []),
-            ...Object.keys(into),
+            ...new Set(["logits", ...(wantsInputs ? [LAYER_INPUTS] : []), ...Object.keys(into)]),
           ],
           into,
         },
       );
+      const seen = await room.seen(outputs);
       made.move();
       return {
-        ...{ logits: outputs.floats("logits"), queries: asked, attentionSums: paid },
+        ...seen,
+        ...{ queries: asked, attentionSums: paid },
         ...(norms ? { inputNorms: norms } : {}),
         ...(wantsInputs
           ? { layerInputs: partsByLayer(outputs.floats(LAYER_INPUTS), global.size) }
           : {}),
       };
     },
-    async [Symbol.asyncDispose]() {
-      await counting[Symbol.asyncDispose]();
-      await kernel[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 

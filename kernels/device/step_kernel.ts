@@ -2,6 +2,7 @@ import type { StepInputs, StepOutputs } from "../step.ts";
 import type { DrawSettings } from "../draw_settings.ts";
 import type { AheadInputs, AheadStep } from "./ahead.ts";
 import type { DeviceTensor } from "./device.ts";
+import type { SeenLogits, WantedLogits } from "./unseen_logits.ts";
 
 /** A layer of the cache, as a step reads it and writes into it. */
 export interface SlottedLayer {
@@ -20,10 +21,16 @@ export interface SlottedLayer {
 export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
   /** The layers, each with room for the new tokens. */
   readonly layers: readonly SlottedLayer[];
+  /**
+   * What of the logits is wanted, where they are those of one token: only which token is likeliest, or nothing.
+   *
+   * @default {"logits"}
+   */
+  readonly next?: WantedLogits;
 }
 
 /** What one step on a device gives. The caller owns the tensors. */
-export interface DeviceStepOutputs extends Pick<StepOutputs, "logits" | "layerInputs"> {
+export interface DeviceStepOutputs extends SeenLogits, Pick<StepOutputs, "layerInputs"> {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */

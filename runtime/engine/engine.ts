@@ -40,6 +40,13 @@ export interface StepInput {
   readonly layerInputs?: boolean;
   /** New tokens whose logits are wanted. @default {the last one} */
   readonly rows?: readonly number[];
+  /**
+   * What of the last token's logits is wanted: which token is likeliest behind it, or nothing. Engines on a device
+   * may then leave them there; others give them all the same.
+   *
+   * @default {"logits"}
+   */
+  readonly next?: "logits" | "likeliest" | "nothing";
 }
 
 /** What a step reads that may run with low-rank weights. */
@@ -61,8 +68,10 @@ export interface ProbeInput extends AdaptedInput {
 
 /** What a step gives. Its rows and queries are the caller's to dispose of. */
 export interface StepResult {
-  /** `[rows, vocabulary]`. */
+  /** `[rows, vocabulary]`; may be empty where less was asked for. */
   readonly logits: Float32Array;
+  /** The likeliest token behind the last one, where no more was asked for and the logits were left on a device. */
+  readonly likeliest?: number;
   /**
    * Attention that each key, cached or new, received from the new tokens, of the global layers in their
    * order; none unless asked for.

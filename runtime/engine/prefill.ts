@@ -114,6 +114,7 @@ export async function prefill(
       observe: observing || (onInputs !== undefined && end - start === 1),
       queries: onQueries !== undefined || wanted,
       layerInputs: onInputs !== undefined,
+      next: end < ids.length ? "nothing" : "logits",
     });
     if (!observing) step.attentionSums.forEach((rows) => rows[Symbol.dispose]());
     await onInputs?.(step.layerInputs ?? [], end - start);

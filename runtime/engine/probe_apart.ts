@@ -1,4 +1,4 @@
-import type { AdaptedInput, StepResult } from "./engine.ts";
+import type { AdaptedInput, StepInput, StepResult } from "./engine.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "./sequence.ts";
 
 /** What {@linkcode probeApart} takes two steps with. */
@@ -21,7 +21,8 @@ export async function probeApart<Result extends StepResult>(
   using mark = holdSequence(sequence);
   try {
     const { observe = false } = input;
-    const { attentionSums } = await engine.advance(sequence, { ids, observe, temporary: true });
+    const before: StepInput = { ids, observe, temporary: true, next: "nothing" };
+    const { attentionSums } = await engine.advance(sequence, before);
     using sums = new DisposableStack();
     for (const rows of attentionSums) sums.use(rows);
     const probed = await engine.probe(sequence, input);

@@ -1,7 +1,7 @@
 import type { ModelFacts, Policy, SoftTokens } from "../../policies/policy.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, StepInput } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { adapterShape } from "../soft_tokens/adapters.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
@@ -37,7 +37,8 @@ export async function readRestoring(
 ): Promise<KeptTokens> {
   const { cache } = sequence;
   const held = kept.map((_, layer) => cache.lengths(layer));
-  await engine.advance(sequence, { embeddings, ...(adapters ? { adapters } : {}) });
+  const input: StepInput = { embeddings, next: "nothing" };
+  await engine.advance(sequence, { ...input, ...(adapters ? { adapters } : {}) });
   const globals = new Set(globalLayersOf(cache));
   return kept.map((heads, layer) => {
     if (!globals.has(layer)) return cache.lengths(layer).map((length) => entries(0, length));

@@ -1,7 +1,7 @@
 import type { DropMeasure, Evidence, ModelFacts } from "../../policies/policy.ts";
 import { globalLayersOf } from "../cache/global_layers.ts";
 import { EvidenceError } from "../errors.ts";
-import { type Engine, queryCount, type StepQueries } from "../engine/engine.ts";
+import { type Engine, queryCount, type StepInput, type StepQueries } from "../engine/engine.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "../engine/sequence.ts";
 import type { Rows } from "../engine/rows.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
@@ -64,7 +64,8 @@ export async function softDropEffects(
   const held = globals.map((layer) => sequence.cache.lengths(layer));
   using mark = holdSequence(sequence);
   try {
-    const { queries } = await engine.advance(sequence, { embeddings, queries: true });
+    const input: StepInput = { embeddings, queries: true, next: "nothing" };
+    const { queries } = await engine.advance(sequence, input);
     using asked = new DisposableStack();
     for (const ofLayer of queries) asked.use(ofLayer);
     const ofGlobal = globals.map((layer) => queries.slice(layer, layer + 1));

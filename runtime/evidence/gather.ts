@@ -94,6 +94,7 @@ export async function gatherEvidence(
       const { attentionSums } = await engine.probe(sequence, {
         embeddings,
         observe: true,
+        next: "nothing",
         ...(adapters ? { adapters } : {}),
       });
       const attention = await meanOverPrompt(attentionSums, sequence, count, scope);
@@ -101,7 +102,11 @@ export async function gatherEvidence(
     }
     case "given": {
       const ids = await answerIds(evidence.queries, request);
-      const { attentionSums } = await engine.probe(sequence, { ids, observe: true });
+      const { attentionSums } = await engine.probe(sequence, {
+        ids,
+        observe: true,
+        next: "nothing",
+      });
       return { attention: await meanOverPrompt(attentionSums, sequence, ids.length, scope) };
     }
   }

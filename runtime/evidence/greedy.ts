@@ -25,7 +25,10 @@ export interface GreedyHooks {
   readonly observe?: boolean;
   /** Whether the tokens are taken out of the sequence again. @default {false} */
   readonly temporary?: boolean;
-  /** Runs when a token was read, and may give other logits to go on from. */
+  /**
+   * Runs when a token was read, and may give other logits to go on from. The step tells no more of its own than
+   * the likeliest token.
+   */
   readonly onRead?: (id: number, step: StepResult) => MaybePromise<Float32Array | void>;
 }
 
@@ -39,15 +42,18 @@ export async function* greedyTokens(
   { readLast = false, queries = false, observe = false, temporary = false, onRead }: GreedyHooks =
     {},
 ): AsyncGenerator<number, void> {
+  let found = greedyToken(logits);
   for (let count = 1; count <= steps; count++) {
-    const id = greedyToken(logits);
+    const id = found;
     const last = count === steps || engine.config.eosIds.includes(id);
     yield id;
     if (last && !readLast) return;
     await pause(signal);
-    const step = await engine.advance(sequence, { ids: [id], queries, observe, temporary });
-    logits = await onRead?.(id, step) ?? step.logits;
+    const next = last ? "nothing" : "likeliest";
+    const step = await engine.advance(sequence, { ids: [id], queries, observe, temporary, next });
+    const others = await onRead?.(id, step);
     if (last) return;
+    found = others ? greedyToken(others) : step.likeliest ?? greedyToken(step.logits);
   }
 }
 

@@ -108,6 +108,7 @@ async function repeatPart(
       const step = await engine.advance(sequence, {
         ids: next,
         queries: true,
+        next: "nothing",
         inputNorms: weighed,
         // A step that decodes gives no norms.
         observe: weighed && next.length === 1,

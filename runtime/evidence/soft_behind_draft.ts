@@ -44,6 +44,7 @@ export async function softBehindDraft(
     embeddings,
     observe: true,
     apart: true,
+    next: "nothing",
     ...(adapters ? { adapters } : {}),
   });
   for (const rows of sumsApart) scope.use(rows);

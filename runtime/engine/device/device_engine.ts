@@ -100,7 +100,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     ahead.forget(held);
     await held.makeRoom(tokens);
     const sequence = Math.max(planned, position + tokens);
-    const { logits, attentionSums, queries, inputNorms, layerInputs } = await run({
+    const { logits, likeliest, attentionSums, queries, inputNorms, layerInputs } = await run({
       ...input,
       ...(adapters ? { adapters } : {}),
       ids: input.ids ?? [],
@@ -120,6 +120,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     }
     return {
       logits,
+      ...(likeliest === undefined ? {} : { likeliest }),
       attentionSums: attentionSums.map((tensor, index) => {
         const seen = held.lengths(observed[index] ?? 0).map((length) => length + tokens);
         return deviceRows(tensor, seen, rowContext);
@@ -141,13 +142,26 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
   /** A decoding step, which may have been run ahead. */
   const decoded = async (
     sequence: Sequence,
-    { ids = [], embeddings, rows, observe, queries, inputNorms, layerInputs }: StepInput,
+    { ids = [], next = "logits", ...others }: StepInput,
   ): Promise<StepResult | undefined> => {
     const [id] = ids;
+    const { embeddings, rows, observe, queries, inputNorms, layerInputs } = others;
     const plain = ids.length === 1 && !embeddings && !rows && !observe && !queries &&
       !inputNorms && !layerInputs;
     if (!plain || id === undefined) return undefined;
-    const logits = await ahead.logits(sequence, deviceCacheOf(sequence.cache), id);
+    const cache = deviceCacheOf(sequence.cache);
+    if (next !== "logits") {
+      const found = await ahead.likeliest(sequence, cache, id);
+      if (!found) return undefined;
+      const { logits = new Float32Array(0), id: likeliest } = found;
+      checkFinite(logits);
+      return {
+        logits,
+        ...(likeliest === undefined ? {} : { likeliest }),
+        ...{ attentionSums: [], queries: [] },
+      };
+    }
+    const logits = await ahead.logits(sequence, cache, id);
     if (!logits) return undefined;
     checkFinite(logits);
     return { logits, attentionSums: [], queries: [] };

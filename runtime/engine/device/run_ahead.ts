@@ -36,6 +36,12 @@ export interface RunAhead {
     id: number,
     drawing: Drawing,
   ): Promise<DrawnStep | undefined>;
+  /** As {@linkcode RunAhead.logits}, but only which token is likeliest. */
+  likeliest(
+    sequence: Sequence,
+    cache: DeviceKvCache,
+    id: number,
+  ): Promise<DrawnStep | undefined>;
   /** Forgets what was run ahead on a cache: something else is written behind what it holds. */
   forget(cache: DeviceKvCache): void;
 }
@@ -128,19 +134,30 @@ export function createRunAhead(ways: AheadWays): RunAhead {
     memory.set(cache, { ...{ layers: behind, position, drawing }, steps: found, used: 1 });
     return first;
   };
+  const drawn = async (wanted: Wanted & { readonly drawing: Drawing }) => {
+    const found = await step(wanted);
+    if (!found) return undefined;
+    const { logits, certain } = found;
+    if (certain) wanted.drawing.drawn();
+    return { ...certain ? { id: found.found } : {}, ...logits ? { logits } : {} };
+  };
   return {
     logits: async (sequence, cache, id) => (await step({ sequence, cache, id }))?.logits,
-    async drawn(sequence, cache, id, drawing) {
-      if (!canDraw(drawing.settings)) return undefined;
-      const found = await step({ sequence, cache, id, drawing });
-      if (!found) return undefined;
-      const { logits, certain } = found;
-      if (certain) drawing.drawn();
-      return { ...certain ? { id: found.found } : {}, ...logits ? { logits } : {} };
-    },
+    drawn: async (sequence, cache, id, drawing) =>
+      canDraw(drawing.settings) ? await drawn({ sequence, cache, id, drawing }) : undefined,
+    likeliest: (sequence, cache, id) => drawn({ sequence, cache, id, drawing: LIKELIEST }),
     forget: (cache) => memory.delete(cache),
   };
 }
+
+/** Takes the likeliest token, for nobody's answer. */
+const LIKELIEST: Drawing = {
+  settings: { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
+  seen: new Set(),
+  ends: new Set(),
+  uniforms: () => [],
+  drawn() {},
+};
 
 /** How tokens are drawn; `undefined` where the likeliest are taken. */
 function drawnBy({ settings }: Drawing): DrawSettings | undefined {

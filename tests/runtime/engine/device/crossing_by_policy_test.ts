@@ -11,6 +11,9 @@ const BUDGET = 20;
 /** Prompts of two lengths: what grows, grows with the difference. */
 const [SHORT, LONG] = [50, 100];
 
+/** Id of a draft's next token, and whether it is certain. */
+const LIKELIEST = "likeliest_token told";
+
 /** What runs the model, whatever the policy is: ids, rotary tables, logits, sizes. */
 const STEPS = /^(even_step|device_step|decode_step|ahead_step|counting|zeros|grow_entries)$/;
 
@@ -56,6 +59,10 @@ const outputBytes = ({ layers, heads, headDim, hidden }: Sizes) =>
 
 /** What comes back besides indices and logits, and whether it grows with the text; nothing for all others. */
 const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays">>>> = {
+  judge_q: { [LIKELIEST]: "stays" },
+  lookahead_kv: { [LIKELIEST]: "stays" },
+  lookahead_q_cache: { [LIKELIEST]: "stays" },
+  oracle: { [LIKELIEST]: "stays" },
   // Scores that were predicted go along with the tokens.
   kvzap: { "read_rows result": "grows" },
   // Values are merged in main memory.
@@ -78,8 +85,10 @@ async function crossed(
 ): Promise<{ readonly sent: Map<string, number>; readonly received: Map<string, number> }> {
   const [sent, received] = [new Map<string, number>(), new Map<string, number>()];
   const indices = { out: 0 };
+  const logits = { out: 0 };
   device.onCrossing = ({ kernel, name, direction, bytes }: Crossing) => {
     const array = name.replace(/^copy \d+\//, "").replace(/\.\d+$/, "");
+    if (array === "logits" && direction === "out") logits.out += bytes;
     if (bytes === 0 || (STEPS.test(kernel) && !ASKED.test(array))) return;
     if (INDICES.test(array)) {
       if (direction === "out") indices.out += bytes;
@@ -92,6 +101,7 @@ async function crossed(
   await using open = session({ policy, budget: BUDGET, chunk: 128 });
   await open.read({ ids: randomIds(tokens, host.model.config.vocabulary, 7) });
   device.onCrossing = undefined;
+  assertEquals(logits.out, 4 * host.model.config.vocabulary, "those of the last token alone");
   // Indices of what is kept, eight bytes each, whatever the text's length.
   const { layers, kvHeads } = host.model.config;
   assert(indices.out <= 2 * 8 * layers * kvHeads * 2 * BUDGET, `${indices.out} bytes of indices`);

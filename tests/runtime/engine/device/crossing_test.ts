@@ -79,6 +79,8 @@ Deno.test("only ids, positions, indices and logits cross between main memory and
   // The window of 8 is a step of its own, and observed.
   assertEquals(reading, {
     ...step(TOKENS, 2),
+    // Those of the last token alone: nobody asks what the first step's last token is followed by.
+    "out even_step logits": vocabulary * 4,
     "in observe held": layers * 4,
     "in gather_entries slots": layers * kvHeads * BUDGET * 4,
     // How many tokens there are and are wanted, and what of each head is protected: once for all layers.

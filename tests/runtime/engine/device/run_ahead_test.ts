@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { LOGIT_BLOCK, rowsOfStep } from "../../../../kernels/device/ahead_graph.ts";
+import { LOGIT_BLOCK, rowsOfStep } from "../../../../kernels/device/likeliest_token.ts";
 import type { GenerateOptions } from "../../../../runtime/session/generate.ts";
 import { greedyToken } from "../../../../runtime/sampling/greedy.ts";
 import { testProvider } from "../../../_device.ts";
