@@ -53,6 +53,9 @@ const NO_PROMPTS: readonly (readonly [given: unknown, message: RegExp])[] = [
   [{ ids: ["1"] }, /ids must be integers from 0 to/],
   [{ ids: [[1, 2]] }, /ids must be integers from 0 to/],
   [{ document: { text: DOCUMENT } }, /'document' must be a text, got an object$/],
+  [{ ids: [1], text: DOCUMENT }, /a prompt is .*, got an object of ids, text$/],
+  [{ messages: [{ role: "user", content: "x" }], system: "y" }, /an object of messages, system$/],
+  [{ text: "x", maxTokens: 5 }, /got an object of text, maxTokens$/],
   [{ document: "x", system: 5 }, /'system' must be a text, got 5$/],
 ];
 

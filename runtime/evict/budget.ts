@@ -169,6 +169,9 @@ function readAmount(budget: UniformBudget): Amount {
   if (typeof budget === "number") {
     return checkAmount({ unit: budget > 0 && budget < 1 ? "ratio" : "tokens", value: budget });
   }
+  if (typeof budget === "string") {
+    fail(JSON.stringify(budget), "a text is read by parseBudget() first");
+  }
   const entries: readonly (readonly [string, unknown])[] = isRecord(budget)
     ? Object.entries(budget)
     : [];

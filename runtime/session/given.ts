@@ -44,6 +44,13 @@ export function givenPrompt(doing: string, given: unknown): Prompt {
   const prompt: Readonly<Record<string, unknown>> =
     typeof given === "object" && given !== null && !Array.isArray(given) ? { ...given } : {};
   const { ids, text, messages, document, system } = prompt;
+  const members = Object.keys(prompt).filter((name) => prompt[name] !== undefined);
+  const form = members.find((name) => name !== "system");
+  // What stands beside it would be left out without a word.
+  const alone = members.every((name) =>
+    name === form || (form === "document" && name === "system")
+  );
+  if (!alone) throw noPrompt(doing, given, members);
   const wrong = (name: string, must: string, value: unknown) =>
     new PromptError(`Cannot ${doing}: ${name} must be ${must}, got ${kindOfGiven(value)}`);
   if ("ids" in prompt) {
@@ -65,8 +72,12 @@ export function givenPrompt(doing: string, given: unknown): Prompt {
     if (typeof system === "string") return { document, system };
     throw wrong("'system'", "a text", system);
   }
-  const got = Object.keys(prompt).slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
-  throw new PromptError(
+  throw noPrompt(doing, given, Object.keys(prompt));
+}
+
+function noPrompt(doing: string, given: unknown, members: readonly string[]): PromptError {
+  const got = members.slice(0, 5).map((name) => name.slice(0, 40)).join(", ");
+  return new PromptError(
     `Cannot ${doing}: a prompt is ${FORMS}, got ` +
       (got === "" ? kindOfGiven(given) : `an object of ${got}`),
   );

@@ -119,7 +119,6 @@ Deno.test("checkBudget() refuses what is no budget at all", () => {
       [{ tokens: "5" }, '{"tokens":"5"}'],
       [null, "null"],
       [undefined, "undefined"],
-      ["256", '"256"'],
       [[[5]], "[5]"],
     ] as const
   ) {
@@ -127,6 +126,13 @@ Deno.test("checkBudget() refuses what is no budget at all", () => {
       () => Reflect.apply(checkBudget, undefined, [budget]),
       BudgetError,
       `Cannot use ${shown} as a budget: it must have one number: tokens, ratio or bytes`,
+    );
+  }
+  for (const text of ["256", "8MiB", ""]) {
+    assertThrows(
+      () => Reflect.apply(checkBudget, undefined, [text]),
+      BudgetError,
+      `Cannot use ${JSON.stringify(text)} as a budget: a text is read by parseBudget() first`,
     );
   }
   assertThrows(() => checkBudget([]), BudgetError, "an empty list of layers");
