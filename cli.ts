@@ -1,5 +1,5 @@
 /**
- * The command line: `kvjudge generate`, `chat`, `serve`, `explain`, `eval`, `policies`, `devices`, `models`.
+ * The command line: `kvjudge generate` and its other commands, each imported when it is called.
  *
  * @module
  */
@@ -41,7 +41,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./commands/eval.ts")).evalCommand(config.version),
   },
   train: {
-    description: "Train soft tokens.",
+    description: "Train what policies judge with, or measure it.",
     nested: true,
     load: async () => (await import("./commands/train.ts")).trainCommand(config.version),
   },

@@ -18,7 +18,7 @@ export interface Measurement {
   readonly policies: readonly NamedPolicy[];
   /** How much policies keep. */
   readonly budgets: readonly NamedBudget[];
-  /** Prompt tokens read at a time. @default {256; 1024 on a device} */
+  /** Prompt tokens read at a time. @default {as of a session} */
   readonly chunk?: number;
   /** Ends it early. */
   readonly signal?: AbortSignal;

@@ -27,7 +27,7 @@ export interface EvidenceReading {
    * was read: no policy judges by them but the one that knows the answer.
    */
   readonly then?: readonly number[];
-  /** Prompt tokens read at a time. @default {256; 1024 on a device} */
+  /** Prompt tokens read at a time. @default {as of a session} */
   readonly chunk?: number;
   /** Which budgets give way to what a policy protects. @default {"none": they are refused} */
   readonly raise?: KeepRequest["raise"];

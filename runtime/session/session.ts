@@ -16,7 +16,11 @@ export interface SessionOptions {
   readonly policy?: Policy;
   /** How much is kept. @default {512 tokens per KV head} */
   readonly budget?: Budget;
-  /** Prompt tokens read at a time: bounds memory, never changes the result. @default {256; 1024 on a device} */
+  /**
+   * Prompt tokens read at a time: bounds memory, never changes the result.
+   *
+   * @default {256, where weights lie once in main memory 64, 1024 on a device}
+   */
   readonly chunk?: number;
   /**
    * What happens where the text passes the model's context: `"evict"` evicts what is held to the budget
