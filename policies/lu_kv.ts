@@ -39,6 +39,15 @@ const PERCENTAGES = 99;
  * it matters, at no cost while a prompt is read. What the inner policy protects, such as its window, is given
  * to each head first; shares are those of the rest.
  *
+ * How much that is, with SnapKV on SmolLM2-135M-Instruct, in percent of what is measured, over ten copying tasks of
+ * 459 to 1,129 tokens that the file was not made with:
+ *
+ * | budget                       | 5 % (seven tasks) | 10 % | 25 % | 50 % |
+ * | ---------------------------- | ----------------- | ---- | ---- | ---- |
+ * | the same for each head       | 46.3              | 57.0 | 70.5 | 84.1 |
+ * | the file's                   | 46.8              | 59.6 | 75.0 | 90.4 |
+ * | each task's own curves known | 49.5              | 62.7 | 79.3 | 92.8 |
+ *
  * `kvjudge train lu-kv` makes the file, for a model and an inner policy; it is refused for another model.
  * Those that come with the project are in `policies/model_files/`.
  *
