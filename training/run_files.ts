@@ -64,7 +64,7 @@ export function checkPaths(
   if (find(out)) refuse("there is a file of that name; remove it or choose another 'out'");
   if (statesOf(state).some(find)) {
     refuse(
-      `an interrupted run lies there; go on with 'resume', or remove the state in ` +
+      `the state of an earlier run lies there; go on with 'resume', or remove the state in ` +
         `${dirname(state)} to start again`,
     );
   }

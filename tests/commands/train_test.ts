@@ -109,7 +109,7 @@ Deno.test("kvjudge train saves its state at Ctrl-C and says how to go on", async
   assertEquals([refused.code, refused.out], [2, ""]);
   assertMatch(
     refused.err,
-    /^error: Cannot train into .*: an interrupted run lies there; go on with --resume, /,
+    /^error: Cannot train into .*: the state of an earlier run lies there; go on with --resume, /,
   );
   const resumed = await bench.run("soft.safetensors", ...args, "--resume");
   assertEquals(resumed.code, 0, resumed.err);

@@ -57,7 +57,9 @@ Deno.test("checkPaths() refuses what would overwrite a file, and makes none", as
     );
     assert(refused("notes.safetensors").includes("would overwrite notes.svg"));
     assert(refused("taken.safetensors").includes("there is a file of that name; remove it or"));
-    assert(refused("begun.safetensors").includes("an interrupted run lies there; go on with"));
+    assert(
+      refused("begun.safetensors").includes("the state of an earlier run lies there; go on with"),
+    );
     assert(refused("folder.safetensors").includes("it is a folder"));
     assert(refused("none/x.safetensors").includes("there is no folder none; make it first"));
     assert(refused("taken.safetensors/x").includes("there is no folder taken.safetensors"));

@@ -142,7 +142,7 @@ Deno.test("trainSoftTokens() refuses to resume what is not its own run", async (
   assertMatch(await resumed({ model }), other);
   assertMatch(
     await refusal(bench, "soft", {}),
-    /^Cannot train into soft: an interrupted run lies there; go on with 'resume', or remove/,
+    /^Cannot train into soft: the state of an earlier run lies there; go on with 'resume', or remove/,
   );
   assertEquals(
     await refusal(bench, "nothing", { resume: true }),
