@@ -14,7 +14,7 @@ export function refuseEmptyValues(line: readonly string[]): void {
     const flag = word === "" ? words[at - 1] : /^(--[^=]+)=$/.exec(word)?.[1];
     if (flag === undefined || !/^-./.test(flag) || flag.includes("=")) continue;
     throw new ValidationError(
-      `Missing value for option "${flag}": what follows it is empty; give one, or leave the option out`,
+      `Missing value behind "${flag}": the word there is empty; give one, or leave it out`,
     );
   }
 }
