@@ -38,17 +38,20 @@ export function goBack(
   return position - found.position;
 }
 
-/** How many of the last tokens can be taken out exactly, at most so many. */
+/**
+ * How many of the last tokens can be taken out exactly, at most so many. No position is below 0: where keys
+ * were rerotated, moments may have come to lie there.
+ */
 export function reachOf(
   sequence: Sequence,
   most: number,
   points: readonly SequenceMark[],
 ): number {
   const furthest = points
-    .filter(({ cache }) => sequence.cache.canRollBack(cache))
+    .filter(({ cache, position }) => position >= 0 && sequence.cache.canRollBack(cache))
     .map(({ position }) => sequence.position - position);
   let reach = Math.min(most, Math.max(0, ...furthest));
-  // Windows keep some tokens to spare: what they reach over without a point. No position is below 0.
+  // Windows keep some tokens to spare: what they reach over without a point.
   for (let beyond = Math.min(most, sequence.position); reach < beyond;) {
     const middle = Math.ceil((reach + beyond) / 2);
     if (canGoBack(sequence, middle)) reach = middle;

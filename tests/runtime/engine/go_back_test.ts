@@ -61,4 +61,6 @@ Deno.test("reachOf() tells how far one can go back, with points and without", ()
   assertEquals(reachOf(sequence, 80, [point]), 60);
   assertEquals(reachOf(sequence, 80, [point, beginning(sequence)]), 80);
   assertEquals(reachOf(sequence, 2, [point]), 2);
+  // Where keys were rerotated, a moment may lie before the first position: nothing can be read there.
+  assertEquals(reachOf(sequence, 80, [{ ...point, position: -1 }]), alone);
 });

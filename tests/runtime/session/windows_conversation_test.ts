@@ -212,3 +212,42 @@ for (const family of ["gemma3", "mistral"] as const) {
     });
   }
 }
+
+Deno.test("where all layers slide, a chat whose template rewrites answers goes on past its context", async () => {
+  await using test = await talker("mistral");
+  const { engine, facts } = test.model;
+  const tokenizer = await chatTokenizer(TURNS.shortening);
+  const open = (context: number) =>
+    createSession(
+      {
+        engine: { ...engine, config: { ...engine.config, context } },
+        tokenizer,
+        facts,
+        now: () => 0,
+      },
+      { policy: full() },
+    );
+  let rewritten = 0;
+  for (const context of [120, 150, 165]) {
+    await using short = open(context);
+    await using long = open(4096);
+    for (let turn = 0; turn < 6; turn++) {
+      const content = `T${turn}: ${"and more words. ".repeat(1 + (turn * 5) % 4)}`;
+      const maxTokens = [20, 60, 90, 7, 33][turn % 5] ?? 20;
+      for (const session of [short, long]) {
+        await session.append({ messages: [{ role: "user", content }] });
+        await whole(session.generate({ maxTokens }));
+        await whole(session.ask("why? ".repeat(1 + turn % 5), { maxTokens: 9 }));
+      }
+      // What cannot be taken back so far stays as it was read, and the notes say so.
+      const stayed = short.stats().notes.some((note) =>
+        note.includes("otherwise than it was read")
+      );
+      if (stayed) break;
+      assertEquals(short.ids, long.ids, `context ${context}, turn ${turn}`);
+      if (turn === 5) rewritten++;
+    }
+    assert(short.stats().rerotations > 0);
+  }
+  assert(rewritten > 0);
+});
