@@ -17,7 +17,7 @@ import {
   storedOf,
 } from "./any_device_layer.ts";
 import type { CacheShape } from "./bytes_per_token.ts";
-import { cannotSetValues, checkKept, checkValues, requireInteger } from "./cache_checks.ts";
+import { cannotSetValues, checkKept, requireInteger } from "./cache_checks.ts";
 import {
   bothOf,
   compactLayer,
@@ -273,17 +273,19 @@ function deviceCache(
       }
     },
 
-    async setValues(index, values) {
+    setValues(index, values) {
       const layer = held.at(index);
-      checkValues(index, values, { lengths: lengthsOf(layer, kvHeads), headDim });
       if (isSliding(layer)) throw cannotSetValues(index);
       const { buffers, capacity } = layer;
-      if (!buffers) return;
-      const numbers = new Float32Array(kvHeads * capacity * headDim);
-      values.forEach((ofHead, head) => numbers.set(ofHead, head * capacity * headDim));
-      const written = await kernels.written(numbers, [kvHeads, capacity, headDim]);
+      const sizes = [kvHeads, capacity, headDim];
+      if (!buffers || sizes.some((size, axis) => values.dims[axis] !== size)) {
+        throw new RangeError(
+          `Cannot set the values of layer ${index} of the KV cache: it has [${sizes.join(", ")}] ` +
+            `numbers, got [${values.dims.join(", ")}]`,
+        );
+      }
       using _old = buffers.values;
-      layer.buffers = { ...buffers, values: written };
+      layer.buffers = { ...buffers, values };
     },
 
     async rerotate(index, rerotation) {

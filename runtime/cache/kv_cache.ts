@@ -1,3 +1,4 @@
+import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { LayerBuffers } from "../../kernels/device/layer_buffers.ts";
 import type { NarrowPrecision } from "./narrow_rows.ts";
 import type { MaybePromise } from "../../policies/policy.ts";
@@ -48,12 +49,6 @@ export interface BaseKvCache extends Disposable {
    * @param kept One ascending array of indices per KV head.
    */
   compact(layer: number, kept: readonly Int32Array[]): MaybePromise<void>;
-  /**
-   * Puts other values in the place of all that a global layer holds, `[length, headDim]` of each KV head.
-   *
-   * @throws {RangeError} If the layer slides, or there are more or fewer.
-   */
-  setValues(layer: number, values: readonly Float32Array[]): MaybePromise<void>;
   /**
    * Rerotates the keys of a layer to other positions. Those of a sliding layer all move by one distance,
    * those that it does not show too.
@@ -118,7 +113,11 @@ export interface HostKvCache extends BaseKvCache {
   reserve(tokens: number): void;
   /** As {@linkcode BaseKvCache.compact}. */
   compact(layer: number, kept: readonly Int32Array[]): void;
-  /** As {@linkcode BaseKvCache.setValues}. */
+  /**
+   * Puts other values in the place of all that a global layer holds, `[length, headDim]` of each KV head.
+   *
+   * @throws {RangeError} If the layer slides, or there are more or fewer.
+   */
   setValues(layer: number, values: readonly Float32Array[]): void;
   /** As {@linkcode BaseKvCache.rerotate}. */
   rerotate(layer: number, to: Rerotation): void;
@@ -199,6 +198,13 @@ export interface DeviceKvCache extends BaseKvCache {
   buffers(layer: number): LayerBuffers;
   /** A copy of the keys or values of all slots of a layer, in main memory. */
   copied(layer: number, which: keyof LayerBuffers): Promise<Float32Array>;
+  /**
+   * Puts other values in the place of all that a global layer holds; the cache owns them from then on.
+   *
+   * @param values `[kvHeads, capacity, headDim]`, of the cache's numbers.
+   * @throws {RangeError} If the layer slides, or they are of other sizes.
+   */
+  setValues(layer: number, values: DeviceTensor): void;
   /** Makes sure that so many tokens more have slots. */
   makeRoom(tokens: number): Promise<void>;
   /**

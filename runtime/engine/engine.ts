@@ -1,6 +1,6 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotaryRows } from "../../kernels/rope.ts";
-import type { LayerView, MaybePromise, SoftAdapters } from "../../policies/policy.ts";
+import type { LayerView, MaybePromise, Merging, SoftAdapters } from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import { mostSliding } from "../cache/windows.ts";
@@ -202,6 +202,12 @@ export interface ExpectedRows {
   readonly variance: Rows;
 }
 
+/** Values that the tokens which stay get once their layer is compacted. */
+export interface ValuesToWrite extends Disposable {
+  /** To be called then. */
+  write(): MaybePromise<void>;
+}
+
 /** What was gathered for a policy, per global layer. */
 export interface Gathered {
   /** Attention to each cached token; absent where there are no queries. */
@@ -314,6 +320,18 @@ export interface Engine {
    * own included: see `DropMeasure`.
    */
   dropEffect(cache: KvCache, layer: number, missing: Missing): Promise<Rows>;
+  /**
+   * Values of a layer's tokens that stay, once those of the others have gone into them; absent on engines in main
+   * memory, where caches are shown.
+   *
+   * @param kept Ascending indices per KV head.
+   */
+  readonly mergedValues?: (
+    cache: KvCache,
+    layer: number,
+    kept: readonly Int32Array[],
+    merging: Merging,
+  ) => Promise<ValuesToWrite>;
   /** Lengths of `W_O · V` for each query head and token of a layer. */
   outputLengths(cache: KvCache, layer: number): Promise<Rows>;
 }

@@ -6,7 +6,7 @@ import { mapWithSoftTokens } from "../rotary/position_map.ts";
 import { rerotateKeys } from "../rotary/rerotate.ts";
 import type { KeptTokens } from "./choose.ts";
 import { forLayers } from "./layers_together.ts";
-import { mergedValues } from "./merged_values.ts";
+import { mergeLayer } from "./merged_values.ts";
 import { readRestoring } from "./restore.ts";
 
 /** How what was chosen is applied. */
@@ -17,8 +17,8 @@ export interface ApplyOptions {
   readonly merging?: Policy["merging"] | undefined;
   /** Soft tokens that are read before anything is dropped, and stay. */
   readonly restoring?: SoftTokens | undefined;
-  /** Shows layers, where values are merged, and reads soft tokens. */
-  readonly engine: Pick<Engine, "config" | "views" | "advance">;
+  /** Shows layers, or merges their values, where values are merged, and reads soft tokens. */
+  readonly engine: Pick<Engine, "config" | "views" | "mergedValues" | "advance">;
   /** Runs before the first entry is dropped, if any is: the last chance to copy the cache. */
   readonly beforeCompaction?: (() => MaybePromise<void>) | undefined;
 }
@@ -43,11 +43,9 @@ export async function applyKept(
   if (restoring) sequence.positionMap = mapWithSoftTokens(sequence, restoring.count);
   // This is what frees the cache.
   await forLayers(cache, dropped(cache, stays), async ({ layer, heads }) => {
-    const values = merging
-      ? await mergedValues(engine.views(cache, layer, {}), heads, merging)
-      : undefined;
+    using values = merging && await mergeLayer({ engine, cache, layer }, heads, merging);
     await cache.compact(layer, heads);
-    if (values) await cache.setValues(layer, values);
+    await values?.write();
   });
   if (positions === "contiguous") await rerotateKeys(sequence, engine.config);
   return stays;

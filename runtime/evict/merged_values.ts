@@ -1,10 +1,30 @@
 import type { LayerView, Merging } from "../../policies/policy.ts";
+import type { KvCache } from "../cache/kv_cache.ts";
+import type { Engine, ValuesToWrite } from "../engine/engine.ts";
 
 /** Dropped tokens whose cosines are asked for at a time. */
 const TOKENS = 256;
 
 /** Keeps values without length from dividing by nothing. */
 const EPSILON = 1e-6;
+
+/** Merges values of a layer that is about to be compacted, where they lie. */
+export async function mergeLayer(
+  { engine, cache, layer }: {
+    readonly engine: Pick<Engine, "views" | "mergedValues">;
+    readonly cache: KvCache;
+    readonly layer: number;
+  },
+  kept: readonly Int32Array[],
+  merging: Merging,
+): Promise<ValuesToWrite> {
+  if (cache.home === "device") {
+    if (!engine.mergedValues) throw new TypeError("Cannot merge values of another engine's cache");
+    return await engine.mergedValues(cache, layer, kept, merging);
+  }
+  const values = await mergedValues(engine.views(cache, layer, {}), kept, merging);
+  return { write: () => cache.setValues(layer, values), [Symbol.dispose]() {} };
+}
 
 /**
  * Values of the kept tokens of a layer once those of the dropped ones have gone into them, `[kept, headDim]`
@@ -69,7 +89,7 @@ function mergedHead(
 ): Float32Array {
   const row = (token: number) => rows.subarray(token * headDim, (token + 1) * headDim);
   const norm = (token: number) => Math.hypot(...row(token));
-  const least = Math.max(threshold, lowestOf(cosines, threshold, fraction));
+  const least = Math.max(threshold, lowestCosine(cosines, { threshold, fraction }));
   const values = new Float64Array(kept.length * headDim);
   const weights = new Float64Array(kept.length);
   for (const [at, token] of dropped.entries()) {
@@ -91,7 +111,7 @@ function mergedHead(
 }
 
 /** The cosine from which a share of the tokens is merged: between two of them, as a quantile is. */
-function lowestOf(cosines: Float32Array, threshold: number, fraction: number): number {
+export function lowestCosine(cosines: Float32Array, { threshold, fraction }: Merging): number {
   if (fraction === 0) return Infinity;
   if (fraction === 1 || cosines.length === 0) return -Infinity;
   const sorted = cosines.map((one) => one >= threshold ? one : -Infinity).sort();

@@ -4,6 +4,7 @@ import type { DeviceTensor } from "../../../kernels/device/device.ts";
 import type { DeviceStepKernel } from "../../../kernels/device/step_kernel.ts";
 import type { EvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
 import type { MomentKernels, MomentTensors } from "../../../kernels/device/query_moments.ts";
+import type { MergeKernels } from "../../../kernels/device/merge_values.ts";
 import type { HeldOutputs } from "../../../kernels/device/output_matrices.ts";
 import type { SlotRun } from "../../../kernels/device/repeated_attention.ts";
 import type { ReplayKernels } from "../../../kernels/device/replay_kernels.ts";
@@ -15,6 +16,7 @@ import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import { DeviceError } from "../../errors.ts";
 import { globalLayers } from "../../checkpoint/layer_kinds.ts";
 import { rotaryTables } from "../../rotary/rotary_tables.ts";
+import { lowestCosine } from "../../evict/merged_values.ts";
 import { adapterShape } from "../../soft_tokens/adapters.ts";
 import {
   type DeviceNorms,
@@ -47,6 +49,7 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly moments: MomentKernels;
   readonly replay: ReplayKernels;
   readonly outputs: HeldOutputs;
+  readonly merge: MergeKernels;
   readonly views: ViewKernels;
   /** Milliseconds. */
   readonly now: () => number;
@@ -300,6 +303,28 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         products: projected ? await parts.outputs.products(layer) : undefined,
       });
       return deviceRows(tensor, held.lengths(layer), rowContext);
+    },
+    async mergedValues(cache, layer, kept, { threshold, fraction }) {
+      const held = deviceCacheOf(cache);
+      using merging = new DisposableStack();
+      if (kept.every(({ length }) => length === 0)) return { write() {}, [Symbol.dispose]() {} };
+      const values = merging.use(
+        await parts.merge.merged({
+          ...{ buffers: held.buffers(layer), lengths: held.lengths(layer), kept, threshold },
+          least: fraction === 1
+            ? undefined
+            : (cosines) => lowestCosine(cosines, { threshold, fraction }),
+        }),
+      );
+      const owner = merging.move();
+      return {
+        write() {
+          held.setValues(layer, values);
+          // The cache owns them now.
+          owner.move();
+        },
+        [Symbol.dispose]: () => owner.dispose(),
+      };
     },
     async outputLengths(cache, layer) {
       const held = deviceCacheOf(cache);

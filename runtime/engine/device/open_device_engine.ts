@@ -5,6 +5,7 @@ import { openDevice } from "../../../kernels/device/open_device.ts";
 import { createDeviceStepKernel } from "../../../kernels/device/device_step.ts";
 import { checkEvenAttention } from "../../../kernels/device/even_check.ts";
 import { createEvidenceKernels } from "../../../kernels/device/evidence_kernels.ts";
+import { createMergeKernels } from "../../../kernels/device/merge_values.ts";
 import { createHeldOutputs } from "../../../kernels/device/output_matrices.ts";
 import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
 import { createMomentKernels } from "../../../kernels/device/query_moments.ts";
@@ -66,12 +67,14 @@ export async function openDeviceEngine(
   const moments = opening.use(createMomentKernels(device, config, element));
   const replay = opening.use(createReplayKernels(device, config, element));
   const arithmetic = opening.use(createLayerArithmetic(device, config, element));
+  const merge = opening.use(createMergeKernels(device, config, element));
   const scores = opening.use(createScoreKernels(device, element));
   const read = outputMatrices(config, readOutput);
   const outputs = opening.use(createHeldOutputs(device, config, element, read));
   const engine = createDeviceEngine({
     ...{ device, element, config, threads, step, kernels, rows, evidence, moments, replay, now },
     outputs,
+    merge,
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     adapted: (shape) => adapted.kernel(shape),
     views: {

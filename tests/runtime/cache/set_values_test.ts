@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { createCacheKernels } from "../../../kernels/device/cache_kernels.ts";
 import { createDeviceCache } from "../../../runtime/cache/device_cache.ts";
 import { createHostCache } from "../../../runtime/cache/host_cache.ts";
@@ -38,7 +38,7 @@ Deno.test("cache.setValues() refuses other numbers of values, and layers that sl
   assertThrows(() => sliding.setValues(0, none), RangeError, "it slides");
 });
 
-Deno.test("cache.setValues() on a device gives back the old buffer", async () => {
+Deno.test("cache.setValues() on a device takes a buffer, and gives the old one back", async () => {
   await using device = testDevice();
   await using kernels = createCacheKernels(device, "float32");
   using cache = createDeviceCache({ device, kernels, element: "float32" }, SHAPE);
@@ -46,9 +46,11 @@ Deno.test("cache.setValues() on a device gives back the old buffer", async () =>
   host.compact(0, [Int32Array.of(0, 2), Int32Array.of(1)]);
   await cache.fill(0, host.entries(0));
   const { tensors } = device.usage;
-  await cache.setValues(0, NEW);
+  const numbers = Float32Array.of(1, 2, 3, 4, 5, 6, 0, 0);
+  cache.setValues(0, await kernels.written(numbers, [2, 2, 2]));
   assertEquals(device.usage.tensors, tensors);
   assertEquals((await cache.entries(0)).map(({ values }) => values), NEW);
   assertEquals((await cache.entries(0))[0]?.keys, host.entries(0)[0]?.keys);
-  await assertRejects(() => Promise.resolve(cache.setValues(0, [])), RangeError, "got  numbers");
+  using more = await kernels.written(numbers, [2, 1, 4]);
+  assertThrows(() => cache.setValues(0, more), RangeError, "[2, 2, 2] numbers, got [2, 1, 4]");
 });

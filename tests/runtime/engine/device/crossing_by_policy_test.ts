@@ -33,8 +33,6 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
       "add_queries cos": 2 * headDim,
       "add_queries sin": 2 * headDim,
     }),
-    // Which tokens are dropped: numbers of slots, as indices are.
-    merge: ({ layers, kvHeads }) => ({ "key_similarity tokens": 8 * layers * kvHeads }),
     // Scores that small networks predict; without networks, zeros.
     kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
   };
@@ -65,8 +63,6 @@ const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays
   oracle: { [LIKELIEST]: "stays" },
   // Scores that were predicted go along with the tokens.
   kvzap: { "read_rows result": "grows" },
-  // Values are merged in main memory.
-  merge: { "key_similarity cosines": "grows", "read_entries result": "grows" },
 };
 
 interface Sizes {
