@@ -20,7 +20,7 @@ import { createMarks, type SessionMark } from "./marks.ts";
 import { evictWhileWriting, readWhole } from "./read.ts";
 import type { SessionContext, SessionModel } from "./context.ts";
 import { readInPieces } from "./pieces.ts";
-import { makeRoom, requireRoom } from "./room.ts";
+import { makeRoom, noRoom, requireRoom } from "./room.ts";
 import { beginAnswer } from "./return_points.ts";
 import { emptyState, forkState, freeCache, type State } from "./state.ts";
 import { forkTally, newTally, noteUnseenQuestion, type Tally } from "./tally.ts";
@@ -194,7 +194,11 @@ function openSession(
         "Cannot answer a document without a question: ask one, or append it as a message",
       );
     }
-    if (state.pending.length > 0) await readWhole(context(), [], readOptions);
+    const { length: pending } = state.pending;
+    if (pending === 0) return;
+    const reason = await makeRoom(context(), pending);
+    if (reason !== undefined) throw noRoom(context(), pending, state.ids.length, reason);
+    await readWhole(context(), [], readOptions);
   };
   const answerPrompt = (prompt: Prompt, given: AnswerOptions): Generation => {
     checkAnswerOptions("answer", given);

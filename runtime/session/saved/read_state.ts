@@ -41,7 +41,6 @@ export function readState(
   if (
     position + pending.length > context + 1 || planned > context ||
     tail > Math.min(ids.length, ...held) || Math.max(0, ...held) > position ||
-    pending.length > position ||
     (spans.at(-1)?.to ?? 0) > ids.length + pending.length
   ) fail(path, "its positions do not fit together");
   const logits = header.tensors.has("logits")

@@ -128,8 +128,9 @@ Deno.test("positions stay true as long as the context holds them", async () => {
   await session.read({ ids: randomIds(70, 320) });
   await whole(session.generate({ maxTokens: CONTEXT - 70 + 1 }));
   assertEquals([session.ids.length, session.stats().rerotations], [CONTEXT + 1, 0]);
+  // The token that was drawn last is still to be read: there is no position left for it.
   await whole(session.generate({ maxTokens: 1 }));
-  assertEquals(session.stats().rerotations, 0);
+  assertEquals([session.ids.length, session.stats().rerotations], [CONTEXT + 2, 1]);
   await whole(session.generate({ maxTokens: 2 }));
   assertEquals(session.stats().rerotations, 1);
 });
@@ -257,6 +258,10 @@ Deno.test("a session that cannot pass the context says so in a sentence, and an 
     assertEquals([answer.ids.length, answer.finishReason], [CONTEXT - 60 + 1, "length"]);
     const { notes } = session.stats();
     assert(notes.some((note) => note.includes(reason)), notes.join("\n"));
+    // The token that was drawn last cannot be read any more: nothing goes on behind it.
+    const before = session.ids;
+    await assertRejects(() => whole(session.generate({ maxTokens: 9 })), PromptError, reason);
+    assertEquals(session.ids, before);
     await assertRejects(
       () => session.append({ ids: [5, 6] }),
       PromptError,
