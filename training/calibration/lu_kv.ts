@@ -12,6 +12,7 @@ import type { TrainingPrompt } from "../prompts.ts";
 import { answerUtility } from "./answer_utility.ts";
 import type { Calibration, Measurement } from "./calibrate.ts";
 import { headBudgets } from "./head_budgets.ts";
+import { leftOutShares, summed } from "./left_out.ts";
 
 /** Percentages that are kept, 0 and 100 among them. */
 const POINTS = 101;
@@ -46,7 +47,7 @@ function measurement(
 ): Measurement {
   const { engine } = model;
   const { kvHeads } = engine.config;
-  const curves: Float64Array[] = [];
+  const prompts: (readonly Float64Array[])[] = [];
   const add = async (prompt: TrainingPrompt, signal: AbortSignal | undefined): Promise<void> => {
     using cache = engine.newCache();
     const sequence = emptySequence(cache);
@@ -66,35 +67,50 @@ function measurement(
     const end = Math.max(sinks, length - recent);
     const ofGlobals = globalLayersOf(cache).map((layer) => scores[layer] ?? new Float32Array());
     const utilities = await answerUtility({ engine, sequence, logits, prompt, signal });
-    for (const [index, utility] of utilities.entries()) {
+    prompts.push(utilities.map((utility, index) => {
       const head = index % kvHeads;
       const ofHead = ofGlobals[Math.floor(index / kvHeads)]
         ?.subarray(head * length, (head + 1) * length) ?? new Float32Array();
-      const curve = curves[index] ??= new Float64Array(POINTS);
-      addCurve(curve, ofHead.subarray(sinks, end), utility.subarray(sinks, end));
-    }
+      return curveOf(ofHead.subarray(sinks, end), utility.subarray(sinks, end));
+    }));
   };
   return {
     add,
-    finish: () => ({
-      tensors: {
-        dropped: { shape: [99, curves.length / kvHeads, kvHeads], data: headBudgets(curves) },
-      },
-      card: { inner: name, shares: UNPROTECTED },
-    }),
+    finish() {
+      const curves = summed(prompts);
+      return {
+        tensors: {
+          dropped: { shape: [99, curves.length / kvHeads, kvHeads], data: headBudgets(curves) },
+        },
+        card: { inner: name, shares: UNPROTECTED, ...worth(prompts) },
+      };
+    },
   };
 }
 
-/** Adds what is kept of the utility when the best 0, 1, … 100 % of what is not protected stay besides it. */
-function addCurve(curve: Float64Array, scores: Float32Array, utility: Float64Array): void {
+/** Percentages kept for which a card says what budgets are worth. */
+const SAID = [10, 25, 50];
+
+/** For the card: the utility that prompts keep with budgets that were measured with the others. */
+function worth(prompts: readonly (readonly Float64Array[])[]): Record<string, string> {
+  return Object.fromEntries(SAID.flatMap((percent) => {
+    const shares = leftOutShares(prompts, percent);
+    if (!shares) return [];
+    const { even, divided } = shares;
+    return [[`kept_at_${percent}`, `${divided.toFixed(3)} (${even.toFixed(3)} with even budgets)`]];
+  }));
+}
+
+/** What is kept of the utility when the best 0, 1, … 100 % of what is not protected stay besides it. */
+function curveOf(scores: Float32Array, utility: Float64Array): Float64Array {
   const order = [...scores.keys()].sort((a, b) => {
     const [first = 0, second = 0] = [scores[a], scores[b]];
     return first === second ? a - b : second - first;
   });
   let [taken, kept] = [0, 0];
-  for (let percent = 0; percent < curve.length; percent++) {
-    const count = Math.round(order.length * percent / (curve.length - 1));
+  return Float64Array.from({ length: POINTS }, (_, percent) => {
+    const count = Math.round(order.length * percent / (POINTS - 1));
     while (taken < count) kept += utility[order[taken++] ?? 0] ?? 0;
-    curve[percent] = (curve[percent] ?? 0) + kept;
-  }
+    return kept;
+  });
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { knorm } from "../../../policies/knorm.ts";
 import { snapKv } from "../../../policies/snapkv.ts";
 import { duoAttention } from "../../../policies/duo_attention.ts";
@@ -83,6 +83,7 @@ Deno.test("the same measurement gives the same bytes", async () => {
     const out = `${test.folder}/${name}.safetensors`;
     const { card } = await test.run(luKvCalibration(snapKv({ window: 4 })), { out });
     assertEquals(card.shares, UNPROTECTED);
+    assertMatch(card.kept_at_25 ?? "", /^0\.\d{3} \(0\.\d{3} with even budgets\)$/);
     made.push(await Deno.readFile(out));
   }
   assertEquals(made[0], made[1]);
