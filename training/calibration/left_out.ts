@@ -22,7 +22,9 @@ export function leftOutShares(
   if (prompts.length < 2) return undefined;
   const sum = summed(prompts);
   const shares = prompts.map((curves) => {
-    const others = sum.map((curve, head) => curve.map((all, at) => all - (curves[head]?.[at] ?? 0)));
+    const others = sum.map((curve, head) =>
+      curve.map((all, at) => all - (curves[head]?.[at] ?? 0))
+    );
     const heads = curves.length;
     const dropped = headBudgets(others).subarray((99 - percent) * heads, (100 - percent) * heads);
     const whole = curves.reduce((total, curve) => total + (curve.at(-1) ?? 0), 0) || 1;
