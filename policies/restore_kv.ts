@@ -35,6 +35,11 @@ const COUNT = 8;
  * The text goes on behind the soft tokens' positions. A later eviction judges their entries like those
  * of tokens, and reads the soft tokens again.
  *
+ * No tokens ship. For SmolLM2-135M-Instruct 8 were trained with 44 examples, three visits each: the loss on 10
+ * held-out ones fell from 2.37 to 1.97, and at 25 % kept no answer became right that was wrong with SnapKV alone
+ * (`kvjudge eval right_answers --items 12 --split validation --seed 11 --tokens 400 --budgets 25% --answer-tokens 24`:
+ * codes 0 of 12 with and without, 7 with the whole cache; facts 8 of 12 with and without, 11 with the whole cache).
+ *
  * Differs from the paper: it wraps any policy, SnapKV when none is given, where the paper measures five that
  * do not know the question; low-rank weights may be absent. Layers that slide read the soft tokens as
  * they read any token, and let them go with their window.
