@@ -37,6 +37,7 @@ export type {
   StepNorms,
   StepQueries,
   StepResult,
+  ValuesToWrite,
 } from "./engine.ts";
 export type {
   BaseMoments,
