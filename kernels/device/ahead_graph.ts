@@ -137,7 +137,7 @@ export function buildAheadGraph(model: StepModel, { half, draws }: AheadGraphOpt
   const asCell = (value: Value) => plain.op("Reshape", [value, plain.integers([1, 1])]);
   const { id: next, certain } = draws
     ? drawn(plain, blocks, indices(read, 1), rows * LOGIT_BLOCK)
-    : likeliest(plain, blocks);
+    : likeliest(plain, blocks, vocabulary);
   plain.input("told", "float32", [MOST_AHEAD, TOLD_COLUMNS.length]);
   const said = plain.op("Concat", [read, next, certain].map(asCell), {
     attributes: { axis: { int: 1 } },

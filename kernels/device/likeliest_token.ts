@@ -1,6 +1,7 @@
 import { cast } from "../onnx/cast.ts";
 import type { GraphBuilder, Value } from "../onnx/graph.ts";
 import { type DrawnToken, isFinite } from "./draw_nodes.ts";
+import { firstLargest } from "./first_largest.ts";
 
 /** Logits that one thread of a device compares, or writes. */
 export const LOGIT_BLOCK = 256;
@@ -20,22 +21,32 @@ export function inBlocks(graph: GraphBuilder, logits: Value, vocabulary: number)
   return graph.op("Reshape", [filled, graph.integers([-1, LOGIT_BLOCK])]);
 }
 
-/** The likeliest token, the lowest id of equals, as a float. */
-export function likeliest(graph: GraphBuilder, blocks: Value): DrawnToken {
-  const largest = (values: Value, axis: number) =>
-    cast(
-      graph,
-      graph.op("ArgMax", [values], { attributes: { axis: { int: axis }, keepdims: { int: 0 } } }),
-      "int32",
-    );
-  const best = graph.op("ReduceMax", [blocks, graph.integers([1])], {
-    attributes: { keepdims: { int: 0 } },
-  });
-  const block = graph.op("Reshape", [largest(best, 0), graph.integers([1])]);
-  const within = graph.op("Gather", [largest(blocks, 1), block]);
-  const from = graph.op("Mul", [block, graph.constant(Int32Array.of(LOGIT_BLOCK), [1])]);
-  return {
-    id: cast(graph, graph.op("Add", [from, within]), "float32"),
-    certain: isFinite(graph, graph.op("Gather", [best, block])),
-  };
+/**
+ * The likeliest token, the lowest id of equals, as a float.
+ *
+ * @param blocks `[blocks, 256]`, as {@linkcode inBlocks} gives them.
+ */
+export function likeliest(graph: GraphBuilder, blocks: Value, vocabulary: number): DrawnToken {
+  const rows = rowsOfStep(vocabulary);
+  const largestOf = (values: Value, axis: number) =>
+    graph.op("ReduceMax", [values, graph.integers([axis])], {
+      attributes: { keepdims: { int: 0 } },
+    });
+  const placeOf = (values: Value, largest: Value, axis: number, count: number) =>
+    graph.op("Reshape", [
+      firstLargest(graph, values, {
+        largest,
+        axis,
+        places: graph.constant(Float32Array.from({ length: count }, (_, place) => place), [count]),
+        last: graph.constant(Float32Array.of(count - 1), [1]),
+      }),
+      graph.integers([1]),
+    ]);
+  const best = largestOf(blocks, 1);
+  const most = graph.op("Reshape", [largestOf(best, 0), graph.integers([1])]);
+  const block = placeOf(best, most, 0, rows);
+  const row = graph.op("Gather", [blocks, cast(graph, block, "int32")]);
+  const within = placeOf(row, most, 1, LOGIT_BLOCK);
+  const from = graph.op("Mul", [block, graph.constant(Float32Array.of(LOGIT_BLOCK), [1])]);
+  return { id: graph.op("Add", [from, within]), certain: isFinite(graph, most) };
 }

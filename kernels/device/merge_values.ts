@@ -2,6 +2,7 @@ import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
+import { firstLargest } from "./first_largest.ts";
 import type { CacheElement, LayerBuffers } from "./layer_buffers.ts";
 import { sizeOf } from "./masked_attention.ts";
 import { loadedOnDemand } from "./on_demand.ts";
@@ -136,8 +137,10 @@ interface Nearest {
   readonly kept: Value;
   /** `[S, 1]`. */
   readonly cosines: Value;
-  /** Places among the kept tokens, `[S]`. */
+  /** Places among the kept tokens, floats, `[S]`. */
   readonly places: Value;
+  /** All such places, `[K]`. */
+  readonly first: Value;
 }
 
 /** Rows of a KV head, `[C, headDim]`, and some stretch of them. */
@@ -169,10 +172,13 @@ function nearest(graph: GraphBuilder, headDim: number, type: CacheElement): Near
     attributes: { perm: { ints: [1, 0] } },
   });
   const cosines = graph.op("MatMul", [unit(keys.part()), turned]);
-  const places = graph.op("ArgMax", [cosines], {
-    attributes: { axis: { int: 1 }, keepdims: { int: 0 } },
-  });
-  return { kept, places: cast(graph, places, "int32"), cosines: most(graph, cosines) };
+  const largest = most(graph, cosines);
+  const axis = graph.integers([0]);
+  const counted = sizeOf(graph, "slots", 0);
+  const first = graph.op("Slice", ["counting", axis, counted, axis]);
+  const last = graph.op("ReduceMax", [first, axis], { attributes: { keepdims: { int: 1 } } });
+  const places = firstLargest(graph, cosines, { largest, places: first, axis: 1, last });
+  return { kept, places, first, cosines: largest };
 }
 
 function nearestGraph(headDim: number, type: CacheElement): Graph {
@@ -186,7 +192,7 @@ function nearestGraph(headDim: number, type: CacheElement): Graph {
 /** Adds a part's weighed values, and behind them the weights, to the sums of the kept tokens, `[K, headDim + 1]`. */
 function partGraph(headDim: number, type: CacheElement): Graph {
   const graph = createGraph("merge_part");
-  const { kept, cosines, places } = nearest(graph, headDim, type);
+  const { kept, cosines, places, first } = nearest(graph, headDim, type);
   graph.input("least", "float32", [1]);
   graph.input("sums", "float32", ["K", headDim + 1]);
   const values = rowsOf(graph, "values", headDim, type);
@@ -202,7 +208,7 @@ function partGraph(headDim: number, type: CacheElement): Graph {
   const lengths = lengthsOf(graph, own);
   const ofNearest = graph.op("Gather", [
     lengthsOf(graph, graph.op("Gather", [values.all, kept])),
-    places,
+    cast(graph, places, "int32"),
   ]);
   const share = graph.op("Div", [
     graph.op("Mul", [cosines, lengths]),
@@ -215,13 +221,7 @@ function partGraph(headDim: number, type: CacheElement): Graph {
     truth("Greater", cosines, number(0)),
     graph.op("Sub", [number(1), stays]),
   ].reduce((weight, factor) => graph.op("Mul", [weight, factor]), share);
-  const first = graph.op("Slice", [
-    "counting",
-    graph.integers([0]),
-    sizeOf(graph, "slots", 0),
-    graph.integers([0]),
-  ]);
-  const targets = same(asColumn(cast(graph, places, "float32")), asRow(first));
+  const targets = same(asColumn(places), asRow(first));
   const weights = graph.op("Mul", [targets, counted]);
   const byTarget = graph.op("Transpose", [weights], { attributes: { perm: { ints: [1, 0] } } });
   const added = graph.op("Concat", [

@@ -81,7 +81,7 @@ export function createUnseenLogits(
 function likeliestGraph(vocabulary: number): Graph {
   const graph = createGraph("likeliest_token");
   graph.input("logits", "float32", [1, vocabulary]);
-  const { id, certain } = likeliest(graph, inBlocks(graph, "logits", vocabulary));
+  const { id, certain } = likeliest(graph, inBlocks(graph, "logits", vocabulary), vocabulary);
   graph.op("Concat", [id, certain], { attributes: { axis: { int: 0 } }, names: ["told"] });
   graph.output("told", "float32", [2]);
   return graph.build();
