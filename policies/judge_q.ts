@@ -24,9 +24,8 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * token's share reaches the `reach` tokens behind it. All of that gave more right answers on questions set
  * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no answer
  * follows what is read (a document before its question, a piece of a text before the next) the soft
- * tokens judge alone. Where no
- * trained tokens ship for a model and none are given, they are random: the mechanism runs, its
- * quality is not the paper's, and the session's notes say so.
+ * tokens judge alone. Where no trained tokens ship for a model and none are given, they are random:
+ * the mechanism runs, its quality is not the paper's, and the session's notes say so.
  *
  * @throws {OptionError} If an option is unknown or out of range. A file that is damaged, has adapters
  * or was made for another model is refused when a prompt is read.

@@ -64,7 +64,7 @@ export function createMergeKernels(
         };
         const parts = partsOf(lengths[head] ?? 0, count).map(({ from, to }) => ({
           ...ofHead,
-          ...{ keys, counting, from: integers([from]), to: integers([to]) },
+          ...{ keys, from: integers([from]), to: integers([to]) },
         }));
         let limit = threshold;
         if (least) {
@@ -79,7 +79,7 @@ export function createMergeKernels(
         const limits = floats(Float32Array.of(limit), [1]);
         using sums = inTurn(await device.zeros([count, headDim + 1]));
         for (const part of parts) {
-          const feeds = { ...part, values, least: limits, sums: sums.now };
+          const feeds = { ...part, values, counting, least: limits, sums: sums.now };
           sums.replace(await kept("part", feeds));
         }
         const places = Array.from({ length: count }, (_, place) => [head, place]).flat();
@@ -131,16 +131,14 @@ function partsOf(length: number, kept: number) {
   }));
 }
 
-/** The kept tokens, and which of them is nearest to each slot of a part. */
+/** The kept tokens, and how near they are to each slot of a part. */
 interface Nearest {
   /** `[K]`. */
   readonly kept: Value;
-  /** `[S, 1]`. */
+  /** Cosines with all of them, `[S, K]`. */
+  readonly all: Value;
+  /** With the nearest, `[S, 1]`. */
   readonly cosines: Value;
-  /** Places among the kept tokens, floats, `[S]`. */
-  readonly places: Value;
-  /** All such places, `[K]`. */
-  readonly first: Value;
 }
 
 /** Rows of a KV head, `[C, headDim]`, and some stretch of them. */
@@ -162,7 +160,6 @@ function nearest(graph: GraphBuilder, headDim: number, type: CacheElement): Near
   const kept = declareHead(graph);
   graph.input("from", "int64", [1]);
   graph.input("to", "int64", [1]);
-  graph.input("counting", "float32", ["N"]);
   const keys = rowsOf(graph, "keys", headDim, type);
   const unit = (rows: Value) => {
     const least = graph.constant(Float32Array.of(1e-20), [1]);
@@ -171,14 +168,8 @@ function nearest(graph: GraphBuilder, headDim: number, type: CacheElement): Near
   const turned = graph.op("Transpose", [unit(graph.op("Gather", [keys.all, kept]))], {
     attributes: { perm: { ints: [1, 0] } },
   });
-  const cosines = graph.op("MatMul", [unit(keys.part()), turned]);
-  const largest = most(graph, cosines);
-  const axis = graph.integers([0]);
-  const counted = sizeOf(graph, "slots", 0);
-  const first = graph.op("Slice", ["counting", axis, counted, axis]);
-  const last = graph.op("ReduceMax", [first, axis], { attributes: { keepdims: { int: 1 } } });
-  const places = firstLargest(graph, cosines, { largest, places: first, axis: 1, last });
-  return { kept, places, first, cosines: largest };
+  const all = graph.op("MatMul", [unit(keys.part()), turned]);
+  return { kept, all, cosines: most(graph, all) };
 }
 
 function nearestGraph(headDim: number, type: CacheElement): Graph {
@@ -192,7 +183,8 @@ function nearestGraph(headDim: number, type: CacheElement): Graph {
 /** Adds a part's weighed values, and behind them the weights, to the sums of the kept tokens, `[K, headDim + 1]`. */
 function partGraph(headDim: number, type: CacheElement): Graph {
   const graph = createGraph("merge_part");
-  const { kept, cosines, places, first } = nearest(graph, headDim, type);
+  const { kept, all, cosines } = nearest(graph, headDim, type);
+  graph.input("counting", "float32", ["N"]);
   graph.input("least", "float32", [1]);
   graph.input("sums", "float32", ["K", headDim + 1]);
   const values = rowsOf(graph, "values", headDim, type);
@@ -204,6 +196,10 @@ function partGraph(headDim: number, type: CacheElement): Graph {
   /** 1 where whole numbers are the same. */
   const same = (column: Value, row: Value) =>
     truth("Less", graph.op("Abs", [graph.op("Sub", [column, row])]), number(0.5));
+  const axis = graph.integers([0]);
+  const first = graph.op("Slice", ["counting", axis, sizeOf(graph, "slots", 0), axis]);
+  const last = graph.op("ReduceMax", [first, axis], { attributes: { keepdims: { int: 1 } } });
+  const places = firstLargest(graph, all, { largest: cosines, places: first, axis: 1, last });
   const own = values.part();
   const lengths = lengthsOf(graph, own);
   const ofNearest = graph.op("Gather", [
@@ -214,7 +210,7 @@ function partGraph(headDim: number, type: CacheElement): Graph {
     graph.op("Mul", [cosines, lengths]),
     graph.op("Add", [graph.op("Add", [lengths, ofNearest]), number(EPSILON)]),
   ]);
-  const slots = asColumn(graph.op("Slice", ["counting", "from", "to", graph.integers([0])]));
+  const slots = asColumn(graph.op("Slice", ["counting", "from", "to", axis]));
   const stays = most(graph, same(slots, asRow("slots")));
   const counted = [
     truth("GreaterOrEqual", cosines, "least"),

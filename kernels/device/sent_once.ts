@@ -1,7 +1,7 @@
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats, type Tensor } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 
 /** Arrays that are given again and again, such as trained tokens: each set is sent once. Owns them. */
 export interface SentOnce extends AsyncDisposable {
@@ -35,14 +35,13 @@ interface SentArray {
 /** Nothing was sent yet. */
 export function createSentOnce(device: Device): SentOnce {
   const kernels = loadedOnDemand(device);
-  const builds = new Map<number, () => Graph>();
+  const builds = buildsOf(sentGraph);
   let known: readonly Sent[] = [];
   const send = async (arrays: Sent["arrays"], owner: DisposableStack) => {
     const tensors: Record<string, DeviceTensor> = {};
     for (const [name, { numbers, dims }] of arrays) {
-      const build = builds.get(dims.length) ?? (() => sentGraph(dims.length));
-      builds.set(dims.length, build);
-      const found = await kernels.run(build, { numbers: floats(numbers, dims) }, ["held"]);
+      const feeds = { numbers: floats(numbers, dims) };
+      const found = await kernels.run(builds(dims.length), feeds, ["held"]);
       tensors[name] = owner.use(found.kept("held"));
     }
     return tensors;

@@ -24,12 +24,13 @@ export async function stepFeeds(
   sentOnce: SentOnce,
 ): Promise<StepFeeds> {
   const { embeddings = new Float32Array(0) } = inputs;
-  const soft = { embeddings: floats(embeddings, [embeddings.length / hidden, hidden]) };
-  const tokens = packedTokens(inputs, headDim);
-  if (embeddings.length === 0) {
-    const feeds = { ...tokens, ...soft, ...adapterFeeds(adapters, inputs.adapters) };
-    return { feeds, [Symbol.dispose]() {} };
-  }
-  const lent = await sentOnce.lend({ ...soft, ...adapterFeeds(adapters, inputs.adapters) });
-  return { feeds: { ...tokens, ...lent.tensors }, [Symbol.dispose]: () => lent[Symbol.dispose]() };
+  const soft = {
+    embeddings: floats(embeddings, [embeddings.length / hidden, hidden]),
+    ...adapterFeeds(adapters, inputs.adapters),
+  };
+  const lent = embeddings.length > 0 ? await sentOnce.lend(soft) : undefined;
+  return {
+    feeds: { ...packedTokens(inputs, headDim), ...(lent?.tensors ?? soft) },
+    [Symbol.dispose]: () => lent?.[Symbol.dispose](),
+  };
 }

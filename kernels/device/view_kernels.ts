@@ -5,7 +5,7 @@ import { integers } from "../session.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import type { Device, DeviceTensor } from "./device.ts";
 import { turnedOver } from "./masked_attention.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 
 /** Which keys are compared. */
 export interface ComparedKeys {
@@ -41,7 +41,9 @@ export function createLayerArithmetic(
   const kernels = loadedOnDemand(device);
   const { heads, kvHeads, headDim } = shape;
   const similarity = () => similarityGraph(headDim, element);
-  const norms = new Map<number, () => Graph>();
+  const norms = buildsOf((size: { readonly parts: number; readonly width: number }) =>
+    normsGraph({ ...size, share: kvHeads / heads, headDim }, element)
+  );
   return {
     async similarity(keys, { head, length, tokens }) {
       const found = await kernels.run(similarity, {
@@ -58,10 +60,8 @@ export function createLayerArithmetic(
       // Powers of two: few graphs serve all lengths.
       const fewest = Math.max(1, kvHeads * capacity * width / MOST_NUMBERS);
       const parts = Math.min(width, 2 ** Math.ceil(Math.log2(fewest)));
-      const build = norms.get(parts) ??
-        (() => normsGraph({ parts, width, share: kvHeads / heads, headDim }, element));
-      norms.set(parts, build);
-      return (await kernels.run(build, { values, output }, ["norms"])).kept("norms");
+      const found = await kernels.run(norms({ parts, width }), { values, output }, ["norms"]);
+      return found.kept("norms");
     },
     [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
   };
