@@ -9,7 +9,8 @@ const STYLE = {
     ...FIGURE_STYLE.config,
     // One description of the whole instead of hundreds of its points.
     aria: false,
-    legend: { ...FIGURE_STYLE.config.legend, labelLimit: 320, symbolOpacity: 1 },
+    // Every policy is named, however many there are.
+    legend: { ...FIGURE_STYLE.config.legend, labelLimit: 320, symbolOpacity: 1, symbolLimit: 1000 },
     axis: { ...FIGURE_STYLE.config.axis, titleFontWeight: "normal" as const },
     concat: { spacing: 26 },
   },

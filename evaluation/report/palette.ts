@@ -21,6 +21,9 @@ export const COLOURS: readonly Colour[] = [
 /** Signs of policies: together with the colours they tell sixty apart. */
 const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"];
 
+/** Policies after which the same colour would meet the same sign again, if both went on in turn. */
+const MET_AGAIN = 30;
+
 /** Orange to blue, which no common colour blindness confuses. */
 const HEAT = ["#d9772b", "#f3e7c4", "#2f6fb0"];
 
@@ -29,16 +32,16 @@ const DARK_GROUND = 82;
 
 /** The same colour and sign for the same policy in all figures of a run. */
 export function policyChannels(policies: readonly string[]) {
-  const channel = (range: readonly string[]) => ({
+  const channel = (of: (at: number) => string | undefined) => ({
     field: "policy",
     type: "nominal" as const,
     title: null,
-    scale: {
-      domain: policies,
-      range: policies.map((_, at) => range[at % range.length] ?? "black"),
-    },
+    scale: { domain: policies, range: policies.map((_, at) => of(at) ?? "black") },
   });
-  return { color: channel(COLOURS.map(({ light }) => light)), shape: channel(SHAPES) };
+  return {
+    color: channel((at) => COLOURS[at % COLOURS.length]?.light),
+    shape: channel((at) => SHAPES[(at + Math.floor(at / MET_AGAIN)) % SHAPES.length]),
+  };
 }
 
 /** The colour of a square of a heat map, of a field `value` in per cent. */

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { boardsOf } from "../../../evaluation/report/boards.ts";
 import { leaderboardText } from "../../../evaluation/report/leaderboard.ts";
 import { leaderboardFigure } from "../../../evaluation/report/leaderboard_figure.ts";
+import { policyChannels } from "../../../evaluation/report/palette.ts";
 import { policyOrder } from "../../../evaluation/report/scores.ts";
 import { record, summaryOf } from "../_run_summary.ts";
 
@@ -37,4 +38,15 @@ Deno.test("leaderboardFigure() draws bytes and time of each variant", async () =
     assertStringIncludes(svg, text);
   }
   assert(!svg.includes("NaN"), "a number is missing");
+});
+
+Deno.test("leaderboardFigure() names every policy, and tells sixty apart", async () => {
+  const policies = Array.from({ length: 60 }, (_, at) => `policy_${at}`);
+  const { color, shape } = policyChannels(policies);
+  const pairs = policies.map((_, at) => `${color.scale.range[at]} ${shape.scale.range[at]}`);
+  assertEquals(new Set(pairs).size, policies.length);
+  const scores = Object.fromEntries(policies.map((policy) => [`${policy} 0.5`, 0.5]));
+  const many = summaryOf([record("a", { full: 1, ...scores })]);
+  const svg = await leaderboardFigure(boardsOf(many), policyOrder(many.rows));
+  for (const policy of policies) assertStringIncludes(svg, `>${policy}<`);
 });
