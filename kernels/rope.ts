@@ -1,6 +1,14 @@
 /** Rotary frequencies of a model, `[headDim / 2]`, and the factor its tables are multiplied by. */
 export type RotaryFrequencies = Float32Array;
 
+/** Positions that follow one another, and how they are rotated. */
+export interface RotarySpan {
+  /** Frequencies, all 0 where nothing is rotated. */
+  readonly frequencies: RotaryFrequencies;
+  /** The first of them. */
+  readonly start: number;
+}
+
 /** Cosines and sines of a run of positions, each `[tokens, headDim / 2]`. */
 export interface RotaryRows {
   /** Cosines. */

@@ -1,13 +1,15 @@
 import type { AttentionShape } from "../attention_nodes.ts";
 import { exactInput } from "../onnx/cast.ts";
 import { createGraph, type Graph, type GraphBuilder, type Value } from "../onnx/graph.ts";
-import { emitQueryStatistics, type RotaryValues } from "../query_statistics.ts";
-import type { RotaryRows } from "../rope.ts";
+import { emitQueryStatistics } from "../query_statistics.ts";
+import type { RotaryRows, RotarySpan } from "../rope.ts";
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceFeeds, DeviceTensor } from "./device.ts";
 import type { CacheElement } from "./layer_buffers.ts";
 import { turnedOver } from "./masked_attention.ts";
 import { buildsOf, loadedOnDemand } from "./on_demand.ts";
+import { declareSpans, spanParts, spanStarts } from "./rotary_spans.ts";
+import { createSentOnce } from "./sent_once.ts";
 
 /** Moments of un-rotated queries of one layer. Whoever asked for them owns them. */
 export interface MomentTensors {
@@ -21,8 +23,8 @@ export interface MomentTensors {
 export interface AddedQueries {
   /** Rotated, `[tokens, heads, headDim]`. */
   readonly queries: DeviceTensor;
-  /** Tables of all but the first `skip` of them. Layers that are rotated alike have the same object. */
-  readonly rotary: RotaryRows;
+  /** How all but the first `skip` of them were rotated. Layers that are rotated alike have the same object. */
+  readonly rotary: RotarySpan;
   /** What was added before, if anything was. */
   readonly before: MomentTensors | undefined;
 }
@@ -39,7 +41,10 @@ export interface AddedShare {
 
 /** Moments of queries, and what they make queries to come pay, where the cache lives. */
 export interface MomentKernels extends AsyncDisposable {
-  /** Adds queries of all layers in one run. */
+  /**
+   * Adds queries of all layers in one run. Tables to turn them back by are computed there, from rotations that
+   * are sent once.
+   */
   add(layers: readonly AddedQueries[], share: AddedShare): Promise<readonly MomentTensors[]>;
   /**
    * Moments of the logits of each slot, `[heads, capacity]` each, under queries of these moments, rotated.
@@ -63,6 +68,7 @@ export function createMomentKernels(
   element: CacheElement,
 ): MomentKernels {
   const kernels = loadedOnDemand(device);
+  const sentOnce = createSentOnce(device);
   const { heads, headDim } = shape;
   const half = headDim / 2;
   const builds = buildsOf((of: Added) => addingGraph(shape, of));
@@ -72,10 +78,15 @@ export function createMomentKernels(
       const tables = [...new Set(layers.map(({ rotary }) => rotary))];
       const ofLayers = layers.map(({ rotary }) => tables.indexOf(rotary));
       const further = before > 0;
-      const feeds: Record<string, DeviceFeeds[string]> = { first: integers([skip]) };
-      for (const [table, { cos, sin }] of tables.entries()) {
-        feeds[`cos.${table}`] = floats(cos, [added, 1, half]);
-        feeds[`sin.${table}`] = floats(sin, [added, 1, half]);
+      const feeds: Record<string, DeviceFeeds[string]> = {
+        first: integers([skip]),
+        added: integers([added]),
+        starts: spanStarts(tables),
+      };
+      using lent = new DisposableStack();
+      for (const [table, { frequencies }] of tables.entries()) {
+        const parts = lent.use(await sentOnce.lend(spanParts(frequencies, added, table)));
+        Object.assign(feeds, parts.tensors);
       }
       for (const [layer, { queries, before: held }] of layers.entries()) {
         feeds[`queries.${layer}`] = queries;
@@ -107,7 +118,10 @@ export function createMomentKernels(
       }, ["mean", "variance"]);
       return { mean: found.kept("mean"), variance: found.kept("variance") };
     },
-    [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      await sentOnce[Symbol.asyncDispose]();
+      await kernels[Symbol.asyncDispose]();
+    },
   };
 }
 
@@ -121,13 +135,9 @@ interface Added {
 
 function addingGraph({ heads, headDim }: AttentionShape, { tables, further }: Added): Graph {
   const graph = createGraph("add_queries");
-  const half = headDim / 2;
   graph.input("first", "int64", [1]);
   if (further) graph.input("weights", "float32", [2]);
-  const rotary = Array.from({ length: Math.max(...tables) + 1 }, (_, table): RotaryValues => ({
-    cos: graph.input(`cos.${table}`, "float32", ["T", 1, half]),
-    sin: graph.input(`sin.${table}`, "float32", ["T", 1, half]),
-  }));
+  const rotary = declareSpans(graph, Math.max(...tables) + 1, headDim / 2);
   const weight = (at: number) =>
     graph.op("Slice", ["weights", ...[[at], [at + 1], [0]].map((list) => graph.integers(list))]);
   for (const [layer, table] of tables.entries()) {

@@ -12,6 +12,8 @@ export interface RowKernels extends AsyncDisposable {
   timesRows(rows: DeviceTensor, factors: DeviceTensor): Promise<DeviceTensor>;
   /** The numbers of rows, or of queries `[tokens, heads, headDim]`, in main memory. */
   read(rows: DeviceTensor): Promise<Float32Array>;
+  /** Rows of one number. */
+  filled(number: number, heads: number, slots: number): Promise<DeviceTensor>;
   /** Brings numbers from main memory. */
   written(numbers: Float32Array, heads: number): Promise<DeviceTensor>;
 }
@@ -35,6 +37,11 @@ export function createRowKernels(device: Device): RowKernels {
       const build = rows.dims.length === 3 ? readQueriesGraph : readGraph;
       return (await kernels.run(build, { rows })).floats("result");
     },
+    filled: (number, heads, slots) =>
+      kept(fillGraph, {
+        number: floats(Float32Array.of(number), [1]),
+        size: integers([heads, slots]),
+      }),
     written: (numbers, heads) =>
       kept(writeGraph, { rows: floats(numbers, [heads, numbers.length / heads]) }),
     [Symbol.asyncDispose]: () => kernels[Symbol.asyncDispose](),
@@ -69,6 +76,15 @@ function timesRowsGraph(): Graph {
   });
   const same = graph.op("Slice", ["factors", graph.integers([0]), slots, graph.integers([1])]);
   graph.op("Mul", ["rows", same], { names: ["result"] });
+  graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+function fillGraph(): Graph {
+  const graph = createGraph("fill_rows");
+  graph.input("number", "float32", [1]);
+  graph.input("size", "int64", [2]);
+  graph.op("Expand", ["number", "size"], { names: ["result"] });
   graph.output("result", "float32", ["A", "C"]);
   return graph.build();
 }

@@ -1,5 +1,5 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
-import type { RotaryRows } from "../../kernels/rope.ts";
+import type { RotarySpan } from "../../kernels/rope.ts";
 import type { LayerView, MaybePromise, Merging, SoftAdapters } from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
@@ -151,8 +151,8 @@ export interface DeviceNorms extends Disposable {
 export interface RotatedQueries {
   /** Rotated, `[tokens, heads · headDim]`. */
   readonly queries: StepQueries;
-  /** Tables of the tokens that are not left out. Layers that are rotated alike have the same object. */
-  readonly rotary: RotaryRows;
+  /** Of the tokens that are not left out. Layers that are rotated alike have the same object. */
+  readonly rotary: RotarySpan;
 }
 
 /** Tokens that were decoded behind a cache, on a copy of it. */
@@ -240,6 +240,12 @@ export interface Engine {
    * @param lengths Columns of each KV head.
    */
   rows(floats: Float32Array, lengths: readonly number[]): MaybePromise<Rows>;
+  /**
+   * Rows of one number.
+   *
+   * @param lengths Columns of each KV head.
+   */
+  constantRows(number: number, lengths: readonly number[]): MaybePromise<Rows>;
   /** Tokens that one step may read at most, behind so many that are held. */
   maxStepTokens(held: number): number;
   /**

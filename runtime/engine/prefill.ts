@@ -184,11 +184,7 @@ function runningSums(scope: DisposableStack): RunningSums {
     async of(engine, { cache }) {
       // Nothing was read: nothing was received.
       for (const layer of globalLayersOf(cache).slice(total.length)) {
-        const lengths = cache.lengths(layer);
-        const held = lengths.reduce((sum, length) => sum + length, 0);
-        const { heads, kvHeads } = engine.config;
-        const none = new Float32Array(held * heads / kvHeads);
-        total = [...total, await engine.rows(none, lengths)];
+        total = [...total, await engine.constantRows(0, cache.lengths(layer))];
       }
       return total;
     },

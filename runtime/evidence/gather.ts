@@ -116,14 +116,11 @@ export async function gatherEvidence(
 async function even(
   { engine, sequence: { cache }, scope }: EvidenceRequest,
 ): Promise<readonly Rows[]> {
-  const { heads, kvHeads } = engine.config;
   const known = new Map<string, Rows>();
   const rows: Rows[] = [];
   for (const layer of globalLayersOf(cache)) {
     const lengths = cache.lengths(layer);
-    const held = lengths.reduce((sum, length) => sum + length, 0);
-    const ones = () => new Float32Array(held * heads / kvHeads).fill(1);
-    const found = known.get(lengths.join()) ?? scope.use(await engine.rows(ones(), lengths));
+    const found = known.get(lengths.join()) ?? scope.use(await engine.constantRows(1, lengths));
     known.set(lengths.join(), found);
     rows.push(found);
   }

@@ -1,4 +1,4 @@
-import { type RotaryRows, rotaryRows } from "../../kernels/rope.ts";
+import { rotaryRows, type RotarySpan } from "../../kernels/rope.ts";
 import type { Evidence } from "../../policies/policy.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { rotaryFrequencies } from "../rotary/frequencies.ts";
@@ -67,12 +67,11 @@ function gatherQueryStatistics(
 ): QueryStatistics {
   const { headDim, layerKinds } = config;
   const globals = globalLayers(config);
-  const rows = (layer: number, planned: number, from: number, count: number): RotaryRows => {
+  const frequenciesOf = (layer: number, planned: number) => {
     const { rope } = layerKinds[layer] ?? {};
-    const frequencies = rope === undefined
+    return rope === undefined
       ? new Float32Array(headDim / 2)
       : rotaryFrequencies(config, planned, rope);
-    return rotaryRows(frequencies, from, count);
   };
   let moments: readonly QueryMoments[] | undefined;
   const free = () => moments?.forEach((one) => one[Symbol.dispose]());
@@ -80,12 +79,13 @@ function gatherQueryStatistics(
     async add(queries, { position, planned }, tokens) {
       const left = Math.min(tokens, Math.max(0, skip - position));
       if (left === tokens) return;
-      // Layers that are rotated alike share a table, which is sent to a device once.
-      const tables = new Map<number | undefined, RotaryRows>();
+      // Layers that are rotated alike share a table.
+      const spans = new Map<number | undefined, RotarySpan>();
       const added = globals.flatMap((layer) => {
         const { rope } = layerKinds[layer] ?? {};
-        const rotary = tables.get(rope) ?? rows(layer, planned, position + left, tokens - left);
-        tables.set(rope, rotary);
+        const rotary = spans.get(rope) ??
+          { frequencies: frequenciesOf(layer, planned), start: position + left };
+        spans.set(rope, rotary);
         const ofLayer = queries[layer];
         return ofLayer ? [{ queries: ofLayer, rotary }] : [];
       });
@@ -95,7 +95,7 @@ function gatherQueryStatistics(
     },
     at({ position, planned }, positions) {
       return globals.map((layer, index) => {
-        const { cos, sin } = rows(layer, planned, position, positions);
+        const { cos, sin } = rotaryRows(frequenciesOf(layer, planned), position, positions);
         const rotation = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
         return { moments: moments?.[index], rotation };
       });

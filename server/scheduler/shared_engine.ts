@@ -51,8 +51,9 @@ const FEWEST = 64;
  * go through the weights with those of others, and steps that were read before are not read again.
  *
  * A step that was read before is the same step behind the same steps, so that what it gives is what
- * reading gives to the bit: the last bits depend on how many tokens a step has. One that is observed, or
- * whose queries are wanted, is always taken, and one of a single token, which may be computed otherwise.
+ * reading gives to the bit: the last bits depend on how many tokens a step has. One that is observed, or of
+ * which queries or what layers read is wanted, is always taken, and one of a single token, which may be
+ * computed otherwise.
  */
 export function laneOf(
   engine: Engine,
@@ -116,7 +117,9 @@ export function laneOf(
   };
   const read = async (sequence: Sequence, input: StepInput): Promise<StepResult> => {
     const { ids = [], observe = false, queries = false, embeddings, rows } = input;
-    const plain = !observe && !queries && !embeddings && !rows && ids.length > 1;
+    const { layerInputs = false, inputNorms = false } = input;
+    const watched = observe || queries || layerInputs || inputNorms;
+    const plain = !watched && !embeddings && !rows && ids.length > 1;
     const standing = plain ? standingOf(sequence) : undefined;
     begun = true;
     if (!standing) return await turns.read(() => engine.advance(sequence, input));

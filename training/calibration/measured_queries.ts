@@ -1,5 +1,4 @@
-import { rotaryRows } from "../../kernels/rope.ts";
-import type { RotaryRows } from "../../kernels/rope.ts";
+import type { RotarySpan } from "../../kernels/rope.ts";
 import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import type { StepQueries } from "../../runtime/engine/engine.ts";
 import { prefill } from "../../runtime/engine/prefill.ts";
@@ -16,8 +15,8 @@ export interface LayerQueries {
   /** `[tokens, heads · headDim]`. */
   readonly queries: StepQueries;
   readonly tokens: number;
-  /** Tables that they were rotated by. */
-  readonly rotary: RotaryRows;
+  /** How they were rotated. */
+  readonly rotary: RotarySpan;
 }
 
 /** Reads a prompt, and its answer where the data has one, and hands the queries of each step over. */
@@ -40,7 +39,7 @@ export async function queriesOfPrompt(
         const queries = ofLayers[layer];
         if (!queries) continue;
         const frequencies = frequenciesOf(config, layer, planned);
-        await take({ index, queries, tokens, rotary: rotaryRows(frequencies, position, tokens) });
+        await take({ index, queries, tokens, rotary: { frequencies, start: position } });
       }
     },
   });

@@ -23,14 +23,13 @@ function measurement(model: Model): Measurement {
   let measured = 0;
   return {
     async add(prompt, signal) {
+      // They stay rotated.
+      const rotary = { frequencies: new Float32Array(headDim / 2), start: 0 };
       await queriesOfPrompt(model, prompt, async ({ index, queries, tokens }) => {
         const total = moments[index];
         if (!total) return;
         if (index === 0) measured += tokens;
-        const half = tokens * headDim / 2;
-        // They stay rotated.
-        const still = { cos: new Float32Array(half).fill(1), sin: new Float32Array(half) };
-        const [added] = await engine.addQueries([{ queries, rotary: still }], 0);
+        const [added] = await engine.addQueries([{ queries, rotary }], 0);
         if (!added) return;
         using _added = added;
         const { mean, products } = await added.statistics();

@@ -22,6 +22,7 @@ import {
   type DeviceNorms,
   type DeviceQueries,
   type Engine,
+  queryCount,
   type StepInput,
   type StepQueries,
   type StepResult,
@@ -194,6 +195,10 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       }
     },
     rows: (floats, lengths) => writtenRows(floats, lengths, rowContext),
+    async constantRows(number, lengths) {
+      const tensor = await rowKernels.filled(number, heads, Math.max(1, ...lengths));
+      return deviceRows(tensor, lengths, rowContext);
+    },
     // Logits of all heads are one tensor, of 32-bit floats.
     maxStepTokens: (held) => maxRows(maxBufferBytes / (heads * 4), held),
     async advance(sequence, { adapters, ...input }) {
@@ -229,7 +234,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
     async addQueries(layers, skip, before) {
       const [first] = layers;
       if (!first) return [];
-      const added = first.rotary.cos.length * 2 / headDim;
+      const added = queryCount(first.queries, config) - skip;
       const held = before?.[0]?.count ?? 0;
       const tensors = await parts.moments.add(
         layers.map(({ queries, rotary }, layer) => {

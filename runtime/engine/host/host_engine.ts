@@ -1,5 +1,6 @@
 import type { AdapterShape } from "../../../kernels/adapters.ts";
 import type { QueryGaussian } from "../../../kernels/expected_logits.ts";
+import { type RotaryRows, rotaryRows, type RotarySpan } from "../../../kernels/rope.ts";
 import type { StepKernel, StepOutputs } from "../../../kernels/step.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createHostCache, hostCacheOf } from "../../cache/host_cache.ts";
@@ -155,6 +156,8 @@ export function createHostEngine(parts: HostParts): HostEngine {
     newCache: () => createHostCache({ layers, kvHeads, headDim, windows }),
     adopt: (cache) => cache,
     rows: (floats, lengths) => hostRows(floats, lengths, group),
+    constantRows: (number, lengths) =>
+      hostRows(emptyRows(group, lengths).fill(number), lengths, group),
     // heads · tokens · (held + tokens) ≤ MOST_WEIGHTS.
     maxStepTokens: (held) =>
       Math.max(
@@ -215,10 +218,13 @@ export function createHostEngine(parts: HostParts): HostEngine {
     async addQueries(layers, skip, before) {
       const { run } = await kernels.statistics();
       const all: HostMoments[] = [];
+      const tables = new Map<RotarySpan, RotaryRows>();
       for (const [index, { queries, rotary }] of layers.entries()) {
         const rows = (await queries.floats()).subarray(skip * heads * headDim);
         const added = rows.length / (heads * headDim);
-        all.push(joinedMoments(before?.[index], await run(rows, rotary), added, headDim));
+        const table = tables.get(rotary) ?? rotaryRows(rotary.frequencies, rotary.start, added);
+        tables.set(rotary, table);
+        all.push(joinedMoments(before?.[index], await run(rows, table), added, headDim));
       }
       return all;
     },

@@ -1,10 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Crossing } from "../../../../kernels/device/device.ts";
+import { judgeQ } from "../../../../policies/judge_q.ts";
 import type { Policy } from "../../../../policies/policy.ts";
+import { readPrompt } from "../../../../runtime/evict/read.ts";
 import { testProvider } from "../../../_device.ts";
 import { type TwinModel, twinModel } from "../../../_device_model.ts";
 import { smallPolicies } from "../../../_small_policies.ts";
-import { randomIds } from "../../../_test_model.ts";
+import { newSequence, randomIds } from "../../../_test_model.ts";
 
 const MODEL = "tiny-llama31";
 const BUDGET = 20;
@@ -28,11 +30,6 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
   {
     // Random numbers are made in main memory, so that they are the same everywhere.
     random: ({ layers, kvHeads }) => ({ "scores given_0": 4 * layers * kvHeads }),
-    // Rotary tables, to turn queries back: as a step sends them, once for all layers.
-    expected_attention: ({ headDim }) => ({
-      "add_queries cos": 2 * headDim,
-      "add_queries sin": 2 * headDim,
-    }),
     // Scores that small networks predict; without networks, zeros.
     kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
   };
@@ -42,6 +39,8 @@ const SENT_ONCE: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<strin
   critical_kv: (sizes) => ({ "output_matrix output": outputBytes(sizes) }),
   kvzip_plus: (sizes) => ({ "output_products output": outputBytes(sizes) }),
   rest_kv: (sizes) => ({ "output_products output": outputBytes(sizes) }),
+  // What rotations are made of there: 32 rows of a fine table, and of a coarse one for up to 1,024 tokens.
+  expected_attention: ({ headDim }) => ({ "sent_once numbers": 4 * headDim * (32 + 32) }),
   ...Object.fromEntries(
     Object.entries({ judge_q: 32, judge_document: 32, lookahead_kv: 32, restore_kv: 8 })
       .map(([name, soft]) => [
@@ -73,12 +72,18 @@ interface Sizes {
   readonly hidden: number;
 }
 
+interface Crossed {
+  readonly sent: Map<string, number>;
+  readonly received: Map<string, number>;
+}
+
 /** Bytes of each array that crossed for a policy, but for indices and what steps send and give. */
 async function crossed(
-  { there: { device }, session, host }: TwinModel,
+  { there: { device, engine }, session, host }: TwinModel,
   policy: Policy,
   tokens: number,
-): Promise<{ readonly sent: Map<string, number>; readonly received: Map<string, number> }> {
+  answerFollows = true,
+): Promise<Crossed> {
   const [sent, received] = [new Map<string, number>(), new Map<string, number>()];
   const indices = { out: 0 };
   const logits = { out: 0 };
@@ -94,8 +99,18 @@ async function crossed(
     const key = `${kernel} ${array}`;
     all.set(key, (all.get(key) ?? 0) + bytes);
   };
-  await using open = session({ policy, budget: BUDGET, chunk: 128 });
-  await open.read({ ids: randomIds(tokens, host.model.config.vocabulary, 7) });
+  const ids = randomIds(tokens, host.model.config.vocabulary, 7);
+  if (answerFollows) {
+    await using open = session({ policy, budget: BUDGET, chunk: 128 });
+    await open.read({ ids });
+  } else {
+    const sequence = newSequence(engine);
+    using _cache = sequence.cache;
+    const facts = await host.model.facts();
+    const now = () => performance.now();
+    const reading = { engine, sequence, ids, policy, facts, chunk: 128, scores: false, now };
+    await readPrompt({ ...reading, budget: { tokens: BUDGET }, answerFollows });
+  }
   device.onCrossing = undefined;
   assertEquals(logits.out, 4 * host.model.config.vocabulary, "those of the last token alone");
   // Indices of what is kept, eight bytes each, whatever the text's length.
@@ -106,6 +121,16 @@ async function crossed(
 
 // The graphs are those of any device: once is enough.
 const ignore = testProvider() === "webgpu";
+
+/** What the longer prompt sends more of, in bytes for each of its tokens more. */
+function grown(short: Crossed, long: Crossed): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    [...long.sent].flatMap(([array, bytes]) => {
+      const more = (bytes - (short.sent.get(array) ?? 0)) / (LONG - SHORT);
+      return more === 0 ? [] : [[array, more] as const];
+    }),
+  );
+}
 
 for (const { name, policy } of await smallPolicies()) {
   Deno.test(
@@ -124,15 +149,24 @@ for (const { name, policy } of await smallPolicies()) {
         expected,
         "what comes back besides indices and logits",
       );
-      const grown = Object.fromEntries(
-        [...long.sent].flatMap(([array, bytes]) => {
-          const more = (bytes - (short.sent.get(array) ?? 0)) / (LONG - SHORT);
-          return more === 0 ? [] : [[array, more] as const];
-        }),
-      );
-      assertEquals(grown, SENT_BY_TOKEN[name]?.(config) ?? {}, "what grows with the text");
+      const more = SENT_BY_TOKEN[name]?.(config) ?? {};
+      assertEquals(grown(short, long), more, "what grows with the text");
       const once = Object.fromEntries([...short.sent].filter(([array]) => !long.sent.has(array)));
       assertEquals(once, SENT_ONCE[name]?.(config) ?? {}, "what is sent once");
     },
   );
 }
+
+Deno.test("on a device, a draft that no answer asks for costs one number, whatever the text's length", {
+  ignore,
+}, async () => {
+  await using twin = await twinModel(MODEL);
+  const policy = judgeQ({ draft: 3, window: 4 });
+  const [short, long] = [
+    await crossed(twin, policy, SHORT, false),
+    await crossed(twin, policy, LONG, false),
+  ];
+  assertEquals(short.sent.get("fill_rows number"), 4);
+  assertEquals(grown(short, long), {});
+  assertEquals([...long.received], []);
+});
