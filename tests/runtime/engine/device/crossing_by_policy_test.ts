@@ -157,16 +157,20 @@ for (const { name, policy } of await smallPolicies()) {
   );
 }
 
-Deno.test("on a device, a draft that no answer asks for costs one number, whatever the text's length", {
-  ignore,
-}, async () => {
-  await using twin = await twinModel(MODEL);
-  const policy = judgeQ({ draft: 3, window: 4 });
-  const [short, long] = [
-    await crossed(twin, policy, SHORT, false),
-    await crossed(twin, policy, LONG, false),
-  ];
-  assertEquals(short.sent.get("fill_rows number"), 4);
-  assertEquals(grown(short, long), {});
-  assertEquals([...long.received], []);
-});
+Deno.test(
+  "on a device, a draft that no answer asks for costs one number, whatever the text's length",
+  {
+    ignore,
+  },
+  async () => {
+    await using twin = await twinModel(MODEL);
+    const policy = judgeQ({ draft: 3, window: 4 });
+    const [short, long] = [
+      await crossed(twin, policy, SHORT, false),
+      await crossed(twin, policy, LONG, false),
+    ];
+    assertEquals(short.sent.get("fill_rows number"), 4);
+    assertEquals(grown(short, long), {});
+    assertEquals([...long.received], []);
+  },
+);
