@@ -10,6 +10,12 @@ import {
   withKernel,
 } from "./policy.ts";
 
+/** Last tokens that the paper keeps. */
+const WINDOW = 128;
+
+/** Of a budget's tokens, each so many are the last ones at most: a small budget is for what was judged best. */
+const PART_OF_BUDGET = 8;
+
 /** What the registry says about {@linkcode kvZap}. */
 export const about = {
   name: "kvzap",
@@ -32,8 +38,9 @@ export const about = {
     window: {
       kind: "integer",
       min: 0,
-      default: 128,
-      about: "last tokens that are always kept",
+      about:
+        `last tokens that are always kept; when absent ${WINDOW}, and without a threshold at most an ` +
+        "eighth of what the budget keeps",
     },
     layerwise: {
       kind: "flag",
@@ -61,7 +68,8 @@ const NEEDS = { policy: about.name, make: "kvjudge train kvzap" };
  * `kvjudge train kvzap` fits linear networks to KVzip+ on texts of yours. Weights of kvpress' `KVzapModel` can
  * be used as they are: `layers.L.weight` and `layers.L.bias`, or `layers.L.0.…` and `layers.L.2.…`.
  *
- * Differs from the paper: a budget bounds what a threshold leaves; while an answer is written tokens are judged
+ * Differs from the paper: a budget bounds what a threshold leaves, and where it alone decides, an eighth of it is
+ * the most that goes to the last tokens; while an answer is written tokens are judged
  * every few steps (with `every=1` at each), and are read once more for it; a KV head keeps at least its best
  * token.
  *
@@ -86,7 +94,9 @@ export function kvZap(options: KvZapOptions = {}): ScorerPolicy {
     instead: "every token scores 0",
     parts: ({ threshold, window, layerwise }, file) => ({
       evidence: file ? { kind: "predicted", surrogate: networksOf(file) } : { kind: "predicted" },
-      protect: { recent: window },
+      protect: window === undefined && threshold === undefined
+        ? (keep) => ({ recent: Math.min(WINDOW, Math.floor(keep / PART_OF_BUDGET)) })
+        : { recent: window ?? WINDOW },
       ...(threshold === undefined ? {} : { threshold }),
       allocateHeads: sharedByBest(() => 1),
       ...(layerwise ? {} : { acrossLayers: true }),

@@ -190,7 +190,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"surrogate","type":"a path, a URL or what was read from one","about":"file of networks, made by `kvjudge train kvzap`; when absent that which comes with the project for the model, or else every token scores 0"},
       {"name":"threshold","type":"a number of at least -1000","about":"predicted score, the logarithm of a share, below which a token is dropped though the budget has room; when absent the budget is used up"},
-      {"name":"window","type":"an integer of at least 0","default":128,"about":"last tokens that are always kept"},
+      {"name":"window","type":"an integer of at least 0","about":"last tokens that are always kept; when absent 128, and without a threshold at most an eighth of what the budget keeps"},
       {"name":"layerwise","type":"true or false","default":false,"about":"whether each layer keeps the same number of tokens, which its heads share"},
     ],
     load: () => import("./kvzap.ts"),

@@ -201,9 +201,9 @@ Deno.test("kvzap keeps its window of a short prompt whose ratio is less, and ref
   const { model } = test;
   const surrogate = constant([[3, -1], [2, -2], [1, -3]], model.engine.config.hidden);
   const ids = randomIds(200, 320);
-  for (const threshold of [{}, { threshold: 0 }]) {
+  for (const options of [{ window: 128 }, { threshold: 0 }]) {
     await using session = model.session({
-      policy: kvZap({ surrogate, ...threshold }),
+      policy: kvZap({ surrogate, ...options }),
       budget: 0.1,
     });
     const whole = await session.read({ ids: ids.slice(0, 60) });
@@ -218,9 +218,24 @@ Deno.test("kvzap keeps its window of a short prompt whose ratio is less, and ref
     assertEquals(session.stats().notes, [
       "the budget's ratio came to fewer tokens than kvzap always keeps: those were kept",
     ]);
-    await using tokens = model.session({ policy: kvZap({ surrogate, ...threshold }), budget: 64 });
+    await using tokens = model.session({ policy: kvZap({ surrogate, ...options }), budget: 64 });
     await assertRejects(() => tokens.read({ ids }), BudgetError, "it always keeps 128");
     const few = await tokens.read({ ids: ids.slice(0, 64) });
     assertEquals(new Set(few.kept.flat().map(({ length }) => length)), new Set([64]));
   }
+});
+
+Deno.test("kvzap gives its last tokens an eighth of a budget, and 128 of a large one", async () => {
+  await using test = await tinyModel("tiny-llama");
+  const { model } = test;
+  const surrogate = constant([[3, -1], [2, -2], [1, -3]], model.engine.config.hidden);
+  const { protect } = kvZap({ surrogate });
+  if (typeof protect !== "function") throw new TypeError("the window must follow the budget");
+  assertEquals(await protect(7, 200), { recent: 0 });
+  assertEquals(await protect(256, 2000), { recent: 32 });
+  assertEquals(await protect(4096, 8000), { recent: 128 });
+  await using session = model.session({ policy: kvZap({ surrogate }), budget: 64 });
+  const { kept } = await session.read({ ids: randomIds(200, 320) });
+  const last = Array.from({ length: 8 }, (_, index) => index + 192);
+  for (const head of kept.flat()) assertEquals([...head].slice(-8), last);
 });
