@@ -1,5 +1,6 @@
 import type { Policy } from "../policies/policy.ts";
 import { emptySequence, type Sequence } from "../runtime/engine/sequence.ts";
+import { freeSums } from "../runtime/evidence/accumulated.ts";
 import type { Budget } from "../runtime/evict/budget.ts";
 import type { KeptTokens } from "../runtime/evict/choose.ts";
 import { readPieces } from "../runtime/evict/pieces.ts";
@@ -33,6 +34,7 @@ export function ownReadings(
   let last: OwnReading | undefined;
   const free = () => {
     last?.sequence.cache[Symbol.dispose]();
+    freeSums(last?.reading.attentionSums);
     last = undefined;
   };
   return {

@@ -9,7 +9,7 @@ import {
   rollbackSequence,
   type Sequence,
 } from "../runtime/engine/sequence.ts";
-import { sumsToCarry } from "../runtime/evidence/accumulated.ts";
+import { freeSums, sumsToCarry } from "../runtime/evidence/accumulated.ts";
 import { greedyAnswer } from "../runtime/evidence/greedy.ts";
 import { observePrompt } from "../runtime/evidence/observe.ts";
 import { applyKept } from "../runtime/evict/apply.ts";
@@ -36,7 +36,6 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     request;
   const { chunk = engine.chunk, now = () => performance.now(), raise = "none" } = request;
   const { config } = engine;
-  const { heads, kvHeads } = config;
   using opening = new DisposableStack();
   const cache = opening.use(engine.newCache());
   const scope = opening.use(new DisposableStack());
@@ -136,6 +135,8 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
     using start = holdSequence(from);
     const summing = accumulating(fit(policy));
     const judgedBy = whole || !summing ? undefined : byPolicy.get(summing)?.attention;
+    const carried = own ? undefined : await sumsToCarry(fit(policy), judgedBy, kept, cache);
+    using _carried = { [Symbol.dispose]: () => freeSums(carried) };
     return await answerEvicting({
       ...{ engine, sequence: from, policy, budget, facts, steps, chunk, now, signal },
       logits: await logitsBefore(from, own),
@@ -143,9 +144,7 @@ export async function readEvidence(request: EvidenceReading): Promise<PromptEvid
       ids: [...ids, ...then],
       tail: then.length + (whole ? ids.length : 0),
       tailStart: whole ? beginning(from) : start,
-      earlier: own
-        ? own.reading.attentionSums
-        : await sumsToCarry(fit(policy), judgedBy, kept, { cache, group: heads / kvHeads }),
+      earlier: own ? own.reading.attentionSums : carried,
     });
   };
   const owned = opening.move();

@@ -1,7 +1,8 @@
+import { cast } from "../onnx/cast.ts";
 import { createGraph, type Graph } from "../onnx/graph.ts";
 import { floats, integers } from "../session.ts";
 import type { Device, DeviceTensor } from "./device.ts";
-import { loadedOnDemand } from "./on_demand.ts";
+import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 
 /** What is done to rows of numbers per query head and slot, `[heads, capacity]`. */
 export interface RowKernels extends AsyncDisposable {
@@ -10,6 +11,12 @@ export interface RowKernels extends AsyncDisposable {
   times(rows: DeviceTensor, factor: number): Promise<DeviceTensor>;
   /** Each number times that of other rows in the same slot, which are as many or more. */
   timesRows(rows: DeviceTensor, factors: DeviceTensor): Promise<DeviceTensor>;
+  /**
+   * Some columns of the rows of each KV head.
+   *
+   * @param slots Of each KV head equally many, `[kvHeads, N]`; below 0 where a 0 is wanted.
+   */
+  columns(rows: DeviceTensor, slots: Float32Array, kvHeads: number): Promise<DeviceTensor>;
   /** The numbers of rows, or of queries `[tokens, heads, headDim]`, in main memory. */
   read(rows: DeviceTensor): Promise<Float32Array>;
   /** Rows of one number. */
@@ -21,6 +28,7 @@ export interface RowKernels extends AsyncDisposable {
 /** Loads kernels when they are first asked for. */
 export function createRowKernels(device: Device): RowKernels {
   const kernels = loadedOnDemand(device);
+  const columns = buildsOf(columnsGraph);
   const kept = async (build: () => Graph, feeds: Parameters<typeof kernels.run>[1]) =>
     (await kernels.run(build, feeds, ["result"])).kept("result");
   return {
@@ -33,6 +41,14 @@ export function createRowKernels(device: Device): RowKernels {
     times: (rows, factor) =>
       kept(timesGraph, { rows, factor: floats(Float32Array.of(factor), [1]) }),
     timesRows: (rows, factors) => kept(timesRowsGraph, { rows, factors }),
+    columns(rows, slots, kvHeads) {
+      const [heads = 1] = rows.dims;
+      const group = heads / kvHeads;
+      return kept(columns({ kvHeads, group }), {
+        rows,
+        slots: floats(slots, [kvHeads, 1, slots.length / kvHeads]),
+      });
+    },
     async read(rows) {
       const build = rows.dims.length === 3 ? readQueriesGraph : readGraph;
       return (await kernels.run(build, { rows })).floats("result");
@@ -77,6 +93,28 @@ function timesRowsGraph(): Graph {
   const same = graph.op("Slice", ["factors", graph.integers([0]), slots, graph.integers([1])]);
   graph.op("Mul", ["rows", same], { names: ["result"] });
   graph.output("result", "float32", ["A", "C"]);
+  return graph.build();
+}
+
+function columnsGraph({ kvHeads, group }: Readonly<Record<"kvHeads" | "group", number>>): Graph {
+  const graph = createGraph("row_columns");
+  graph.input("rows", "float32", ["A", "C"]);
+  graph.input("slots", "float32", [kvHeads, 1, "N"]);
+  const zero = graph.constant(new Float32Array(1), []);
+  const ofHeads = graph.op("Reshape", [
+    graph.op("Expand", ["slots", graph.integers([1, group, 1])]),
+    graph.integers([kvHeads * group, -1]),
+  ]);
+  // Slots are whole numbers far below 2²⁴; whole ones would be compared on the processor.
+  const places = cast(graph, graph.op("Max", [ofHeads, zero]), "int32");
+  const chosen = graph.op("GatherElements", ["rows", places], {
+    attributes: { axis: { int: 1 } },
+  });
+  // Not a product: what is not chosen may be infinite.
+  graph.op("Where", [graph.op("GreaterOrEqual", [ofHeads, zero]), chosen, zero], {
+    names: ["result"],
+  });
+  graph.output("result", "float32", ["A", "N"]);
   return graph.build();
 }
 

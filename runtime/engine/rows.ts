@@ -23,6 +23,14 @@ export interface BaseRows extends Disposable {
   /** The first columns of each KV head. */
   leading(lengths: readonly number[]): MaybePromise<Rows>;
   /**
+   * Some columns of each KV head, by their indices. Those that it lacks are 0.
+   *
+   * @param indices Of each KV head.
+   */
+  columns(indices: readonly Int32Array[]): MaybePromise<Rows>;
+  /** The same rows for another owner: on a device the numbers stay until all owners have disposed of theirs. */
+  shared(): Rows;
+  /**
    * The numbers: rows of each KV head behind one another, `[heads, length]` where all heads hold the
    * same number of tokens. Not to be written into.
    */
@@ -41,6 +49,10 @@ export interface HostRows extends BaseRows {
   times(factor: number | Rows): HostRows;
   /** As {@linkcode BaseRows.leading}. */
   leading(lengths: readonly number[]): HostRows;
+  /** As {@linkcode BaseRows.columns}. */
+  columns(indices: readonly Int32Array[]): HostRows;
+  /** As {@linkcode BaseRows.shared}. */
+  shared(): HostRows;
   /** The numbers themselves. */
   floats(): Float32Array;
 }

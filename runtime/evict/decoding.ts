@@ -9,7 +9,7 @@ import { goBack } from "../engine/go_back.ts";
 import { holdSequence, type Sequence, type SequenceMark } from "../engine/sequence.ts";
 import { greedyTokens } from "../evidence/greedy.ts";
 import { readPrompt } from "./read.ts";
-import type { AttentionSums } from "../evidence/accumulated.ts";
+import { type AttentionSums, freeSums } from "../evidence/accumulated.ts";
 import { tokensRead } from "../rotary/position_map.ts";
 import { policiesOf } from "./rounds.ts";
 
@@ -114,8 +114,11 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
 export async function answerEvicting(request: EvictingAnswerRequest): Promise<readonly number[]> {
   const { engine, sequence, policy, budget, facts, chunk, now, logits, steps, signal } = request;
   const text = [...request.ids];
-  let { tail, tailStart, earlier } = request;
+  let { tail, tailStart } = request;
+  let carried: AttentionSums | undefined;
+  let evicted = false;
   using held = new DisposableStack();
+  held.defer(() => freeSums(carried));
   const tokens = greedyTokens({ engine, sequence, logits, steps, signal }, {
     async onRead(id) {
       text.push(id);
@@ -134,12 +137,14 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
           facts,
           chunk,
           now,
-          earlier,
+          earlier: evicted ? carried : request.earlier,
           signal,
         },
         scores: false,
       });
-      earlier = reading.attentionSums;
+      freeSums(carried);
+      carried = reading.attentionSums;
+      evicted = true;
       tail = 0;
       tailStart = held.use(holdSequence(sequence));
       return ids.length > 0 ? reading.logits : undefined;

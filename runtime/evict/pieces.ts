@@ -4,6 +4,7 @@ import { globalLayersOf } from "../cache/global_layers.ts";
 import type { KvCache } from "../cache/kv_cache.ts";
 import { cacheShapeOf, type Engine } from "../engine/engine.ts";
 import type { Sequence } from "../engine/sequence.ts";
+import { type AttentionSums, freeSums } from "../evidence/accumulated.ts";
 import { gatherPromptStatistics, type PromptStatistics } from "../evidence/statistics.ts";
 import { tokenOf, tokensRead } from "../rotary/position_map.ts";
 import { type Budget, isPerLayer, keepCount, type UniformBudget } from "./budget.ts";
@@ -165,6 +166,9 @@ export async function readPieces(request: ReadRequest): Promise<Reading> {
   using statistics = carriedStatistics(policy, engine);
   const readings = joinReadings();
   let { earlier } = request;
+  let carried: AttentionSums | undefined;
+  using owned = new DisposableStack();
+  owned.defer(() => freeSums(carried));
   for (let done = 0; done === 0 || done < ids.length;) {
     const piece = nextPiece({ engine, sequence, policy, budget, rest: ids.length - done });
     const from = done;
@@ -180,8 +184,12 @@ export async function readPieces(request: ReadRequest): Promise<Reading> {
       onProgress: (read) => onProgress?.(from + read, ids.length),
     });
     readings.add(reading);
-    earlier = reading.attentionSums;
+    freeSums(carried);
+    earlier = carried = reading.attentionSums;
     done += Math.max(1, piece.tokens);
   }
-  return readings.whole(sequence);
+  const whole = readings.whole(sequence);
+  // The last one's sums are those of the whole.
+  owned.move();
+  return whole;
 }

@@ -98,7 +98,7 @@ export interface Reading {
   readonly raised: boolean;
   /** Bytes of arrays that a policy was shown off a device, for want of a kernel. */
   readonly copied: number;
-  /** What the kept tokens have received, for a policy that goes on to accumulate it. */
+  /** What the kept tokens have received, for a policy that goes on to accumulate it: the caller's to free. */
   readonly attentionSums?: AttentionSums;
 }
 
@@ -146,10 +146,9 @@ export async function readPrompt(given: ReadRequest): Promise<Reading> {
   const applied = { engine, positions, merging, restoring, beforeCompaction };
   const stays = await applyKept(sequence, kept, applied);
   const end = now();
-  const group = config.heads / config.kvHeads;
   const summing = rounds.findIndex((round) => round.policy === accumulating(policy));
   const { attention } = gathered[summing] ?? {};
-  const attentionSums = await sumsToCarry(policy, attention, stays, { cache, group });
+  const attentionSums = await sumsToCarry(policy, attention, stays, cache);
   return {
     logits: observed.logits,
     tokens: ids.length,

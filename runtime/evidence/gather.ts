@@ -59,9 +59,7 @@ export async function gatherEvidence(
       return {};
     case "accumulated": {
       const { attentionSums } = observedLast(Infinity, prefilled);
-      const group = engine.config.heads / engine.config.kvHeads;
-      const since = { engine, cache: sequence.cache, group, scope };
-      return { attention: await withEarlier(attentionSums, request.earlier, since) };
+      return { attention: await withEarlier(attentionSums, request.earlier, scope) };
     }
     case "window": {
       if (evidence.measure) {
@@ -139,7 +137,7 @@ async function predictedRows(
   const rows: Rows[] = [];
   for (const [index, layer] of globalLayersOf(cache).entries()) {
     const lengths = cache.lengths(layer);
-    const floats = predictions.rows(evidence, index, lengths, earlier?.[index]);
+    const floats = predictions.rows(evidence, index, lengths, await earlier?.[index]?.floats());
     rows.push(scope.use(await engine.rows(floats, lengths)));
   }
   return rows;

@@ -6,9 +6,10 @@ import {
   type SequenceMark,
 } from "../engine/sequence.ts";
 import { PromptError } from "../errors.ts";
+import { freeSums, sharedSums } from "../evidence/accumulated.ts";
 import { commonPrefix } from "../tokenizer/prompt.ts";
 import { pointsIn, type ReturnPoints } from "./return_points.ts";
-import { dropTail, replaceSequence, type State } from "./state.ts";
+import { dropTail, replaceSequence, replaceSums, type State } from "./state.ts";
 
 /** A moment that a session can be rolled back to. */
 export interface SessionMark extends Disposable {
@@ -78,7 +79,9 @@ export function createMarks(): Marks {
   };
   const forgetAll = (marks: readonly SessionMark[]) => {
     for (const mark of marks) {
-      moments.get(mark)?.at[Symbol.dispose]();
+      const moment = moments.get(mark);
+      moment?.at[Symbol.dispose]();
+      freeSums(moment?.state.attentionSums);
       moments.delete(mark);
     }
     releaseUnneeded();
@@ -97,7 +100,8 @@ export function createMarks(): Marks {
         tokens: state.ids.length + state.pending.length,
         [Symbol.dispose]: () => forgetAll([mark]),
       };
-      const copied = { ...rest, ids: rest.ids.slice() };
+      const attentionSums = sharedSums(rest.attentionSums);
+      const copied = { ...rest, ids: rest.ids.slice(), attentionSums };
       const { planned } = sequence;
       moments.set(mark, { state: copied, planned, epoch, at: holdSequence(sequence) });
       return mark;
@@ -128,7 +132,7 @@ export function createMarks(): Marks {
         moment.state;
       state.pending = [...ids.slice(same), ...pending];
       state.logits = same === ids.length ? logits : undefined;
-      state.attentionSums = attentionSums;
+      replaceSums(state, sharedSums(attentionSums));
       state.pinned = pinned;
       state.transcript = transcript;
       state.answer = answer;

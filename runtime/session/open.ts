@@ -1,5 +1,6 @@
 import { hostCacheOf } from "../cache/host_cache.ts";
 import { PromptError } from "../errors.ts";
+import { broughtSums } from "../evidence/accumulated.ts";
 import {
   checkGenerateOptions,
   createGeneration,
@@ -308,8 +309,9 @@ function openSession(
           config: engine.config,
           fingerprint,
         });
+        const attentionSums = await broughtSums(loaded.attentionSums, engine);
         const cache = await engine.adopt(hostCacheOf(loaded.sequence.cache));
-        replaceState({ ...loaded, sequence: { ...loaded.sequence, cache } });
+        replaceState({ ...loaded, sequence: { ...loaded.sequence, cache }, attentionSums });
         rest();
         return info;
       });

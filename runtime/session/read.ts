@@ -4,6 +4,7 @@ import { type DueEviction, evictionDue, queriesOf } from "../evict/decoding.ts";
 import { type Reading, readPrompt, type ReadRequest } from "../evict/read.ts";
 import { predicts } from "../evict/rounds.ts";
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
+import { freeSums } from "../evidence/accumulated.ts";
 import { reachOf } from "../engine/go_back.ts";
 import { prefill } from "../engine/prefill.ts";
 import { type HeldMark, holdSequence, markSequence, rollbackSequence } from "../engine/sequence.ts";
@@ -11,7 +12,7 @@ import type { MaybePromise } from "../../policies/policy.ts";
 import type { ReadOptions } from "./session.ts";
 import type { SessionContext } from "./context.ts";
 import { beginTail, pointsOf } from "./return_points.ts";
-import { dropTail, type State } from "./state.ts";
+import { dropTail, replaceSums, type State } from "./state.ts";
 import { countDecodeEviction, countReading } from "./tally.ts";
 import { judgeOf, outcomeOf } from "./outcome.ts";
 
@@ -140,10 +141,10 @@ async function evicting(
       },
     }));
   if (all.length > 0) hold(state, all, reading.logits);
-  if (scored) state.attentionSums = reading.attentionSums;
+  if (scored || evicted) replaceSums(state, reading.attentionSums);
+  else freeSums(reading.attentionSums);
   if (evicted) {
     state.tail = 0;
-    state.attentionSums = reading.attentionSums;
     beginTail(state, state.transcript.kind !== "raw" || queriesOf(policy) > DEFAULT_SLACK);
   }
   return reading;
@@ -152,13 +153,13 @@ async function evicting(
 /** Tokens at the end of a text whose scores were not predicted: those of an answer, and what was read to be answered. */
 function unscoredTail(
   { sequence: { cache }, attentionSums, tail }: State,
-  { heads, kvHeads }: ModelConfig,
+  { kvHeads }: ModelConfig,
 ): number {
   const [first] = globalLayersOf(cache);
   if (first === undefined) return 0;
-  const held = cache.lengths(first).reduce((sum, length) => sum + length, 0);
-  const scored = (attentionSums?.[0]?.length ?? 0) * kvHeads / heads;
-  return Math.min(tail, (held - scored) / kvHeads);
+  const total = (lengths: readonly number[]) => lengths.reduce((sum, length) => sum + length, 0);
+  const scored = total(attentionSums?.[0]?.lengths ?? []);
+  return Math.min(tail, (total(cache.lengths(first)) - scored) / kvHeads);
 }
 
 /** Reads what is pending and some ids, and evicts nothing. If it fails, the state is as it was. */

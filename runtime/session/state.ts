@@ -2,7 +2,7 @@ import type { Engine } from "../engine/engine.ts";
 import { goBack } from "../engine/go_back.ts";
 import { emptySequence, type Sequence, type SequenceMark } from "../engine/sequence.ts";
 import type { TokenSpan } from "../evict/pinned.ts";
-import type { AttentionSums } from "../evidence/accumulated.ts";
+import { type AttentionSums, freeSums, sharedSums } from "../evidence/accumulated.ts";
 import { NO_OUTCOME, type Outcome } from "./outcome.ts";
 import { pointsIn, pointsOf, releasePoints, type ReturnPoints } from "./return_points.ts";
 import type { Transcript } from "./transcript.ts";
@@ -21,7 +21,7 @@ export interface State {
   tail: number;
   /** Where the sequence can be taken back to. */
   points: ReturnPoints;
-  /** Attention that the tokens before the tail have received, where the policy goes on to add to it. */
+  /** Attention that the tokens before the tail have received, where the policy goes on to add to it. Owned. */
   attentionSums: AttentionSums | undefined;
   /** Tokens that no eviction may take. */
   pinned: readonly TokenSpan[];
@@ -63,6 +63,7 @@ export async function forkState(state: State): Promise<State> {
     sequence,
     points: pointsIn(state.points, sequence),
     ids: state.ids.slice(),
+    attentionSums: sharedSums(state.attentionSums),
   };
 }
 
@@ -86,6 +87,12 @@ export function dropTail(
   state.logits = undefined;
 }
 
+/** Puts other sums in the place of a state's own, and frees those. */
+export function replaceSums(state: State, sums: AttentionSums | undefined): void {
+  freeSums(state.attentionSums);
+  state.attentionSums = sums;
+}
+
 /** Puts another sequence in the place of a state's own, and frees the old one's cache. */
 export function replaceSequence(state: State, sequence: Sequence, points: ReturnPoints): void {
   freeCache(state);
@@ -93,8 +100,9 @@ export function replaceSequence(state: State, sequence: Sequence, points: Return
   state.points = points;
 }
 
-/** Frees the cache of a state that is not used any more. */
+/** Frees the cache of a state that is not used any more, and what its tokens have received. */
 export function freeCache(state: State): void {
   releasePoints(state);
+  replaceSums(state, undefined);
   state.sequence.cache[Symbol.dispose]();
 }

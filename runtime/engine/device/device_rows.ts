@@ -10,17 +10,25 @@ export interface RowContext {
 }
 
 /**
- * Rows over a tensor.
- *
- * @param owned Whether disposing of the rows frees the tensor. @default {true}
+ * Rows over a tensor, which they own.
  */
 export function deviceRows(
   tensor: DeviceTensor,
   lengths: readonly number[],
   context: RowContext,
-  owned = true,
+): DeviceRows {
+  return rowsOver(tensor, lengths, context, { count: 1 });
+}
+
+/** @param owners Who dispose of the tensor, the last of them. Absent: somebody else does. */
+function rowsOver(
+  tensor: DeviceTensor,
+  lengths: readonly number[],
+  context: RowContext,
+  owners: { count: number } | undefined,
 ): DeviceRows {
   const { kernels, group } = context;
+  let owned = owners !== undefined;
   return {
     home: "device",
     tensor,
@@ -35,12 +43,31 @@ export function deviceRows(
         : await kernels.timesRows(tensor, tensorOf(factor));
       return deviceRows(product, lengths, context);
     },
-    leading: (fewer) => deviceRows(tensor, fewer, context, false),
+    leading: (fewer) => rowsOver(tensor, fewer, context, undefined),
+    async columns(indices) {
+      const counts = indices.map((ofHead) => ofHead.length);
+      const width = Math.max(1, ...counts);
+      const slots = new Float32Array(indices.length * width).fill(-1);
+      for (const [head, ofHead] of indices.entries()) {
+        const held = lengths[head] ?? 0;
+        for (const [at, index] of ofHead.entries()) {
+          if (index < held) slots[head * width + at] = index;
+        }
+      }
+      return deviceRows(await kernels.columns(tensor, slots, indices.length), counts, context);
+    },
+    shared() {
+      if (owners && owned) owners.count++;
+      return rowsOver(tensor, lengths, context, owned ? owners : undefined);
+    },
     async floats() {
       return packed(await kernels.read(tensor), lengths, group);
     },
     [Symbol.dispose]() {
-      if (owned) tensor[Symbol.dispose]();
+      if (!owners || !owned) return;
+      owned = false;
+      owners.count--;
+      if (owners.count === 0) tensor[Symbol.dispose]();
     },
   };
 }

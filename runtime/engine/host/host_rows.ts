@@ -1,4 +1,4 @@
-import { addRows, emptyRows, leadingRows } from "../packed_rows.ts";
+import { addRows, emptyRows, leadingRows, rowsOfHead } from "../packed_rows.ts";
 import type { HostRows, Rows } from "../rows.ts";
 
 /**
@@ -13,7 +13,7 @@ export function hostRows(
   lengths: readonly number[],
   group: number,
 ): HostRows {
-  return {
+  const rows: HostRows = {
     home: "host",
     data,
     lengths,
@@ -42,9 +42,26 @@ export function hostRows(
       const more = (lengths[0] ?? 0) - (fewer[0] ?? 0);
       return hostRows(leadingRows(data, group, fewer, more), fewer, group);
     },
+    columns(indices) {
+      const counts = indices.map((ofHead) => ofHead.length);
+      const chosen = emptyRows(group, counts);
+      let to = 0;
+      for (const [head, ofHead] of indices.entries()) {
+        const held = lengths[head] ?? 0;
+        const from = rowsOfHead(data, group, lengths, head);
+        for (let row = 0; row < group; row++) {
+          for (const index of ofHead) {
+            chosen[to++] = index < held ? from[row * held + index] ?? 0 : 0;
+          }
+        }
+      }
+      return hostRows(chosen, counts, group);
+    },
+    shared: () => rows,
     floats: () => data,
     [Symbol.dispose]() {},
   };
+  return rows;
 }
 
 /** The first columns of other rows. */

@@ -4,6 +4,7 @@ import type { HostKvCache } from "../../cache/kv_cache.ts";
 import type { ModelConfig } from "../../checkpoint/checkpoint.ts";
 import type { RangeFile } from "../../checkpoint/file_range.ts";
 import type { SafetensorsHeader } from "../../checkpoint/safetensors.ts";
+import { hostRows } from "../../engine/host/host_rows.ts";
 import type { AttentionSums } from "../../evidence/accumulated.ts";
 import { type PositionMap, SOFT_TOKEN, tokenOf } from "../../rotary/position_map.ts";
 import { CheckpointError, SavedCacheError } from "../../errors.ts";
@@ -131,11 +132,15 @@ export function readAttentionSums(
     const name = `received.${layer}`;
     shapeOf(path, header, name, "F32", 1);
     const sums = readInto(file, header, name, (count) => new Float32Array(count), hash);
-    const held = cache.lengths(layer).reduce((sum, length) => sum + length, 0);
-    // Scores that were predicted reach into the tail.
-    const since = (held - sums.length * kvHeads / heads) / kvHeads;
+    const lengths = cache.lengths(layer);
+    const held = lengths.reduce((sum, length) => sum + length, 0);
+    const group = heads / kvHeads;
+    // Scores that were predicted reach into the tail. All heads have got the same number of tokens since.
+    const since = (held - sums.length / group) / kvHeads;
     const fits = Number.isInteger(since) && since >= 0 && since <= tail;
-    if (fits && !sums.some(Number.isNaN)) return sums;
+    if (fits && !sums.some(Number.isNaN)) {
+      return hostRows(sums, lengths.map((length) => length - since), group);
+    }
     return fail(path, `the attention of its layer ${layer} does not fit`);
   });
 }

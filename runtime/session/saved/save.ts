@@ -59,7 +59,9 @@ export async function saveCache(
   };
   using copy = cache.home === "host" ? undefined : await hostCopy(cache);
   using scope = new DisposableStack();
-  const floats = tensorsOf(state, copy ?? hostCacheOf(cache));
+  const received: Float32Array[] = [];
+  for (const rows of state.attentionSums ?? []) received.push(await rows.floats());
+  const floats = tensorsOf(state, copy ?? hostCacheOf(cache), received);
   const tensors = cachePrecision === "fp32"
     ? floats
     : narrowTensors(floats, { headDim: cache.headDim, precision: cachePrecision, scope });
@@ -98,8 +100,9 @@ function lengthsOf(cache: KvCache): readonly (readonly number[])[] {
 }
 
 function tensorsOf(
-  { sequence: { positionMap }, ids, pending, logits, attentionSums }: State,
+  { sequence: { positionMap }, ids, pending, logits }: State,
   cache: HostKvCache,
+  received: readonly Float32Array[],
 ): Record<string, SafetensorsInput> {
   const { layers, kvHeads, headDim } = cache;
   const tensors: Record<string, SafetensorsInput> = {
@@ -129,7 +132,7 @@ function tensorsOf(
     heads.forEach((ofHead, head) => data.set(ofHead, head * ofHead.length));
     tensors[`tokens.${layer}`] = { shape: [kvHeads, positionMap?.base ?? 0], data };
   }
-  for (const [index, data] of attentionSums?.entries() ?? []) {
+  for (const [index, data] of received.entries()) {
     tensors[`received.${globals[index]}`] = { shape: [data.length], data };
   }
   return tensors;

@@ -79,6 +79,56 @@ Deno.test("on a device, evicting while reading, writing and beyond the context g
   assertEquals(there, here);
 });
 
+Deno.test("on a device, what tokens have received stays there, and goes with what holds it", async () => {
+  await using twin = await twinModel("tiny-llama31");
+  const { device } = twin.there;
+  const { vocabulary } = twin.host.model.config;
+  const [first, second] = [randomIds(40, vocabulary, 1), randomIds(9, vocabulary, 2)];
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/received.safetensors`;
+  const policy = whileDecoding({ inner: h2o({ recent: 2 }), every: 3 });
+  const options = { policy, budget: 14 };
+  let back = 0;
+  const work = async (session: Session) => {
+    await session.read({ ids: first });
+    using mark = await session.mark();
+    const answer = await generated(session, 10);
+    using _later = await session.mark();
+    await session.append({ ids: second });
+    await using fork = await session.fork();
+    const forked = await generated(fork, 7);
+    await session.rollback(mark);
+    const [again, held, brought] = [await generated(session, 10), session.stats().held, back];
+    // A file is what numbers come back for.
+    await session.save(path);
+    await using loaded = await session.fork();
+    await loaded.load(path);
+    return { answer, forked, again, held, brought, loaded: await generated(loaded, 6) };
+  };
+  const worked = async () => {
+    await using session = twin.session(options);
+    return await work(session);
+  };
+  try {
+    // What is made once stays.
+    await worked();
+    const { tensors } = device.usage;
+    device.onCrossing = ({ kernel, bytes }) => {
+      if (/^(read|write)_rows$/.test(kernel)) back += bytes;
+    };
+    const { brought, ...there } = await worked();
+    device.onCrossing = undefined;
+    assertEquals(device.usage.tensors, tensors, "all was freed");
+    await using host = twin.host.model.session(options);
+    const { brought: _, ...here } = await work(host);
+    assertEquals(there, here);
+    assertEquals([brought, there.again], [0, there.answer]);
+    assert(back > 0, "a file brings them");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("a cache that was saved on a device is loaded in main memory, and the other way round", async () => {
   await using twin = await twinModel("tiny-mistral");
   const ids = randomIds(40, twin.host.model.config.vocabulary, 4);
