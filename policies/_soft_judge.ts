@@ -28,7 +28,7 @@ export const softJudgeOptions = {
   reach: {
     kind: "integer",
     min: 0,
-    default: 24,
+    default: 32,
     about: "tokens behind each one that what the draft attends to reaches, as an answer that " +
       "copies goes on from there; 0: the draft's attention as it is",
   },

@@ -39,7 +39,7 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * assertEquals(options, {
  *   softTokens: "soft.safetensors",
  *   draft: 4,
- *   reach: 24,
+ *   reach: 32,
  *   window: 16,
  *   group: "max",
  *   kernel: 5,

@@ -36,7 +36,7 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  * assertEquals(options, {
  *   softTokens: "lookahead.safetensors",
  *   draft: 4,
- *   reach: 24,
+ *   reach: 32,
  *   window: 32,
  *   group: "max",
  *   kernel: 1,

@@ -158,7 +158,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"draft","type":"an integer of at least 0","default":4,"about":"tokens of the answer, read with the whole cache before the soft tokens, that judge too"},
-      {"name":"reach","type":"an integer of at least 0","default":24,"about":"tokens behind each one that what the draft attends to reaches, as an answer that copies goes on from there; 0: the draft's attention as it is"},
+      {"name":"reach","type":"an integer of at least 0","default":32,"about":"tokens behind each one that what the draft attends to reaches, as an answer that copies goes on from there; 0: the draft's attention as it is"},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
       {"name":"group","type":"\"max\" or \"mean\"","default":"max","about":"what counts of the query heads that share a KV head: the most, or their mean"},
       {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
@@ -238,7 +238,7 @@ export const registry: Readonly<Record<PolicyName, PolicyEntry>> = {
     options: [
       {"name":"softTokens","type":"a path, a URL, soft tokens or \"untrained\"","about":"safetensors file of trained soft tokens; when absent those that come with the project for the model, or else random ones, as with \"untrained\""},
       {"name":"draft","type":"an integer of at least 0","default":4,"about":"tokens of the answer, read with the whole cache before the soft tokens, that judge too"},
-      {"name":"reach","type":"an integer of at least 0","default":24,"about":"tokens behind each one that what the draft attends to reaches, as an answer that copies goes on from there; 0: the draft's attention as it is"},
+      {"name":"reach","type":"an integer of at least 0","default":32,"about":"tokens behind each one that what the draft attends to reaches, as an answer that copies goes on from there; 0: the draft's attention as it is"},
       {"name":"window","type":"an integer of at least 0","default":32,"about":"last prompt tokens that are always kept"},
       {"name":"group","type":"\"max\" or \"mean\"","default":"max","about":"what counts of the query heads that share a KV head: the most, or their mean"},
       {"name":"kernel","type":"an odd integer of at least 1","default":5,"about":"tokens that are pooled together"},
