@@ -2,13 +2,13 @@ import { createGraph, type Graph } from "./onnx/graph.ts";
 import { createKernel, floats, floatsOf } from "./session.ts";
 
 /** `W · x + b`, row-major. */
-interface Dense {
+export interface Dense {
   readonly weight: Float32Array;
   readonly bias: Float32Array;
 }
 
 /** What is multiplied: a linear layer, or two with GELU between. */
-interface Network {
+export interface Network {
   readonly inner?: Dense;
   readonly output: Dense;
 }

@@ -1,7 +1,6 @@
 import { observedLayers } from "../observed_layers.ts";
 import { adapterTensors } from "../adapters.ts";
 import { floats, integers } from "../session.ts";
-import { partsByLayer } from "../step.ts";
 import { LAYER_INPUTS, WANTED_INPUTS } from "../step_graph.ts";
 import type { StepModel } from "../step_model.ts";
 import { createCounting } from "./counting.ts";
@@ -30,7 +29,7 @@ export async function createRaggedStepKernel(
   const stay = ports.flatMap((port, layer) => [
     ...[port.presentKeys, port.presentValues, port.queries],
     ...(global.has(layer) ? [port.attentionSums] : []),
-  ]).concat(global.size > 0 ? [INPUT_NORMS] : []);
+  ]).concat(global.size > 0 ? [INPUT_NORMS, LAYER_INPUTS] : []);
   await using opening = new AsyncDisposableStack();
   const kernel = opening.use(
     await device.load(buildDeviceStepGraph(model, options), { stay, inPlace: true }),
@@ -67,6 +66,8 @@ export async function createRaggedStepKernel(
       }
       const [norms] = await empty(wantsNorms, [global.size * tokens]);
       if (norms) into[INPUT_NORMS] = norms;
+      const [read] = await empty(wantsInputs, [global.size * tokens, model.hidden]);
+      if (read) into[LAYER_INPUTS] = read;
       using room = await unseen.roomFor(inputs);
       Object.assign(into, room.into);
       using given = await stepFeeds(model, inputs, tensors, sentOnce);
@@ -77,12 +78,7 @@ export async function createRaggedStepKernel(
           counting: await counting.atLeast(most),
           [WANTED_INPUTS]: integers([wantsInputs ? tokens : 0]),
         },
-        {
-          fetches: [
-            ...new Set(["logits", ...(wantsInputs ? [LAYER_INPUTS] : []), ...Object.keys(into)]),
-          ],
-          into,
-        },
+        { fetches: [...new Set(["logits", ...Object.keys(into)])], into },
       );
       const seen = await room.seen(outputs);
       made.move();
@@ -90,9 +86,7 @@ export async function createRaggedStepKernel(
         ...seen,
         ...{ queries: asked, attentionSums: paid },
         ...(norms ? { inputNorms: norms } : {}),
-        ...(wantsInputs
-          ? { layerInputs: partsByLayer(outputs.floats(LAYER_INPUTS), global.size) }
-          : {}),
+        ...(read ? { layerInputs: read } : {}),
       };
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),

@@ -1,4 +1,4 @@
-import type { StepInputs, StepOutputs } from "../step.ts";
+import type { StepInputs } from "../step.ts";
 import type { DrawSettings } from "../draw_settings.ts";
 import type { AheadInputs, AheadStep } from "./ahead.ts";
 import type { DeviceTensor } from "./device.ts";
@@ -30,13 +30,15 @@ export interface DeviceStepInputs extends Omit<StepInputs, "past"> {
 }
 
 /** What one step on a device gives. The caller owns the tensors. */
-export interface DeviceStepOutputs extends SeenLogits, Pick<StepOutputs, "layerInputs"> {
+export interface DeviceStepOutputs extends SeenLogits {
   /** Rotated queries of each layer, `[tokens, heads, headDim]`; none unless asked for. */
   readonly queries: readonly DeviceTensor[];
   /** Attention that each slot received, `[heads, capacity]` for each global layer; none unless asked for. */
   readonly attentionSums: readonly DeviceTensor[];
   /** Norms of what attention reads, `[global layers · tokens]`; absent unless asked for. */
   readonly inputNorms?: DeviceTensor;
+  /** What attention reads, `[global layers · tokens, hidden]`; absent unless asked for. */
+  readonly layerInputs?: DeviceTensor;
 }
 
 /** A step graph, loaded on a device. */

@@ -1,6 +1,6 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotarySpan } from "../../kernels/rope.ts";
-import type { LayerView, MaybePromise, Merging, SoftAdapters } from "../../policies/policy.ts";
+import type { LayerView, MaybePromise, Merging, SoftAdapters, SurrogateLayer } from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import { mostSliding } from "../cache/windows.ts";
@@ -9,6 +9,7 @@ import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
 import { PromptError } from "../errors.ts";
 import type { ExpectedQueries, QueryMoments } from "./query_moments.ts";
+import type { LayerInputs, PredictedScores } from "./predicted_scores.ts";
 import type { Rows } from "./rows.ts";
 import type { NextToken, Sequence } from "./sequence.ts";
 
@@ -66,7 +67,7 @@ export interface ProbeInput extends AdaptedInput {
   readonly apart?: boolean;
 }
 
-/** What a step gives. Its rows and queries are the caller's to dispose of. */
+/** What a step gives. Its rows, queries, norms and inputs are the caller's to dispose of. */
 export interface StepResult {
   /** `[rows, vocabulary]`; may be empty where less was asked for. */
   readonly logits: Float32Array;
@@ -83,8 +84,8 @@ export interface StepResult {
   readonly queries: readonly StepQueries[];
   /** Norms of what each global layer's attention reads; none unless asked for. */
   readonly inputNorms?: StepNorms;
-  /** What each global layer's attention reads, `[tokens, hidden]` each; none unless asked for. */
-  readonly layerInputs?: readonly Float32Array[];
+  /** What each global layer's attention reads; none unless asked for. */
+  readonly layerInputs?: LayerInputs;
 }
 
 /** What reading a token and drawing the next gives. */
@@ -338,6 +339,12 @@ export interface Engine {
     kept: readonly Int32Array[],
     merging: Merging,
   ) => Promise<ValuesToWrite>;
+  /**
+   * Begins to predict scores of what is read.
+   *
+   * @param networks One for each global layer.
+   */
+  predicting(networks: readonly SurrogateLayer[]): PredictedScores;
   /** Lengths of `W_O · V` for each query head and token of a layer. */
   outputLengths(cache: KvCache, layer: number): Promise<Rows>;
 }

@@ -48,6 +48,12 @@ export type {
   QueryMoments,
 } from "./query_moments.ts";
 export { advanceTogether } from "./advance_together.ts";
+export type {
+  DeviceInputs,
+  HostInputs,
+  LayerInputs,
+  PredictedScores,
+} from "./predicted_scores.ts";
 export type { NextToken, Sequence } from "./sequence.ts";
 export type { HostEngine, HostStepResult } from "./host/host_engine.ts";
 export type { LayerArithmetic } from "./host/host_view.ts";
@@ -73,5 +79,5 @@ export type { DrawSettings } from "../../kernels/draw_settings.ts";
 export type { ElementType } from "../../kernels/onnx/graph.ts";
 export type { MomentTensors } from "../../kernels/device/query_moments.ts";
 export type { ChunkStatistics } from "../../kernels/query_statistics.ts";
-export type { RotaryRows } from "../../kernels/rope.ts";
+export type { RotaryFrequencies, RotarySpan } from "../../kernels/rope.ts";
 export type { StepOutputs } from "../../kernels/step.ts";

@@ -1,5 +1,6 @@
 import { globalLayersOf, mostHeld } from "../cache/global_layers.ts";
 import type { Engine, StepQueries } from "./engine.ts";
+import type { LayerInputs } from "./predicted_scores.ts";
 import type { Sequence } from "./sequence.ts";
 import { pause } from "./pause.ts";
 import type { QueryStatistics } from "../evidence/statistics.ts";
@@ -28,10 +29,8 @@ export interface PrefillOptions {
   readonly observe: Observation;
   /** Is given the rotated queries of each layer as they are read. */
   readonly onQueries?: QueryStatistics["add"] | undefined;
-  /** Is given what the attention of each global layer reads, `[tokens, hidden]`, as tokens are read. */
-  readonly onInputs?:
-    | ((inputs: readonly Float32Array[], tokens: number) => Promise<void>)
-    | undefined;
+  /** Is given what the attention of each global layer reads, as tokens are read. */
+  readonly onInputs?: ((inputs: LayerInputs, tokens: number) => Promise<void>) | undefined;
   /** How many of the last tokens' queries are wanted. @default {0} */
   readonly lastQueries?: number | undefined;
   /** Tokens that are to be read behind these for a while: the cache takes no more room for them then. @default {0} */
@@ -117,8 +116,9 @@ export async function prefill(
       next: end < ids.length ? "nothing" : "logits",
     });
     if (!observing) step.attentionSums.forEach((rows) => rows[Symbol.dispose]());
-    await onInputs?.(step.layerInputs ?? [], end - start);
     using others = new DisposableStack();
+    others.use(step.layerInputs);
+    if (step.layerInputs) await onInputs?.(step.layerInputs, end - start);
     for (const [layer, queries] of step.queries.entries()) {
       const kept = wanted ? last[globals.indexOf(layer)] : undefined;
       (kept ? scope : others).use(queries);

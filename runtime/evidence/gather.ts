@@ -127,7 +127,7 @@ async function even(
 
 async function predictedRows(
   evidence: Extract<Evidence, { kind: "predicted" }>,
-  { engine, sequence: { cache }, predictions, earlier, scope }: EvidenceRequest,
+  { sequence: { cache }, predictions, earlier, scope }: EvidenceRequest,
 ): Promise<readonly Rows[]> {
   if (!predictions) {
     throw new EvidenceError(
@@ -137,8 +137,7 @@ async function predictedRows(
   const rows: Rows[] = [];
   for (const [index, layer] of globalLayersOf(cache).entries()) {
     const lengths = cache.lengths(layer);
-    const floats = predictions.rows(evidence, index, lengths, await earlier?.[index]?.floats());
-    rows.push(scope.use(await engine.rows(floats, lengths)));
+    rows.push(scope.use(await predictions.rows(evidence, index, lengths, earlier?.[index])));
   }
   return rows;
 }

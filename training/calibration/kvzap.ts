@@ -2,6 +2,7 @@ import { createProductsKernel, type ProductsKernel } from "../../kernels/normal_
 import { kvZipPlus } from "../../policies/kvzip_plus.ts";
 import type { ModelFacts } from "../../policies/policy.ts";
 import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
+import { inputsHere } from "../../runtime/engine/host/predicted_scores.ts";
 import { prefill } from "../../runtime/engine/prefill.ts";
 import { emptySequence } from "../../runtime/engine/sequence.ts";
 import { replayedAttention } from "../../runtime/evidence/replay.ts";
@@ -53,7 +54,7 @@ function measurement({ engine }: Model, facts: ModelFacts): Measurement {
       chunk: engine.chunk,
       observe: "none",
       onInputs: (chunk, count) => {
-        for (const [layer, rows] of chunk.entries()) inputs[layer]?.set(rows, read * hidden);
+        for (const [layer, rows] of inputsHere(chunk).entries()) inputs[layer]?.set(rows, read * hidden);
         read += count;
         return Promise.resolve();
       },

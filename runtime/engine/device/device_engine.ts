@@ -9,6 +9,7 @@ import type { HeldOutputs } from "../../../kernels/device/output_matrices.ts";
 import type { SlotRun } from "../../../kernels/device/repeated_attention.ts";
 import type { ReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import type { RowKernels } from "../../../kernels/device/row_kernels.ts";
+import type { SurrogateKernels } from "../../../kernels/device/surrogates.ts";
 import type { SoftAdapters } from "../../../policies/policy.ts";
 import { createDeviceCache, type DeviceCacheContext } from "../../cache/device_cache.ts";
 import type { DeviceKvCache, KvCache } from "../../cache/kv_cache.ts";
@@ -28,11 +29,13 @@ import {
   type StepResult,
   tokenCount,
 } from "../engine.ts";
+import type { DeviceInputs } from "../predicted_scores.ts";
 import { probeApart } from "../probe_apart.ts";
 import type { Sequence } from "../sequence.ts";
 import { deviceMoments, type QueryMoments } from "../query_moments.ts";
 import { deviceRows, tensorOf, writtenRows } from "./device_rows.ts";
 import { deviceViews, type ViewKernels } from "./device_view.ts";
+import { predictedThere } from "./predicted_scores.ts";
 import { createRunAhead } from "./run_ahead.ts";
 
 /** What an engine on a device is made of. It owns none of it. */
@@ -50,6 +53,7 @@ export interface DeviceParts extends DeviceCacheContext {
   readonly moments: MomentKernels;
   readonly replay: ReplayKernels;
   readonly outputs: HeldOutputs;
+  readonly surrogates: SurrogateKernels;
   readonly merge: MergeKernels;
   readonly views: ViewKernels;
   /** Milliseconds. */
@@ -119,7 +123,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       checkFinite(logits);
     } catch (error) {
       for (const tensor of [...attentionSums, ...queries]) tensor[Symbol.dispose]();
-      inputNorms?.[Symbol.dispose]();
+      for (const tensor of [inputNorms, layerInputs]) tensor?.[Symbol.dispose]();
       throw error;
     }
     return {
@@ -130,8 +134,8 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
         return deviceRows(tensor, seen, rowContext);
       }),
       queries: queries.map(queriesOf),
-      ...(inputNorms ? { inputNorms: normsOf(inputNorms) } : {}),
-      ...(layerInputs ? { layerInputs } : {}),
+      ...(inputNorms ? { inputNorms: stayingOf(inputNorms) } : {}),
+      ...(layerInputs ? { layerInputs: stayingOf(layerInputs) } : {}),
     };
   };
 
@@ -225,6 +229,7 @@ export function createDeviceEngine(parts: DeviceParts): Engine {
       }
       return adapters ? await adapted(sequence, input, adapters) : await step(sequence, input);
     },
+    predicting: (networks) => predictedThere(networks, parts.surrogates, rowContext),
     views: (cache, layer, gathered, onCopy) =>
       deviceViews(deviceCacheOf(cache), layer, gathered, {
         config,
@@ -348,7 +353,8 @@ function tensorsOfMoments(moments: QueryMoments): MomentTensors {
   throw new TypeError("Cannot work with moments in main memory: take those of this engine");
 }
 
-function normsOf(tensor: DeviceTensor): DeviceNorms {
+/** Numbers of all global layers. */
+function stayingOf(tensor: DeviceTensor): DeviceNorms & DeviceInputs {
   return { home: "device", tensor, [Symbol.dispose]: () => tensor[Symbol.dispose]() };
 }
 

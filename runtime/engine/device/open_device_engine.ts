@@ -11,6 +11,7 @@ import type { ProviderName } from "../../../kernels/device/provider_probe.ts";
 import { createMomentKernels } from "../../../kernels/device/query_moments.ts";
 import { createReplayKernels } from "../../../kernels/device/replay_kernels.ts";
 import { createRowKernels } from "../../../kernels/device/row_kernels.ts";
+import { createSurrogateKernels } from "../../../kernels/device/surrogates.ts";
 import { createLayerArithmetic } from "../../../kernels/device/view_kernels.ts";
 import type { StepModel } from "../../../kernels/step_model.ts";
 import { adaptedKernels } from "../../soft_tokens/adapted_kernels.ts";
@@ -68,13 +69,13 @@ export async function openDeviceEngine(
   const replay = opening.use(createReplayKernels(device, config, element));
   const arithmetic = opening.use(createLayerArithmetic(device, config, element));
   const merge = opening.use(createMergeKernels(device, config, element));
+  const surrogates = opening.use(createSurrogateKernels(device, config));
   const scores = opening.use(createScoreKernels(device, element));
   const read = outputMatrices(config, readOutput);
   const outputs = opening.use(createHeldOutputs(device, config, element, read));
   const engine = createDeviceEngine({
     ...{ device, element, config, threads, step, kernels, rows, evidence, moments, replay, now },
-    outputs,
-    merge,
+    ...{ outputs, surrogates, merge },
     ...(maxBufferBytes === undefined ? {} : { maxBufferBytes }),
     adapted: (shape) => adapted.kernel(shape),
     views: {

@@ -26,11 +26,13 @@ import { bestNorms } from "./best_norms.ts";
 import type { LayerKernels } from "./layer_kernels.ts";
 import { hostViews, type LayerArithmetic } from "./host_view.ts";
 import { emptyRows, rowsOfHead } from "../packed_rows.ts";
+import type { HostInputs } from "../predicted_scores.ts";
 import type { HostMoments } from "../query_moments.ts";
 import type { HostRows } from "../rows.ts";
 import { expectedGaussian, joinedMoments } from "./host_moments.ts";
 import { hostRows } from "./host_rows.ts";
 import { pastLayers, type Writing } from "./past_layers.ts";
+import { predictedHere } from "./predicted_scores.ts";
 import { createTogether } from "./together.ts";
 
 /** What a step gives in main memory. */
@@ -134,10 +136,11 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
       return hostRows(data, seen, group);
     };
-    const { attentionSums, sumsApart, inputNorms: byLayer, ...others } = outputs;
+    const { attentionSums, sumsApart, inputNorms, layerInputs, ...others } = outputs;
     return {
       ...others,
-      ...(byLayer ? { inputNorms: { home: "host", byLayer, [Symbol.dispose]() {} } } : {}),
+      ...(inputNorms ? { inputNorms: hostLayers(inputNorms) } : {}),
+      ...(layerInputs ? { layerInputs: hostLayers(layerInputs) } : {}),
       attentionSums: attentionSums.map(rowsOf),
       ...(sumsApart ? { sumsApart: sumsApart.map(rowsOf) } : {}),
       queries: outputs.queries.map(hostQueries),
@@ -214,6 +217,7 @@ export function createHostEngine(parts: HostParts): HostEngine {
       sequence.position += tokens;
       return outputs;
     },
+    predicting: (networks) => predictedHere(networks, config, threads),
     views: (cache, layer, gathered) => hostViews(hostCacheOf(cache), engine, layer, gathered),
     async addQueries(layers, skip, before) {
       const { run } = await kernels.statistics();
@@ -362,4 +366,9 @@ function lastKeys(cache: HostKvCache, layer: number, tokens: number): Float32Arr
     }
   }
   return keys;
+}
+
+/** Arrays of each global layer, which nobody has to free. */
+function hostLayers(byLayer: readonly Float32Array[]): HostInputs {
+  return { home: "host", byLayer, [Symbol.dispose]() {} };
 }

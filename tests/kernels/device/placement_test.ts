@@ -5,10 +5,12 @@ import {
 } from "../../../kernels/device/device_step_graph.ts";
 import { withoutFusedMatMul } from "../../../kernels/device/gemm.ts";
 import { createGraph, type Graph, MICROSOFT } from "../../../kernels/onnx/graph.ts";
+import { h2o, kvZap, whileDecoding } from "../../../policies/mod.ts";
 import type { Precision } from "../../../runtime/weights/precisions.ts";
 import { twinModel } from "../../_device_model.ts";
 import { onProcessor } from "../../_placement.ts";
 import { smallPolicies } from "../../_small_policies.ts";
+import { surrogateFile } from "../../_surrogate_file.ts";
 import { fixture, randomIds } from "../../_test_model.ts";
 import { probed } from "../../_vulkan.ts";
 import { describe } from "../_soft_case.ts";
@@ -93,7 +95,13 @@ Deno.test({
       return load(graph, options);
     };
     const ids = randomIds(48, twin.host.model.config.vocabulary, 3);
-    for (const { policy } of await smallPolicies()) {
+    const surrogate = surrogateFile(twin.host.model.engine.config, (layer) => layer === 0);
+    const policies = [
+      ...(await smallPolicies()).map(({ policy }) => policy),
+      whileDecoding({ inner: kvZap({ surrogate, window: 4 }), every: 2 }),
+      whileDecoding({ inner: h2o({ recent: 2 }), every: 2 }),
+    ];
+    for (const policy of policies) {
       await using session = twin.session({ policy, budget: 20 });
       const generation = session.generate({ ids }, { maxTokens: 3 });
       for await (const _ of generation);

@@ -30,8 +30,6 @@ const SENT_BY_TOKEN: Readonly<Record<string, (sizes: Sizes) => Readonly<Record<s
   {
     // Random numbers are made in main memory, so that they are the same everywhere.
     random: ({ layers, kvHeads }) => ({ "scores given_0": 4 * layers * kvHeads }),
-    // Scores that small networks predict; without networks, zeros.
-    kvzap: ({ layers, heads }) => ({ "write_rows rows": 4 * layers * heads }),
   };
 
 /** Bytes that a policy sends when it first runs with a model, and never again, by array; all others send nothing so. */
@@ -60,8 +58,6 @@ const RECEIVED: Readonly<Record<string, Readonly<Record<string, "grows" | "stays
   lookahead_kv: { [LIKELIEST]: "stays" },
   lookahead_q_cache: { [LIKELIEST]: "stays" },
   oracle: { [LIKELIEST]: "stays" },
-  // Scores that were predicted go along with the tokens.
-  kvzap: { "read_rows result": "grows" },
 };
 
 interface Sizes {
