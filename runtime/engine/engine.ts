@@ -1,6 +1,12 @@
 import type { DeviceTensor } from "../../kernels/device/device.ts";
 import type { RotarySpan } from "../../kernels/rope.ts";
-import type { LayerView, MaybePromise, Merging, SoftAdapters, SurrogateLayer } from "../../policies/policy.ts";
+import type {
+  LayerView,
+  MaybePromise,
+  Merging,
+  SoftAdapters,
+  SurrogateLayer,
+} from "../../policies/policy.ts";
 import type { BudgetShape } from "../cache/bytes_per_token.ts";
 import type { HostKvCache, KvCache } from "../cache/kv_cache.ts";
 import { mostSliding } from "../cache/windows.ts";

@@ -48,12 +48,7 @@ export type {
   QueryMoments,
 } from "./query_moments.ts";
 export { advanceTogether } from "./advance_together.ts";
-export type {
-  DeviceInputs,
-  HostInputs,
-  LayerInputs,
-  PredictedScores,
-} from "./predicted_scores.ts";
+export type { DeviceInputs, HostInputs, LayerInputs, PredictedScores } from "./predicted_scores.ts";
 export type { NextToken, Sequence } from "./sequence.ts";
 export type { HostEngine, HostStepResult } from "./host/host_engine.ts";
 export type { LayerArithmetic } from "./host/host_view.ts";

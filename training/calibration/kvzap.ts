@@ -54,7 +54,9 @@ function measurement({ engine }: Model, facts: ModelFacts): Measurement {
       chunk: engine.chunk,
       observe: "none",
       onInputs: (chunk, count) => {
-        for (const [layer, rows] of inputsHere(chunk).entries()) inputs[layer]?.set(rows, read * hidden);
+        for (const [layer, rows] of inputsHere(chunk).entries()) {
+          inputs[layer]?.set(rows, read * hidden);
+        }
         read += count;
         return Promise.resolve();
       },

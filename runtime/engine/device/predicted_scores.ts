@@ -23,9 +23,8 @@ export function predictedThere(
     },
     async rows(layer, lengths, earlier) {
       const before = lengths.map((length) => Math.max(0, length - read));
-      const known = earlier && before.map((held, head) =>
-        Math.min(held, earlier.lengths[head] ?? 0)
-      );
+      const known = earlier &&
+        before.map((held, head) => Math.min(held, earlier.lengths[head] ?? 0));
       const tensor = await kernels.rows({
         ...{ scores, layer, lengths, before },
         earlier: earlier && known && { rows: tensorOf(earlier), known },

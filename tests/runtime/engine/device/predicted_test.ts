@@ -55,40 +55,46 @@ for (const [kind, isDeep] of Object.entries(KINDS)) {
   });
 }
 
-Deno.test("on a device, networks are sent once, and neither what they read nor what they predict crosses", {
-  ignore: testProvider() === "webgpu",
-}, async () => {
-  await using twin = await twinModel(MODEL);
-  const { device } = twin.there;
-  const { config } = twin.host.model.engine;
-  const { vocabulary } = config;
-  const surrogate = surrogateFile(config, KINDS.mixed);
-  const policy = whileDecoding({ inner: kvZap({ surrogate, window: 4 }), every: 3 });
-  const crossed = async (tokens: number) => {
-    const sums: Record<string, number> = {};
-    device.onCrossing = ({ kernel, name, direction, bytes }) => {
-      if (bytes === 0 || /^(even_step|device_step|decode_step|ahead_step|counting)$/.test(kernel)) {
-        if (!name.startsWith("layer_inputs")) return;
+Deno.test(
+  "on a device, networks are sent once, and neither what they read nor what they predict crosses",
+  {
+    ignore: testProvider() === "webgpu",
+  },
+  async () => {
+    await using twin = await twinModel(MODEL);
+    const { device } = twin.there;
+    const { config } = twin.host.model.engine;
+    const { vocabulary } = config;
+    const surrogate = surrogateFile(config, KINDS.mixed);
+    const policy = whileDecoding({ inner: kvZap({ surrogate, window: 4 }), every: 3 });
+    const crossed = async (tokens: number) => {
+      const sums: Record<string, number> = {};
+      device.onCrossing = ({ kernel, name, direction, bytes }) => {
+        if (
+          bytes === 0 || /^(even_step|device_step|decode_step|ahead_step|counting)$/.test(kernel)
+        ) {
+          if (!name.startsWith("layer_inputs")) return;
+        }
+        const key = `${direction} ${kernel} ${name.replace(/\.\d+$/, "")}`;
+        sums[key] = (sums[key] ?? 0) + bytes;
+      };
+      {
+        await using session = twin.session({ policy, budget: 20, chunk: 128 });
+        await session.read({ ids: randomIds(tokens, vocabulary, 7) });
       }
-      const key = `${direction} ${kernel} ${name.replace(/\.\d+$/, "")}`;
-      sums[key] = (sums[key] ?? 0) + bytes;
+      device.onCrossing = undefined;
+      return { sums, tensors: device.usage.tensors };
     };
-    {
-      await using session = twin.session({ policy, budget: 20, chunk: 128 });
-      await session.read({ ids: randomIds(tokens, vocabulary, 7) });
-    }
-    device.onCrossing = undefined;
-    return { sums, tensors: device.usage.tensors };
-  };
-  const [short, long] = [await crossed(50), await crossed(100)];
-  const networkNumbers = Object.values(surrogate.tensors)
-    .reduce((sum, { data }) => sum + data.length, 0);
-  const { "in sent_once numbers": once, ...others } = short.sums;
-  assertEquals(once, 4 * networkNumbers);
-  assertEquals(long.tensors, short.tensors, "all but the networks was freed");
-  // How many tokens each head keeps depends on the text, and with it the indices that come back and go.
-  const withoutIndices = (sums: Readonly<Record<string, number>>) =>
-    Object.fromEntries(Object.entries(sums).filter(([key]) => !/ (slots|best)$/.test(key)));
-  assertEquals(withoutIndices(long.sums), withoutIndices(others));
-  assertEquals(Object.keys(long.sums).filter((key) => /rows result|layer_inputs/.test(key)), []);
-});
+    const [short, long] = [await crossed(50), await crossed(100)];
+    const networkNumbers = Object.values(surrogate.tensors)
+      .reduce((sum, { data }) => sum + data.length, 0);
+    const { "in sent_once numbers": once, ...others } = short.sums;
+    assertEquals(once, 4 * networkNumbers);
+    assertEquals(long.tensors, short.tensors, "all but the networks was freed");
+    // How many tokens each head keeps depends on the text, and with it the indices that come back and go.
+    const withoutIndices = (sums: Readonly<Record<string, number>>) =>
+      Object.fromEntries(Object.entries(sums).filter(([key]) => !/ (slots|best)$/.test(key)));
+    assertEquals(withoutIndices(long.sums), withoutIndices(others));
+    assertEquals(Object.keys(long.sums).filter((key) => /rows result|layer_inputs/.test(key)), []);
+  },
+);
