@@ -302,7 +302,7 @@ function pastFeeds(
 }
 
 /** Numbers of each layer, which lie one behind the other. */
-export function partsByLayer(
+function partsByLayer(
   all: Float32Array,
   layers: number,
 ): readonly Float32Array[] {
