@@ -13,7 +13,7 @@ Deno.test("parsePolicies() reads numbers, words, paths, JSON and quoted text", a
     ["judge_q", {
       softTokens: "runs/a-1.safetensors",
       draft: 4,
-      reach: 24,
+      reach: 32,
       window: 32,
       group: "max",
       kernel: 1,
@@ -22,7 +22,7 @@ Deno.test("parsePolicies() reads numbers, words, paths, JSON and quoted text", a
     ["judge_q", {
       softTokens: "a, (b) c",
       draft: 4,
-      reach: 24,
+      reach: 32,
       window: 0,
       group: "max",
       kernel: 5,
