@@ -1,14 +1,19 @@
+import { sharedByBest } from "./_best_of_heads.ts";
 import { reachForward, reachForwardKernel } from "./_forward.ts";
 import { makePolicy } from "./_make.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { pool, poolingOptions, poolKernel, type PoolOptions } from "./_pool.ts";
 import { describeSource, softTokenLoader, type SoftTokenNeeds } from "./_soft_tokens.ts";
 import { groupMost, groupMostKernel } from "./kernels/group_most.ts";
+import { columns, joined, scalar } from "./kernels/nodes.ts";
 import {
+  type KernelBuilder,
+  type KernelValue,
   type LayerView,
   type Score,
   type ScoreKernel,
   type ScorerPolicy,
+  type SecondStage,
   withKernel,
 } from "./policy.ts";
 
@@ -44,9 +49,26 @@ export const softJudgeOptions = {
     default: "max",
     about: "what counts of the query heads that share a KV head: the most, or their mean",
   },
+  share: {
+    kind: "choice",
+    words: ["head", "layer"],
+    default: "head",
+    about:
+      "whose best tokens a budget is for: those of each KV head, or those of a layer's heads, " +
+      "which share it by what the soft tokens attend to; the first four tokens are then kept, and judge nothing",
+  },
   kernel: { ...poolingOptions.kernel, default: 5 },
   pooling: { ...poolingOptions.pooling, default: "avg" },
 } as const;
+
+/** Tokens at the beginning that are kept where heads share a budget: all heads look there, whatever comes. */
+const SINKS = 4;
+
+/** Share of a budget, but for what is always kept, that each head has for itself. */
+const OWN_SHARE = 0.2;
+
+/** Below it a draft's attention says nothing: tokens are then ranked by the soft tokens alone. */
+const LEAST_SHARE = 1e-7;
 
 /** What a policy that judges with soft tokens says of itself. */
 type SoftJudgeAbout = PolicyAbout & { readonly options: typeof softJudgeOptions };
@@ -63,8 +85,15 @@ export function softJudge(
   needs: Omit<SoftTokenNeeds, "policy">,
 ): ScorerPolicy {
   return makePolicy(about, options, (settings) => {
-    const { softTokens, draft, reach, window, group, kernel, pooling } = settings;
-    const ofSoft = softScore(group, { kernel, pooling });
+    const { softTokens, draft, reach, window, group, share, kernel, pooling } = settings;
+    const shared = share === "layer";
+    const unjudged = shared ? SINKS : 0;
+    const ofSoft = softScore(group, { kernel, pooling }, unjudged);
+    const ofDraft = draftScore(reach, unjudged);
+    const alwaysKept = (keep: number) => ({
+      sinks: Math.min(SINKS, Math.max(0, keep - window)),
+      recent: window,
+    });
     return {
       options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
       evidence: {
@@ -72,10 +101,25 @@ export function softJudge(
         tokens: softTokenLoader(softTokens, { ...needs, policy: about.name }),
         ...(draft > 0 ? { draft } : {}),
       },
-      protect: { recent: window },
-      score: draft > 0 ? withDraft(ofSoft, reach) : withKernel(ofSoft.host, ofSoft.kernel),
+      protect: shared ? alwaysKept : { recent: window },
+      ...(shared
+        ? { allocateHeads: sharedByBest((keep) => ownTokens(keep, alwaysKept(keep))) }
+        : {}),
+      score: draft > 0 && !shared
+        ? withDraft(ofSoft, ofDraft)
+        : withKernel(ofSoft.host, ofSoft.kernel),
+      ...(draft > 0 && shared ? { secondStage: byDraft(ofDraft) } : {}),
     };
   });
+}
+
+/** Tokens that a head has for itself, at least 1, of so many per head. */
+function ownTokens(
+  keep: number,
+  kept: { readonly sinks: number; readonly recent: number },
+): number {
+  const always = Math.min(keep, kept.sinks + kept.recent);
+  return Math.max(1, always + Math.floor(OWN_SHARE * (keep - always)));
 }
 
 /** A score in main memory and where the cache lives. */
@@ -84,43 +128,68 @@ interface TwoScores {
   readonly kernel: ScoreKernel;
 }
 
-function softScore(group: "max" | "mean", pooling: Omit<PoolOptions, "end">): TwoScores {
+/** @param unjudged Tokens at the beginning that count as 0. */
+function softScore(
+  group: "max" | "mean",
+  pooling: Omit<PoolOptions, "end">,
+  unjudged: number,
+): TwoScores {
   return {
     async host(layer) {
       const { length } = layer;
       const attention = group === "mean"
         ? await layer.groupAttention()
         : groupMost(await layer.attention(), layer);
-      return pool(attention, length, { ...pooling, end: length });
+      return pool(behind(attention, length, unjudged), length, { ...pooling, end: length });
     },
     kernel(layer) {
       const attention = group === "mean"
         ? layer.groupAttention()
         : groupMostKernel(layer, layer.attention());
-      return poolKernel(layer, attention, pooling);
+      return poolKernel(layer, behindKernel(layer, attention, unjudged), pooling);
     },
   };
 }
 
+/** What stands behind the first tokens of each row; these are 0. */
+function behind(scores: Float32Array, length: number, first: number): Float32Array {
+  if (first === 0) return scores;
+  const rest = scores.slice();
+  for (let start = 0; start < rest.length; start += length) {
+    rest.fill(0, start, start + Math.min(first, length));
+  }
+  return rest;
+}
+
+/** {@linkcode behind} where the cache lives: scores are `[kvHeads, length]`. */
+function behindKernel(builder: KernelBuilder, scores: KernelValue, first: number): KernelValue {
+  const { kvHeads, length } = builder;
+  if (first === 0) return scores;
+  const unjudged = builder.atLeast(first) ? first : length;
+  const nothing = builder.constant(new Float32Array(kvHeads * unjudged), [kvHeads, unjudged]);
+  return joined(builder, [nothing, columns(builder, scores, unjudged)], 1);
+}
+
 /** What a draft attends to, where its score reaches other tokens. */
-function draftScore(reach: number): TwoScores {
+function draftScore(reach: number, unjudged: number): TwoScores {
   // Chosen on questions set aside (docs/training.md), as the default of `reach` is.
   const reaching = reach > 0 ? { reach, decay: 0.95, before: 0.7 } : undefined;
   return {
     async host(layer) {
-      const attention = groupMost(await layer.draftAttention(), layer);
-      return reaching === undefined ? attention : reachForward(attention, layer.length, reaching);
+      const { length } = layer;
+      const attention = behind(groupMost(await layer.draftAttention(), layer), length, unjudged);
+      return reaching === undefined ? attention : reachForward(attention, length, reaching);
     },
     kernel(layer) {
-      const attention = groupMostKernel(layer, layer.draftAttention());
+      const most = groupMostKernel(layer, layer.draftAttention());
+      const attention = behindKernel(layer, most, unjudged);
       return reaching === undefined ? attention : reachForwardKernel(layer, attention, reaching);
     },
   };
 }
 
 /** The score of soft tokens times what a draft attends to. */
-function withDraft(ofSoft: TwoScores, reach: number): Score {
-  const ofDraft = draftScore(reach);
+function withDraft(ofSoft: TwoScores, ofDraft: TwoScores): Score {
   return withKernel(
     async (layer) => {
       const soft = await ofSoft.host(layer);
@@ -129,4 +198,22 @@ function withDraft(ofSoft: TwoScores, reach: number): Score {
     },
     (layer) => layer.op("Mul", [ofDraft.kernel(layer), ofSoft.kernel(layer)]),
   );
+}
+
+/** The same product, once the heads' shares are known by what the soft tokens attend to. */
+function byDraft(ofDraft: TwoScores): SecondStage {
+  return {
+    first: 0,
+    rescore: withKernel(
+      async (layer: LayerView, scores: Float32Array) => {
+        const draft = await ofDraft.host(layer);
+        return scores.map((score, token) => score * Math.max(draft[token] ?? 0, LEAST_SHARE));
+      },
+      (layer, scores) =>
+        layer.op("Mul", [
+          scores,
+          layer.op("Max", [ofDraft.kernel(layer), scalar(layer, LEAST_SHARE)]),
+        ]),
+    ),
+  };
 }

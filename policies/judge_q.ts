@@ -27,6 +27,10 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * tokens judge alone. Where no trained tokens ship for a model and none are given, they are random:
  * the mechanism runs, its quality is not the paper's, and the session's notes say so.
  *
+ * With `share: "layer"` the heads of a layer share its budget: how much each gets goes by what the soft
+ * tokens attend to, which of its tokens by the product; the first four tokens, where all heads look in any
+ * case, are kept and judge nothing. Heads then hold different numbers of tokens.
+ *
  * @throws {OptionError} If an option is unknown or out of range. A file that is damaged, has adapters
  * or was made for another model is refused when a prompt is read.
  *
@@ -42,6 +46,7 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  *   reach: 32,
  *   window: 16,
  *   group: "max",
+ *   share: "head",
  *   kernel: 5,
  *   pooling: "avg",
  * });

@@ -39,6 +39,7 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  *   reach: 32,
  *   window: 32,
  *   group: "max",
+ *   share: "head",
  *   kernel: 1,
  *   pooling: "avg",
  * });

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { adaKv } from "../../policies/ada_kv.ts";
 import { judgeQ, type JudgeQOptions } from "../../policies/judge_q.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { fakeLayer } from "../_fake_layer.ts";
@@ -64,6 +65,43 @@ Deno.test("judgeQ() takes what a draft attends to as it is, where it reaches not
   assertEquals(
     await judgeQ({ kernel: 1, reach: 0 }).score(layer),
     new Float32Array([2, 0, 0, 12]),
+  );
+});
+
+Deno.test("judgeQ() shares a layer's budget by what the soft tokens attend to, sinks aside", async () => {
+  const attention = new Float32Array([9, 9, 9, 9, 1, 5, 3, 0, 8, 8, 8, 8, 2, 0, 0, 4]);
+  const draft = new Float32Array([9, 9, 9, 9, 0, 0, 0.5, 0, 7, 7, 7, 7, 0, 0, 0, 0.25]);
+  const layer = fakeLayer({ heads: 2, kvHeads: 2, headDim: 1, length: 8, attention, draft });
+  const policy = judgeQ({ kernel: 1, reach: 0, window: 1, share: "layer" });
+  const scores = await policy.score(layer);
+  assertEquals(scores, new Float32Array([0, 0, 0, 0, 1, 5, 3, 0, 0, 0, 0, 0, 2, 0, 0, 4]));
+  const { secondStage, protect, allocateHeads } = policy;
+  assertEquals(secondStage?.first, 0);
+  const again = await secondStage?.rescore(layer, scores);
+  // What the draft does not look at goes by the soft tokens alone, behind all that it looks at.
+  const little = (score: number) => Math.fround(score * 1e-7);
+  assertEquals([...again ?? []], [
+    ...[0, 0, 0, 0, little(1), little(5), 1.5, 0],
+    ...[0, 0, 0, 0, little(2), 0, 0, 1],
+  ]);
+  if (typeof protect !== "function") throw new TypeError("sinks must leave room for the window");
+  assertEquals(await protect(64, 100), { sinks: 4, recent: 1 });
+  assertEquals(await protect(3, 100), { sinks: 2, recent: 1 });
+  assertEquals(await protect(1, 100), { sinks: 0, recent: 1 });
+  // 16 of each: the first 5 and a fifth of the rest are its own, the 14 that are left go to the best.
+  const ranked = [1, 2].map((head) =>
+    Float32Array.from({ length: 40 }, (_, at) => head * 100 + at)
+  );
+  assertEquals(await allocateHeads?.({ scores: ranked, keep: 16 }), [7, 25]);
+  assertEquals(judgeQ({ draft: 0, share: "layer" }).secondStage, undefined);
+  assertEquals(judgeQ().allocateHeads, undefined);
+});
+
+Deno.test("judgeQ() that shares a layer's budget cannot be inside what shares it too", () => {
+  assertThrows(
+    () => adaKv({ inner: judgeQ({ share: "layer" }) }),
+    OptionError,
+    "it divides its budget among the heads itself",
   );
 });
 

@@ -143,6 +143,8 @@ const VARIANTS: readonly ScorerPolicy[] = [
   judgeQ({ draft: 0, group: "mean", kernel: 3 }),
   judgeQ({ draft: 3, pooling: "max", window: 0 }),
   judgeQ({ draft: 3, reach: 0 }),
+  judgeQ({ draft: 3, share: "layer", window: 2 }),
+  judgeQ({ draft: 0, share: "layer", window: 40 }),
   criticalKv({ inner: chunkKv({ inner: h2o({ recent: 1 }), chunk: 3 }), first: 0.3 }),
 ];
 
