@@ -163,9 +163,9 @@ function behind(scores: Float32Array, length: number, first: number): Float32Arr
 
 /** {@linkcode behind} where the cache lives: scores are `[kvHeads, length]`. */
 function behindKernel(builder: KernelBuilder, scores: KernelValue, first: number): KernelValue {
-  const { kvHeads, length } = builder;
   if (first === 0) return scores;
-  const unjudged = builder.atLeast(first) ? first : length;
+  const { kvHeads } = builder;
+  const unjudged = builder.atLeast(first) ? first : builder.length;
   const nothing = builder.constant(new Float32Array(kvHeads * unjudged), [kvHeads, unjudged]);
   return joined(builder, [nothing, columns(builder, scores, unjudged)], 1);
 }

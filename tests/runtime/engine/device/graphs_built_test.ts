@@ -3,6 +3,7 @@ import { testProvider } from "../../../_device.ts";
 import { twinModel } from "../../../_device_model.ts";
 import { smallPolicies } from "../../../_small_policies.ts";
 import { randomIds } from "../../../_test_model.ts";
+import { judgeQ } from "../../../../policies/judge_q.ts";
 import { type ScorerPolicy, withKernel } from "../../../../policies/policy.ts";
 import type { Device } from "../../../../kernels/device/device.ts";
 
@@ -24,7 +25,12 @@ function countLoads(device: Device): { readonly names: string[] } {
 // The graphs are those of any device: once is enough.
 const ignore = testProvider() === "webgpu";
 
-for (const { name, policy } of await smallPolicies()) {
+const policies = [
+  ...await smallPolicies(),
+  { name: "judge_q(share=layer)", policy: judgeQ({ share: "layer", window: 8, kernel: 3 }) },
+];
+
+for (const { name, policy } of policies) {
   Deno.test(
     `on a device, ${name} builds no graph for a prompt of another length`,
     { ignore },
