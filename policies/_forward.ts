@@ -1,4 +1,4 @@
-import { columns, joined, scalar } from "./kernels/nodes.ts";
+import { columns, joined, scalar, zeroColumns } from "./kernels/nodes.ts";
 import type { KernelBuilder, KernelValue } from "./policy.ts";
 
 /** How far a score reaches. */
@@ -65,18 +65,15 @@ export function reachForwardKernel(
   scores: KernelValue,
   reach: ForwardReach,
 ): KernelValue {
-  const { kvHeads } = builder;
-  const nothing = (count: number) =>
-    builder.constant(new Float32Array(kvHeads * count), [kvHeads, count]);
   const times = (value: KernelValue, factor: number) =>
     builder.op("Mul", [value, scalar(builder, factor)]);
   let reached = scores;
   for (const { shift, factor } of roundsOf(reach)) {
     // None where the text is shorter than that.
-    const all = joined(builder, [nothing(shift), reached], 1);
+    const all = joined(builder, [zeroColumns(builder, shift), reached], 1);
     const shifted = columns(builder, all, 0, builder.tokens());
     reached = builder.op("Max", [reached, times(shifted, factor)]);
   }
-  const next = columns(builder, joined(builder, [scores, nothing(1)], 1), 1);
+  const next = columns(builder, joined(builder, [scores, zeroColumns(builder, 1)], 1), 1);
   return builder.op("Max", [reached, times(next, reach.before)]);
 }

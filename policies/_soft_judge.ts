@@ -5,7 +5,7 @@ import type { OptionsOf, PolicyAbout } from "./_options.ts";
 import { pool, poolingOptions, poolKernel, type PoolOptions } from "./_pool.ts";
 import { describeSource, softTokenLoader, type SoftTokenNeeds } from "./_soft_tokens.ts";
 import { groupMost, groupMostKernel } from "./kernels/group_most.ts";
-import { columns, joined, scalar } from "./kernels/nodes.ts";
+import { columns, joined, scalar, zeroColumns } from "./kernels/nodes.ts";
 import {
   type KernelBuilder,
   type KernelValue,
@@ -88,12 +88,11 @@ export function softJudge(
     const { softTokens, draft, reach, window, group, share, kernel, pooling } = settings;
     const shared = share === "layer";
     const unjudged = shared ? SINKS : 0;
-    const ofSoft = softScore(group, { kernel, pooling }, unjudged);
-    const ofDraft = draftScore(reach, unjudged);
-    const alwaysKept = (keep: number) => ({
-      sinks: Math.min(SINKS, Math.max(0, keep - window)),
-      recent: window,
-    });
+    const judges: Judges = {
+      ofSoft: softScore(group, { kernel, pooling }, unjudged),
+      ofDraft: draft > 0 ? draftScore(reach, unjudged) : undefined,
+      window,
+    };
     return {
       options: Object.freeze({ ...settings, softTokens: describeSource(softTokens) }),
       evidence: {
@@ -101,16 +100,42 @@ export function softJudge(
         tokens: softTokenLoader(softTokens, { ...needs, policy: about.name }),
         ...(draft > 0 ? { draft } : {}),
       },
-      protect: shared ? alwaysKept : { recent: window },
-      ...(shared
-        ? { allocateHeads: sharedByBest((keep) => ownTokens(keep, alwaysKept(keep))) }
-        : {}),
-      score: draft > 0 && !shared
-        ? withDraft(ofSoft, ofDraft)
-        : withKernel(ofSoft.host, ofSoft.kernel),
-      ...(draft > 0 && shared ? { secondStage: byDraft(ofDraft) } : {}),
+      ...(shared ? budgetOfLayer(judges) : budgetOfHead(judges)),
     };
   });
+}
+
+/** What soft tokens and a draft, if there is one, say of a layer's tokens. */
+interface Judges {
+  readonly ofSoft: TwoScores;
+  readonly ofDraft: TwoScores | undefined;
+  /** Last tokens that are always kept. */
+  readonly window: number;
+}
+
+/** How tokens are chosen by what was judged. */
+type Choice = Pick<ScorerPolicy, "protect" | "allocateHeads" | "score" | "secondStage">;
+
+/** Each head has a budget of its own. */
+function budgetOfHead({ ofSoft, ofDraft, window }: Judges): Choice {
+  return {
+    protect: { recent: window },
+    score: ofDraft ? withDraft(ofSoft, ofDraft) : withKernel(ofSoft.host, ofSoft.kernel),
+  };
+}
+
+/** The heads of a layer share its budget by what the soft tokens attend to. */
+function budgetOfLayer({ ofSoft, ofDraft, window }: Judges): Choice {
+  const alwaysKept = (keep: number) => ({
+    sinks: Math.min(SINKS, Math.max(0, keep - window)),
+    recent: window,
+  });
+  return {
+    protect: alwaysKept,
+    allocateHeads: sharedByBest((keep) => ownTokens(keep, alwaysKept(keep))),
+    score: withKernel(ofSoft.host, ofSoft.kernel),
+    ...(ofDraft ? { secondStage: byDraft(ofDraft) } : {}),
+  };
 }
 
 /** Tokens that a head has for itself, at least 1, of so many per head. */
@@ -164,10 +189,8 @@ function behind(scores: Float32Array, length: number, first: number): Float32Arr
 /** {@linkcode behind} where the cache lives: scores are `[kvHeads, length]`. */
 function behindKernel(builder: KernelBuilder, scores: KernelValue, first: number): KernelValue {
   if (first === 0) return scores;
-  const { kvHeads } = builder;
   const unjudged = builder.atLeast(first) ? first : builder.length;
-  const nothing = builder.constant(new Float32Array(kvHeads * unjudged), [kvHeads, unjudged]);
-  return joined(builder, [nothing, columns(builder, scores, unjudged)], 1);
+  return joined(builder, [zeroColumns(builder, unjudged), columns(builder, scores, unjudged)], 1);
 }
 
 /** What a draft attends to, where its score reaches other tokens. */

@@ -57,6 +57,12 @@ export function columns(
   return cut(builder, matrix, 1, from, to);
 }
 
+/** So many columns of zeros, `[kvHeads, count]`. */
+export function zeroColumns(builder: KernelBuilder, count: number): KernelValue {
+  const { kvHeads } = builder;
+  return builder.constant(new Float32Array(kvHeads * count), [kvHeads, count]);
+}
+
 /** Tensors side by side. */
 export function joined(
   builder: KernelBuilder,

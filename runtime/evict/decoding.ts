@@ -114,9 +114,8 @@ export interface EvictingAnswerRequest extends Omit<Writing, "engine"> {
 export async function answerEvicting(request: EvictingAnswerRequest): Promise<readonly number[]> {
   const { engine, sequence, policy, budget, facts, chunk, now, logits, steps, signal } = request;
   const text = [...request.ids];
-  let { tail, tailStart } = request;
+  let { tail, tailStart, earlier } = request;
   let carried: AttentionSums | undefined;
-  let evicted = false;
   using held = new DisposableStack();
   held.defer(() => freeSums(carried));
   const tokens = greedyTokens({ engine, sequence, logits, steps, signal }, {
@@ -137,14 +136,13 @@ export async function answerEvicting(request: EvictingAnswerRequest): Promise<re
           facts,
           chunk,
           now,
-          earlier: evicted ? carried : request.earlier,
+          earlier,
           signal,
         },
         scores: false,
       });
       freeSums(carried);
-      carried = reading.attentionSums;
-      evicted = true;
+      earlier = carried = reading.attentionSums;
       tail = 0;
       tailStart = held.use(holdSequence(sequence));
       return ids.length > 0 ? reading.logits : undefined;

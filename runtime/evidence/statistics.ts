@@ -1,7 +1,7 @@
 import { rotaryRows, type RotarySpan } from "../../kernels/rope.ts";
 import type { Evidence } from "../../policies/policy.ts";
 import { globalLayers } from "../checkpoint/layer_kinds.ts";
-import { rotaryFrequencies } from "../rotary/frequencies.ts";
+import { layerFrequencies } from "../rotary/frequencies.ts";
 import type { Engine, StepQueries } from "../engine/engine.ts";
 import type { ExpectedQueries, QueryMoments } from "../engine/query_moments.ts";
 
@@ -65,14 +65,8 @@ function gatherQueryStatistics(
   { config, addQueries }: Pick<Engine, "config" | "addQueries">,
   skip: number,
 ): QueryStatistics {
-  const { headDim, layerKinds } = config;
+  const { layerKinds } = config;
   const globals = globalLayers(config);
-  const frequenciesOf = (layer: number, planned: number) => {
-    const { rope } = layerKinds[layer] ?? {};
-    return rope === undefined
-      ? new Float32Array(headDim / 2)
-      : rotaryFrequencies(config, planned, rope);
-  };
   let moments: readonly QueryMoments[] | undefined;
   const free = () => moments?.forEach((one) => one[Symbol.dispose]());
   return {
@@ -84,7 +78,7 @@ function gatherQueryStatistics(
       const added = globals.flatMap((layer) => {
         const { rope } = layerKinds[layer] ?? {};
         const rotary = spans.get(rope) ??
-          { frequencies: frequenciesOf(layer, planned), start: position + left };
+          { frequencies: layerFrequencies(config, layer, planned), start: position + left };
         spans.set(rope, rotary);
         const ofLayer = queries[layer];
         return ofLayer ? [{ queries: ofLayer, rotary }] : [];
@@ -95,7 +89,11 @@ function gatherQueryStatistics(
     },
     at({ position, planned }, positions) {
       return globals.map((layer, index) => {
-        const { cos, sin } = rotaryRows(frequenciesOf(layer, planned), position, positions);
+        const { cos, sin } = rotaryRows(
+          layerFrequencies(config, layer, planned),
+          position,
+          positions,
+        );
         const rotation = { cos: meanRow(cos, positions), sin: meanRow(sin, positions) };
         return { moments: moments?.[index], rotation };
       });

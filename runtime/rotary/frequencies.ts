@@ -22,6 +22,17 @@ export function rotaryFrequencies(
   );
 }
 
+/** Rotary frequencies of a layer of the model, as {@linkcode rotaryFrequencies}; all 0 where it rotates nothing. */
+export function layerFrequencies(
+  config: Pick<ModelConfig, "headDim" | "ropes" | "layerKinds">,
+  layer: number,
+  sequence: number,
+): Float32Array {
+  const { rope } = config.layerKinds[layer] ?? {};
+  if (rope === undefined) return new Float32Array(config.headDim / 2);
+  return rotaryFrequencies(config, sequence, rope);
+}
+
 /** Whether rotary frequencies depend on the length of the text. */
 export function changeWithLength({ ropes }: Pick<ModelConfig, "ropes">): boolean {
   return ropes.some(({ scaling: { kind } }) => kind === "dynamic" || kind === "longrope");

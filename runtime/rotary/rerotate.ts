@@ -1,6 +1,6 @@
 import type { ModelConfig } from "../checkpoint/checkpoint.ts";
 import { PromptError } from "../errors.ts";
-import { changeWithLength, rotaryFrequencies } from "./frequencies.ts";
+import { changeWithLength, layerFrequencies } from "./frequencies.ts";
 import { mostHeld } from "../cache/global_layers.ts";
 import type { Sequence } from "../engine/sequence.ts";
 import { tokenOf, tokensRead } from "./position_map.ts";
@@ -59,15 +59,8 @@ export async function rerotateKeys(
       }
       return ofHead;
     }));
-    await cache.rerotate(layer, { frequencies: frequenciesOf(config, layer, next), to });
+    await cache.rerotate(layer, { frequencies: layerFrequencies(config, layer, next), to });
   }
   sequence.positionMap = { base: next, shift: read - next, tokens };
   sequence.position = sequence.planned = next;
-}
-
-/** Frequencies of the layer's RoPE; all 0 where it has none. */
-function frequenciesOf(config: ModelConfig, layer: number, sequence: number): Float32Array {
-  const { rope } = config.layerKinds[layer] ?? {};
-  if (rope === undefined) return new Float32Array(config.headDim / 2);
-  return rotaryFrequencies(config, sequence, rope);
 }

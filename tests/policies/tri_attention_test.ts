@@ -5,7 +5,7 @@ import { triAttention } from "../../policies/tri_attention.ts";
 import { whileDecoding } from "../../policies/while_decoding.ts";
 import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import { fittedTo } from "../../runtime/evict/fitted.ts";
-import { frequenciesOf } from "../../training/calibration/measured_queries.ts";
+import { layerFrequencies } from "../../runtime/rotary/frequencies.ts";
 import { assertClose, noise } from "../_close.ts";
 import { fakeLayer } from "../_fake_layer.ts";
 import { randomIds, type TestModel, tinyModel } from "../_test_model.ts";
@@ -132,7 +132,9 @@ function centresFor({ model: { config } }: TestModel): ModelFile {
   const globals = globalLayers(config);
   const shape = { ...SHAPE, ...config, layers: globals.length };
   const file = fileOf(shape, []);
-  const data = Float32Array.from(globals.flatMap((layer) => [...frequenciesOf(config, layer, 1)]));
+  const data = Float32Array.from(
+    globals.flatMap((layer) => [...layerFrequencies(config, layer, 1)]),
+  );
   const frequencies = { shape: [globals.length, 1, config.headDim / 2], data };
   return { ...file, tensors: { ...file.tensors, frequencies } };
 }

@@ -4,7 +4,7 @@ import type { StepQueries } from "../../runtime/engine/engine.ts";
 import { prefill } from "../../runtime/engine/prefill.ts";
 import { emptySequence } from "../../runtime/engine/sequence.ts";
 import type { Model } from "../../runtime/model.ts";
-import { changeWithLength, rotaryFrequencies } from "../../runtime/rotary/frequencies.ts";
+import { changeWithLength, layerFrequencies } from "../../runtime/rotary/frequencies.ts";
 import { TrainingError } from "../errors.ts";
 import type { TrainingPrompt } from "../prompts.ts";
 
@@ -38,22 +38,11 @@ export async function queriesOfPrompt(
       for (const [index, layer] of globals.entries()) {
         const queries = ofLayers[layer];
         if (!queries) continue;
-        const frequencies = frequenciesOf(config, layer, planned);
+        const frequencies = layerFrequencies(config, layer, planned);
         await take({ index, queries, tokens, rotary: { frequencies, start: position } });
       }
     },
   });
-}
-
-/** Frequencies of a layer's RoPE; all 0 where it has none. */
-export function frequenciesOf(
-  config: Model["config"],
-  layer: number,
-  sequence: number,
-): Float32Array {
-  const { rope } = config.layerKinds[layer] ?? {};
-  if (rope === undefined) return new Float32Array(config.headDim / 2);
-  return rotaryFrequencies(config, sequence, rope);
 }
 
 /**

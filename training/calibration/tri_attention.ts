@@ -1,7 +1,8 @@
 import { globalLayers } from "../../runtime/checkpoint/layer_kinds.ts";
 import type { Model } from "../../runtime/model.ts";
+import { layerFrequencies } from "../../runtime/rotary/frequencies.ts";
 import type { Calibration, Measurement } from "./calibrate.ts";
-import { demandFixedRotation, frequenciesOf, queriesOfPrompt } from "./measured_queries.ts";
+import { demandFixedRotation, queriesOfPrompt } from "./measured_queries.ts";
 
 /**
  * Measures, for `tri_attention`, the centre of each head's queries before they are rotated, and the mean length
@@ -54,7 +55,9 @@ function measurement(model: Model): Measurement {
       });
       const frequencies = {
         shape: [globals.length, 1, half],
-        data: Float32Array.from(globals.flatMap((layer) => [...frequenciesOf(config, layer, 1)])),
+        data: Float32Array.from(
+          globals.flatMap((layer) => [...layerFrequencies(config, layer, 1)]),
+        ),
       };
       const tensors = {
         means: tensor("means", headDim),
