@@ -2,21 +2,21 @@ import { cast } from "./onnx/cast.ts";
 import type { GraphBuilder, Value } from "./onnx/graph.ts";
 
 /**
- * New tokens whose attention is summed apart from that of those behind them. It is done without a branch:
- * there would be one for each part of each layer, and onnxruntime keeps a graph for each side of it, which took
- * 75 MB of a model with 24 layers.
+ * New tokens whose attention is told apart from that of those behind them: the most that one of them pays. It
+ * is done without a branch: there would be one for each part of each layer, and onnxruntime keeps a graph for
+ * each side of it, which took 75 MB of a model with 24 layers.
  */
 export interface Apart {
   /** How many, from the first on, and at least one, `[1]`. */
   readonly tokens: Value;
   /** 1 where there are any, else 0, `[1]`, as a float. */
   readonly share: Value;
-  /** How many of their sums are given, at most, `[1]`: none where there are none. */
+  /** How many of their numbers are given, at most, `[1]`: none where there are none. */
   readonly end: Value;
 }
 
 /** Starts an {@linkcode Apart}. @param tokens How many, `[1]`, 0 for none. */
-export function summedApart(builder: GraphBuilder, tokens: Value): Apart {
+export function toldApart(builder: GraphBuilder, tokens: Value): Apart {
   const any = builder.op("Min", [tokens, builder.integers([1])]);
   return {
     tokens: builder.op("Max", [tokens, builder.integers([1])]),
@@ -27,7 +27,8 @@ export function summedApart(builder: GraphBuilder, tokens: Value): Apart {
 
 /**
  * Attention that each key received, summed over new tokens, as flat numbers: rows of all heads one behind
- * the other. Where first tokens are summed apart, their sums come first, then those of the others.
+ * the other. Where first tokens are told apart, the most that one of them pays comes first, then the sums of
+ * the others.
  *
  * @param weights Of one part of the heads after the other, `[heads, T, N]`.
  */
@@ -37,32 +38,40 @@ export function attentionSums(
   apart: Apart | undefined,
 ): Value {
   if (!apart) return joined(builder, weights.map((part) => rowSums(builder, part)));
-  const sums = weights.map((part) => sumsApart(builder, part, apart));
-  return joined(builder, [...sums.map(({ first }) => first), ...sums.map(({ others }) => others)]);
+  const parts = weights.map((part) => apartAndOthers(builder, part, apart));
+  return joined(builder, [...parts.map(({ most }) => most), ...parts.map(({ others }) => others)]);
 }
 
-/** Sums of the first tokens, which are none where none are apart, and of the others. */
-function sumsApart(
+/** The most of the first tokens, nothing where none are apart, and the sums of the others. */
+function apartAndOthers(
   builder: GraphBuilder,
   weights: Value,
   { tokens, share, end }: Apart,
-): { readonly first: Value; readonly others: Value } {
+): { readonly most: Value; readonly others: Value } {
   const rows = builder.op("Slice", [weights, builder.integers([0]), tokens, builder.integers([1])]);
-  const ofFirst = rowSums(builder, rows);
   // The others are most of the rows, which a slice would copy.
   const others = builder.op("Sub", [
     rowSums(builder, weights),
-    builder.op("Mul", [ofFirst, share]),
+    builder.op("Mul", [rowSums(builder, rows), share]),
   ]);
-  return { first: builder.op("Slice", [ofFirst, builder.integers([0]), end]), others };
+  const most = overTokens(builder, "ReduceMax", rows);
+  return { most: builder.op("Slice", [most, builder.integers([0]), end]), others };
+}
+
+function rowSums(builder: GraphBuilder, weights: Value): Value {
+  return overTokens(builder, "ReduceSum", weights);
 }
 
 // The sum over one axis is ten times as fast as the sum over two.
-function rowSums(builder: GraphBuilder, weights: Value): Value {
-  const sums = builder.op("ReduceSum", [weights, builder.integers([1])], {
+function overTokens(
+  builder: GraphBuilder,
+  reduction: "ReduceMax" | "ReduceSum",
+  weights: Value,
+): Value {
+  const reduced = builder.op(reduction, [weights, builder.integers([1])], {
     attributes: { keepdims: { int: 0 } },
   });
-  return builder.op("Reshape", [sums, builder.integers([-1])]);
+  return builder.op("Reshape", [reduced, builder.integers([-1])]);
 }
 
 function joined(builder: GraphBuilder, parts: readonly Value[]): Value {

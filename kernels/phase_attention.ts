@@ -26,7 +26,7 @@ export interface EitherPhase {
 /** What the attention of all layers shares. */
 export interface StepShape {
   readonly observe: Value;
-  /** New tokens that are summed apart. */
+  /** New tokens that are told apart. */
   readonly apart: Apart;
   /** Of each layer: whether heads of a sequence hold different numbers of tokens, `[1]`. */
   readonly ragged: readonly Value[];

@@ -11,7 +11,7 @@ export interface RaggedHelpers {
   readonly causal: Value;
   /** New tokens, int64 `[1]`. */
   readonly tokens: Value;
-  /** New tokens that are summed apart. @default {none} */
+  /** New tokens that are told apart. @default {none} */
   readonly apart?: Apart | undefined;
 }
 

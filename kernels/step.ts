@@ -65,7 +65,7 @@ export interface StepInputs {
   readonly layerInputs?: boolean;
   /** Whether the attention that each key receives is wanted. @default {false} */
   readonly observe?: boolean;
-  /** How many of the first new tokens are summed apart from those behind them. @default {0} */
+  /** How many of the first new tokens are told apart from those behind them. @default {0} */
   readonly apart?: number;
   /**
    * Whether tokens are multiplied as those of an answer are, with activations in bytes, where that is
@@ -95,8 +95,8 @@ export interface StepOutputs {
    * numbers of tokens; empty unless asked for.
    */
   readonly attentionSums: readonly Float32Array[];
-  /** The same of the first new tokens, where these are summed apart: `attentionSums` are of the others then. */
-  readonly sumsApart?: readonly Float32Array[];
+  /** The most that one of the first tokens pays, where these are told apart: `attentionSums` are of the others then. */
+  readonly mostApart?: readonly Float32Array[];
   /**
    * Norms of what the attention of each global layer reads, `[tokens]` each; empty unless asked for, and in a
    * decoding step.
@@ -209,14 +209,14 @@ function feedsOf(
   };
 }
 
-/** Sums of all new tokens, or of the first ones and of the others. */
+/** Sums of all new tokens, or the most of the first ones and sums of the others. */
 function sumsOf(
   all: readonly Float32Array[],
   apart = 0,
-): Pick<StepOutputs, "attentionSums" | "sumsApart"> {
+): Pick<StepOutputs, "attentionSums" | "mostApart"> {
   if (apart === 0) return { attentionSums: all };
   return {
-    sumsApart: all.map((both) => both.subarray(0, both.length / 2)),
+    mostApart: all.map((both) => both.subarray(0, both.length / 2)),
     attentionSums: all.map((both) => notBelowZero(both.subarray(both.length / 2))),
   };
 }

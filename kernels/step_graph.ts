@@ -1,6 +1,6 @@
 import type { AdapterShape } from "./adapters.ts";
 import { growsInPlace, nothing } from "./attention_nodes.ts";
-import { summedApart } from "./attention_sums.ts";
+import { toldApart } from "./attention_sums.ts";
 import { presentValues } from "./branches.ts";
 import { declareEmbedding, type EmbeddingRows, scaledRows } from "./embedding.ts";
 import { type DeclaredLayer, declareLayer, emitLayers, type RotatedTokens } from "./layer_nodes.ts";
@@ -69,7 +69,7 @@ interface Shared extends StepShape {
  * Builds the graph of one step: prefill chunk, decode step, soft tokens and lookahead alike.
  *
  * Inputs: `observe` (whether attention is to be summed), `rounded` (whether tokens of one sequence are
- * multiplied in bytes, as those of an answer), `apart [1]` (how many of the first new tokens are summed
+ * multiplied in bytes, as those of an answer), `apart [1]` (how many of the first new tokens are told
  * apart from the others, if any), `ids [S]`, `embeddings [E, hidden]` (rows that follow the ids; usually none), the rotary tables `[T, headDim / 2]` with `T = S + E`, `rows [R]`
  * (which new tokens get logits), `past_keys.L` and `past_values.L [1, kvHeads, C, headDim]`, of which
  * each head holds the first `held [sequences, layers]` slots (of a sliding layer with several KV heads
@@ -79,8 +79,8 @@ interface Shared extends StepShape {
  * Outputs: `logits [R, vocabulary]`, `entries [2 · layers, T, kvHeads · headDim]` (rotated keys and
  * values by turns), `queries.L [1, T, heads · headDim]`, rotated, and `attention_sums.L` of global layers: the attention that
  * each key received from the new tokens, summed over them, `[heads, P + T]` as flat numbers, of ragged
- * heads with as many columns in each row as the head holds (empty unless observed; twice where
- * tokens are summed apart, theirs first), and `input_norms
+ * heads with as many columns in each row as the head holds (empty unless observed; where tokens are
+ * told apart, first the most that one of them pays, then the sums of the others), and `input_norms
  * [global layers · T]`: norms of what their attention reads (empty in a decoding step), and `layer_inputs
  * [global layers · I, hidden]`: that itself, of all tokens or none, as `wanted_inputs [1]` says. Of layers that
  * grow in place also `present_keys.L` and `present_values.L [1, kvHeads, C, headDim]`, the past with new
@@ -121,7 +121,7 @@ export function buildStepGraph(
     ),
     observe: graph.op("Squeeze", ["observe", graph.integers([0])]),
     rounded: graph.op("Squeeze", ["rounded", graph.integers([0])]),
-    apart: summedApart(graph, "apart"),
+    apart: toldApart(graph, "apart"),
     ragged: raggedLayers(graph, layers),
     tokens: newTokens(graph),
     many: sequences > 1 ? manySequences(graph, sequences) : undefined,

@@ -109,7 +109,7 @@ export type Evidence =
   /**
    * Queries of soft tokens, appended after the prompt and rolled back; a `measure` as there. With a
    * `draft`, so many tokens of the answer are decoded greedily with the whole cache first, and the soft
-   * tokens stand behind them: `draftAttention()` gives what the last prompt token and the draft attend to.
+   * tokens stand behind them: `draftAttention()` gives the most that the last prompt token or one of them pays.
    * Where no answer follows (a document before its question, a piece of a text before the next) none is
    * drafted.
    */
@@ -182,8 +182,8 @@ export interface LayerView extends LayerShape {
   /** {@linkcode LayerView.attention} averaged over the query heads of each group, `[kvHeads × length]`. */
   groupAttention(): Promise<Float32Array>;
   /**
-   * Attention paid to each cached token by the last prompt token and a draft of the answer, the mean
-   * over them, `[heads × length]`. Where no answer follows what was read, all tokens are 1.
+   * Attention paid to each cached token by the last prompt token and a draft of the answer, the most that
+   * one of them pays, `[heads × length]`. Where no answer follows what was read, all tokens are 1.
    *
    * @throws {EvidenceError} If the policy declared no `soft` evidence with a `draft`.
    */

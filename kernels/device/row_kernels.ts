@@ -8,6 +8,8 @@ import { buildsOf, loadedOnDemand } from "./on_demand.ts";
 export interface RowKernels extends AsyncDisposable {
   /** The sum; rows with fewer slots count as if zeros followed. */
   plus(a: DeviceTensor, b: DeviceTensor): Promise<DeviceTensor>;
+  /** The larger of both, counted the same way. */
+  most(a: DeviceTensor, b: DeviceTensor): Promise<DeviceTensor>;
   times(rows: DeviceTensor, factor: number): Promise<DeviceTensor>;
   /** Each number times that of other rows in the same slot, which are as many or more. */
   timesRows(rows: DeviceTensor, factors: DeviceTensor): Promise<DeviceTensor>;
@@ -31,13 +33,15 @@ export function createRowKernels(device: Device): RowKernels {
   const columns = buildsOf(columnsGraph);
   const kept = async (build: () => Graph, feeds: Parameters<typeof kernels.run>[1]) =>
     (await kernels.run(build, feeds, ["result"])).kept("result");
+  const joined = (build: () => Graph, a: DeviceTensor, b: DeviceTensor) => {
+    const [, slots = 0] = a.dims;
+    const [, fewer = 0] = b.dims;
+    if (fewer > slots) return joined(build, b, a);
+    return kept(build, { a, b, pads: integers([0, 0, 0, slots - fewer]) });
+  };
   return {
-    plus(a, b) {
-      const [, slots = 0] = a.dims;
-      const [, fewer = 0] = b.dims;
-      if (fewer > slots) return this.plus(b, a);
-      return kept(plusGraph, { a, b, pads: integers([0, 0, 0, slots - fewer]) });
-    },
+    plus: (a, b) => joined(plusGraph, a, b),
+    most: (a, b) => joined(mostGraph, a, b),
     times: (rows, factor) =>
       kept(timesGraph, { rows, factor: floats(Float32Array.of(factor), [1]) }),
     timesRows: (rows, factors) => kept(timesRowsGraph, { rows, factors }),
@@ -64,12 +68,15 @@ export function createRowKernels(device: Device): RowKernels {
   };
 }
 
-function plusGraph(): Graph {
-  const graph = createGraph("add_rows");
+const plusGraph = () => joinedGraph("add_rows", "Add");
+const mostGraph = () => joinedGraph("most_of_rows", "Max");
+
+function joinedGraph(name: string, join: "Add" | "Max"): Graph {
+  const graph = createGraph(name);
   graph.input("a", "float32", ["A", "C"]);
   graph.input("b", "float32", ["A", "B"]);
   graph.input("pads", "int64", [4]);
-  graph.op("Add", ["a", graph.op("Pad", ["b", "pads"])], { names: ["result"] });
+  graph.op(join, ["a", graph.op("Pad", ["b", "pads"])], { names: ["result"] });
   graph.output("result", "float32", ["A", "C"]);
   return graph.build();
 }

@@ -65,8 +65,8 @@ export interface AdaptedInput extends StepInput {
 /** What a probe reads. */
 export interface ProbeInput extends AdaptedInput {
   /**
-   * Whether the attention that ids pay is summed apart from that of embeddings, of which there must be some. No
-   * adapters act on the ids then.
+   * Whether the attention that ids pay is told apart from that of embeddings, of which there must be some: the
+   * most that one of the ids pays. No adapters act on the ids then.
    *
    * @default {false}
    */
@@ -84,8 +84,10 @@ export interface StepResult {
    * order; none unless asked for.
    */
   readonly attentionSums: readonly Rows[];
-  /** The same of a probe's ids, where they are summed apart: `attentionSums` are of its embeddings then. */
-  readonly sumsApart?: readonly Rows[];
+  /**
+   * The most that one of a probe's ids pays, where they are told apart: `attentionSums` are of its embeddings then.
+   */
+  readonly mostApart?: readonly Rows[];
   /** Rotated queries of each layer; none unless asked for. */
   readonly queries: readonly StepQueries[];
   /** Norms of what each global layer's attention reads; none unless asked for. */
@@ -219,7 +221,7 @@ export interface ValuesToWrite extends Disposable {
 export interface Gathered {
   /** Attention to each cached token; absent where there are no queries. */
   readonly attention?: readonly Rows[];
-  /** Attention of the last prompt token and a draft; absent without a draft. */
+  /** The most that the last prompt token or one of a draft pays; absent without a draft. */
   readonly draft?: readonly Rows[];
   /** Absent without statistics. */
   readonly expected?: readonly ExpectedRows[];

@@ -5,29 +5,41 @@
  * @module
  */
 
-/**
- * Adds rows to the beginnings of longer ones.
- *
- * @param group Query heads of a KV head.
- * @param lengths Columns of the longer rows, by KV head.
- * @param added Columns of the rows that are added, by KV head.
- */
-export function addRows(
-  total: Float32Array,
-  rows: Float32Array,
-  { group, lengths, added }: {
-    readonly group: number;
-    readonly lengths: readonly number[];
-    readonly added: readonly number[];
-  },
-): void {
+/** Rows that go into the beginnings of longer ones. */
+export interface Shorter {
+  /** Query heads of a KV head. */
+  readonly group: number;
+  /** Columns of the longer rows, by KV head. */
+  readonly lengths: readonly number[];
+  /** Columns of the shorter rows, by KV head. */
+  readonly added: readonly number[];
+}
+
+/** Adds rows to the beginnings of longer ones. */
+export function addRows(total: Float32Array, rows: Float32Array, shorter: Shorter): void {
+  for (const { to, from, columns } of pairsOfRows(shorter)) {
+    for (let column = 0; column < columns; column++) {
+      total[to + column] = (total[to + column] ?? 0) + (rows[from + column] ?? 0);
+    }
+  }
+}
+
+/** Raises the beginnings of longer rows to others, where these are more. */
+export function raiseRows(most: Float32Array, rows: Float32Array, shorter: Shorter): void {
+  for (const { to, from, columns } of pairsOfRows(shorter)) {
+    for (let column = 0; column < columns; column++) {
+      most[to + column] = Math.max(most[to + column] ?? 0, rows[from + column] ?? 0);
+    }
+  }
+}
+
+/** Where each pair of rows begins, and how long the shorter one is. */
+function* pairsOfRows({ group, lengths, added }: Shorter) {
   let [to, from] = [0, 0];
   for (const [head, length] of lengths.entries()) {
     const columns = added[head] ?? 0;
     for (let row = 0; row < group; row++, to += length, from += columns) {
-      for (let column = 0; column < columns; column++) {
-        total[to + column] = (total[to + column] ?? 0) + (rows[from + column] ?? 0);
-      }
+      yield { to, from, columns };
     }
   }
 }

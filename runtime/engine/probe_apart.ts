@@ -1,4 +1,5 @@
 import type { AdaptedInput, StepInput, StepResult } from "./engine.ts";
+import type { Rows } from "./rows.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "./sequence.ts";
 
 /** What {@linkcode probeApart} takes two steps with. */
@@ -10,24 +11,32 @@ export interface Stepping<Result extends StepResult> {
 }
 
 /**
- * A probe whose ids are summed apart from the rows behind them, in two steps: for engines and adapters that
- * do not tell them apart in one.
+ * A probe whose ids are told apart from the rows behind them, in a step for each id and one for the rows: for
+ * engines and adapters that do not tell them apart in one.
  */
 export async function probeApart<Result extends StepResult>(
   engine: Stepping<Result>,
   sequence: Sequence,
   { ids = [], ...input }: AdaptedInput,
-): Promise<Result & { readonly sumsApart: Result["attentionSums"] }> {
+): Promise<Result & { readonly mostApart: Result["attentionSums"] }> {
   using mark = holdSequence(sequence);
   try {
     const { observe = false } = input;
-    const before: StepInput = { ids, observe, temporary: true, next: "nothing" };
-    const { attentionSums } = await engine.advance(sequence, before);
-    using sums = new DisposableStack();
-    for (const rows of attentionSums) sums.use(rows);
+    using made = new DisposableStack();
+    const most: Result["attentionSums"][number][] = [];
+    for (const id of ids) {
+      const before: StepInput = { ids: [id], observe, temporary: true, next: "nothing" };
+      const { attentionSums } = await engine.advance(sequence, before);
+      for (const rows of attentionSums) made.use(rows);
+      for (const [layer, rows] of attentionSums.entries()) {
+        const earlier = most[layer];
+        most[layer] = earlier ? made.use(await earlier.most(rows)) : rows;
+        // Long texts have rows of megabytes.
+        if (earlier) for (const used of [earlier, rows]) used[Symbol.dispose]();
+      }
+    }
     const probed = await engine.probe(sequence, input);
-    sums.move();
-    return { ...probed, sumsApart: attentionSums };
+    return { ...probed, mostApart: most.map((rows) => rows.shared()) };
   } finally {
     rollbackSequence(sequence, mark);
   }

@@ -18,6 +18,8 @@ export interface BaseRows extends Disposable {
   readonly lengths: readonly number[];
   /** The sum. Columns that one of the two lacks count as 0. */
   plus(other: Rows): MaybePromise<Rows>;
+  /** The larger of both. Columns that one of the two lacks count as 0. */
+  most(other: Rows): MaybePromise<Rows>;
   /** Each number times a factor, or times that in the same place of other rows of as many tokens or more. */
   times(factor: number | Rows): MaybePromise<Rows>;
   /** The first columns of each KV head. */
@@ -45,6 +47,8 @@ export interface HostRows extends BaseRows {
   readonly data: Float32Array;
   /** As {@linkcode BaseRows.plus}. */
   plus(other: Rows): HostRows;
+  /** As {@linkcode BaseRows.most}. */
+  most(other: Rows): HostRows;
   /** As {@linkcode BaseRows.times}. */
   times(factor: number | Rows): HostRows;
   /** As {@linkcode BaseRows.leading}. */

@@ -6,7 +6,7 @@ import type { Sequence } from "../engine/sequence.ts";
 import type { Prefilled } from "../engine/prefill.ts";
 import { resolveSoftTokens } from "../soft_tokens/read.ts";
 import { greedyAnswer } from "./greedy.ts";
-import { meanOverPrompt, scaled } from "./mean_over_prompt.ts";
+import { meanOverPrompt } from "./mean_over_prompt.ts";
 
 /** What {@linkcode softBehindDraft} works on. */
 export interface DraftedRequest {
@@ -22,8 +22,8 @@ export interface DraftedRequest {
 }
 
 /**
- * What soft tokens behind the beginning of the answer attend to, and what the last prompt token and that
- * beginning do. The sequence is left as it was.
+ * What soft tokens behind the beginning of the answer attend to, and the most that the last prompt token or one
+ * of that beginning pays. The sequence is left as it was.
  *
  * The draft is decoded with the whole cache: as long as the model goes on the same way behind the eviction,
  * its queries are those of the answer itself. It is decoded first, as any answer is, taken back, and then
@@ -39,7 +39,7 @@ export async function softBehindDraft(
   const { embeddings, count, adapters } = await resolveSoftTokens(tokens, facts);
   const held = globalLayersOf(sequence.cache).map((layer) => sequence.cache.lengths(layer));
   const ids = await greedyAnswer({ engine, sequence, logits: prefilled.logits, steps, signal });
-  const { attentionSums, sumsApart = [] } = await engine.probe(sequence, {
+  const { attentionSums, mostApart = [] } = await engine.probe(sequence, {
     ids,
     embeddings,
     observe: true,
@@ -47,15 +47,15 @@ export async function softBehindDraft(
     next: "nothing",
     ...(adapters ? { adapters } : {}),
   });
-  for (const rows of sumsApart) scope.use(rows);
-  const sums: Rows[] = [];
-  for (const [index, rows] of sumsApart.entries()) {
+  for (const rows of mostApart) scope.use(rows);
+  const draft: Rows[] = [];
+  for (const [index, rows] of mostApart.entries()) {
     const ofPrompt = scope.use(await rows.leading(held[index] ?? []));
     const before = last[index];
-    sums.push(before ? scope.use(await ofPrompt.plus(before)) : ofPrompt);
+    draft.push(before ? scope.use(await ofPrompt.most(before)) : ofPrompt);
   }
   return {
     attention: await meanOverPrompt(attentionSums, sequence, count, scope),
-    draft: await scaled(sums, 1 / (ids.length + 1), scope),
+    draft,
   };
 }

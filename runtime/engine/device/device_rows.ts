@@ -29,14 +29,16 @@ function rowsOver(
 ): DeviceRows {
   const { kernels, group } = context;
   let owned = owners !== undefined;
+  const joined = async (other: Rows, how: "plus" | "most") => {
+    const longer = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
+    return deviceRows(await kernels[how](tensor, tensorOf(other)), longer, context);
+  };
   return {
     home: "device",
     tensor,
     lengths,
-    async plus(other) {
-      const longer = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
-      return deviceRows(await kernels.plus(tensor, tensorOf(other)), longer, context);
-    },
+    plus: (other) => joined(other, "plus"),
+    most: (other) => joined(other, "most"),
     async times(factor) {
       const product = typeof factor === "number"
         ? await kernels.times(tensor, factor)

@@ -39,8 +39,8 @@ import { createTogether } from "./together.ts";
 export interface HostStepResult extends StepResult, Pick<StepOutputs, "entries" | "written"> {
   /** As {@linkcode StepResult.attentionSums}. */
   readonly attentionSums: readonly HostRows[];
-  /** As {@linkcode StepResult.sumsApart}. */
-  readonly sumsApart?: readonly HostRows[];
+  /** As {@linkcode StepResult.mostApart}. */
+  readonly mostApart?: readonly HostRows[];
   /** As {@linkcode StepResult.queries}. */
   readonly queries: readonly HostQueries[];
 }
@@ -92,7 +92,7 @@ const FEWEST_TOKENS = 64;
 interface StepWays {
   /** Where new entries are written. @default {elsewhere} */
   readonly writing?: Writing;
-  /** How many of the first tokens are summed apart. @default {0} */
+  /** How many of the first tokens are told apart. @default {0} */
   readonly apart?: number;
   /** The graph. @default {that of the engine} */
   readonly kernel?: StepKernel;
@@ -136,13 +136,13 @@ export function createHostEngine(parts: HostParts): HostEngine {
       const seen = cache.lengths(observed[index] ?? 0).map((length) => length + tokens);
       return hostRows(data, seen, group);
     };
-    const { attentionSums, sumsApart, inputNorms, layerInputs, ...others } = outputs;
+    const { attentionSums, mostApart, inputNorms, layerInputs, ...others } = outputs;
     return {
       ...others,
       ...(inputNorms ? { inputNorms: hostLayers(inputNorms) } : {}),
       ...(layerInputs ? { layerInputs: hostLayers(layerInputs) } : {}),
       attentionSums: attentionSums.map(rowsOf),
-      ...(sumsApart ? { sumsApart: sumsApart.map(rowsOf) } : {}),
+      ...(mostApart ? { mostApart: mostApart.map(rowsOf) } : {}),
       queries: outputs.queries.map(hostQueries),
     };
   };

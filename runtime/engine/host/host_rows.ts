@@ -1,4 +1,4 @@
-import { addRows, emptyRows, leadingRows, rowsOfHead } from "../packed_rows.ts";
+import { addRows, emptyRows, leadingRows, raiseRows, rowsOfHead } from "../packed_rows.ts";
 import type { HostRows, Rows } from "../rows.ts";
 
 /**
@@ -13,18 +13,20 @@ export function hostRows(
   lengths: readonly number[],
   group: number,
 ): HostRows {
+  const joined = (other: Rows, join: typeof addRows): HostRows => {
+    const wider = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
+    const whole = wider.every((length, head) => length === lengths[head]);
+    const both = whole ? data.slice() : emptyRows(group, wider);
+    if (!whole) addRows(both, data, { group, lengths: wider, added: lengths });
+    join(both, arrayOf(other), { group, lengths: wider, added: other.lengths });
+    return hostRows(both, wider, group);
+  };
   const rows: HostRows = {
     home: "host",
     data,
     lengths,
-    plus(other) {
-      const wider = lengths.map((length, head) => Math.max(length, other.lengths[head] ?? 0));
-      const whole = wider.every((length, head) => length === lengths[head]);
-      const total = whole ? data.slice() : emptyRows(group, wider);
-      if (!whole) addRows(total, data, { group, lengths: wider, added: lengths });
-      addRows(total, arrayOf(other), { group, lengths: wider, added: other.lengths });
-      return hostRows(total, wider, group);
-    },
+    plus: (other) => joined(other, addRows),
+    most: (other) => joined(other, raiseRows),
     times(factor) {
       const product = new Float32Array(data.length);
       // Several times as fast as map().

@@ -26,6 +26,9 @@ Deno.test("columns of rows on a device are those of rows in main memory, ragged 
     assertEquals([found.lengths, await found.floats()], [expected.lengths, expected.floats()]);
     using sum = await there.plus(found);
     assertEquals(await sum.floats(), here.plus(expected).floats());
+    using most = await there.most(found);
+    assertEquals(await most.floats(), here.most(expected).floats());
+    assertEquals([most.lengths, sum.lengths], [LENGTHS, LENGTHS]);
   }
 });
 
