@@ -193,7 +193,7 @@ function behindKernel(builder: KernelBuilder, scores: KernelValue, first: number
   return joined(builder, [zeroColumns(builder, unjudged), columns(builder, scores, unjudged)], 1);
 }
 
-/** What a draft attends to, where its score reaches other tokens. */
+/** The most that one of a draft's tokens pays, where that reaches other tokens. */
 function draftScore(reach: number, unjudged: number): TwoScores {
   // Chosen on questions set aside (docs/training.md), as the default of `reach` is.
   const reaching = reach > 0 ? { reach, decay: 0.95, before: 0.7 } : undefined;

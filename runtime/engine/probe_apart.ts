@@ -32,7 +32,7 @@ export async function probeApart<Result extends StepResult>(
         const earlier = most[layer];
         most[layer] = earlier ? made.use(await earlier.most(rows)) : rows;
         // Long texts have rows of megabytes.
-        if (earlier) for (const used of [earlier, rows]) used[Symbol.dispose]();
+        if (earlier) { for (const used of [earlier, rows]) used[Symbol.dispose](); }
       }
     }
     const probed = await engine.probe(sequence, input);
