@@ -1,5 +1,4 @@
 import type { AdaptedInput, StepInput, StepResult } from "./engine.ts";
-import type { Rows } from "./rows.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "./sequence.ts";
 
 /** What {@linkcode probeApart} takes two steps with. */
