@@ -98,6 +98,7 @@ const PROBLEMS: Readonly<Record<Member, (value: unknown) => string | undefined>>
       ? undefined
       : "its 'secondStage' must be like { first: 0.5, rescore(layer, scores) { … } }, got " +
         show(stage),
+  evenHeads: evenHeadsProblem,
   first: firstProblem,
   evidence: evidenceProblem,
 };
@@ -127,6 +128,15 @@ function findProblem(value: unknown): string | undefined {
 function functionProblem(member: string, found: unknown): string | undefined {
   if (typeof found === "function") return undefined;
   return `its '${member}' must be a function, got ${show(found)}`;
+}
+
+function evenHeadsProblem(evenHeads: unknown): string | undefined {
+  const dividing: readonly Member[] = ["allocateHeads", "secondStage", "evenHeads"];
+  const even = isObject(evenHeads) && evenHeads.score !== undefined &&
+    dividing.every((member) => evenHeads[member] === undefined);
+  if (!even) return "its 'evenHeads' must be a policy with 'score' that divides no budget itself";
+  const problem = findProblem(evenHeads);
+  if (problem !== undefined) return `of the policy in its 'evenHeads', ${problem}`;
 }
 
 function firstProblem(first: unknown): string | undefined {

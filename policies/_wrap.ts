@@ -42,7 +42,8 @@ export function wrapPolicy<const About extends WrapperAbout>(
 ): ScorerPolicy {
   return makePolicy(about, options, (settings) => {
     const { inner = snapKv() }: { readonly inner?: ScorerPolicy | undefined } = settings;
-    const { name: _name, paper: _paper, ...members } = policyMembers(inner);
+    const { name: _name, paper: _paper, evenHeads: _own, ...members } = policyMembers(inner);
+    const evenHeads = evenHeadsOf(inner);
     const refuse = (reason: string) =>
       new OptionError(`Cannot wrap '${inner.name}' in '${about.name}': ${reason}`);
     return {
@@ -50,9 +51,29 @@ export function wrapPolicy<const About extends WrapperAbout>(
       options: Object.freeze({ ...settings, inner: expression(inner) }),
       score: withKernel((layer) => inner.score(layer), inner.score.kernel),
       ...(inner.forModel ? { forModel: wrappedForModel(about, options, inner, change) } : {}),
+      ...(evenHeads
+        ? { evenHeads: wrapPolicy(about, { ...options, inner: evenHeads }, change) }
+        : {}),
       ...change(inner, { settings, refuse }),
     };
   });
+}
+
+/** The even-headed policy of one. That of a policy whose members it took over would be another. */
+export function evenHeadsOf({ name, evenHeads }: ScorerPolicy): ScorerPolicy | undefined {
+  return evenHeads?.name === name ? evenHeads : undefined;
+}
+
+/**
+ * The options of a wrapper that divides budgets itself: in them an inner policy that does so too gives
+ * way to its even-headed one, if it has one.
+ */
+export function evenInside<Options extends { readonly inner?: ScorerPolicy | undefined }>(
+  options: Options,
+): Options {
+  // Options are not checked yet.
+  const evenHeads = options?.inner && evenHeadsOf(options.inner);
+  return evenHeads ? { ...options, inner: evenHeads } : options;
 }
 
 /** The same wrapper around the inner policy as it is for a model. */

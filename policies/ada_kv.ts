@@ -1,6 +1,6 @@
 import { sharedByBest } from "./_best_of_heads.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { evenInside, innerOption, wrapPolicy } from "./_wrap.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode adaKv}. */
@@ -29,10 +29,10 @@ export type AdaKvOptions = OptionsOf<typeof about>;
  * follows.
  *
  * Differs from the paper: a head keeps at least one token; what the inner policy protects is kept by
- * each head.
+ * each head. Of an inner policy that divides budgets itself its even-headed one is taken.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its
- * budget among the heads itself.
+ * budget among the heads itself and has no even-headed one.
  *
  * @example
  * ```ts
@@ -45,8 +45,8 @@ export type AdaKvOptions = OptionsOf<typeof about>;
  * ```
  */
 export function adaKv(options: AdaKvOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, ({ allocateHeads }, { settings: { alpha }, refuse }) => {
-    if (allocateHeads) throw refuse("it divides its budget among the heads itself");
+  return wrapPolicy(about, evenInside(options), (inner, { settings: { alpha }, refuse }) => {
+    if (inner.allocateHeads) throw refuse("it divides its budget among the heads itself");
     return {
       allocateHeads: sharedByBest((keep) => Math.max(1, Math.floor(alpha * keep))),
     };

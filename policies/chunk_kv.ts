@@ -1,5 +1,5 @@
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { evenInside, innerOption, wrapPolicy } from "./_wrap.ts";
 import { chunkRanksKernel } from "./kernels/chunk_kv.ts";
 import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
@@ -19,13 +19,14 @@ export type ChunkKvOptions = OptionsOf<typeof about>;
 
 /**
  * ChunkKV: the prompt is cut into chunks; a chunk's score is the mean of the inner scores of its
- * tokens over all KV heads. Chunks are kept whole, the same ones by every head.
+ * tokens over all KV heads. Chunks are kept whole, the same ones by every head. Of an inner policy that
+ * divides budgets itself its even-headed one is taken.
  *
  * Differs from the paper: exactly the budget is kept, so that of the last chunk only the best tokens
  * may stay; what the inner policy protects stays beside the chunks; layers share no indices.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside chooses tokens head
- * by head (`ada_kv`, `critical_kv`).
+ * by head and has no even-headed one (`ada_kv`, `critical_kv`).
  *
  * @example
  * ```ts
@@ -39,7 +40,7 @@ export type ChunkKvOptions = OptionsOf<typeof about>;
  * ```
  */
 export function chunkKv(options: ChunkKvOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, (inner, { settings: { chunk }, refuse }) => {
+  return wrapPolicy(about, evenInside(options), (inner, { settings: { chunk }, refuse }) => {
     if (inner.secondStage || inner.allocateHeads) {
       throw refuse(
         "it chooses tokens head by head, and chunks are kept whole in all heads; put " +

@@ -2,6 +2,7 @@ import { expression } from "./_expression.ts";
 import { makePolicy } from "./_make.ts";
 import { oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
+import { evenHeadsOf } from "./_wrap.ts";
 import { policyMembers } from "./contract/members.ts";
 import { OptionError, type ScorerPolicy, withKernel } from "./policy.ts";
 import { snapKv } from "./snapkv.ts";
@@ -79,16 +80,18 @@ export function compose(options: ComposeOptions = {}): ScorerPolicy {
         "it is made of two policies; they go in first place, as in compose(compose(a,b),c)",
       );
     }
-    const { name: _name, paper: _paper, forModel: _forModel, note: _note, ...members } =
-      policyMembers(second);
+    const { name: _name, paper: _paper, forModel: _forModel, ...members } = policyMembers(second);
+    const { note: _note, evenHeads: _own, ...shared } = members;
+    const evenHeads = evenHeadsOf(second);
     const notes = [inner.note, second.note].filter((note) => note !== undefined);
     const left = tokens === undefined ? { factor } : { tokens };
     return {
-      ...members,
+      ...shared,
       options: Object.freeze({ inner: expression(inner), second: expression(second), ...left }),
       score: withKernel((layer) => second.score(layer), second.score.kernel),
       first: Object.freeze({ policy: inner, ...left }),
       ...(notes.length > 0 ? { note: notes.join("; ") } : {}),
+      ...(evenHeads ? { evenHeads: compose({ ...options, second: evenHeads }) } : {}),
       ...(inner.forModel || second.forModel
         ? {
           forModel: oncePerModel(async (model) =>

@@ -1,5 +1,5 @@
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { evenInside, innerOption, wrapPolicy } from "./_wrap.ts";
 import { scalar } from "./kernels/nodes.ts";
 import { type LayerView, type ScorerPolicy, withKernel } from "./policy.ts";
 
@@ -35,13 +35,14 @@ export type CriticalKvOptions = OptionsOf<typeof about>;
  * layer's output. The norm is the mean over the query heads that share a KV head.
  *
  * Around `ada_kv`, heads share the budget by the inner score first; then each spends its own in the
- * two parts.
+ * two parts. Of an inner policy that spends its budget in two parts itself, such as `judge_q`, the
+ * even-headed one is taken.
  *
  * Differs from the paper: what the inner policy protects is kept in any case and counts towards the
  * first part; inner scores below 0 count as 0.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside judges without
- * attention or in two parts itself.
+ * attention, or in two parts itself and has no even-headed one.
  *
  * @example
  * ```ts
@@ -55,7 +56,8 @@ export type CriticalKvOptions = OptionsOf<typeof about>;
  * ```
  */
 export function criticalKv(options: CriticalKvOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, (inner, { settings: { first, epsilon }, refuse }) => {
+  const taken = options?.inner?.secondStage ? evenInside(options) : options;
+  return wrapPolicy(about, taken, (inner, { settings: { first, epsilon }, refuse }) => {
     if (inner.secondStage) throw refuse("it spends its budget in two parts itself");
     if (inner.evidence.kind === "none") {
       throw refuse(

@@ -12,7 +12,7 @@ import { shownOptions } from "./_file_fitted.ts";
 import { makePolicy } from "./_make.ts";
 import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerForModel } from "./_wrap.ts";
+import { evenInside, innerForModel } from "./_wrap.ts";
 import { policyMembers } from "./contract/members.ts";
 import { OptionError, type ScorerPolicy } from "./policy.ts";
 
@@ -64,7 +64,8 @@ const NEEDS = { policy: about.name, make: "kvjudge train duo-attention" };
  * tokens. Retrieval heads keep everything: as many heads as the budget allows, those that look back most first;
  * what is left over lengthens the last tokens of the next one. Where a budget is less than all streaming heads
  * would keep, each head keeps the same. With an `inner` policy a fixed share of the heads streams, and the
- * others divide what is left evenly, by its scores.
+ * others divide what is left evenly, by its scores; of one that divides budgets itself its even-headed one is
+ * taken.
  *
  * How far back heads look is measured once, by `kvjudge train duo-attention`: what answers that are copied from
  * a prompt make of the tokens between the first and the last ones. A file of another
@@ -76,7 +77,7 @@ const NEEDS = { policy: about.name, make: "kvjudge train duo-attention" };
  * texts of a few thousand tokens.
  *
  * @throws {OptionError} If an option is unknown or out of range, `streaming` is given without an inner policy,
- * or the policy inside divides its budget itself. When a prompt is read: if the file was made for another model
+ * or the policy inside divides its budget itself and has no even-headed one. When a prompt is read: if the file was made for another model
  * or policy, or does not fit it.
  *
  * @example
@@ -95,7 +96,7 @@ const NEEDS = { policy: about.name, make: "kvjudge train duo-attention" };
  * ```
  */
 export function duoAttention(options: DuoAttentionOptions = {}): ScorerPolicy {
-  return makePolicy(about, options, (settings) => {
+  return makePolicy(about, evenInside(options), (settings) => {
     const { inner, heads, sinks, recent, streaming = 0.5 } = settings;
     const refuse = (reason: string) =>
       new OptionError(`Cannot wrap '${inner?.name}' in '${about.name}': ${reason}`);

@@ -4,7 +4,7 @@ import { shownOptions } from "./_file_fitted.ts";
 import { dividedBy, type MeasuredShares, UNPROTECTED } from "./_measured_shares.ts";
 import { modelFileFor, noFileNote, oncePerModel } from "./_model_file.ts";
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerForModel, innerOption, wrapPolicy } from "./_wrap.ts";
+import { evenInside, innerForModel, innerOption, wrapPolicy } from "./_wrap.ts";
 import { type ModelFile, OptionError, type ScorerPolicy } from "./policy.ts";
 
 /** What the registry says about {@linkcode luKv}. */
@@ -37,7 +37,8 @@ const PERCENTAGES = 99;
  * the division of a budget among all KV heads of all layers by which the least is lost, for every percentage;
  * between two of them it is interpolated. So the budget goes where the inner policy chooses well and where
  * it matters, at no cost while a prompt is read. What the inner policy protects, such as its window, is given
- * to each head first; shares are those of the rest.
+ * to each head first; shares are those of the rest. Of an inner policy that divides budgets itself its even-headed
+ * one is taken.
  *
  * How much that is, with SnapKV on SmolLM2-135M-Instruct, in percent of what is measured, over ten copying tasks of
  * 459 to 1,129 tokens that the file was not made with:
@@ -62,7 +63,7 @@ const PERCENTAGES = 99;
  * token, where their code rounds layer by layer; what the inner policy protects is no part of the shares.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its budget
- * itself. When a prompt is read: if the file was made for another model or policy, or does not fit it.
+ * itself and has no even-headed one. When a prompt is read: if the file was made for another model or policy, or does not fit it.
  *
  * @example
  * ```ts
@@ -79,7 +80,7 @@ const PERCENTAGES = 99;
  * ```
  */
 export function luKv(options: LuKvOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, (inner, { settings, refuse }) => {
+  return wrapPolicy(about, evenInside(options), (inner, { settings, refuse }) => {
     const { curves } = settings;
     if (inner.allocateHeads) throw refuse("it divides its budget among the heads itself");
     if (inner.allocate) throw refuse("it divides its budget among the layers itself");

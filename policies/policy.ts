@@ -53,6 +53,11 @@ export interface ScorerPolicy extends PolicyBase {
   /** Absent: `score` alone decides which tokens a KV head keeps. */
   readonly secondStage?: SecondStage;
   /**
+   * The same policy, by the same name, with one score and the same budget for each KV head, so without
+   * `allocateHeads` and `secondStage`: for wrappers that divide budgets themselves. Absent: there is none.
+   */
+  readonly evenHeads?: ScorerPolicy;
+  /**
    * Tokens that score less are dropped though the budget has room for them, but for those that are protected: the
    * budget is then the most that stays, and heads keep different numbers. Absent: the budget is used up.
    */

@@ -106,6 +106,25 @@ const exactBudget: Check = {
   },
 };
 
+const evenHeads: Check = {
+  title: "keeps as many of each head where a wrapper divides its budget",
+  async run(create) {
+    const even = scorerOf(await create())?.evenHeads;
+    if (even === undefined) return;
+    for (const keep of BUDGETS) {
+      for (const layer of checkLayers()) {
+        const heads = await kept(() => selectKept(even, layer, keep));
+        const other = heads?.find(({ length }) => length !== keep);
+        if (other === undefined) continue;
+        return `'evenHeads' must keep ${keep} tokens of each KV head in ${
+          nameOf(layer)
+        }, it keeps ` +
+          `${other.length}; give it no 'threshold'`;
+      }
+    }
+  },
+};
+
 const keepsProtected: Check = {
   title: "keeps what it protects",
   async run(create) {
@@ -236,6 +255,7 @@ export const CHECKS: readonly Check[] = [
   sameAnswer,
   noState,
   exactBudget,
+  evenHeads,
   keepsProtected,
   inputAlone,
   fullBudget,

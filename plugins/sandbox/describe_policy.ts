@@ -18,14 +18,15 @@ export function describePolicy(policy: unknown, members: readonly string[]): unk
       if (found === undefined) continue;
       description[member] = typeof found === "function" ? found.bind(value) : found;
     }
-    // Two members hold a policy, and that one another.
-    const { evidence, first } = value;
+    // Three members hold a policy, and that one another.
+    const { evidence, first, evenHeads } = value;
     if (isObject(evidence) && evidence.draft !== undefined && depth < 4) {
       description.evidence = { ...evidence, draft: describe(evidence.draft, depth + 1) };
     }
     if (isObject(first) && depth < 4) {
       description.first = { ...first, policy: describe(first.policy, depth + 1) };
     }
+    if (isObject(evenHeads) && depth < 4) description.evenHeads = describe(evenHeads, depth + 1);
     return description;
   };
   return describe(policy, 0);

@@ -45,12 +45,13 @@ export function lendPolicies(options: object): LentPolicies {
           "one that needs none, or load the wrapper from a file of your own",
       );
     }
-    const { secondStage } = "score" in policy ? policy : {};
+    const { secondStage, evenHeads } = "score" in policy ? policy : {};
     return {
       ...describePolicy(policy, POLICY_MEMBERS) as object,
       evidence: lendEvidence(evidence),
       ...(restores === undefined ? {} : { restores: { tokens: lendTokens(restores.tokens) } }),
       ...(first === undefined ? {} : { first: { ...first, policy: lend(first.policy) } }),
+      ...(evenHeads === undefined ? {} : { evenHeads: lend(evenHeads) }),
       ...("score" in policy
         ? { score: (layer: LayerView) => (checkLayer(layer), policy.score(layer)) }
         : {}),

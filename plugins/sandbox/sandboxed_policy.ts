@@ -6,6 +6,7 @@ import {
   type ModelFacts,
   OptionError,
   type Policy,
+  type ScorerPolicy,
   type SoftTokens,
 } from "../../policies/policy.ts";
 import { KvjudgeError, PolicyError } from "../../runtime/errors.ts";
@@ -103,7 +104,7 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
       select: shown("selected no tokens", select),
     });
   }
-  const { protect, allocateHeads, secondStage, score } = remote;
+  const { protect, allocateHeads, secondStage, evenHeads, score } = remote;
   return Object.freeze<Policy>({
     ...policyMembers(remote),
     ...base,
@@ -112,8 +113,15 @@ function localPolicy(remote: unknown, reach: Reach): Policy {
     ...(secondStage && {
       secondStage: { ...secondStage, rescore: shown("gave no scores", secondStage.rescore) },
     }),
+    ...(evenHeads && localEvenHeads(evenHeads, reach)),
     score: shown("gave no scores", score),
   });
+}
+
+/** The even-headed policy of one in the sandbox. */
+function localEvenHeads(remote: ScorerPolicy, reach: Reach): Pick<ScorerPolicy, "evenHeads"> {
+  const evenHeads = localPolicy(remote, reach);
+  return "score" in evenHeads ? { evenHeads } : {};
 }
 
 function localEvidence(evidence: Evidence, reach: Reach): Evidence {

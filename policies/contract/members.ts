@@ -17,6 +17,7 @@ const MEMBERS: Readonly<Record<keyof ScorerPolicy | keyof EvictionPolicy, true>>
   allocateHeads: true,
   acrossLayers: true,
   secondStage: true,
+  evenHeads: true,
   threshold: true,
   score: true,
   select: true,

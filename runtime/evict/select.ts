@@ -37,6 +37,7 @@ export function lift(policy: Policy): EvictionPolicy {
     allocateHeads: _allocateHeads,
     acrossLayers: _acrossLayers,
     secondStage: _secondStage,
+    evenHeads: _evenHeads,
     threshold: _threshold,
     forModel: _forModel,
     ...shared

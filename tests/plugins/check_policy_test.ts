@@ -10,6 +10,25 @@ import { PolicyError } from "../../runtime/errors.ts";
 
 const mine = { name: "mine", evidence: { kind: "none" }, score: () => new Float32Array(0) };
 
+Deno.test("checkPolicy() takes a policy with an even-headed one beside it that divides nothing", () => {
+  checkPolicy({ ...mine, evenHeads: mine }, "mine.ts");
+  const itself = { ...mine, evenHeads: {} };
+  itself.evenHeads = itself;
+  const { score: _score, ...scoreless } = mine;
+  const divides = "its 'evenHeads' must be a policy with 'score' that divides no budget itself";
+  const cases: readonly [unknown, string][] = [
+    ...[2, () => mine, itself, { ...scoreless, select: () => [] }].map((one) =>
+      [one, divides] as [unknown, string]
+    ),
+    [{ ...mine, allocateHeads: () => [1] }, divides],
+    [{ ...mine, secondStage: { first: 1, rescore: () => 1 } }, divides],
+    [{ ...mine, name: "No" }, "of the policy in its 'evenHeads', its 'name'"],
+  ];
+  for (const [evenHeads, message] of cases) {
+    assertThrows(() => checkPolicy({ ...mine, evenHeads }, "mine.ts"), PolicyError, message);
+  }
+});
+
 Deno.test("checkPolicy() takes policies that turn keys or evict in rounds, and refuses halves of them", () => {
   checkPolicy(rerotate({ inner: compose() }), "mine.ts");
   checkPolicy({ ...mine, first: { policy: mine, tokens: 9 } }, "mine.ts");

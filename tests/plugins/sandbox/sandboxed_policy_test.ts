@@ -83,6 +83,7 @@ export default ({ selects = false }) => ({
     allocateHeads: never,
     threshold: 0,
     secondStage: { first: 0.5, rescore: never },
+    evenHeads: { name: "all_members", evidence: { kind: "none" }, score: never },
   }),
 });`;
 
@@ -108,7 +109,8 @@ Deno.test("every member of a stranger's policy crosses the wall, and every funct
     async ({ member, selects }) => {
       await using loaded = await load(selects);
       const found: unknown = Reflect.get(loaded.policy, member);
-      const ask = Object(found).rescore ?? Object(found).tokens ?? found;
+      const { rescore, tokens, score } = Object(found);
+      const ask = rescore ?? tokens ?? score ?? found;
       if (typeof ask !== "function") return;
       await assertRejects(() => ask(LAYER, 4), PolicyError, `within ${timeLimit / 1000} seconds`);
     },
@@ -270,6 +272,20 @@ Deno.test("loadPolicy() lets our policy inside a stranger's read its own soft to
   assert(evidence.kind === "soft" && judgeQ().evidence.kind === "soft");
   assertEquals((await evidence.tokens(facts(read))).count, 2);
   assertEquals(read, ["ours.safetensors"]);
+});
+
+Deno.test("loadPolicy() shows a stranger's wrapper a policy beside ours that gives each head the same", async () => {
+  const code = `export default ({ inner }) => ({ ...inner.evenHeads, name: "even" });`;
+  await using server = serveModules({ "even.js": code });
+  const inner = judgeQ({ softTokens: "untrained", window: 2, draft: 0 });
+  await using loaded = await loadPolicy(server.url("even.js"), { options: { inner } });
+  assert("score" in loaded.policy && inner.evenHeads);
+  assertEquals(loaded.policy.allocateHeads, undefined);
+  assertEquals(loaded.policy.options, { ...inner.options, share: "head" });
+  assertEquals(
+    await selectKept(loaded.policy, LAYER, 8),
+    await selectKept(inner.evenHeads, LAYER, 8),
+  );
 });
 
 Deno.test("loadPolicy() does not let a stranger's wrapper ask about endless layers", async () => {
