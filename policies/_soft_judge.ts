@@ -51,11 +51,11 @@ export const softJudgeOptions = {
   },
   share: {
     kind: "choice",
-    words: ["head", "layer"],
-    default: "head",
+    words: ["layer", "head"],
+    default: "layer",
     about:
-      "whose best tokens a budget is for: those of each KV head, or those of a layer's heads, " +
-      "which share it by what the soft tokens attend to; the first four tokens are then kept, and judge nothing",
+      "whose best tokens a budget is for: those of a layer's heads, which share it by what the soft " +
+      "tokens attend to while the first four tokens are kept and judge nothing, or those of each KV head",
   },
   kernel: { ...poolingOptions.kernel, default: 5 },
   pooling: { ...poolingOptions.pooling, default: "avg" },
@@ -100,7 +100,12 @@ export function softJudge(
         tokens: softTokenLoader(softTokens, { ...needs, policy: about.name }),
         ...(draft > 0 ? { draft } : {}),
       },
-      ...(shared ? budgetOfLayer(judges) : budgetOfHead(judges)),
+      ...(shared
+        ? {
+          ...budgetOfLayer(judges),
+          evenHeads: softJudge(about, { ...options, share: "head" }, needs),
+        }
+        : budgetOfHead(judges)),
     };
   });
 }

@@ -21,15 +21,16 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  * Differs from the paper: scores are pooled by an average of 5 tokens, and the beginning of the answer
  * judges too. `draft` tokens of it are decoded with the whole cache, the soft tokens stand behind them,
  * and the score is multiplied with what the last prompt token and the draft attend to, where each
- * token's share reaches the `reach` tokens behind it. All of that gave more right answers on questions set
- * aside for the choice (`docs/training.md`); `{ draft: 0, group: "mean" }` is the paper's. Where no answer
- * follows what is read (a document before its question, a piece of a text before the next) the soft
- * tokens judge alone. Where no trained tokens ship for a model and none are given, they are random:
- * the mechanism runs, its quality is not the paper's, and the session's notes say so.
+ * token's share reaches the `reach` tokens behind it. The heads of a layer share its budget: how much each
+ * gets goes by what the soft tokens attend to, which of its tokens by the product; the first four tokens,
+ * where all heads look in any case, are kept and judge nothing. Heads then hold different numbers of
+ * tokens. All of that gave more right answers on questions set aside for the choice (`docs/training.md`);
+ * `{ draft: 0, group: "mean", share: "head" }` is the paper's.
  *
- * With `share: "layer"` the heads of a layer share its budget: how much each gets goes by what the soft
- * tokens attend to, which of its tokens by the product; the first four tokens, where all heads look in any
- * case, are kept and judge nothing. Heads then hold different numbers of tokens.
+ * Where no answer follows what is read (a document before its question, a piece of a text before the next)
+ * the soft tokens judge alone. Where no trained tokens ship for a model and none are given, they are random:
+ * the mechanism runs, its quality is not the paper's, and the session's notes say so. Wrappers that divide
+ * budgets themselves, such as `ada_kv`, wrap `judge_q(share=head)` in its place.
  *
  * @throws {OptionError} If an option is unknown or out of range. A file that is damaged, has adapters
  * or was made for another model is refused when a prompt is read.
@@ -46,7 +47,7 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  *   reach: 32,
  *   window: 16,
  *   group: "max",
- *   share: "head",
+ *   share: "layer",
  *   kernel: 5,
  *   pooling: "avg",
  * });

@@ -19,8 +19,9 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  * score is the attention of the tokens' queries, averaged over them, the most over the query heads of
  * the group, then pooled over the tokens; the tokens are removed again.
  *
- * Differs from the paper: a draft of the answer judges too, as with `judge_q`; the low-rank weights may act on any choice of the seven projections, and
- * have no scale of their own: a trainer folds it into them. Where no trained tokens ship for a model
+ * Differs from the paper: a draft of the answer judges too, and the heads of a layer share its budget, both
+ * as with `judge_q` (`{ draft: 0, group: "mean", share: "head" }` does neither); the low-rank weights may act
+ * on any choice of the seven projections, and have no scale of their own: a trainer folds it into them. Where no trained tokens ship for a model
  * and none are given, the tokens are random and have no such weights (new ones would add zero): the
  * mechanism runs, its quality is not the paper's, and the session's notes say so.
  *
@@ -39,7 +40,7 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  *   reach: 32,
  *   window: 32,
  *   group: "max",
- *   share: "head",
+ *   share: "layer",
  *   kernel: 1,
  *   pooling: "avg",
  * });

@@ -1,5 +1,4 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { adaKv } from "../../policies/ada_kv.ts";
 import { judgeQ, type JudgeQOptions } from "../../policies/judge_q.ts";
 import { OptionError } from "../../policies/policy.ts";
 import { fakeLayer } from "../_fake_layer.ts";
@@ -37,7 +36,8 @@ const attention = new Float32Array([4, 0, 0, 2, 0, 0, 0, 6]);
 
 Deno.test("judgeQ() takes the most or the mean of the group, then pools all tokens", async () => {
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention });
-  const scored = (options: JudgeQOptions) => judgeQ({ ...options, draft: 0 }).score(layer);
+  const scored = (options: JudgeQOptions) =>
+    judgeQ({ ...options, draft: 0, share: "head" }).score(layer);
   assertEquals(
     await scored({ kernel: 3, pooling: "max", group: "mean" }),
     new Float32Array([2, 2, 4, 4]),
@@ -49,12 +49,12 @@ Deno.test("judgeQ() takes the most or the mean of the group, then pools all toke
 Deno.test("judgeQ() multiplies with what a draft attends to, and the tokens behind that", async () => {
   const draft = new Float32Array([0, 1, 0, 0, 0, 0, 0, 0]);
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention, draft });
-  const policy = judgeQ({ kernel: 1 });
+  const policy = judgeQ({ kernel: 1, share: "head" });
   const scores = [...await policy.score(layer)].map((score) => Number(score.toFixed(4)));
   assertEquals(scores, [4 * 0.7, 0, 0, Number((6 * 0.95 ** 2).toFixed(4))]);
   assertEquals(policy.evidence.kind === "soft" && policy.evidence.draft, 4);
   assertEquals(
-    await judgeQ({ kernel: 1, reach: 1 }).score(layer),
+    await judgeQ({ kernel: 1, reach: 1, share: "head" }).score(layer),
     new Float32Array([2.8, 0, 0, 0]),
   );
 });
@@ -63,7 +63,7 @@ Deno.test("judgeQ() takes what a draft attends to as it is, where it reaches not
   const draft = new Float32Array([0.5, 1, 0, 0, 0, 0, 0, 2]);
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention, draft });
   assertEquals(
-    await judgeQ({ kernel: 1, reach: 0 }).score(layer),
+    await judgeQ({ kernel: 1, reach: 0, share: "head" }).score(layer),
     new Float32Array([2, 0, 0, 12]),
   );
 });
@@ -72,7 +72,7 @@ Deno.test("judgeQ() shares a layer's budget by what the soft tokens attend to, s
   const attention = new Float32Array([9, 9, 9, 9, 1, 5, 3, 0, 8, 8, 8, 8, 2, 0, 0, 4]);
   const draft = new Float32Array([9, 9, 9, 9, 0, 0, 0.5, 0, 7, 7, 7, 7, 0, 0, 0, 0.25]);
   const layer = fakeLayer({ heads: 2, kvHeads: 2, headDim: 1, length: 8, attention, draft });
-  const policy = judgeQ({ kernel: 1, reach: 0, window: 1, share: "layer" });
+  const policy = judgeQ({ kernel: 1, reach: 0, window: 1 });
   const scores = await policy.score(layer);
   assertEquals(scores, new Float32Array([0, 0, 0, 0, 1, 5, 3, 0, 0, 0, 0, 0, 2, 0, 0, 4]));
   const { secondStage, protect, allocateHeads } = policy;
@@ -93,16 +93,17 @@ Deno.test("judgeQ() shares a layer's budget by what the soft tokens attend to, s
     Float32Array.from({ length: 40 }, (_, at) => head * 100 + at)
   );
   assertEquals(await allocateHeads?.({ scores: ranked, keep: 16 }), [7, 25]);
-  assertEquals(judgeQ({ draft: 0, share: "layer" }).secondStage, undefined);
-  assertEquals(judgeQ().allocateHeads, undefined);
+  assertEquals(judgeQ({ draft: 0 }).secondStage, undefined);
 });
 
-Deno.test("judgeQ() that shares a layer's budget cannot be inside what shares it too", () => {
-  assertThrows(
-    () => adaKv({ inner: judgeQ({ share: "layer" }) }),
-    OptionError,
-    "it divides its budget among the heads itself",
-  );
+Deno.test("judgeQ() has a policy beside it that gives each head the same", () => {
+  const { evenHeads, options } = judgeQ({ window: 7, draft: 2 });
+  assertEquals(evenHeads?.options, { ...options, share: "head" });
+  assertEquals([evenHeads?.name, evenHeads?.protect], ["judge_q", { recent: 7 }]);
+  for (const even of [evenHeads, judgeQ({ share: "head" })]) {
+    const { allocateHeads, secondStage, evenHeads } = even ?? {};
+    assertEquals([allocateHeads, secondStage, evenHeads], [undefined, undefined, undefined]);
+  }
 });
 
 Deno.test("judgeQ() wants no draft where it has none", () => {

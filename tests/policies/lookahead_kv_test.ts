@@ -36,7 +36,10 @@ Deno.test("lookaheadKv() uses untrained tokens where none ship, and says how to 
 Deno.test("lookaheadKv() averages the group, then pools all tokens", async () => {
   const attention = new Float32Array([4, 0, 0, 2, 0, 0, 0, 6]);
   const layer = fakeLayer({ heads: 2, kvHeads: 1, headDim: 1, length: 4, attention });
-  const policy = lookaheadKv({ kernel: 3, pooling: "max", window: 2, draft: 0, group: "mean" });
+  const policy = lookaheadKv({
+    ...{ kernel: 3, pooling: "max", window: 2 },
+    ...{ draft: 0, group: "mean", share: "head" },
+  });
   assertEquals(await policy.score(layer), new Float32Array([2, 2, 4, 4]));
   assertEquals(policy.protect, { recent: 2 });
 });

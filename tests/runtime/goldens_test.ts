@@ -84,7 +84,10 @@ for (const name of TINY) {
     const { hidden } = test.model.config;
     const embeddings = golden.floats("judge_q.soft");
     const softTokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
-    const policy = judgeQ({ softTokens, window: 0, kernel: 1, draft: 0, group: "mean" });
+    const policy = judgeQ({
+      ...{ softTokens, window: 0, kernel: 1 },
+      ...{ draft: 0, group: "mean", share: "head" },
+    });
     await using session = test.model.session({ policy, budget: golden.settings.kept });
     const { kept } = await session.read({ ids });
     const attention = golden.floats("judge_q.attention_soft");

@@ -32,7 +32,10 @@ Deno.test("soft tokens and answers see the golden attention of tiny-gemma3's glo
   await checkJudges(golden, hidden, (options) => model.session(options));
   const embeddings = golden.floats("judge_q.soft");
   const softTokens = { count: embeddings.length / hidden, hidden, embeddings, trained: true };
-  const policy = judgeQ({ softTokens, window: 0, kernel: 1, draft: 0, group: "mean" });
+  const policy = judgeQ({
+    ...{ softTokens, window: 0, kernel: 1 },
+    ...{ draft: 0, group: "mean", share: "head" },
+  });
   await using session = model.session({ policy, budget: golden.settings.kept });
   const { scores } = await session.read({ ids: golden.integers("input_ids") }, { scores: true });
   const { heads, tokens } = golden.settings;

@@ -27,7 +27,7 @@ const ignore = testProvider() === "webgpu";
 
 const policies = [
   ...await smallPolicies(),
-  { name: "judge_q(share=layer)", policy: judgeQ({ share: "layer", window: 8, kernel: 3 }) },
+  { name: "judge_q(share=head)", policy: judgeQ({ share: "head", window: 8, kernel: 3 }) },
 ];
 
 for (const { name, policy } of policies) {

@@ -140,11 +140,12 @@ const VARIANTS: readonly ScorerPolicy[] = [
   graphKv({ inner: snapKv({ window: 2 }), rounds: 9, sources: 8 }),
   chunkKv({ inner: snapKv({ window: 2, kernel: 3 }), chunk: 5 }),
   chunkKv({ inner: expectedAttention({ sinks: 0 }), chunk: 64 }),
-  judgeQ({ draft: 0, group: "mean", kernel: 3 }),
-  judgeQ({ draft: 3, pooling: "max", window: 0 }),
-  judgeQ({ draft: 3, reach: 0 }),
-  judgeQ({ draft: 3, share: "layer", window: 2 }),
-  judgeQ({ draft: 0, share: "layer", window: 40 }),
+  judgeQ({ draft: 0, group: "mean", share: "head", kernel: 3 }),
+  judgeQ({ draft: 3, share: "head", pooling: "max", window: 0 }),
+  judgeQ({ draft: 3, share: "head", reach: 0 }),
+  judgeQ({ draft: 3, group: "mean", window: 2 }),
+  judgeQ({ draft: 3, reach: 0, pooling: "max", window: 0 }),
+  judgeQ({ draft: 0, window: 40 }),
   criticalKv({ inner: chunkKv({ inner: h2o({ recent: 1 }), chunk: 3 }), first: 0.3 }),
 ];
 
