@@ -198,11 +198,18 @@ function selectTokens(
 
 /** Some tokens and the best of the others, `count` in all, ascending. */
 function joinBest(chosen: Int32Array, scores: Float32Array, count: number): Int32Array {
-  const known = new Set(chosen);
-  const others = Int32Array.from(scores.keys()).filter((token) => !known.has(token));
-  const best = topK(
-    Float32Array.from(others, (token) => scores[token] ?? 0),
-    count - chosen.length,
-  );
-  return Int32Array.from([...chosen, ...best.map((place) => others[place] ?? 0)]).sort();
+  const left = scores.length - chosen.length;
+  const [others, otherScores] = [new Int32Array(left), new Float32Array(left)];
+  for (let token = 0, place = 0, known = 0; place < left; token++) {
+    if (token === chosen[known]) known++;
+    else {
+      others[place] = token;
+      otherScores[place++] = scores[token] ?? 0;
+    }
+  }
+  const kept = new Int32Array(count);
+  kept.set(chosen);
+  const best = topK(otherScores, count - chosen.length);
+  for (let at = 0; at < best.length; at++) kept[chosen.length + at] = others[best[at] ?? 0] ?? 0;
+  return kept.sort();
 }
