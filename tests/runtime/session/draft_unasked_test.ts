@@ -35,7 +35,7 @@ Deno.test("a draft judges behind the last piece of a text alone", async () => {
       ...policy,
       score: async (layer) => {
         const draft = await layer.draftAttention();
-        if (layer.layer === 0) pieces.push(draft.every((share) => share === 1));
+        if (layer.layer + layer.firstHead === 0) pieces.push(draft.every((share) => share === 1));
         return new Float32Array(layer.kvHeads * layer.length);
       },
     };
