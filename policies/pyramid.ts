@@ -1,5 +1,5 @@
 import type { OptionsOf, PolicyAbout } from "./_options.ts";
-import { innerOption, wrapPolicy } from "./_wrap.ts";
+import { alwaysKept, innerOption, wrapPolicy } from "./_wrap.ts";
 import { betaOption, pyramid as pyramidAllocator } from "./_pyramid.ts";
 import type { ScorerPolicy } from "./policy.ts";
 
@@ -18,8 +18,8 @@ export type PyramidOptions = OptionsOf<typeof about>;
  * PyramidKV's budgets around any policy that scores: what the policy always keeps is taken out, the
  * rest falls linearly from the first layer to the last.
  *
- * Differs from the paper: the scores are the inner policy's. A protection that depends on the budget
- * is not taken out of what is divided.
+ * Differs from the paper: the scores are the inner policy's. Of a protection that depends on the budget
+ * as much is taken out of what is divided as a budget of one token has.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its
  * budget itself.
@@ -35,10 +35,14 @@ export type PyramidOptions = OptionsOf<typeof about>;
  * ```
  */
 export function pyramid(options: PyramidOptions = {}): ScorerPolicy {
-  return wrapPolicy(about, options, ({ allocate, protect }, { settings: { beta }, refuse }) => {
-    if (allocate) throw refuse("it divides its budget among the layers itself");
-    const { sinks = 0, recent = 0 } = typeof protect === "object" ? protect : {};
-    return { allocate: pyramidAllocator({ window: sinks + recent, beta, variant: "authors" }) };
+  return wrapPolicy(about, options, (inner, { settings: { beta }, refuse }) => {
+    if (inner.allocate) throw refuse("it divides its budget among the layers itself");
+    return {
+      allocate(request) {
+        const window = alwaysKept(inner, 1, request.length);
+        return pyramidAllocator({ window, beta, variant: "authors" })(request);
+      },
+    };
   });
 }
 
