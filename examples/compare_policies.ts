@@ -20,9 +20,12 @@ for (const policyName of Object.keys(registry)) {
   const answer = session.ask(document, question, { maxTokens: 24 });
   for await (const _ of answer);
   const { promptTokens, kept, bytes } = session.stats();
+  // Layers and KV heads may keep different numbers.
+  const heads = kept.flat();
+  const mean = Math.round(heads.reduce((sum, count) => sum + count, 0) / heads.length);
   console.log(
     policyName.padEnd(14),
-    `${kept[0]?.[0]} of ${promptTokens} tokens`.padEnd(22),
+    `${mean} of ${promptTokens} tokens`.padEnd(22),
     `${(bytes.after / 2 ** 20).toFixed(1)} MiB`.padStart(9),
     "",
     JSON.stringify(answer.text),

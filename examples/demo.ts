@@ -103,13 +103,18 @@ async function show(answer: kvjudge.Generation, progress: Progress): Promise<voi
   write("\n");
 }
 
+/** Layers and KV heads may keep different numbers. */
+function meanOf(kept: readonly number[]): number {
+  return Math.round(kept.reduce((sum, count) => sum + count, 0) / kept.length);
+}
+
 function table(results: readonly Result[]): string {
   const rows = results.map((
     { label, right, stats: { kept, promptTokens, bytes, times, steps } },
   ) => [
     label,
     right ? "right" : "wrong",
-    `${count.format(kept[0]?.[0] ?? 0)} of ${count.format(promptTokens)}`,
+    `${count.format(meanOf(kept.flat()))} of ${count.format(promptTokens)}`,
     `${formatBytes(bytes.before)} → ${formatBytes(bytes.after)}`,
     seconds(times.prefill),
     seconds(times.evidence + times.selection + times.compaction),
