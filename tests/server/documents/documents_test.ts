@@ -16,55 +16,60 @@ function question(document: string, seed: number): GenerationRequest {
   return { ...request, document, prompt: { kind: "chat", messages: [{ role: "user", content }] } };
 }
 
-Deno.test("ten questions about a document cost one reading, and what is kept is small", async () => {
-  await using test = await testScheduler();
-  const { scheduler } = test;
-  const { documents } = scheduler;
-  const made = await documents.create({ text: TEXT, name: "report", eviction: EVICTION });
-  assertEquals([made.tokens, made.kept, made.policy, made.stored], [300, 64, "snapkv", false]);
-  assert(made.bytesAfter < made.bytesBefore / 3);
-  const { promptTokens } = scheduler.stats();
-  const answers = new Set<string>();
-  for (let seed = 0; seed < 10; seed++) {
-    const { done, answers: [ids] } = await outcomeOf(scheduler, question(made.id, seed));
-    assertEquals(done.usage.cachedTokens, 300);
-    assertEquals(done.usage.promptTokens, 309);
-    assertEquals(done.kvjudge.policy, "snapkv");
-    answers.add(String(ids));
-  }
-  assert(answers.size > 1);
-  assertEquals(scheduler.stats().promptTokens - promptTokens, 3090);
-  assertEquals(documents.list().map(({ id, name }) => [id, name]), [[made.id, "report"]]);
-  assertEquals(documents.get(made.id).tokens, 300);
-});
+// Heads of the first keep equally many tokens, those of the second share what a layer keeps.
+for (const name of ["snapkv", "judge_q"]) {
+  const eviction = { ...EVICTION, policy: `${name}(window=8)` };
 
-Deno.test("what was kept of a document is known, token by token", async () => {
-  const cacheFolder = await Deno.makeTempDir();
-  let id = "";
-  let before: readonly { readonly text: string; readonly kept: number }[] = [];
-  {
+  Deno.test(`ten questions about a document cost one reading, and what ${name} keeps is small`, async () => {
+    await using test = await testScheduler();
+    const { scheduler } = test;
+    const { documents } = scheduler;
+    const made = await documents.create({ text: TEXT, name: "report", eviction });
+    assertEquals([made.tokens, made.kept, made.policy, made.stored], [300, 64, name, false]);
+    assert(made.bytesAfter < made.bytesBefore / 3);
+    const { promptTokens } = scheduler.stats();
+    const answers = new Set<string>();
+    for (let seed = 0; seed < 10; seed++) {
+      const { done, answers: [ids] } = await outcomeOf(scheduler, question(made.id, seed));
+      assertEquals(done.usage.cachedTokens, 300);
+      assertEquals(done.usage.promptTokens, 309);
+      assertEquals(done.kvjudge.policy, name);
+      answers.add(String(ids));
+    }
+    assert(answers.size > 1);
+    assertEquals(scheduler.stats().promptTokens - promptTokens, 3090);
+    assertEquals(documents.list().map(({ id, name }) => [id, name]), [[made.id, "report"]]);
+    assertEquals(documents.get(made.id).tokens, 300);
+  });
+
+  Deno.test(`what ${name} kept of a document is known, token by token`, async () => {
+    const cacheFolder = await Deno.makeTempDir();
+    let id = "";
+    let before: readonly { readonly text: string; readonly kept: number }[] = [];
+    {
+      await using test = await testScheduler({ cacheFolder });
+      const { documents } = test.scheduler;
+      id = (await documents.create({ text: TEXT, eviction })).id;
+      before = await documents.tokens(id);
+      assertEquals(before.map(({ text }) => text.trim()).join(" "), TEXT);
+      const kept = before.reduce((sum, token) => sum + token.kept, 0);
+      assert(Math.abs(kept - 64) < 1, `${kept} tokens`);
+      // The window that judged is always kept, by all.
+      assertEquals(before.slice(-8).map((token) => token.kept), new Array(8).fill(1));
+      const whole = await documents.create({ text: TEXT, eviction: false });
+      assertEquals((await documents.tokens(whole.id)).every((token) => token.kept === 1), true);
+      await assertRejects(() => documents.tokens("doc-1"), UnknownDocumentError);
+      // Tokens that went while the rest was still read are none of those that were kept.
+      const policy = "while_reading(knorm,every=100,keep=100)";
+      const pieces = await documents.create({ text: TEXT, eviction: { ...eviction, policy } });
+      const left = (await documents.tokens(pieces.id)).reduce((sum, token) => sum + token.kept, 0);
+      assert(Math.abs(left - 64) < 1, `${left} tokens`);
+    }
     await using test = await testScheduler({ cacheFolder });
-    const { documents } = test.scheduler;
-    id = (await documents.create({ text: TEXT, eviction: EVICTION })).id;
-    before = await documents.tokens(id);
-    assertEquals(before.map(({ text }) => text.trim()).join(" "), TEXT);
-    const kept = before.reduce((sum, token) => sum + token.kept, 0);
-    assert(Math.abs(kept - 64) < 1, `${kept} tokens`);
-    // The window that judged is always kept, by all.
-    assertEquals(before.slice(-8).map((token) => token.kept), new Array(8).fill(1));
-    const whole = await documents.create({ text: TEXT, eviction: false });
-    assertEquals((await documents.tokens(whole.id)).every((token) => token.kept === 1), true);
-    await assertRejects(() => documents.tokens("doc-1"), UnknownDocumentError);
-    // Tokens that went while the rest was still read are none of those that were kept.
-    const eviction = { policy: "while_reading(knorm,every=100,keep=100)", budget: { tokens: 64 } };
-    const pieces = await documents.create({ text: TEXT, eviction });
-    const left = (await documents.tokens(pieces.id)).reduce((sum, token) => sum + token.kept, 0);
-    assert(Math.abs(left - 64) < 1, `${left} tokens`);
-  }
-  await using test = await testScheduler({ cacheFolder });
-  assertEquals(await test.scheduler.documents.tokens(id), before);
-  await Deno.remove(cacheFolder, { recursive: true });
-});
+    assertEquals(await test.scheduler.documents.tokens(id), before);
+    await Deno.remove(cacheFolder, { recursive: true });
+  });
+}
 
 Deno.test("a question's times are its own, not those of the document's reading", async () => {
   let clock = 0;
