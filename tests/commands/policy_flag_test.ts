@@ -136,12 +136,12 @@ Deno.test("kvjudge policies check says what a policy breaks, and exits with 2", 
     bad.out,
     /\n +broken +scores every token with a finite number\n +score\(\) gives NaN/,
   );
-  assertMatch(bad.err, /^error: Policy 'newest' breaks \d+ of 11 checks; mend what is marked as/);
+  assertMatch(bad.err, /^error: Policy 'newest' breaks \d+ of 12 checks; mend what is marked as/);
   const json = await callCli(["policies", "check", "--json", `${given.file}(sinks=3)`]);
   const report = JSON.parse(json.out);
   assertEquals([report.name, report.results.length, report.results[0].outcome], [
     "newest",
-    11,
+    12,
     "ok",
   ]);
   const own = await callCli(["policies", "check", "snapkv(window=8)"]);

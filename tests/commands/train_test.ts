@@ -56,7 +56,10 @@ for (const [command, policy] of [["judge-q", "judge_q"], ["lookahead-kv", "looka
     const prompt = ["-n", "4", "--json", "more than forty tokens ".repeat(8)];
     const answered = await callCli(["generate", ...flags, ...prompt], { env });
     assertEquals(answered.code, 0, answered.err);
-    assertEquals(new Set(JSON.parse(answered.out).stats.kept.flat()), new Set([40]));
+    // Its heads share what a layer keeps.
+    for (const heads of JSON.parse(answered.out).stats.kept) {
+      assertEquals(heads.reduce((sum: number, count: number) => sum + count, 0), 40 * heads.length);
+    }
 
     // The names in a card are those of files in the folder that one stands in.
     const [name, ...words] = `${card.command}`.split(" ");
