@@ -20,8 +20,8 @@ export type JudgeQOptions = OptionsOf<typeof about>;
  *
  * Differs from the paper: scores are pooled by an average of 5 tokens, and the beginning of the answer
  * judges too. `draft` tokens of it are decoded with the whole cache, the soft tokens stand behind them,
- * and the score is multiplied with what the last prompt token and the draft attend to, where each
- * token's share reaches the `reach` tokens behind it. The heads of a layer share its budget: how much each
+ * and the score is multiplied with the most that the last prompt token or one of the draft pays, which
+ * reaches the `reach` tokens behind each token. The heads of a layer share its budget: how much each
  * gets goes by what the soft tokens attend to, which of its tokens by the product; the first four tokens,
  * where all heads look in any case, are kept and judge nothing. Heads then hold different numbers of
  * tokens. All of that gave more right answers on questions set aside for the choice (`docs/training.md`);
