@@ -77,8 +77,8 @@ const NEEDS = { policy: about.name, make: "kvjudge train duo-attention" };
  * texts of a few thousand tokens.
  *
  * @throws {OptionError} If an option is unknown or out of range, `streaming` is given without an inner policy,
- * or the policy inside divides its budget itself and has no even-headed one. When a prompt is read: if the file was made for another model
- * or policy, or does not fit it.
+ * or the policy inside divides its budget itself and has no even-headed one. When a prompt is read: if the file
+ * was made for another model or policy, or does not fit it.
  *
  * @example
  * ```ts

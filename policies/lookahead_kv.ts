@@ -21,9 +21,10 @@ export type LookaheadKvOptions = OptionsOf<typeof about>;
  *
  * Differs from the paper: a draft of the answer judges too, and the heads of a layer share its budget, both
  * as with `judge_q` (`{ draft: 0, group: "mean", share: "head" }` does neither); the low-rank weights may act
- * on any choice of the seven projections, and have no scale of their own: a trainer folds it into them. Where no trained tokens ship for a model
- * and none are given, the tokens are random and have no such weights (new ones would add zero): the
- * mechanism runs, its quality is not the paper's, and the session's notes say so.
+ * on any choice of the seven projections, and have no scale of their own: a trainer folds it into them.
+ * Where no trained tokens ship for a model and none are given, the tokens are random and have no such
+ * weights (new ones would add zero): the mechanism runs, its quality is not the paper's, and the session's
+ * notes say so.
  *
  * @throws {OptionError} If an option is unknown or out of range. A file that is damaged, has no
  * adapters or was made for another model is refused when a prompt is read.

@@ -63,7 +63,8 @@ const PERCENTAGES = 99;
  * token, where their code rounds layer by layer; what the inner policy protects is no part of the shares.
  *
  * @throws {OptionError} If an option is unknown or out of range, or the policy inside divides its budget
- * itself and has no even-headed one. When a prompt is read: if the file was made for another model or policy, or does not fit it.
+ * itself and has no even-headed one. When a prompt is read: if the file was made for another model or policy, or
+ * does not fit it.
  *
  * @example
  * ```ts

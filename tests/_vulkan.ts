@@ -4,11 +4,6 @@ import type { ProviderReport } from "../runtime/device/device_report.ts";
 /** Where Debian's `chromium-common` puts its software Vulkan device. */
 const SOFTWARE = ["/usr/lib/chromium/vk_swiftshader_icd.json"];
 
-/** Whether this process finds a software device: what takes it half a minute takes a GPU no time. */
-export function isSoftware(): boolean {
-  return SOFTWARE.includes(Deno.env.get("VK_ICD_FILENAMES") ?? "");
-}
-
 /** Variables that make a process find a software Vulkan device, if there is one and none is named. */
 export function softwareVulkan(): Readonly<Record<string, string>> {
   if (Deno.env.get("VK_ICD_FILENAMES")) return {};

@@ -35,11 +35,16 @@ const MOST_COSINES = 1 << 22;
 /** Keeps values without length from dividing by nothing. */
 const EPSILON = 1e-6;
 
-/** Loads kernels when they are first asked for. */
+/**
+ * Loads kernels when they are first asked for.
+ *
+ * @param mostCosines Cosines that are laid out at a time: a longer head is merged part by part.
+ */
 export function createMergeKernels(
   device: Device,
   { headDim }: { readonly headDim: number },
   element: CacheElement,
+  mostCosines = MOST_COSINES,
 ): MergeKernels {
   const kernels = loadedOnDemand(device);
   const builds = {
@@ -62,7 +67,7 @@ export function createMergeKernels(
           until: integers([head + 1]),
           slots: floats(Float32Array.from(slots), [count]),
         };
-        const parts = partsOf(lengths[head] ?? 0, count).map(({ from, to }) => ({
+        const parts = partsOf(lengths[head] ?? 0, count, mostCosines).map(({ from, to }) => ({
           ...ofHead,
           ...{ keys, from: integers([from]), to: integers([to]) },
         }));
@@ -122,9 +127,9 @@ function inTurn(first: DeviceTensor): InTurn {
 }
 
 /** Stretches of slots whose cosines with so many kept tokens are laid out at a time. */
-function partsOf(length: number, kept: number) {
+function partsOf(length: number, kept: number, mostCosines: number) {
   if (length === kept) return [];
-  const size = Math.max(1, Math.floor(MOST_COSINES / kept));
+  const size = Math.max(1, Math.floor(mostCosines / kept));
   return Array.from({ length: Math.ceil(length / size) }, (_, part) => ({
     from: part * size,
     to: Math.min(length, (part + 1) * size),

@@ -1,7 +1,7 @@
 import type { AdaptedInput, StepInput, StepResult } from "./engine.ts";
 import { holdSequence, rollbackSequence, type Sequence } from "./sequence.ts";
 
-/** What {@linkcode probeApart} takes two steps with. */
+/** What {@linkcode probeApart} takes its steps with. */
 export interface Stepping<Result extends StepResult> {
   /** Reads tokens and appends them. */
   advance(sequence: Sequence, input: AdaptedInput): Promise<Result>;
